@@ -1,0 +1,35 @@
+// The import directions of docs/contributing.md: doors -> studio -> trainer -> effilora, models, data -> engine.
+const room = (name) => `^src-main/${name}/`;
+const doors = '^src-main/(index|web|cli)\\.ts$|^src-main/(cli|electron|web)/';
+
+/** `from` may not import any of `to`. */
+const forbid = (name, from, to) => ({ name, severity: 'error', from: { path: from }, to: { path: to } });
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, dependencyTypesNot: ['type-only'] } },
+    forbid(
+      'engine-is-the-floor',
+      room('engine'),
+      ['effilora', 'models', 'data', 'trainer', 'studio'].map(room).concat(doors),
+    ),
+    forbid('effilora-stands-alone', room('effilora'), ['models', 'data', 'trainer', 'studio'].map(room).concat(doors)),
+    forbid('models-stand-alone', room('models'), ['effilora', 'data', 'trainer', 'studio'].map(room).concat(doors)),
+    forbid('data-stands-alone', room('data'), ['effilora', 'trainer', 'studio'].map(room).concat(doors)),
+    forbid('trainer-below-studio', room('trainer'), [room('studio'), doors]),
+    forbid('studio-below-doors', room('studio'), [doors]),
+    forbid('effilora-knows-no-files', room('effilora'), [
+      '^(node:)?(fs|path|child_process|os|net|http)(/|$)',
+      'electron',
+    ]),
+    forbid('contract-imports-neither-side', '^src-preload/contract/', ['^src-main/', '^src-renderer/']),
+    forbid('renderer-only-contract', '^src-renderer/', ['^src-main/']),
+    { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};

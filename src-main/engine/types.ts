@@ -1,0 +1,20 @@
+export type EngineName = 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
+
+/** What `effilora engines` shows of one engine on this machine. */
+export interface EngineStatus {
+  name: EngineName;
+  available: boolean;
+  /** e.g. 'NVIDIA GeForce RTX 4090' or the CPU's name */
+  device: string;
+  kind: 'gpu' | 'cpu';
+  /** memory tensors can use, bytes */
+  memoryBytes: number;
+  versions: Record<string, string>;
+  /** why it is or isn't available, and what to do */
+  reason: string;
+}
+
+/** A failure a person can act on: one sentence with what, where and remedy. The command line exits with 2. */
+export class UserError extends Error {
+  override name = 'UserError';
+}

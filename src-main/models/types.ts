@@ -1,0 +1,154 @@
+import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+
+/** The model families this room can run; further families (vision towers, diffusion) join this union. */
+export type Architecture = 'llama' | 'qwen2' | 'qwen3' | 'gemma3';
+
+/** The adapted linears of a decoder block, in METHOD.md's site order. */
+export const DECODER_SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+export type SiteName = (typeof DECODER_SITES)[number];
+
+/** RoPE: base and, where the file gives one, the scaling variant (names and fields as in Hugging Face `rope_scaling`). */
+export interface RopeConfig {
+  theta: number;
+  /** gemma3: base of the sliding-window layers */
+  localTheta?: number;
+  scaling?:
+    | { type: 'linear'; factor: number }
+    | { type: 'dynamic'; factor: number; originalContextLength: number }
+    | {
+        type: 'llama3';
+        factor: number;
+        lowFrequencyFactor: number;
+        highFrequencyFactor: number;
+        originalContextLength: number;
+      }
+    | {
+        type: 'yarn';
+        factor: number;
+        originalContextLength: number;
+        attentionFactor?: number;
+        betaFast?: number;
+        betaSlow?: number;
+      }
+    /** GGUF `rope_freqs.weight`: a divisor per frequency */
+    | { type: 'factors'; factors: number[]; attentionFactor?: number };
+}
+
+/** Everything the forward pass needs to know of a decoder-only language model. */
+export interface ModelConfig {
+  architecture: Architecture;
+  layers: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  attentionHeads: number;
+  keyValueHeads: number;
+  /** width of one attention head */
+  headSize: number;
+  vocabularySize: number;
+  /** longest sequence, in tokens */
+  contextLength: number;
+  normEpsilon: number;
+  rope: RopeConfig;
+  /** the head is the transposed embedding */
+  tiedEmbeddings: boolean;
+  activation: 'silu' | 'gelu_tanh';
+  /** bias on q/k/v (qwen2) or on all attention linears (llama attention_bias) */
+  attentionBias: 'none' | 'qkv' | 'all';
+  mlpBias: boolean;
+  /** RMSNorm on each head's q and k (qwen3, gemma3) */
+  queryKeyNorm: boolean;
+  /** scores are multiplied by this, usually headSize^-0.5 */
+  attentionScale: number;
+  /** window in tokens per layer; undefined = full attention */
+  slidingWindow: (number | undefined)[];
+  /** gemma3: embeddings times sqrt(hiddenSize), norms scaled by (1 + weight), norms after attention and MLP too */
+  gemmaNorms: boolean;
+  bosTokenId?: number;
+  eosTokenIds: number[];
+}
+
+/** One tensor of a model file under its Hugging Face name, e.g. `model.layers.0.self_attn.q_proj.weight`. */
+export interface TensorInfo {
+  name: string;
+  /** row-major, as in Hugging Face: linears are [out, in] */
+  shape: number[];
+  /** type in the file: f32, f16, bf16, q8_0, q4_k, ... (GGUF names in lower case) */
+  type: string;
+  /** bytes in the file */
+  byteLength: number;
+}
+
+export interface Tokenizer {
+  /** ids of `text`; special tokens written in the text (such as <|im_start|>) become their single ids */
+  encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
+  /** the bytes one token stands for, so that streaming can hold back incomplete UTF-8 */
+  tokenBytes(id: number): Uint8Array;
+  readonly bosTokenId?: number;
+  readonly eosTokenIds: number[];
+  readonly vocabularySize: number;
+}
+
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant' | 'tool';
+  content: string;
+}
+
+export interface ChatTemplate {
+  readonly source: string;
+  /** the template rendered to text */
+  render(messages: ChatMessage[], options?: { addGenerationPrompt?: boolean }): string;
+}
+
+/** A base model as it lies on disk, opened: header read and validated, nothing large in memory yet. */
+export interface ModelFile {
+  path: string;
+  name: string;
+  format: 'gguf' | 'huggingface';
+  config: ModelConfig;
+  tensors: TensorInfo[];
+  tokenizer?: Tokenizer;
+  chatTemplate?: ChatTemplate;
+  /** bytes of all files */
+  byteLength: number;
+  /** SHA-256 (hex) of the file; of a folder: over the sorted weight files' hashes. Cached by path, size and mtime. */
+  sha256(): Promise<string>;
+  /** dequantized to f32, in Hugging Face layout (GGUF's llama q/k permutation undone, gemma's +1 undone) */
+  readTensor(name: string): Promise<Float32Array>;
+  /** the bytes as they lie in the file */
+  readRaw(name: string): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** One adapted linear inside the forward pass. */
+export interface SiteId {
+  layer: number;
+  site: SiteName;
+}
+
+/** The tensors an adaptation needs inside one block, by name: explicit, so that a block can be recomputed in backward. */
+export type LayerParameters = Record<string, Tensor2D | Tensor3D>;
+
+/**
+ * What the forward pass knows of an adapter: it adds something to each frozen linear's output.
+ * effilora/adapter.ts implements this shape; models/ knows nothing of LoRA.
+ */
+export interface Adaptation {
+  /** tensors block `layer` uses (A, its B, its routers), trainable ones among them */
+  parameters(layer: number): LayerParameters;
+  /** x [tokens, in], y = W x + b [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] on demand (DoRA). */
+  apply(site: SiteId, x: Tensor2D, y: Tensor2D, parameters: LayerParameters, weight: () => Tensor2D): Tensor2D;
+}
+
+/** One batch on the host. All arrays are [rows * length], row-major. */
+export interface TokenBatch {
+  rows: number;
+  length: number;
+  inputIds: Int32Array;
+  /** -100 carries no loss; NOT shifted: the loss shifts them */
+  labels: Int32Array;
+  /** position inside the example, for RoPE */
+  positions: Int32Array;
+  /** which packed example a token belongs to, from 0 in each row; -1 = padding. Attention stays inside a segment. */
+  segments: Int32Array;
+}
