@@ -38,12 +38,21 @@ def versions_by_library(folder: pathlib.Path) -> dict[str, set[str]]:
     return versions
 
 
+def stub_function(name: str) -> str:
+    """C source of one stub: texts are texts, asking whether a stream captures is answered with no, all else with no device."""
+    if name.endswith(("String", "Name")):
+        return f'const char *{name}(void) {{ return "no CUDA here"; }}\n'
+    if name == "cudaStreamIsCapturing":
+        return f"int {name}(void *stream, int *status) {{ *status = 0; return 0; }}\n"
+    return f"int {name}(void) {{ return 100; }}\n"
+
+
 def write_stub(library: str, versioned: dict[str, set[str]], plain: set[str], target: pathlib.Path) -> None:
     """Compiles one stub with `versioned` symbols under their versions and `plain` ones as they are."""
     with tempfile.TemporaryDirectory() as scratch:
         source, script = pathlib.Path(scratch, "stub.c"), pathlib.Path(scratch, "stub.map")
         names = set().union(*versioned.values(), plain)
-        source.write_text("".join(f"int {name}(void) {{ return 100; }}\n" for name in sorted(names)))
+        source.write_text("".join(map(stub_function, sorted(names))))
         script.write_text("".join(f"{version} {{ global: {'; '.join(sorted(names))}; }};\n" for version, names in versioned.items()))
         flags = [f"-Wl,--version-script={script}"] if versioned else []
         subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-fno-builtin", "-o", target / library, f"-Wl,-soname,{library}", *flags, source], check=True)
