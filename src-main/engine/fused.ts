@@ -1,0 +1,283 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+
+/** Which keys a query sees: those of its own segment, not after it, and inside the window. */
+export interface AttentionOptions {
+  /** tokens a row; x has rows * length tokens */
+  length: number;
+  heads: number;
+  keyValueHeads: number;
+  scale: number;
+  /** tokens; undefined = full attention */
+  window?: number;
+}
+
+export type Activation = 'silu' | 'gelu_tanh';
+
+/**
+ * Parts of a decoder's step that an engine may do in one pass over memory. Every engine that registers one promises the
+ * numbers of the compositions below, forward and backward. Tensors are [tokens, features].
+ */
+export interface FusedKernels {
+  rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D;
+  rmsNormGrad(dy: Tensor2D, x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D;
+  rotary(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number, sign: 1 | -1): Tensor2D;
+  gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Tensor2D;
+  gatedGrad(dy: Tensor2D, gate: Tensor2D, up: Tensor2D, activation: Activation): [Tensor2D, Tensor2D];
+  /** also the logarithm of each query's sum of exponentials, [tokens, heads] */
+  attention(q: Tensor2D, k: Tensor2D, v: Tensor2D, segments: Tensor1D, options: AttentionOptions): [Tensor2D, Tensor2D];
+  attentionGrad(saved: Tensor[], dOut: Tensor2D, options: AttentionOptions): [Tensor2D, Tensor2D, Tensor2D];
+  /** per row -log softmax(logits)[label] (0 where the label is negative), and its gradient */
+  crossEntropy(logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D];
+  /** y + scale * a b */
+  productAdd(y: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number): Tensor2D;
+  /** mixed = (h | logits) [tokens, rank + heads] -> concat_j(softmax(logits)_j h) [tokens, heads * rank], and the softmax */
+  mixture(mixed: Tensor2D, rank: number, heads: number): [Tensor2D, Tensor2D];
+  mixtureGrad(dOut: Tensor2D, mixed: Tensor2D, weights: Tensor2D, rank: number, heads: number): Tensor2D;
+  /** a^T b [blocks * rank, out] by blocks of rows; a block with active = 0 costs nothing and is 0 */
+  blockProduct(a: Tensor2D, b: Tensor2D, active: Tensor1D): Tensor2D;
+  /** p, m, v, g of one shape; rows [blocks, 4] = rate (0: nothing moves), 1 / bias corrections, decay factor */
+  adamw(p: Tensor, m: Tensor, v: Tensor, g: Tensor, rows: Tensor2D, options: AdamWOptions): [Tensor, Tensor, Tensor];
+}
+
+export interface AdamWOptions {
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+}
+
+const registry = new Map<string, FusedKernels>();
+
+/** An engine's own kernels under its tfjs backend's name; undefined takes them away again (tests compare both ways). */
+export function registerFusedKernels(backendName: string, kernels: FusedKernels | undefined): void {
+  if (kernels) registry.set(backendName, kernels);
+  else registry.delete(backendName);
+}
+
+/** The kernels of the engine in use, where it has some. */
+export function fusedKernels(): FusedKernels | undefined {
+  return registry.get(tf.getBackend());
+}
+
+/** y = x / rms(x) * weight (Zhang and Sennrich, arXiv 1910.07467). The weight is frozen: no gradient flows to it. */
+export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D {
+  const kernels = fusedKernels();
+  if (!kernels) return tf.tidy(() => x.mul(tf.rsqrt(x.square().mean(-1, true).add(epsilon))).mul(weight));
+  return tf.customGrad((input, save) => {
+    const x2 = input as Tensor2D;
+    (save as tf.GradSaveFunc)([x2]);
+    return {
+      value: kernels.rmsNorm(x2, weight, epsilon),
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        kernels.rmsNormGrad(dy as Tensor2D, saved[0] as Tensor2D, weight, epsilon),
+    };
+  })(x) as Tensor2D;
+}
+
+/** Rotates the pairs (i, i + headSize / 2) of every head by the angles whose cos and sin are given, [tokens, headSize / 2]. */
+export function rotary(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number): Tensor2D {
+  const kernels = fusedKernels();
+  if (!kernels) return rotaryComposed(x, cos, sin, heads);
+  return tf.customGrad((input) => ({
+    value: kernels.rotary(input as Tensor2D, cos, sin, heads, 1),
+    gradFunc: (dy: Tensor) => kernels.rotary(dy as Tensor2D, cos, sin, heads, -1),
+  }))(x) as Tensor2D;
+}
+
+function rotaryComposed(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number): Tensor2D {
+  return tf.tidy(() => {
+    const tokens = x.shape[0];
+    const half = cos.shape[1];
+    const [low, high] = tf.split(x.reshape([tokens, heads, 2 * half]), 2, -1) as [Tensor, Tensor];
+    const c = cos.reshape([tokens, 1, half]);
+    const s = sin.reshape([tokens, 1, half]);
+    return tf
+      .concat([low.mul(c).sub(high.mul(s)), high.mul(c).add(low.mul(s))], -1)
+      .reshape([tokens, heads * 2 * half]);
+  });
+}
+
+/** activation(gate) * up */
+export function gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Tensor2D {
+  const kernels = fusedKernels();
+  if (!kernels) return tf.tidy(() => activate(gate, activation).mul(up));
+  return tf.customGrad((...args) => {
+    const [g, u, save] = args as unknown as [Tensor2D, Tensor2D, tf.GradSaveFunc];
+    save([g, u]);
+    return {
+      value: kernels.gated(g, u, activation),
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        kernels.gatedGrad(dy as Tensor2D, saved[0] as Tensor2D, saved[1] as Tensor2D, activation),
+    };
+  })(gate, up) as Tensor2D;
+}
+
+function activate(x: Tensor2D, activation: Activation): Tensor2D {
+  if (activation === 'silu') return x.mul(tf.sigmoid(x));
+  const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
+  return x.mul(0.5).mul(tf.tanh(inner).add(1));
+}
+
+/**
+ * softmax(scale * q k^T) v over the keys each query sees. q [tokens, heads * size], k and v [tokens, keyValueHeads * size],
+ * segments [tokens] int32: which packed example a token belongs to. The composition holds whole score matrices.
+ */
+export function attention(
+  q: Tensor2D,
+  k: Tensor2D,
+  v: Tensor2D,
+  segments: Tensor1D,
+  options: AttentionOptions,
+): Tensor2D {
+  const kernels = fusedKernels();
+  if (!kernels) return attentionComposed(q, k, v, segments, options);
+  return tf.customGrad((...args) => {
+    const [q2, k2, v2, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
+    const [out, logSums] = kernels.attention(q2, k2, v2, segments, options);
+    save([q2, k2, v2, segments, out, logSums]);
+    return {
+      value: out,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => kernels.attentionGrad(saved, dy as Tensor2D, options),
+    };
+  })(q, k, v) as Tensor2D;
+}
+
+function attentionComposed(
+  q: Tensor2D,
+  k: Tensor2D,
+  v: Tensor2D,
+  segments: Tensor1D,
+  { length, heads, keyValueHeads, scale, window }: AttentionOptions,
+): Tensor2D {
+  return tf.tidy(() => {
+    const rows = q.shape[0] / length;
+    const size = q.shape[1] / heads;
+    const group = heads / keyValueHeads;
+    const split = (x: Tensor2D, count: number) => x.reshape([rows, length, count, size]).transpose([0, 2, 1, 3]);
+    const grouped = split(q, heads).reshape([rows, keyValueHeads, group * length, size]);
+    const scores = tf.matMul(grouped, split(k, keyValueHeads), false, true).mul(scale);
+    const index = tf.range(0, length, 1, 'int32');
+    const distance = index.expandDims(1).sub(index.expandDims(0));
+    let seen = distance.greaterEqual(0);
+    if (window !== undefined) seen = seen.logicalAnd(distance.less(window));
+    const segment = segments.reshape([rows, length]);
+    const visible = segment
+      .expandDims(2)
+      .equal(segment.expandDims(1))
+      .logicalAnd(seen)
+      .reshape([rows, 1, 1, length, length]);
+    const mask = tf.scalar(1).sub(visible.cast('float32')).mul(-1e9);
+    const masked = scores.reshape([rows, keyValueHeads, group, length, length]).add(mask);
+    const weights = tf.softmax(masked).reshape([rows, keyValueHeads, group * length, length]);
+    const out = tf.matMul(weights, split(v, keyValueHeads)).reshape([rows, heads, length, size]);
+    return out.transpose([0, 2, 1, 3]).reshape([rows * length, heads * size]);
+  });
+}
+
+/** y + scale * a b: a [tokens, inner], b [inner, out]. `active` [blocks]: rows of b that get a gradient, by equal blocks. */
+export function productAdd(y: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, active?: Tensor1D): Tensor2D {
+  const kernels = fusedKernels();
+  const flags = active ?? tf.ones<tf.Rank.R1>([1]);
+  return tf.customGrad((...args) => {
+    const [y2, a2, b2, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
+    save([a2, b2, flags]);
+    return {
+      value: kernels ? kernels.productAdd(y2, a2, b2, scale) : y2.add(tf.matMul(a2, b2).mul(scale)),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [left, right, on] = saved as [Tensor2D, Tensor2D, Tensor1D];
+        const upstream = dy as Tensor2D;
+        const scaled = tf.mul(left, scale);
+        const dB = kernels
+          ? kernels.blockProduct(scaled, upstream, on)
+          : maskRows(tf.matMul(scaled, upstream, true), on);
+        return [tf.identity(upstream), tf.matMul(upstream, right, false, true).mul(scale), dB];
+      },
+    };
+  })(y, a, b) as Tensor2D;
+}
+
+function maskRows(x: Tensor2D, active: Tensor1D): Tensor2D {
+  const [rows, width] = x.shape;
+  return x
+    .reshape([active.size, rows / active.size, width])
+    .mul(active.reshape([-1, 1, 1]))
+    .reshape([rows, width]);
+}
+
+/** mixed = (h | logits) [tokens, rank + heads] -> concat_j(softmax(logits)_j * h) [tokens, heads * rank] */
+export function mixture(mixed: Tensor2D, rank: number, heads: number): Tensor2D {
+  const kernels = fusedKernels();
+  if (!kernels) {
+    return tf.tidy(() => {
+      const [h, logits] = tf.split(mixed, [rank, heads], 1) as [Tensor2D, Tensor2D];
+      return tf
+        .softmax(logits)
+        .expandDims(2)
+        .mul(h.expandDims(1))
+        .reshape([mixed.shape[0], heads * rank]);
+    });
+  }
+  return tf.customGrad((...args) => {
+    const [input, save] = args as unknown as [Tensor2D, tf.GradSaveFunc];
+    const [out, weights] = kernels.mixture(input, rank, heads);
+    save([input, weights]);
+    return {
+      value: out,
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        kernels.mixtureGrad(dy as Tensor2D, saved[0] as Tensor2D, saved[1] as Tensor2D, rank, heads),
+    };
+  })(mixed) as Tensor2D;
+}
+
+/**
+ * Sum over the rows of -log softmax(x W)[label], rows with a negative label left out. x [tokens, width]; W [width, vocabulary],
+ * or [vocabulary, width] where `transposed`; frozen. The gradient to x is made in the forward pass, `chunk` tokens at a time, so
+ * that no more than [chunk, vocabulary] logits ever exist.
+ */
+export function linearCrossEntropy(
+  x: Tensor2D,
+  weight: Tensor2D,
+  transposed: boolean,
+  labels: Tensor1D,
+  chunk = 256,
+): tf.Scalar {
+  return tf.customGrad((...args) => {
+    const [input, save] = args as unknown as [Tensor2D, tf.GradSaveFunc];
+    const tokens = input.shape[0];
+    const losses: tf.Scalar[] = [];
+    const grads: Tensor2D[] = [];
+    for (let start = 0; start < tokens; start += chunk) {
+      const count = Math.min(chunk, tokens - start);
+      const [loss, dx] = chunkLoss(
+        input.slice([start, 0], [count, -1]),
+        weight,
+        transposed,
+        labels.slice([start], [count]),
+      );
+      losses.push(loss);
+      grads.push(dx);
+    }
+    save([grads.length === 1 ? grads[0]! : tf.concat(grads, 0)]);
+    return {
+      value: losses.length === 1 ? losses[0]! : (tf.addN(losses) as tf.Scalar),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0]!, dy),
+    };
+  })(x) as tf.Scalar;
+}
+
+function chunkLoss(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): [tf.Scalar, Tensor2D] {
+  return tf.tidy(() => {
+    const kernels = fusedKernels();
+    const logits = tf.matMul(x, weight, false, transposed);
+    const [loss, dLogits] = kernels ? kernels.crossEntropy(logits, labels) : crossEntropyComposed(logits, labels);
+    return [tf.sum(loss), tf.matMul(dLogits, weight, false, !transposed)] as [tf.Scalar, Tensor2D];
+  }) as unknown as [tf.Scalar, Tensor2D];
+}
+
+function crossEntropyComposed(logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D] {
+  const mask = labels.greaterEqual(0).cast('float32');
+  const target = tf.oneHot(tf.maximum(labels, 0).cast('int32'), logits.shape[1]) as Tensor2D;
+  const logProbabilities = tf.logSoftmax(logits);
+  const loss = tf.sum(logProbabilities.mul(target), 1).neg().mul(mask) as Tensor1D;
+  return [loss, tf.exp(logProbabilities).sub(target).mul(mask.expandDims(1))];
+}
