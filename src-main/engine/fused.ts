@@ -62,7 +62,8 @@ export function fusedKernels(): FusedKernels | undefined {
 /** y = x / rms(x) * weight (Zhang and Sennrich, arXiv 1910.07467). The weight is frozen: no gradient flows to it. */
 export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D {
   const kernels = fusedKernels();
-  if (!kernels) return tf.tidy(() => x.mul(tf.rsqrt(x.square().mean(-1, true).add(epsilon))).mul(weight));
+  if (!kernels)
+    return tf.tidy(() => tf.mul(tf.mul(x, tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon))), weight));
   return tf.customGrad((input, save) => {
     const x2 = input as Tensor2D;
     (save as tf.GradSaveFunc)([x2]);
@@ -88,19 +89,18 @@ function rotaryComposed(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number
   return tf.tidy(() => {
     const tokens = x.shape[0];
     const half = cos.shape[1];
-    const [low, high] = tf.split(x.reshape([tokens, heads, 2 * half]), 2, -1) as [Tensor, Tensor];
-    const c = cos.reshape([tokens, 1, half]);
-    const s = sin.reshape([tokens, 1, half]);
-    return tf
-      .concat([low.mul(c).sub(high.mul(s)), high.mul(c).add(low.mul(s))], -1)
-      .reshape([tokens, heads * 2 * half]);
+    const [low, high] = tf.split(tf.reshape(x, [tokens, heads, 2 * half]), 2, -1) as [Tensor, Tensor];
+    const c = tf.reshape(cos, [tokens, 1, half]);
+    const s = tf.reshape(sin, [tokens, 1, half]);
+    const turned = [tf.sub(tf.mul(low, c), tf.mul(high, s)), tf.add(tf.mul(high, c), tf.mul(low, s))];
+    return tf.reshape(tf.concat(turned, -1), [tokens, heads * 2 * half]);
   });
 }
 
 /** activation(gate) * up */
 export function gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Tensor2D {
   const kernels = fusedKernels();
-  if (!kernels) return tf.tidy(() => activate(gate, activation).mul(up));
+  if (!kernels) return tf.tidy(() => tf.mul(activate(gate, activation), up));
   return tf.customGrad((...args) => {
     const [g, u, save] = args as unknown as [Tensor2D, Tensor2D, tf.GradSaveFunc];
     save([g, u]);
@@ -113,9 +113,10 @@ export function gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Ten
 }
 
 function activate(x: Tensor2D, activation: Activation): Tensor2D {
-  if (activation === 'silu') return x.mul(tf.sigmoid(x));
-  const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
-  return x.mul(0.5).mul(tf.tanh(inner).add(1));
+  if (activation === 'silu') return tf.mul(x, tf.sigmoid(x));
+  const cubic = tf.mul(tf.mul(tf.square(x), x), 0.044715);
+  const inner = tf.mul(tf.add(x, cubic), Math.sqrt(2 / Math.PI));
+  return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
 }
 
 /**
@@ -153,25 +154,27 @@ function attentionComposed(
     const rows = q.shape[0] / length;
     const size = q.shape[1] / heads;
     const group = heads / keyValueHeads;
-    const split = (x: Tensor2D, count: number) => x.reshape([rows, length, count, size]).transpose([0, 2, 1, 3]);
-    const grouped = split(q, heads).reshape([rows, keyValueHeads, group * length, size]);
-    const scores = tf.matMul(grouped, split(k, keyValueHeads), false, true).mul(scale);
-    const index = tf.range(0, length, 1, 'int32');
-    const distance = index.expandDims(1).sub(index.expandDims(0));
-    let seen = distance.greaterEqual(0);
-    if (window !== undefined) seen = seen.logicalAnd(distance.less(window));
-    const segment = segments.reshape([rows, length]);
-    const visible = segment
-      .expandDims(2)
-      .equal(segment.expandDims(1))
-      .logicalAnd(seen)
-      .reshape([rows, 1, 1, length, length]);
-    const mask = tf.scalar(1).sub(visible.cast('float32')).mul(-1e9);
-    const masked = scores.reshape([rows, keyValueHeads, group, length, length]).add(mask);
-    const weights = tf.softmax(masked).reshape([rows, keyValueHeads, group * length, length]);
-    const out = tf.matMul(weights, split(v, keyValueHeads)).reshape([rows, heads, length, size]);
-    return out.transpose([0, 2, 1, 3]).reshape([rows * length, heads * size]);
+    const split = (x: Tensor2D, count: number) =>
+      tf.transpose(tf.reshape(x, [rows, length, count, size]), [0, 2, 1, 3]);
+    const grouped = tf.reshape(split(q, heads), [rows, keyValueHeads, group * length, size]);
+    const scores = tf.mul(tf.matMul(grouped, split(k, keyValueHeads), false, true), scale);
+    const mask = tf.mul(tf.sub(1, visibleKeys(segments, rows, length, window)), -1e9);
+    const masked = tf.add(tf.reshape(scores, [rows, keyValueHeads, group, length, length]), mask);
+    const weights = tf.reshape(tf.softmax(masked), [rows, keyValueHeads, group * length, length]);
+    const out = tf.reshape(tf.matMul(weights, split(v, keyValueHeads)), [rows, heads, length, size]);
+    return tf.reshape(tf.transpose(out, [0, 2, 1, 3]), [rows * length, heads * size]);
   });
+}
+
+/** 1 where a query sees a key, [rows, 1, 1, length, length] */
+function visibleKeys(segments: Tensor1D, rows: number, length: number, window?: number): Tensor {
+  const index = tf.range(0, length, 1, 'int32');
+  const distance = tf.sub(tf.expandDims(index, 1), tf.expandDims(index, 0));
+  let seen: Tensor = tf.greaterEqual(distance, 0);
+  if (window !== undefined) seen = tf.logicalAnd(seen, tf.less(distance, window));
+  const segment = tf.reshape(segments, [rows, length]);
+  const together = tf.equal(tf.expandDims(segment, 2), tf.expandDims(segment, 1));
+  return tf.cast(tf.reshape(tf.logicalAnd(together, seen), [rows, 1, 1, length, length]), 'float32');
 }
 
 /** y + scale * a b: a [tokens, inner], b [inner, out]. `active` [blocks]: rows of b that get a gradient, by equal blocks. */
@@ -182,15 +185,15 @@ export function productAdd(y: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number,
     const [y2, a2, b2, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
     save([a2, b2, flags]);
     return {
-      value: kernels ? kernels.productAdd(y2, a2, b2, scale) : y2.add(tf.matMul(a2, b2).mul(scale)),
+      value: kernels ? kernels.productAdd(y2, a2, b2, scale) : tf.add(y2, tf.mul(tf.matMul(a2, b2), scale)),
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
         const [left, right, on] = saved as [Tensor2D, Tensor2D, Tensor1D];
         const upstream = dy as Tensor2D;
-        const scaled = tf.mul(left, scale);
+        const scaled = tf.mul(left, scale) as Tensor2D;
         const dB = kernels
           ? kernels.blockProduct(scaled, upstream, on)
           : maskRows(tf.matMul(scaled, upstream, true), on);
-        return [tf.identity(upstream), tf.matMul(upstream, right, false, true).mul(scale), dB];
+        return [upstream, tf.mul(tf.matMul(upstream, right, false, true), scale), dB];
       },
     };
   })(y, a, b) as Tensor2D;
@@ -198,10 +201,8 @@ export function productAdd(y: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number,
 
 function maskRows(x: Tensor2D, active: Tensor1D): Tensor2D {
   const [rows, width] = x.shape;
-  return x
-    .reshape([active.size, rows / active.size, width])
-    .mul(active.reshape([-1, 1, 1]))
-    .reshape([rows, width]);
+  const blocks = tf.reshape(x, [active.size, rows / active.size, width]);
+  return tf.reshape(tf.mul(blocks, tf.reshape(active, [-1, 1, 1])), [rows, width]);
 }
 
 /** mixed = (h | logits) [tokens, rank + heads] -> concat_j(softmax(logits)_j * h) [tokens, heads * rank] */
@@ -210,11 +211,10 @@ export function mixture(mixed: Tensor2D, rank: number, heads: number): Tensor2D 
   if (!kernels) {
     return tf.tidy(() => {
       const [h, logits] = tf.split(mixed, [rank, heads], 1) as [Tensor2D, Tensor2D];
-      return tf
-        .softmax(logits)
-        .expandDims(2)
-        .mul(h.expandDims(1))
-        .reshape([mixed.shape[0], heads * rank]);
+      return tf.reshape(tf.mul(tf.expandDims(tf.softmax(logits), 2), tf.expandDims(h, 1)), [
+        mixed.shape[0],
+        heads * rank,
+      ]);
     });
   }
   return tf.customGrad((...args) => {
@@ -249,10 +249,10 @@ export function linearCrossEntropy(
     for (let start = 0; start < tokens; start += chunk) {
       const count = Math.min(chunk, tokens - start);
       const [loss, dx] = chunkLoss(
-        input.slice([start, 0], [count, -1]),
+        tf.slice(input, [start, 0], [count, -1]),
         weight,
         transposed,
-        labels.slice([start], [count]),
+        tf.slice(labels, [start], [count]),
       );
       losses.push(loss);
       grads.push(dx);
@@ -268,16 +268,17 @@ export function linearCrossEntropy(
 function chunkLoss(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): [tf.Scalar, Tensor2D] {
   return tf.tidy(() => {
     const kernels = fusedKernels();
-    const logits = tf.matMul(x, weight, false, transposed);
+    const logits = tf.matMul(x, weight, false, transposed) as Tensor2D;
     const [loss, dLogits] = kernels ? kernels.crossEntropy(logits, labels) : crossEntropyComposed(logits, labels);
     return [tf.sum(loss), tf.matMul(dLogits, weight, false, !transposed)] as [tf.Scalar, Tensor2D];
   }) as unknown as [tf.Scalar, Tensor2D];
 }
 
 function crossEntropyComposed(logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D] {
-  const mask = labels.greaterEqual(0).cast('float32');
-  const target = tf.oneHot(tf.maximum(labels, 0).cast('int32'), logits.shape[1]) as Tensor2D;
+  const mask = tf.cast(tf.greaterEqual(labels, 0), 'float32');
+  const target = tf.oneHot(tf.cast(tf.maximum(labels, 0), 'int32'), logits.shape[1]) as Tensor2D;
   const logProbabilities = tf.logSoftmax(logits);
-  const loss = tf.sum(logProbabilities.mul(target), 1).neg().mul(mask) as Tensor1D;
-  return [loss, tf.exp(logProbabilities).sub(target).mul(mask.expandDims(1))];
+  const loss = tf.mul(tf.neg(tf.sum(tf.mul(logProbabilities, target), 1)), mask) as Tensor1D;
+  const dLogits = tf.mul(tf.sub(tf.exp(logProbabilities), target), tf.expandDims(mask, 1)) as Tensor2D;
+  return [loss, dLogits];
 }
