@@ -1,0 +1,37 @@
+import { createRequire } from 'node:module';
+import util from 'node:util';
+import * as tf from '@tensorflow/tfjs-core';
+import { expectedInstallation, isInstalled } from './install.ts';
+import { UserError } from '../types.ts';
+
+const require = createRequire(import.meta.url);
+
+/** TensorFlow's and oneDNN's own chatter is off unless the user asks for it by setting these himself. */
+function quiet(): void {
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '3';
+  process.env.TF_CPP_MAX_VLOG_LEVEL ??= '0';
+  process.env.ABSL_MIN_LOG_LEVEL ??= '3';
+}
+
+/**
+ * Loads the binding from the user's cache and registers tfjs-node-gpu's backend as 'tensorflow', on the one tfjs-core in use.
+ * (tfjs-node-gpu's own index looks for the binding inside node_modules, which we leave alone.)
+ * @returns TensorFlow's version
+ */
+export async function registerTensorflow(): Promise<string> {
+  const installation = expectedInstallation();
+  if (!(await isInstalled(installation)))
+    throw new UserError('The tensorflow engine is not set up; run npm start (or npm test) once, which sets it up');
+  quiet();
+  // tfjs-node 4.22 calls util.isNullOrUndefined, which Node 23 took away.
+  Object.assign(util, { isNullOrUndefined: (value: unknown) => value === null || value === undefined });
+  const binding = require(installation.binding) as { TF_Version: string };
+  if (!tf.findBackendFactory('tensorflow')) {
+    require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
+    const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend') as {
+      NodeJSKernelBackend: new (binding: unknown, name: string) => tf.KernelBackend;
+    };
+    tf.registerBackend('tensorflow', () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu'));
+  }
+  return binding.TF_Version;
+}
