@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
-import { expectedInstallation, isInstalled } from './install.ts';
+import { expectedInstallation, isInstalled, type Installation } from './install.ts';
 import { UserError } from '../types.ts';
 
 const require = createRequire(import.meta.url);
@@ -25,13 +26,30 @@ export async function registerTensorflow(): Promise<string> {
   quiet();
   // tfjs-node 4.22 calls util.isNullOrUndefined, which Node 23 took away.
   Object.assign(util, { isNullOrUndefined: (value: unknown) => value === null || value === undefined });
-  const binding = require(installation.binding) as { TF_Version: string };
-  if (!tf.findBackendFactory('tensorflow')) {
-    require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
-    const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend') as {
-      NodeJSKernelBackend: new (binding: unknown, name: string) => tf.KernelBackend;
-    };
-    tf.registerBackend('tensorflow', () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu'));
+  return withoutNoise(installation, () => {
+    const binding = require(installation.binding) as { TF_Version: string };
+    if (!tf.findBackendFactory('tensorflow')) registerBackend(binding);
+    return binding.TF_Version;
+  });
+}
+
+function registerBackend(binding: unknown): void {
+  require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
+  const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend') as {
+    NodeJSKernelBackend: new (binding: unknown, name: string) => tf.KernelBackend;
+  };
+  const backend = new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu');
+  tf.registerBackend('tensorflow', () => backend);
+}
+
+/** Runs `load` with standard error muted, unless the user asked for TensorFlow's log by setting TF_CPP_MIN_LOG_LEVEL below 3. */
+function withoutNoise<T>(installation: Installation, load: () => T): T {
+  if (process.env.TF_CPP_MIN_LOG_LEVEL !== '3') return load();
+  const stderr = require(path.join(installation.folder, 'stderr.node')) as { mute(): void; restore(): void };
+  stderr.mute();
+  try {
+    return load();
+  } finally {
+    stderr.restore();
   }
-  return binding.TF_Version;
 }

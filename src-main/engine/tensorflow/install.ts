@@ -97,6 +97,7 @@ async function layDown({ folder, variant }: Installation, log: (line: string) =>
     'tensorflow/libtensorflow_cc.so.2',
     'tensorflow/libtensorflow_framework.so.2',
     'tfjs_binding.node',
+    'stderr.node',
   ]) {
     const file = path.join(stage, name);
     files[name] = { size: (await fsp.stat(file)).size, sha256: await sha256OfFile(file) };
@@ -107,23 +108,17 @@ async function layDown({ folder, variant }: Installation, log: (line: string) =>
   await fsp.rm(wheel);
 }
 
-/** Compiles C++ sources into an addon beside the libraries of `folder`. Needs only node_api.h, so it fits every Node and Electron. */
-export async function compileAddon(
-  folder: string,
-  sources: string[],
-  output: string,
-  flags: string[] = [],
-): Promise<void> {
+/** Compiles C++ sources into an addon beside the libraries of `folder`, `linked` to them or not. Needs only node_api.h, so it fits every Node and Electron. */
+export async function compileAddon(folder: string, sources: string[], output: string, linked = true): Promise<void> {
   const require = createRequire(import.meta.url);
   const headers = path.join(path.dirname(require.resolve('node-api-headers/package.json')), 'include');
   const libraries = path.join(folder, 'tensorflow');
-  const result = await run(process.env.CXX ?? 'g++', [
-    '-shared', '-fPIC', '-O2', '-std=c++17', '-w', '-DNAPI_VERSION=8', ...flags,
-    `-I${headers}`, `-I${path.join(libraries, 'include')}`,
-    ...sources, '-o', path.join(folder, output),
-    path.join(libraries, 'libtensorflow_cc.so.2'), path.join(libraries, 'libtensorflow_framework.so.2'),
-    '-Wl,-rpath,$ORIGIN/tensorflow',
-  ]); // prettier-ignore
+  const link = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'].map((name) => path.join(libraries, name));
+  const flags = ['-shared', '-fPIC', '-O2', '-std=c++17', '-w', '-DNAPI_VERSION=8'];
+  const include = [`-I${headers}`, `-I${path.join(libraries, 'include')}`];
+  const libs = linked ? [...link, '-Wl,-rpath,$ORIGIN/tensorflow'] : [];
+  const compiler = process.env.CXX ?? 'g++';
+  const result = await run(compiler, [...flags, ...include, ...sources, '-o', path.join(folder, output), ...libs]);
   if (result.code === 127)
     throw new UserError('No C++ compiler was found; install one (Debian: apt-get install g++) and start again');
   if (result.code !== 0) throw new UserError(`The engine's binding did not compile: ${lastLine(result.stderr)}`);
@@ -133,6 +128,7 @@ async function compileBinding(folder: string): Promise<void> {
   const require = createRequire(import.meta.url);
   const sources = path.join(path.dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'binding');
   const names = fs.readdirSync(sources).filter((name) => name.endsWith('.cc'));
-  const quiet = fileURLToPath(new URL('./quiet.cc', import.meta.url));
-  await compileAddon(folder, [...names.map((name) => path.join(sources, name)), quiet], 'tfjs_binding.node');
+  await compileAddon(folder, [fileURLToPath(new URL('./stderr.cc', import.meta.url))], 'stderr.node', false);
+  const paths = names.map((name) => path.join(sources, name));
+  await compileAddon(folder, paths, 'tfjs_binding.node');
 }
