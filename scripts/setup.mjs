@@ -1,0 +1,42 @@
+// Set-up on a fresh clone, in plain Node: packages first, then (through tsx) the engine and the default model.
+// What is done is skipped; what can't be had is named in one line, and the rest goes on.
+import { spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+
+/** Runs `npm ci` unless node_modules was made from this very lock file. */
+function installPackages() {
+  const lock = fs.readFileSync(path.join(root, 'package-lock.json'));
+  const digest = crypto.createHash('sha256').update(lock).digest('hex');
+  const stamp = path.join(root, 'node_modules', '.effilora-lock');
+  if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === digest) return;
+  console.error('Installing packages');
+  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  const result = spawnSync(npm, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'], shell: process.platform === 'win32' });
+  if (result.status !== 0) {
+    console.error('The packages could not be installed; check the network and run the command again.');
+    process.exit(1);
+  }
+  fs.writeFileSync(stamp, digest);
+}
+
+/** Everything a fresh clone needs. */
+export async function setUp() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    console.error(`Node 20.19 or newer is needed; this is ${process.versions.node}.`);
+    process.exit(1);
+  }
+  installPackages();
+  const { register } = await import('tsx/esm/api');
+  register();
+  const { setUpParts } = await import('../src-main/setup.ts');
+  await setUpParts((line) => console.error(line));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await setUp();
