@@ -1,3 +1,5 @@
+import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+
 /** Terms, names and defaults: METHOD.md. Nothing here knows of files, processes or windows. */
 
 /** One adapted linear of the base model. */
@@ -49,3 +51,23 @@ export interface ReducerOptions {
 
 /** `<layer>.<site>.<head>` */
 export type HeadName = string;
+
+/** The tensors of one layer by name; the same names in every layer. */
+export type LayerTensors = Record<string, Tensor2D | Tensor3D>;
+
+/** A tensor on the host under its name and shape in `adapter.safetensors`. */
+export interface NamedTensor {
+  name: string;
+  shape: number[];
+  data: Float32Array;
+}
+
+/** What one training step feeds into the adapter: small tensors, so that a captured step stays valid when they change. */
+export interface StepInputs {
+  /** per adapted site [N]: 1 where a head's gradient is computed, 0 where it costs nothing and is zero */
+  active: Tensor1D[];
+  /** [tokens, 1]: 1 / (the step's real tokens) at real tokens, 0 at padding; undefined: no router share wanted */
+  shareWeight?: Tensor2D;
+  /** [tokens, 1], see dropout.ts; undefined: no dropout */
+  dropout?: Tensor2D;
+}

@@ -1,0 +1,237 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { mixture, productAdd } from '../engine/fused.ts';
+import { dropout, featureNoise } from './dropout.ts';
+import { fileLayoutOfB, memoryLayoutOfB } from './layout.ts';
+import { adaptedSites, adapterTensors, headNames, headsPerSite, scaleOf, siteTensors } from './methods/structure.ts';
+import type { SiteTensors, TensorSpec } from './methods/structure.ts';
+import { uniform } from './random.ts';
+import { tapShare } from './router-share.ts';
+import type { AdapterOptions, HeadName, LayerTensors, NamedTensor, SiteShape, StepInputs } from './types.ts';
+import { adaptedNorms, decompose, outputNorms } from './weight-decomposition.ts';
+
+/** A trainable tensor in its layout in memory: A [r, in], B [N * r, out], router [N, in], magnitude [1, out]. */
+export interface Trainable extends TensorSpec {
+  variable: tf.Variable<tf.Rank.R2>;
+  /** equal blocks of rows with an optimizer state each: N for B, else 1 */
+  blocks: number;
+  /** B: index of its first head among all heads */
+  firstHead?: number;
+}
+
+interface Site {
+  shape: SiteShape;
+  /** names inside a layer's parameters */
+  names: SiteTensors;
+  firstHead: number;
+  /** zero [1, N]; its gradient is the site's router share (router-share.ts) */
+  tap?: tf.Variable<tf.Rank.R2>;
+  noise?: Tensor2D;
+}
+
+/** Heads left out of the forward pass (METHOD.md, Drop). */
+export interface Drop {
+  heads: ReadonlySet<HeadName>;
+  /** the softmax runs over the heads that stay; else the dropped ones contribute zero */
+  renormalize: boolean;
+}
+
+/**
+ * An adapter's tensors and what it adds to a frozen linear:
+ *
+ *     h = A x        omega = softmax(router x)        y = W x + scale * sum_j omega_j (B_j h)
+ *
+ * Fits models/types.ts `Adaptation`. Owns its variables: call `dispose` at the end.
+ */
+export class Adapter {
+  readonly options: AdapterOptions;
+  /** the adapted sites, by layer and then in the model's site order */
+  readonly sites: SiteShape[];
+  readonly heads: HeadName[];
+  readonly trainables: Trainable[];
+  /** what a training step feeds in; undefined outside one: no dropout, no share, every head as it is */
+  step?: StepInputs;
+  /** called with omega [tokens, N] of every site that runs, e.g. to colour tokens by head; keep what you want to keep */
+  observeRouter?: (site: SiteShape, omega: Tensor2D) => void;
+  readonly #sites = new Map<string, Site>();
+  readonly #layers = new Map<number, LayerTensors>();
+  #drop?: { bias: Map<string, Tensor2D>; mask: Map<string, Tensor2D> };
+
+  /** A fresh adapter for a model with these sites: A and router uniform in +-1 / sqrt(in), B zero. */
+  constructor(modelSites: SiteShape[], options: AdapterOptions, seed: number) {
+    this.options = options;
+    this.sites = adaptedSites(modelSites, options);
+    this.heads = headNames(this.sites, options);
+    const variables = new Map<string, Trainable>();
+    for (const spec of adapterTensors(this.sites, options)) variables.set(spec.name, fresh(spec, seed));
+    this.trainables = [...variables.values()];
+    this.sites.forEach((shape, index) => this.#addSite(shape, index * headsPerSite(options), variables, seed));
+  }
+
+  #addSite(shape: SiteShape, firstHead: number, variables: Map<string, Trainable>, seed: number): void {
+    const { options } = this;
+    const heads = headsPerSite(options);
+    const layer = this.#layers.get(shape.layer) ?? {};
+    const names = siteTensors(shape, options);
+    const local = { ...names };
+    for (const key of ['A', 'B', 'router', 'magnitude'] as const) {
+      const name = names[key];
+      if (name === undefined) continue;
+      local[key] = name.replace(`layers.${shape.layer}.`, '');
+      layer[local[key]] = variables.get(name)!.variable;
+    }
+    variables.get(names.B)!.firstHead = firstHead;
+    const tap = names.router === undefined ? undefined : tf.variable(tf.zeros<tf.Rank.R2>([1, heads]));
+    const noise = options.dropout > 0 ? tf.keep(featureNoise(seed, shape)) : undefined;
+    this.#layers.set(shape.layer, layer);
+    this.#sites.set(key(shape), { shape, names: local, firstHead, tap, noise });
+  }
+
+  /** The tensors block `layer` uses, by their names in the file without `layers.<i>.`; and a tap a site where its share is wanted. */
+  parameters(layer: number): LayerTensors {
+    const tensors = { ...this.#layers.get(layer) };
+    if (!this.step?.shareWeight) return tensors;
+    for (const { shape, tap } of this.#sites.values()) {
+      if (shape.layer === layer && tap) tensors[tapName(shape)] = tap;
+    }
+    return tensors;
+  }
+
+  /** The taps by site, in the order of `sites`; none for lora. */
+  get taps(): tf.Variable<tf.Rank.R2>[] {
+    return [...this.#sites.values()].flatMap(({ tap }) => tap ?? []);
+  }
+
+  /** x [tokens, in], y = W x + bias [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] (DoRA). */
+  apply(
+    id: { layer: number; site: string },
+    x: Tensor2D,
+    y: Tensor2D,
+    parameters: LayerTensors,
+    weight: () => Tensor2D,
+    bias?: Tensor1D,
+  ): Tensor2D {
+    const site = this.#sites.get(key(id));
+    if (!site) return y;
+    const a = parameters[site.names.A] as Tensor2D;
+    const b = parameters[site.names.B] as Tensor2D;
+    const scale = scaleOf(this.options);
+    const active = this.step?.active[site.firstHead / headsPerSite(this.options)];
+    return tf.tidy(() => {
+      const adapted = productAdd(y, this.#weightedHeads(site, x, a, parameters), b, scale, active);
+      if (!this.options.dora) return adapted;
+      const magnitude = parameters[site.names.magnitude!] as Tensor2D;
+      return decompose(adapted, magnitude, adaptedNorms(weight(), a, b, scale), bias);
+    });
+  }
+
+  /** concat_j(omega_j h) [tokens, N * r]; h itself without a router. */
+  #weightedHeads(site: Site, x: Tensor2D, a: Tensor2D, parameters: LayerTensors): Tensor2D {
+    const { rank, dropout: rate } = this.options;
+    const noise = this.step?.dropout;
+    const dropped = noise && site.noise ? dropout(x, rate, noise, site.noise) : undefined;
+    const mask = this.#drop?.mask.get(key(site.shape));
+    if (site.names.router === undefined) {
+      const h = tf.matMul(dropped ?? x, a, false, true);
+      return (mask ? tf.mul(h, mask) : h) as Tensor2D;
+    }
+    const router = parameters[site.names.router] as Tensor2D;
+    let mixed: Tensor2D = dropped
+      ? tf.concat([tf.matMul(dropped, a, false, true), tf.matMul(x, router, false, true)], 1)
+      : tf.matMul(x, tf.concat([a, router], 0), false, true); // (A x | router x) in one product
+    const weight = this.step?.shareWeight;
+    if (weight) mixed = tapShare(mixed, parameters[tapName(site.shape)] as Tensor2D, weight, rank);
+    const bias = this.#drop?.bias.get(key(site.shape));
+    if (bias) mixed = tf.add(mixed, bias);
+    this.observeRouter?.(site.shape, tf.softmax(tf.slice(mixed, [0, rank], [-1, this.options.heads])));
+    const weighted = mixture(mixed, rank, this.options.heads);
+    return (mask ? tf.mul(weighted, mask) : weighted) as Tensor2D;
+  }
+
+  /** Leaves heads out from now on; undefined brings all back. */
+  drop(drop: Drop | undefined): void {
+    for (const tensors of [this.#drop?.bias, this.#drop?.mask]) tensors?.forEach((tensor) => tensor.dispose());
+    this.#drop = undefined;
+    if (!drop || drop.heads.size === 0) return;
+    const { rank } = this.options;
+    const bias = new Map<string, Tensor2D>();
+    const mask = new Map<string, Tensor2D>();
+    for (const shape of this.sites) {
+      const stays = Array.from({ length: headsPerSite(this.options) }, (_, j) => !drop.heads.has(`${key(shape)}.${j}`));
+      if (stays.every(Boolean)) continue;
+      const perRank = stays.flatMap((stay) => new Array<number>(rank).fill(Number(stay)));
+      mask.set(key(shape), tf.tensor2d([perRank]));
+      if (drop.renormalize && stays.some(Boolean)) {
+        bias.set(key(shape), tf.tensor2d([[...new Array<number>(rank).fill(0), ...stays.map((s) => (s ? 0 : -1e9))]]));
+      }
+    }
+    this.#drop = { bias, mask };
+  }
+
+  /** DoRA's start: magnitude = ||W||, so that the fresh adapter changes nothing. `weight` gives a site's W [in, out]. */
+  initialiseMagnitudes(weight: (site: SiteShape) => Tensor2D): void {
+    if (!this.options.dora) return;
+    for (const shape of this.sites) {
+      const norms = tf.tidy(() => outputNorms(weight(shape)));
+      this.#variable(siteTensors(shape, this.options).magnitude!).assign(norms);
+      norms.dispose();
+    }
+  }
+
+  /** Every tensor in the file's names and shapes. */
+  async export(): Promise<NamedTensor[]> {
+    return Promise.all(
+      this.trainables.map(async ({ name, role, shape, variable }) => {
+        const data = Float32Array.from((await variable.data()) as Float32Array);
+        return { name, shape, data: role === 'B' ? fileLayoutOfB(data, shape[0]!, shape[1]!, shape[2]!) : data };
+      }),
+    );
+  }
+
+  /** Takes tensors in the file's names and shapes; adapter-file.ts has checked them. Tensors not given stay as they are. */
+  import(tensors: NamedTensor[]): void {
+    const given = new Map(tensors.map((tensor) => [tensor.name, tensor.data]));
+    for (const { name, role, shape, variable } of this.trainables) {
+      const data = given.get(name);
+      if (!data) continue;
+      const values = role === 'B' ? memoryLayoutOfB(data, shape[0]!, shape[1]!, shape[2]!) : data;
+      const tensor = tf.tensor2d(values, variable.shape);
+      variable.assign(tensor);
+      tensor.dispose();
+    }
+  }
+
+  dispose(): void {
+    this.drop(undefined);
+    for (const { variable } of this.trainables) variable.dispose();
+    for (const { tap, noise } of this.#sites.values()) {
+      tap?.dispose();
+      noise?.dispose();
+    }
+  }
+
+  #variable(name: string): tf.Variable<tf.Rank.R2> {
+    return this.trainables.find((trainable) => trainable.name === name)!.variable;
+  }
+}
+
+const key = ({ layer, site }: { layer: number; site: string }) => `${layer}.${site}`;
+const tapName = ({ site }: { site: string }) => `${site}.share`;
+
+function fresh(spec: TensorSpec, seed: number): Trainable {
+  const [rows, columns] = memoryShape(spec);
+  const bound = 1 / Math.sqrt(spec.width);
+  const start =
+    spec.role === 'A' || spec.role === 'router'
+      ? tf.tensor2d(uniform(seed, spec.name, rows * columns, -bound, bound), [rows, columns])
+      : tf.zeros<tf.Rank.R2>([rows, columns]);
+  const variable = tf.variable(start);
+  start.dispose();
+  return { ...spec, variable, blocks: spec.role === 'B' ? spec.shape[0]! : 1 };
+}
+
+function memoryShape({ role, shape }: TensorSpec): [number, number] {
+  if (role === 'B') return [shape[0]! * shape[2]!, shape[1]!];
+  if (role === 'magnitude') return [1, shape[0]!];
+  return [shape[0]!, shape[1]!];
+}

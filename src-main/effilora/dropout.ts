@@ -1,0 +1,27 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { uniform } from './random.ts';
+import type { SiteShape } from './types.ts';
+
+/**
+ * Inverted dropout with a mask that is computed, not stored: entry (t, k) stays where frac(1000 sin(p_t q_k)) >= rate.
+ * p [tokens, 1] is drawn per step and micro-batch, q [1, in] per site, so the mask depends on (seed, step, layer, site) only,
+ * comes out the same when a block is recomputed in backward, and enters a captured step as one small tensor.
+ */
+export function dropout(x: Tensor2D, rate: number, p: Tensor2D, q: Tensor2D): Tensor2D {
+  return tf.tidy(() => {
+    const noise = tf.mul(tf.sin(tf.mul(p, q)), 1000);
+    const kept = tf.cast(tf.greaterEqual(tf.sub(noise, tf.floor(noise)), rate), 'float32');
+    return tf.mul(x, tf.mul(kept, 1 / (1 - rate)));
+  });
+}
+
+/** p of a step's micro-batch. */
+export function tokenNoise(seed: number, step: number, microBatch: number, tokens: number): Tensor2D {
+  return tf.tensor2d(uniform(seed, `dropout.${step}.${microBatch}`, tokens, 10, 100), [tokens, 1]);
+}
+
+/** q of a site. */
+export function featureNoise(seed: number, { layer, site, inFeatures }: SiteShape): Tensor2D {
+  return tf.tensor2d(uniform(seed, `dropout.${layer}.${site}`, inFeatures, 10, 100), [1, inFeatures]);
+}

@@ -1,0 +1,116 @@
+import { UserError } from '../../engine/types.ts';
+import type { AdapterOptions, HeadName, SiteShape } from '../types.ts';
+
+/** What a tensor of an adapter is: down-projection, up-projections, router, or DoRA's magnitude. */
+export type TensorRole = 'A' | 'B' | 'router' | 'magnitude';
+
+/** One trainable tensor under its name and shape in `adapter.safetensors` (METHOD.md, Adapter file). */
+export interface TensorSpec {
+  name: string;
+  role: TensorRole;
+  shape: number[];
+  /** width of the input it reads; of the output for magnitudes */
+  width: number;
+}
+
+/** The names of the tensors that act at one site. */
+export interface SiteTensors {
+  A: string;
+  B: string;
+  router?: string;
+  magnitude?: string;
+}
+
+/** `lora` has one B a site and no router; the others have N. */
+export function headsPerSite(options: AdapterOptions): number {
+  return options.name === 'lora' ? 1 : options.heads;
+}
+
+/** alpha / rank, or alpha / sqrt(rank) (rsLoRA, arXiv 2312.03732). */
+export function scaleOf(options: AdapterOptions): number {
+  return options.alpha / (options.rsLora ? Math.sqrt(options.rank) : options.rank);
+}
+
+/**
+ * Which tensors act at a site.
+ *
+ * | method | A | B | router |
+ * | --- | --- | --- | --- |
+ * | lora | `layers.<i>.<site>.A` | `layers.<i>.<site>.B`, one head | |
+ * | hydralora | `layers.<i>.<site>.A` | `layers.<i>.<site>.B` | `layers.<i>.<site>.router` |
+ * | effilora | `shared.A.<in_features>`, share module: `shared.A.<site>` | as above | as above, router layer: `layers.<i>.router.<in_features>` |
+ *
+ * With DoRA each site also has `layers.<i>.<site>.magnitude` [out].
+ */
+export function siteTensors({ layer, site, inFeatures }: SiteShape, options: AdapterOptions): SiteTensors {
+  const own = `layers.${layer}.${site}`;
+  const shared = options.share === 'module' ? site : String(inFeatures);
+  return {
+    A: options.name === 'effilora' ? `shared.A.${shared}` : `${own}.A`,
+    B: `${own}.B`,
+    router:
+      options.name === 'lora'
+        ? undefined
+        : options.router === 'layer'
+          ? `layers.${layer}.router.${inFeatures}`
+          : `${own}.router`,
+    magnitude: options.dora ? `${own}.magnitude` : undefined,
+  };
+}
+
+/** The sites of a model that an adapter adapts, in the model's order. Throws where a target is no site of the model. */
+export function adaptedSites(sites: SiteShape[], options: AdapterOptions): SiteShape[] {
+  const known = new Set(sites.map(({ site }) => site));
+  for (const target of options.targets) {
+    if (!known.has(target)) {
+      throw new UserError(`The model has no site ${target} to adapt: choose targets among ${[...known].join(', ')}.`);
+    }
+  }
+  return sites.filter(({ site }) => options.targets.includes(site));
+}
+
+/** Every trainable tensor of an adapter, shared ones first, then by layer and site. `sites` are the adapted ones. */
+export function adapterTensors(sites: SiteShape[], options: AdapterOptions): TensorSpec[] {
+  const { rank } = options;
+  const heads = headsPerSite(options);
+  const specs = new Map<string, TensorSpec>();
+  const add = (name: string | undefined, role: TensorRole, shape: number[], width: number) => {
+    if (name === undefined) return;
+    const before = specs.get(name);
+    if (before && before.shape.join() !== shape.join()) {
+      throw new UserError(
+        `The sites that share ${name} have different input widths (${before.width} and ${width}): use share: global.`,
+      );
+    }
+    specs.set(name, { name, role, shape, width });
+  };
+  for (const shape of sites) {
+    const names = siteTensors(shape, options);
+    add(names.A, 'A', [rank, shape.inFeatures], shape.inFeatures);
+    add(names.B, 'B', [heads, shape.outFeatures, rank], shape.inFeatures);
+    add(names.router, 'router', [heads, shape.inFeatures], shape.inFeatures);
+    add(names.magnitude, 'magnitude', [shape.outFeatures], shape.outFeatures);
+  }
+  const all = [...specs.values()];
+  return [...all.filter(isShared), ...all.filter((spec) => !isShared(spec))];
+}
+
+const isShared = ({ name }: TensorSpec) => name.startsWith('shared.');
+
+/** `<layer>.<site>.<head>` of every head, in the order that breaks ties: layer, site, head. */
+export function headNames(sites: SiteShape[], options: AdapterOptions): HeadName[] {
+  return sites.flatMap(({ layer, site }) =>
+    Array.from({ length: headsPerSite(options) }, (_, head) => `${layer}.${site}.${head}`),
+  );
+}
+
+/** How many numbers an adapter trains, in all and by role. */
+export function parameterCounts(sites: SiteShape[], options: AdapterOptions): Record<TensorRole | 'all', number> {
+  const counts = { A: 0, B: 0, router: 0, magnitude: 0, all: 0 };
+  for (const { role, shape } of adapterTensors(sites, options)) {
+    const size = shape.reduce((a, b) => a * b, 1);
+    counts[role] += size;
+    counts.all += size;
+  }
+  return counts;
+}
