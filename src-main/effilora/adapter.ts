@@ -137,12 +137,12 @@ export class Adapter {
     }
     const router = parameters[site.names.router] as Tensor2D;
     let mixed: Tensor2D = dropped
-      ? tf.concat([tf.matMul(dropped, a, false, true), tf.matMul(x, router, false, true)], 1)
+      ? tf.concat([tf.matMul<Tensor2D>(dropped, a, false, true), tf.matMul<Tensor2D>(x, router, false, true)], 1)
       : tf.matMul(x, tf.concat([a, router], 0), false, true); // (A x | router x) in one product
     const weight = this.step?.shareWeight;
     if (weight) mixed = tapShare(mixed, parameters[tapName(site.shape)] as Tensor2D, weight, rank);
     const bias = this.#drop?.bias.get(key(site.shape));
-    if (bias) mixed = tf.add(mixed, bias);
+    if (bias) mixed = tf.add<Tensor2D>(mixed, bias);
     this.observeRouter?.(site.shape, tf.softmax(tf.slice(mixed, [0, rank], [-1, this.options.heads])));
     const weighted = mixture(mixed, rank, this.options.heads);
     return (mask ? tf.mul(weighted, mask) : weighted) as Tensor2D;

@@ -2,6 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
+import './gradients.ts';
 import { registerTensorflow } from './tensorflow/binding.ts';
 import { nvidiaDriver, nvidiaGpu } from './tensorflow/cuda.ts';
 import { isInstalled, TENSORFLOW_VERSION } from './tensorflow/install.ts';
