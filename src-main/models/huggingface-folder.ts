@@ -1,0 +1,125 @@
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../engine/types.ts';
+import { chatTemplate } from './chat-template.ts';
+import { configFromHuggingFace } from './config-huggingface.ts';
+import { FileReader } from './file-reader.ts';
+import { fileSha256, foldHashes } from './identity.ts';
+import { readFloats, readSafetensorsHeader, type SafetensorsEntry } from './safetensors.ts';
+import { createTokenizer } from './tokenizer/tokenizer.ts';
+import type { ChatTemplate, ModelFile, Tokenizer } from './types.ts';
+
+/** The largest JSON file of a model that is read (tokenizer.json of a 262,144-token vocabulary has 33 MB). */
+const MAX_JSON_BYTES = 200_000_000;
+
+async function readJson(file: string): Promise<unknown> {
+  const { size } = await fsp.stat(file);
+  if (size > MAX_JSON_BYTES)
+    throw new UserError(`${file} has ${size} bytes, too many for a model's ${path.basename(file)}`);
+  try {
+    return JSON.parse(await fsp.readFile(file, 'utf8'));
+  } catch {
+    throw new UserError(`${file} is not valid JSON; fetch it again`);
+  }
+}
+
+const optionalJson = async (file: string) => (fs.existsSync(file) ? await readJson(file) : undefined);
+
+/** The folder's weight files, in order. @throws UserError when there are none or the index names one that is missing */
+async function weightFiles(folder: string): Promise<string[]> {
+  const index = path.join(folder, 'model.safetensors.index.json');
+  if (fs.existsSync(index)) {
+    const parsed = z.looseObject({ weight_map: z.record(z.string(), z.string()) }).safeParse(await readJson(index));
+    if (!parsed.success) throw new UserError(`${index} has no weight_map; fetch it again`);
+    const names = [...new Set(Object.values(parsed.data.weight_map))].sort();
+    if (names.some((name) => path.basename(name) !== name))
+      throw new UserError(`${index} names a file outside its folder`);
+    return names.map((name) => path.join(folder, name));
+  }
+  const single = path.join(folder, 'model.safetensors');
+  if (!fs.existsSync(single))
+    throw new UserError(`${folder} holds no model.safetensors and no model.safetensors.index.json`);
+  return [single];
+}
+
+/** Opens a Hugging Face folder: config.json, safetensors (sharded too), tokenizer and template where they are. */
+export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> {
+  const configPath = path.join(folder, 'config.json');
+  if (!fs.existsSync(configPath))
+    throw new UserError(`${folder} holds no config.json; give a Hugging Face model folder or a .gguf file`);
+  const config = configFromHuggingFace(await readJson(configPath), configPath);
+  const paths = await weightFiles(folder);
+  const readers = await Promise.all(paths.map((file) => FileReader.open(file)));
+  const entries = new Map<string, { reader: FileReader; entry: SafetensorsEntry }>();
+  for (const reader of readers)
+    for (const [name, entry] of (await readSafetensorsHeader(reader)).tensors)
+      entries.set(canonicalName(name), { reader, entry });
+  const find = (name: string) => {
+    const found = entries.get(name);
+    if (!found) throw new UserError(`${folder} holds no tensor "${name}"; is the model whole?`);
+    return found;
+  };
+  const texts = await readTokenizer(folder, config.bosTokenId, config.eosTokenIds);
+  return {
+    path: folder,
+    name: path.basename(path.resolve(folder)),
+    format: 'huggingface',
+    config: {
+      ...config,
+      eosTokenIds: texts?.tokenizer.eosTokenIds ?? config.eosTokenIds,
+      tiedEmbeddings: !entries.has('lm_head.weight'),
+    },
+    tensors: [...entries].map(([name, { entry }]) => ({
+      name,
+      shape: entry.shape,
+      type: entry.dtype.toLowerCase(),
+      byteLength: entry.byteLength,
+    })),
+    ...texts,
+    byteLength: readers.reduce((sum, reader) => sum + reader.byteLength, 0),
+    sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
+    readTensor: (name) => readFloats(find(name).reader, find(name).entry),
+    readRaw: (name) => find(name).reader.read(find(name).entry.offset, find(name).entry.byteLength),
+    close: async () => void (await Promise.all(readers.map((reader) => reader.close()))),
+  };
+}
+
+/** gemma3 with vision keeps its text model under another prefix. */
+const canonicalName = (name: string) =>
+  name.replace(/^(model\.)?language_model\.(model\.)?/, 'model.').replace('model.lm_head', 'lm_head');
+
+const tokenText = z.union([z.string(), z.looseObject({ content: z.string() })]).nullish();
+const tokenizerConfigSchema = z.looseObject({
+  bos_token: tokenText,
+  eos_token: tokenText,
+  chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
+});
+
+async function readTokenizer(folder: string, bosTokenId: number | undefined, eosTokenIds: number[]) {
+  const file = path.join(folder, 'tokenizer.json');
+  if (!fs.existsSync(file)) return undefined;
+  const configFile = path.join(folder, 'tokenizer_config.json');
+  const parsed = tokenizerConfigSchema.safeParse((await optionalJson(configFile)) ?? {});
+  if (!parsed.success) throw new UserError(`${configFile}: ${parsed.error.issues[0]!.message}`);
+  const text = (token: z.infer<typeof tokenText>) => (typeof token === 'string' ? token : token?.content);
+  const eos = text(parsed.data.eos_token);
+  const bos = text(parsed.data.bos_token);
+  const json = (await readJson(file)) as { added_tokens?: { id: number; content: string }[] };
+  const id = (content?: string) => json.added_tokens?.find((token) => token.content === content)?.id;
+  const ends = [...new Set([id(eos), ...eosTokenIds].filter((x) => x !== undefined))];
+  const description = { json, addBos: false, addEos: false, bosTokenId: id(bos) ?? bosTokenId, eosTokenIds: ends };
+  const tokenizer: Tokenizer = createTokenizer(description, parsed.data);
+  const template = await templateSource(folder, parsed.data.chat_template);
+  const chat: ChatTemplate | undefined =
+    template === undefined ? undefined : chatTemplate(template, { bos, eos }, folder);
+  return { tokenizer, chatTemplate: chat };
+}
+
+async function templateSource(folder: string, inConfig: z.infer<typeof tokenizerConfigSchema>['chat_template']) {
+  const file = path.join(folder, 'chat_template.jinja');
+  if (fs.existsSync(file)) return fsp.readFile(file, 'utf8');
+  if (Array.isArray(inConfig)) return (inConfig.find((t) => t.name === 'default') ?? inConfig[0])?.template;
+  return inConfig ?? undefined;
+}
