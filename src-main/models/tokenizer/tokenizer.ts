@@ -27,6 +27,7 @@ export function createTokenizer(description: TokenizerDescription, config: objec
       return ids;
     },
     decode(ids, { skipSpecialTokens = false } = {}) {
+      if (ids.length === 0) return '';
       return inner.decode(Array.from(ids), {
         skip_special_tokens: skipSpecialTokens,
         clean_up_tokenization_spaces: false,
