@@ -66,11 +66,11 @@ export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2
     return tf.tidy(() => tf.mul(tf.mul(x, tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon))), weight));
   return tf.customGrad((input, save) => {
     const x2 = input as Tensor2D;
-    (save as tf.GradSaveFunc)([x2]);
+    (save as tf.GradSaveFunc)([x2, weight]);
     return {
       value: kernels.rmsNorm(x2, weight, epsilon),
       gradFunc: (dy: Tensor, saved: Tensor[]) =>
-        kernels.rmsNormGrad(dy as Tensor2D, saved[0] as Tensor2D, weight, epsilon),
+        kernels.rmsNormGrad(dy as Tensor2D, saved[0] as Tensor2D, saved[1] as Tensor1D, epsilon),
     };
   })(x) as Tensor2D;
 }
@@ -79,10 +79,15 @@ export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2
 export function rotary(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number): Tensor2D {
   const kernels = fusedKernels();
   if (!kernels) return rotaryComposed(x, cos, sin, heads);
-  return tf.customGrad((input) => ({
-    value: kernels.rotary(input as Tensor2D, cos, sin, heads, 1),
-    gradFunc: (dy: Tensor) => kernels.rotary(dy as Tensor2D, cos, sin, heads, -1),
-  }))(x) as Tensor2D;
+  return tf.customGrad((...args) => {
+    const [input, save] = args as unknown as [Tensor2D, tf.GradSaveFunc];
+    save([cos, sin]);
+    return {
+      value: kernels.rotary(input, cos, sin, heads, 1),
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        kernels.rotary(dy as Tensor2D, saved[0] as Tensor2D, saved[1] as Tensor2D, heads, -1),
+    };
+  })(x) as Tensor2D;
 }
 
 function rotaryComposed(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number): Tensor2D {

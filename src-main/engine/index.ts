@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import './gradients.ts';
 import { registerTensorflow } from './tensorflow/binding.ts';
 import { nvidiaDriver, nvidiaGpu } from './tensorflow/cuda.ts';
+import { openCompiler } from './tensorflow/open-compiler.ts';
 import { isInstalled, TENSORFLOW_VERSION } from './tensorflow/install.ts';
 import { UserError, type EngineName, type EngineStatus } from './types.ts';
 
@@ -77,6 +78,7 @@ export async function openEngine(choice: EngineName | 'auto'): Promise<EngineSta
   if (!(await tf.setBackend(status.name)))
     throw new UserError(`The engine ${status.name} did not start; try another with --engine`);
   await tf.ready();
+  if (status.name === 'tensorflow') await openCompiler();
   // tfjs's advice to install tfjs-node instead is not for our users.
   if (status.name === 'cpu') Object.assign(tf.backend(), { firstUse: false });
   return status;

@@ -1,0 +1,317 @@
+// Our operations as TensorFlow knows them: names, attributes, shapes, and the way from its tensors to our loops.
+#include <cstdio>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+#include "tensorflow/c/kernels.h"
+#include "tensorflow/c/ops.h"
+#include "tensorflow/c/tf_tensor.h"
+
+namespace kernels {
+
+const Table& table() {
+  static const Table& chosen = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") ? tableAvx512 : tableAvx2;
+  return chosen;
+}
+
+BlockFormat blockFormat(int format) {
+  switch (format) {
+    case 2: return {18, 32};
+    case 3: return {20, 32};
+    case 6: return {22, 32};
+    case 7: return {24, 32};
+    case 8: return {34, 32};
+    case 12: return {144, 256};
+    case 13: return {176, 256};
+    case 14: return {210, 256};
+    default: return {0, 1};
+  }
+}
+
+namespace {
+
+/** What an operation was built with: its numeric attributes by position in `Operation::ints` and `Operation::floats`. */
+struct Attributes {
+  std::vector<int64_t> ints;
+  std::vector<float> floats;
+};
+
+/** One execution: inputs, outputs, attributes. Failure is an exception. */
+class Call {
+ public:
+  Call(TF_OpKernelContext* context, const Attributes& attributes) : attributes(attributes), context_(context) {}
+  ~Call() {
+    for (TF_Tensor* tensor : held_) TF_DeleteTensor(tensor);
+    TF_DeleteStatus(status_);
+  }
+  TF_Tensor* input(int i) {
+    TF_Tensor* tensor = nullptr;
+    TF_GetInput(context_, i, &tensor, status_);
+    check();
+    held_.push_back(tensor);
+    return tensor;
+  }
+  int inputs() const { return TF_NumInputs(context_); }
+  /** an output of this shape, in the place of input `reuse` where nobody else needs that any more */
+  TF_Tensor* output(int i, const std::vector<int64_t>& shape, int reuse = -1) {
+    int64_t count = 1;
+    for (int64_t d : shape) count *= d;
+    TF_DataType type = TF_ExpectedOutputDataType(context_, i);
+    TF_Tensor* tensor;
+    if (reuse >= 0) {
+      int forwarded, candidate = reuse;
+      tensor = TF_ForwardInputOrAllocateOutput(context_, &candidate, 1, i, shape.data(), static_cast<int>(shape.size()), &forwarded, status_);
+    } else {
+      tensor = TF_AllocateOutput(context_, i, type, shape.data(), static_cast<int>(shape.size()), count * TF_DataTypeSize(type), status_);
+    }
+    check();
+    held_.push_back(tensor);
+    return tensor;
+  }
+  /** The output takes the place of the input, where nobody else needs that any more: call it before input(i). */
+  TF_Tensor* inPlace(int i, int in) {
+    std::vector<int64_t> shape;
+    {
+      TF_Tensor* tensor = nullptr;
+      TF_GetInput(context_, in, &tensor, status_);
+      check();
+      for (int d = 0; d < TF_NumDims(tensor); d++) shape.push_back(TF_Dim(tensor, d));
+      TF_DeleteTensor(tensor);
+    }
+    return output(i, shape, in);
+  }
+  const Attributes& attributes;
+
+ private:
+  void check() {
+    if (TF_GetCode(status_) != TF_OK) throw std::runtime_error(TF_Message(status_));
+  }
+  TF_OpKernelContext* context_;
+  TF_Status* status_ = TF_NewStatus();
+  std::vector<TF_Tensor*> held_;
+};
+
+View view(TF_Tensor* t) { return {TF_TensorData(t), TF_TensorType(t) == TF_BFLOAT16 ? Type::bf16 : Type::f32}; }
+float* f32(TF_Tensor* t) { return static_cast<float*>(TF_TensorData(t)); }
+int32_t* i32(TF_Tensor* t) { return static_cast<int32_t*>(TF_TensorData(t)); }
+std::vector<int64_t> shapeOf(TF_Tensor* t) {
+  std::vector<int64_t> shape;
+  for (int i = 0; i < TF_NumDims(t); i++) shape.push_back(TF_Dim(t, i));
+  return shape;
+}
+int64_t last(TF_Tensor* t) { return TF_Dim(t, TF_NumDims(t) - 1); }
+int64_t rowsOf(TF_Tensor* t) { return TF_TensorElementCount(t) / last(t); }
+void need(bool condition, const char* what) {
+  if (!condition) throw std::runtime_error(what);
+}
+
+AttentionShape attentionShape(Call& c, TF_Tensor* q, TF_Tensor* k) {
+  const auto& i = c.attributes.ints;
+  AttentionShape s{static_cast<int>(rowsOf(q) / i[0]), static_cast<int>(i[0]), static_cast<int>(i[1]),
+                   static_cast<int>(i[2]), static_cast<int>(last(q) / i[1]), static_cast<int>(i[3]), c.attributes.floats[0]};
+  need(last(q) == int64_t(s.heads) * s.headSize && last(k) == int64_t(s.keyValueHeads) * s.headSize && rowsOf(k) == rowsOf(q),
+       "attention: shapes do not fit");
+  return s;
+}
+
+struct Operation {
+  const char* name;
+  std::vector<const char*> inputs, outputs, types, ints, floats;
+  /** for every output the input whose shape it has; -1: not known to TensorFlow (the recorder is told) */
+  std::vector<int> shapes;
+  void (*compute)(Call&);
+};
+
+void sum(Call& c) {
+  std::vector<View> terms;
+  TF_Tensor* out = c.inPlace(0, 0);
+  TF_Tensor* first = c.input(0);
+  for (int i = 0; i < c.inputs(); i++) {
+    TF_Tensor* term = i == 0 ? first : c.input(i);
+    need(TF_TensorElementCount(term) == TF_TensorElementCount(first), "sum: shapes do not fit");
+    terms.push_back(view(term));
+  }
+  table().sum(terms.data(), static_cast<int>(terms.size()), view(out), TF_TensorElementCount(first));
+}
+
+const std::vector<Operation>& operations() {
+  static const std::vector<Operation> list = {
+      {"StudioRmsNorm", {"x: T", "weight: float"}, {"y: U"}, {"T", "U"}, {}, {"epsilon"}, {0}, [](Call& c) {
+         TF_Tensor *x = c.input(0), *w = c.input(1), *y = c.output(0, shapeOf(x));
+         table().rmsNorm(view(x), f32(w), view(y), rowsOf(x), last(x), c.attributes.floats[0]);
+       }},
+      {"StudioRmsNormGrad", {"dy: T", "x: U", "weight: float"}, {"dx: float"}, {"T", "U"}, {}, {"epsilon"}, {1}, [](Call& c) {
+         TF_Tensor *dy = c.input(0), *x = c.input(1), *w = c.input(2), *dx = c.output(0, shapeOf(x));
+         table().rmsNormGrad(view(dy), view(x), f32(w), nullptr, f32(dx), rowsOf(x), last(x), c.attributes.floats[0]);
+       }},
+      {"StudioRotary", {"x: T", "cos: float", "sin: float"}, {"y: U"}, {"T", "U"}, {"heads"}, {"sign"}, {0}, [](Call& c) {
+         TF_Tensor *x = c.input(0), *cos = c.input(1), *sin = c.input(2), *y = c.output(0, shapeOf(x));
+         int heads = static_cast<int>(c.attributes.ints[0]);
+         need(last(cos) * 2 * heads == last(x) && rowsOf(cos) == rowsOf(x), "rotary: shapes do not fit");
+         table().rotary(view(x), f32(cos), f32(sin), view(y), rowsOf(x), heads, static_cast<int>(last(x) / heads), c.attributes.floats[0]);
+       }},
+      {"StudioGated", {"gate: T", "up: U"}, {"y: V"}, {"T", "U", "V"}, {"activation"}, {}, {0}, [](Call& c) {
+         TF_Tensor *g = c.input(0), *u = c.input(1), *y = c.output(0, shapeOf(g));
+         table().gated(view(g), view(u), view(y), TF_TensorElementCount(g), static_cast<int>(c.attributes.ints[0]));
+       }},
+      {"StudioGatedGrad", {"dy: T", "gate: U", "up: V"}, {"dgate: W", "dup: W"}, {"T", "U", "V", "W"}, {"activation"}, {}, {1, 1}, [](Call& c) {
+         TF_Tensor *dy = c.input(0), *g = c.input(1), *u = c.input(2), *dg = c.output(0, shapeOf(g)), *du = c.output(1, shapeOf(g));
+         table().gatedGrad(view(dy), view(g), view(u), view(dg), view(du), TF_TensorElementCount(g), static_cast<int>(c.attributes.ints[0]));
+       }},
+      {"StudioAttention", {"q: T", "k: U", "v: V", "segments: int32"}, {"out: W", "log_sums: float"}, {"T", "U", "V", "W"},
+       {"length", "heads", "key_value_heads", "window"}, {"scale"}, {0, -1}, [](Call& c) {
+         TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3);
+         AttentionShape shape = attentionShape(c, q, k);
+         TF_Tensor *out = c.output(0, shapeOf(q)), *sums = c.output(1, {rowsOf(q), shape.heads});
+         table().attention(view(q), view(k), view(v), i32(s), view(out), f32(sums), shape);
+       }},
+      {"StudioAttentionGrad", {"q: T", "k: U", "v: V", "segments: int32", "out: W", "log_sums: float", "dout: X"}, {"dq: Y", "dk: Y", "dv: Y"},
+       {"T", "U", "V", "W", "X", "Y"}, {"length", "heads", "key_value_heads", "window"}, {"scale"}, {0, 1, 2}, [](Call& c) {
+         TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3), *out = c.input(4), *sums = c.input(5), *dOut = c.input(6);
+         TF_Tensor *dq = c.output(0, shapeOf(q)), *dk = c.output(1, shapeOf(k)), *dv = c.output(2, shapeOf(v));
+         table().attentionGrad(view(q), view(k), view(v), i32(s), view(out), f32(sums), view(dOut), view(dq), view(dk), view(dv),
+                               attentionShape(c, q, k));
+       }},
+      {"StudioCrossEntropy", {"logits: T", "labels: int32"}, {"loss: float", "dlogits: T"}, {"T"}, {}, {}, {1, 0}, [](Call& c) {
+         TF_Tensor* d = c.inPlace(1, 0);
+         TF_Tensor *logits = c.input(0), *labels = c.input(1);
+         TF_Tensor* loss = c.output(0, shapeOf(labels));
+         table().crossEntropy(view(logits), i32(labels), f32(loss), view(d), rowsOf(logits), last(logits));
+       }},
+      {"StudioProductAdd", {"y: T", "a: U", "b: V"}, {"out: W"}, {"T", "U", "V", "W"}, {}, {"scale"}, {0}, [](Call& c) {
+         TF_Tensor* out = c.inPlace(0, 0);
+         TF_Tensor *y = c.input(0), *a = c.input(1), *b = c.input(2);
+         need(rowsOf(y) == rowsOf(a) && last(a) == rowsOf(b) && last(b) == last(y), "productAdd: shapes do not fit");
+         table().productAdd(view(y), view(a), view(b), view(out), rowsOf(y), last(a), last(y), c.attributes.floats[0]);
+       }},
+      {"StudioSum", {"a: T", "b: U"}, {"y: W"}, {"T", "U", "W"}, {}, {}, {0}, sum},
+      {"StudioSum3", {"a: T", "b: U", "c: V"}, {"y: W"}, {"T", "U", "V", "W"}, {}, {}, {0}, sum},
+      {"StudioSum4", {"a: T", "b: U", "c: V", "d: X"}, {"y: W"}, {"T", "U", "V", "X", "W"}, {}, {}, {0}, sum},
+      {"StudioMixture", {"mixed: float"}, {"out: float", "weights: float"}, {}, {"rank", "heads"}, {}, {-1, -1}, [](Call& c) {
+         TF_Tensor* mixed = c.input(0);
+         int rank = static_cast<int>(c.attributes.ints[0]), heads = static_cast<int>(c.attributes.ints[1]);
+         need(last(mixed) == rank + heads, "mixture: shapes do not fit");
+         TF_Tensor *out = c.output(0, {rowsOf(mixed), int64_t(rank) * heads}), *weights = c.output(1, {rowsOf(mixed), heads});
+         table().mixture(f32(mixed), f32(out), f32(weights), rowsOf(mixed), rank, heads);
+       }},
+      {"StudioMixtureGrad", {"dout: float", "mixed: float", "weights: float"}, {"dmixed: float"}, {}, {"rank", "heads"}, {}, {1}, [](Call& c) {
+         TF_Tensor *d = c.input(0), *mixed = c.input(1), *weights = c.input(2), *out = c.output(0, shapeOf(mixed));
+         table().mixtureGrad(f32(d), f32(mixed), f32(weights), f32(out), rowsOf(mixed), static_cast<int>(c.attributes.ints[0]),
+                             static_cast<int>(c.attributes.ints[1]));
+       }},
+      {"StudioDequantize", {"blocks: int32"}, {"weights: T"}, {"T"}, {"format", "rows", "width"}, {}, {-1}, [](Call& c) {
+         TF_Tensor* blocks = c.input(0);
+         const auto& i = c.attributes.ints;
+         BlockFormat format = blockFormat(static_cast<int>(i[0]));
+         need(format.bytes > 0, "dequantize: unknown format");
+         need(TF_TensorByteSize(blocks) >= static_cast<size_t>(i[1] * (i[2] / format.weights) * format.bytes), "dequantize: sizes do not fit");
+         TF_Tensor* out = c.output(0, {i[1], i[2]});
+         table().dequantize(static_cast<const uint8_t*>(TF_TensorData(blocks)), static_cast<int>(i[0]), view(out), i[1], i[2]);
+       }},
+      {"StudioBlockProduct", {"a: float", "b: T", "active: float"}, {"out: float"}, {"T"}, {"blocks"}, {}, {-1}, [](Call& c) {
+         TF_Tensor *a = c.input(0), *b = c.input(1), *active = c.input(2);
+         int blocks = static_cast<int>(c.attributes.ints[0]);
+         need(rowsOf(a) == rowsOf(b) && last(a) % blocks == 0 && TF_TensorElementCount(active) == blocks, "blockProduct: shapes do not fit");
+         TF_Tensor* out = c.output(0, {last(a), last(b)});
+         table().blockProduct(f32(a), view(b), f32(active), f32(out), rowsOf(a), blocks, static_cast<int>(last(a) / blocks), last(b));
+       }},
+      {"StudioAdamW", {"p: float", "m: float", "v: float", "g: float", "rows: float"}, {"p_new: float", "m_new: float", "v_new: float"}, {}, {},
+       {"beta1", "beta2", "epsilon"}, {0, 0, 0}, [](Call& c) {
+         TF_Tensor *p = c.input(0), *m = c.input(1), *v = c.input(2), *g = c.input(3), *rows = c.input(4);
+         int64_t blocks = rowsOf(rows), count = TF_TensorElementCount(p);
+         need(last(rows) == 4 && count % blocks == 0 && TF_TensorElementCount(g) == count, "adamw: shapes do not fit");
+         TF_Tensor *pOut = c.output(0, shapeOf(p)), *mOut = c.output(1, shapeOf(p)), *vOut = c.output(2, shapeOf(p));
+         const auto& f = c.attributes.floats;
+         table().adamw(f32(p), f32(m), f32(v), f32(g), f32(rows), f32(pOut), f32(mOut), f32(vOut), blocks, count / blocks, f[0], f[1], f[2]);
+       }}};
+  return list;
+}
+
+struct Kernel {
+  const Operation* operation;
+  Attributes attributes;
+};
+
+template <int index>
+void* create(TF_OpKernelConstruction* construction) {
+  auto* kernel = new Kernel{&operations()[index], {}};
+  TF_Status* status = TF_NewStatus();
+  for (const char* name : kernel->operation->ints) {
+    int64_t value = 0;
+    TF_OpKernelConstruction_GetAttrInt64(construction, name, &value, status);
+    kernel->attributes.ints.push_back(value);
+  }
+  for (const char* name : kernel->operation->floats) {
+    float value = 0;
+    TF_OpKernelConstruction_GetAttrFloat(construction, name, &value, status);
+    kernel->attributes.floats.push_back(value);
+  }
+  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
+  TF_DeleteStatus(status);
+  return kernel;
+}
+
+void compute(void* data, TF_OpKernelContext* context) {
+  auto* kernel = static_cast<Kernel*>(data);
+  try {
+    Call call(context, kernel->attributes);
+    kernel->operation->compute(call);
+  } catch (const std::exception& error) {
+    TF_Status* status = TF_NewStatus();
+    TF_SetStatus(status, TF_INVALID_ARGUMENT, error.what());
+    TF_OpKernelContext_Failure(context, status);
+    TF_DeleteStatus(status);
+  }
+}
+
+void destroy(void* data) { delete static_cast<Kernel*>(data); }
+
+template <int index>
+void inferShapes(TF_ShapeInferenceContext* context, TF_Status* status) {
+  const Operation& operation = operations()[index];
+  TF_ShapeHandle* handle = TF_NewShapeHandle();
+  for (size_t i = 0; i < operation.shapes.size(); i++) {
+    if (operation.shapes[i] < 0) continue;
+    TF_ShapeInferenceContextGetInput(context, operation.shapes[i], handle, status);
+    if (TF_GetCode(status) == TF_OK) TF_ShapeInferenceContextSetOutput(context, static_cast<int>(i), handle, status);
+  }
+  TF_DeleteShapeHandle(handle);
+}
+
+template <int index>
+void registerOne() {
+  const Operation& operation = operations()[index];
+  TF_Status* status = TF_NewStatus();
+  TF_OpDefinitionBuilder* builder = TF_NewOpDefinitionBuilder(operation.name);
+  for (const char* type : operation.types) TF_OpDefinitionBuilderAddAttr(builder, (std::string(type) + ": {float, bfloat16} = DT_FLOAT").c_str());
+  for (const char* name : operation.ints) TF_OpDefinitionBuilderAddAttr(builder, (std::string(name) + ": int").c_str());
+  for (const char* name : operation.floats) TF_OpDefinitionBuilderAddAttr(builder, (std::string(name) + ": float").c_str());
+  for (const char* input : operation.inputs) TF_OpDefinitionBuilderAddInput(builder, input);
+  for (const char* output : operation.outputs) TF_OpDefinitionBuilderAddOutput(builder, output);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(builder, inferShapes<index>);
+  TF_RegisterOpDefinition(builder, status);
+  if (TF_GetCode(status) == TF_OK)
+    TF_RegisterKernelBuilder(operation.name, TF_NewKernelBuilder(operation.name, "CPU", create<index>, compute, destroy), status);
+  if (TF_GetCode(status) != TF_OK) std::fprintf(stderr, "%s: %s\n", operation.name, TF_Message(status));
+  TF_DeleteStatus(status);
+}
+
+template <int index>
+void registerFrom() {
+  if (index >= static_cast<int>(operations().size())) return;
+  registerOne<index>();
+  if constexpr (index < 31) registerFrom<index + 1>();
+}
+
+}  // namespace
+
+void registerAll() {
+  static bool done = false;
+  if (!done) registerFrom<0>();
+  done = true;
+}
+
+}  // namespace kernels

@@ -1,0 +1,293 @@
+// The loops of our own operations. Compiled twice, for AVX-512 and for AVX2 (STUDIO_TABLE names the result); the right one
+// is taken at run time. All arithmetic is in f32; bf16 is a storage format.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels.h"
+#include "vector.h"
+
+namespace kernels {
+namespace {
+
+/** Cuts `rows` into pieces of some tens of thousands of elements and runs them on all threads. */
+template <class F>
+void overRows(int64_t rows, int64_t width, F body) {
+  int64_t piece = std::max<int64_t>(1, 32768 / std::max<int64_t>(width, 1));
+  parallelFor((rows + piece - 1) / piece, [&](int64_t i) {
+    for (int64_t row = i * piece; row < std::min(rows, (i + 1) * piece); row++) body(row);
+  });
+}
+
+void rmsNorm(View x, const float* weight, View y, int64_t rows, int64_t width, float epsilon) {
+  overRows(rows, width, [&](int64_t row) {
+    Row in(x, row * width, width);
+    OutRow out(y, row * width, width);
+    float sum = 0;
+    for (int64_t i = 0; i < width; i++) sum += in[i] * in[i];
+    float r = 1 / std::sqrt(sum / width + epsilon);
+    for (int64_t i = 0; i < width; i++) out[i] = in[i] * r * weight[i];
+  });
+}
+
+/** y = x r w with r = (mean x^2 + eps)^-1/2:  dx = r (w dy - x r^2 mean(w dy x)) [+ residual] */
+void rmsNormGrad(View dy, View x, const float* weight, const float* residual, float* dx, int64_t rows, int64_t width, float epsilon) {
+  overRows(rows, width, [&](int64_t row) {
+    Row in(x, row * width, width), d(dy, row * width, width);
+    float sum = 0, dot = 0;
+    for (int64_t i = 0; i < width; i++) {
+      sum += in[i] * in[i];
+      dot += d[i] * weight[i] * in[i];
+    }
+    float r = 1 / std::sqrt(sum / width + epsilon), c = dot * r * r / width;
+    float* out = dx + row * width;
+    if (residual) {
+      const float* add = residual + row * width;
+      for (int64_t i = 0; i < width; i++) out[i] = add[i] + r * (weight[i] * d[i] - in[i] * c);
+    } else {
+      for (int64_t i = 0; i < width; i++) out[i] = r * (weight[i] * d[i] - in[i] * c);
+    }
+  });
+}
+
+/** Rotates the pairs (i, i + half) of every head; sign -1 turns back, which is the gradient. cos, sin: [tokens, half] */
+void rotary(View x, const float* cos, const float* sin, View y, int64_t tokens, int heads, int headSize, float sign) {
+  int half = headSize / 2;
+  int64_t width = int64_t(heads) * headSize;
+  overRows(tokens, width, [&](int64_t t) {
+    Row in(x, t * width, width);
+    OutRow out(y, t * width, width);
+    const float *c = cos + t * half, *s = sin + t * half;
+    for (int h = 0; h < heads; h++) {
+      const float* a = &in[h * headSize];
+      float* o = &out[h * headSize];
+      for (int i = 0; i < half; i++) {
+        float low = a[i], high = a[i + half];
+        o[i] = low * c[i] - sign * high * s[i];
+        o[i + half] = high * c[i] + sign * low * s[i];
+      }
+    }
+  });
+}
+
+inline float sigmoid(float x) { return 1 / (1 + fastExp(-x)); }
+inline float tanhOf(float x) { return 1 - 2 / (1 + fastExp(2 * x)); }
+constexpr float kGelu = 0.7978845608028654f, kCubic = 0.044715f;
+
+template <class F>
+void overPieces(int64_t count, F body) {
+  constexpr int64_t piece = 2048;
+  parallelFor((count + piece - 1) / piece, [&](int64_t i) { body(i * piece, std::min(piece, count - i * piece)); });
+}
+
+/** silu(gate) * up, or gelu (tanh form) */
+void gated(View gate, View up, View y, int64_t count, int activation) {
+  overPieces(count, [&](int64_t start, int64_t n) {
+    Row g(gate, start, n), u(up, start, n);
+    OutRow out(y, start, n);
+    if (activation == 0)
+      for (int64_t i = 0; i < n; i++) out[i] = g[i] * sigmoid(g[i]) * u[i];
+    else
+      for (int64_t i = 0; i < n; i++) out[i] = 0.5f * g[i] * (1 + tanhOf(kGelu * (g[i] + kCubic * g[i] * g[i] * g[i]))) * u[i];
+  });
+}
+
+void gatedGrad(View dy, View gate, View up, View dGate, View dUp, int64_t count, int activation) {
+  overPieces(count, [&](int64_t start, int64_t n) {
+    Row d(dy, start, n), g(gate, start, n), u(up, start, n);
+    OutRow dg(dGate, start, n), du(dUp, start, n);
+    if (activation == 0) {
+      for (int64_t i = 0; i < n; i++) {
+        float s = sigmoid(g[i]), silu = g[i] * s;
+        float slope = s + silu * (1 - s);
+        float upstream = d[i];
+        du[i] = upstream * silu;
+        dg[i] = upstream * u[i] * slope;
+      }
+    } else {
+      for (int64_t i = 0; i < n; i++) {
+        float x = g[i], t = tanhOf(kGelu * (x + kCubic * x * x * x));
+        float slope = 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * kGelu * (1 + 3 * kCubic * x * x);
+        float upstream = d[i];
+        du[i] = upstream * 0.5f * x * (1 + t);
+        dg[i] = upstream * u[i] * slope;
+      }
+    }
+  });
+}
+
+/** loss[row] = logsumexp(row) - row[label], dLogits = softmax - onehot; a negative label has neither */
+void crossEntropy(View logits, const int32_t* labels, float* loss, View dLogits, int64_t rows, int64_t width) {
+  parallelFor(rows, [&](int64_t row) {
+    constexpr int64_t piece = 4096;
+    int32_t label = labels[row];
+    if (label < 0 || label >= width) {
+      loss[row] = 0;
+      zero(dLogits, row * width, width);
+      return;
+    }
+    float top = -INFINITY, sum = 0;
+    for (int64_t c = 0; c < width; c += piece) {
+      int64_t n = std::min(piece, width - c);
+      Row in(logits, row * width + c, n);
+      float high = top;
+      for (int64_t i = 0; i < n; i++) high = std::max(high, in[i]);
+      float part = 0;
+      for (int64_t i = 0; i < n; i++) part += fastExp(in[i] - high);
+      sum = sum * fastExp(top - high) + part;
+      top = high;
+    }
+    float target = valueAt(logits, row * width + label), scale = 1 / sum;
+    loss[row] = top + std::log(sum) - target;
+    for (int64_t c = 0; c < width; c += piece) {
+      int64_t n = std::min(piece, width - c);
+      Row in(logits, row * width + c, n);
+      OutRow out(dLogits, row * width + c, n);
+      for (int64_t i = 0; i < n; i++) out[i] = fastExp(in[i] - top) * scale;
+      if (label >= c && label < c + n) out[label - c] -= 1;
+    }
+  });
+}
+
+/** out = y + scale * a b,  a [rows, inner] (inner small), b [inner, width]: the sum costs no pass of its own */
+void productAdd(View y, View a, View b, View out, int64_t rows, int64_t inner, int64_t width, float scale) {
+  std::vector<float> bCopy;
+  const float* bf = floats(b, inner * width, bCopy);
+  constexpr int64_t panel = 32;
+  overRows((rows + 3) / 4, width * 4, [&](int64_t quad) {
+    int64_t first = quad * 4, n = std::min<int64_t>(4, rows - first);
+    std::vector<float> left(4 * inner, 0);
+    for (int64_t r = 0; r < n; r++) {
+      Row in(a, (first + r) * inner, inner);
+      for (int64_t k = 0; k < inner; k++) left[r * inner + k] = scale * in[k];
+    }
+    float sums[4 * panel];
+    for (int64_t c = 0; c < width; c += panel) {
+      int64_t m = std::min(panel, width - c);
+      if (m == panel && n == 4) {
+        product<4, 2>(left.data(), inner, 1, bf + c, width, sums, panel, inner, false);
+      } else {
+        for (int64_t r = 0; r < n; r++)
+          for (int64_t i = 0; i < m; i++) {
+            float sum = 0;
+            for (int64_t k = 0; k < inner; k++) sum += left[r * inner + k] * bf[k * width + c + i];
+            sums[r * panel + i] = sum;
+          }
+      }
+      for (int64_t r = 0; r < n; r++) addTo(y, out, (first + r) * width + c, sums + r * panel, m);
+    }
+  });
+}
+
+/** mixed [tokens, rank + heads] = (h | router logits) -> out [tokens, heads * rank] = softmax(logits)_j h, weights [tokens, heads] */
+void mixture(const float* mixed, float* out, float* weights, int64_t tokens, int rank, int heads) {
+  overRows(tokens, heads * rank * 8, [&](int64_t t) {
+    const float *h = mixed + t * (rank + heads), *logits = h + rank;
+    float *w = weights + t * heads, *o = out + t * heads * rank;
+    float top = -INFINITY, sum = 0;
+    for (int j = 0; j < heads; j++) top = std::max(top, logits[j]);
+    for (int j = 0; j < heads; j++) sum += w[j] = fastExp(logits[j] - top);
+    for (int j = 0; j < heads; j++) {
+      w[j] /= sum;
+      for (int i = 0; i < rank; i++) o[j * rank + i] = w[j] * h[i];
+    }
+  });
+}
+
+void mixtureGrad(const float* dOut, const float* mixed, const float* weights, float* dMixed, int64_t tokens, int rank, int heads) {
+  overRows(tokens, heads * rank * 8, [&](int64_t t) {
+    const float *h = mixed + t * (rank + heads), *w = weights + t * heads, *d = dOut + t * heads * rank;
+    float *dh = dMixed + t * (rank + heads), *dLogits = dh + rank;
+    for (int i = 0; i < rank; i++) dh[i] = 0;
+    float mean = 0;
+    for (int j = 0; j < heads; j++) {
+      float dot = 0;
+      for (int i = 0; i < rank; i++) {
+        dh[i] += w[j] * d[j * rank + i];
+        dot += d[j * rank + i] * h[i];
+      }
+      dLogits[j] = dot;
+      mean += w[j] * dot;
+    }
+    for (int j = 0; j < heads; j++) dLogits[j] = w[j] * (dLogits[j] - mean);
+  });
+}
+
+/** out [blocks * rank, width] = a^T b with a [tokens, blocks * rank], b [tokens, width]; blocks with active = 0 cost nothing and are 0 */
+void blockProduct(const float* a, View b, const float* active, float* out, int64_t tokens, int blocks, int rank, int64_t width) {
+  constexpr int64_t panel = 64, depth = 128;
+  int inner = blocks * rank;
+  parallelFor((width + panel - 1) / panel, [&](int64_t task) {
+    int64_t c = task * panel, m = std::min(panel, width - c);
+    alignas(64) float columns[depth * panel];
+    std::vector<float> sums(inner * panel, 0);
+    for (int64_t t = 0; t < tokens; t += depth) {
+      int64_t n = std::min(depth, tokens - t);
+      for (int64_t i = 0; i < n; i++) copyRow(b, (t + i) * width + c, m, columns + i * panel);
+      for (int first = 0; first < blocks;) {
+        int last = first;  // neighbouring active blocks are one product
+        while (last < blocks && (!active || active[last] != 0)) last++;
+        if (last > first)
+          productAny(a + t * inner + first * rank, 1, inner, columns, panel, sums.data() + first * rank * panel, panel, (last - first) * rank, m, n, true);
+        first = last + 1;
+      }
+    }
+    for (int i = 0; i < inner; i++) std::memcpy(out + i * width + c, &sums[i * panel], m * sizeof(float));
+  });
+}
+
+/**
+ * AdamW over `blocks` blocks of `width` numbers. rows [blocks, 4]: step size (0 = frozen: nothing moves), 1 / bias correction 1,
+ * 1 / bias correction 2, decay factor of the weight.
+ */
+void adamw(const float* p, const float* m, const float* v, const float* g, const float* rows, float* pOut, float* mOut, float* vOut,
+           int64_t blocks, int64_t width, float beta1, float beta2, float epsilon) {
+  constexpr int64_t piece = 16384;
+  int64_t pieces = (width + piece - 1) / piece;
+  parallelFor(blocks * pieces, [&](int64_t task) {
+    int64_t block = task / pieces, start = block * width + task % pieces * piece;
+    int64_t n = std::min(piece, (block + 1) * width - start);
+    const float* row = rows + block * 4;
+    float rate = row[0], c1 = row[1], c2 = row[2], keep = row[3];
+    if (rate == 0) {
+      if (pOut != p) std::memcpy(pOut + start, p + start, n * sizeof(float));
+      if (mOut != m) std::memcpy(mOut + start, m + start, n * sizeof(float));
+      if (vOut != v) std::memcpy(vOut + start, v + start, n * sizeof(float));
+      return;
+    }
+    for (int64_t i = start; i < start + n; i++) {
+      float grad = g[i], m1 = beta1 * m[i] + (1 - beta1) * grad, v1 = beta2 * v[i] + (1 - beta2) * grad * grad;
+      mOut[i] = m1;
+      vOut[i] = v1;
+      pOut[i] = p[i] * keep - rate * (m1 * c1) / (std::sqrt(v1 * c2) + epsilon);
+    }
+  });
+}
+
+void sum(const View* terms, int count, View out, int64_t size) {
+  overPieces(size, [&](int64_t start, int64_t n) {
+    alignas(64) float total[2048];
+    {
+      Row first(terms[0], start, n);
+      std::memcpy(total, &first[0], n * sizeof(float));
+    }
+    for (int k = 1; k < count; k++) {
+      Row term(terms[k], start, n);
+      for (int64_t i = 0; i < n; i++) total[i] += term[i];
+    }
+    OutRow to(out, start, n);
+    for (int64_t i = 0; i < n; i++) to[i] = total[i];
+  });
+}
+
+#include "attention.h"
+#include "blocks.h"
+
+}  // namespace
+
+extern const Table STUDIO_TABLE;
+const Table STUDIO_TABLE = {rmsNorm, rmsNormGrad, rotary,  gated,       gatedGrad,  attention,    attentionGrad,
+                            crossEntropy, productAdd, mixture, mixtureGrad, dequantize, blockProduct, sum, adamw};
+
+}  // namespace kernels

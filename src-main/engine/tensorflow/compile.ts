@@ -1,0 +1,297 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Addon, Feed, StagedTensor } from './addon.ts';
+import { DataType } from './addon.ts';
+import type { NodeBackend } from './fused.ts';
+import { Lowering, type Precision } from './lower.ts';
+import { type Binding, overrideBinding, Recorder, type RecordedNode, type Ref } from './recorder.ts';
+import { type Output, type Resident, Session, type SessionOptions } from './session.ts';
+
+/** A step as a pure function: what it is fed, what it keeps, what it gives. */
+export interface StepDefinition {
+  /** examples of what is fed at every run: their shapes and types count, not their values */
+  feeds: Tensor[];
+  /** variables that live in the engine between runs; the step reads them like any tensor */
+  state: Variable[];
+  /** the step on the feeds and the state; `updates` are the new values of `state`, in its order (undefined: unchanged) */
+  step: () => { outputs: Tensor[]; updates: (Tensor | undefined)[] };
+  precision: Precision;
+}
+
+interface TensorData {
+  shape: number[];
+  dtype: number;
+  values: ArrayBufferView | null;
+  id: number;
+}
+
+export interface CompilerBackend extends NodeBackend {
+  binding: Binding;
+  tensorMap: { get(dataId: object): TensorData };
+  getInputTensorIds(tensors: { dataId: object }[]): number[];
+}
+
+/** Constants up to this many numbers are written into the graph; larger ones are residents. */
+const LARGEST_CONSTANT = 16;
+
+/**
+ * Compiles steps written on tfjs operations into graphs of one session. A tensor that a step reads moves into the session: tfjs
+ * still has it, but its memory is the session's, and reading it asks the session.
+ */
+export class Compiler {
+  readonly session: Session;
+  private readonly binding: Binding;
+  private readonly residents = new Map<number, Resident>();
+  /** real tensors made again from residents for eager use */
+  private readonly copies = new Map<number, number>();
+
+  constructor(
+    private readonly addon: Addon,
+    private readonly backend: CompilerBackend,
+    options: SessionOptions & { fused: boolean },
+  ) {
+    this.session = new Session(addon, options);
+    this.session.fused = options.fused;
+    this.binding = backend.binding;
+    backend.binding = this.eagerBinding();
+  }
+
+  /**
+   * Records the step without executing it and puts it into the session.
+   * @throws NotRecordable where the step reads a value or a size depends on one
+   */
+  async compile({ feeds, state, step, precision }: StepDefinition): Promise<CompiledStep> {
+    const feedIds = this.backend.getInputTensorIds(feeds);
+    const described = new Map<number, { dtype: number; shape: number[] }>();
+    feeds.forEach((feed, i) => described.set(feedIds[i]!, this.data(feed)));
+    const recorder = new Recorder(this.addon, this.binding, (id) => described.get(id)!, feedIds);
+    const { outputs, updates } = this.record(recorder, described, step);
+    const stateIds = state.map((variable) => this.idOf(variable));
+    const live = updates.flatMap((update, i) => (update ? [{ update, variable: i }] : []));
+    const roots = [...outputs, ...live.map(({ update }) => update)];
+
+    const sources = new Map<RecordedNode, Output>();
+    const lowering: Lowering = new Lowering(this.session, recorder.nodes, roots, precision, (node, type) =>
+      this.sourceValue(node, type, sources),
+    );
+    const fills: { resident: Resident; staged: StagedTensor }[] = [];
+    for (const node of lowering.live) if (node.source) this.place(node, lowering, stateIds, sources, fills);
+    const placed = state.map((_, i) => this.residents.get(stateIds[i]!));
+    recorder.release((id) => this.residents.has(id));
+    const lowered = lowering.lower();
+    await this.session.fill(fills);
+    const fetches = lowered.slice(0, outputs.length);
+    const assigns = live.map(({ variable }, i) => {
+      const resident = placed[variable]!;
+      const value = lowered[outputs.length + i]!;
+      return this.session.one('AssignVariableOp', [], [resident.handle, value], this.readers(resident)).node;
+    });
+    const feedOutputs = feedIds.map((_, i) =>
+      recorder.nodes.find((n) => n.source && 'feed' in n.source && n.source.feed === i)!,
+    );
+    return new CompiledStep(
+      this,
+      this.session,
+      feedOutputs.map((node) => ({ output: sources.get(node), ...node.outputs[0]! })),
+      state.map((variable, i) => ({ variable, resident: placed[i] })),
+      fetches,
+      assigns,
+    );
+  }
+
+  private readers(resident: Resident): number[] {
+    return [resident.read.node];
+  }
+
+  private record(
+    recorder: Recorder,
+    described: Map<number, { dtype: number; shape: number[] }>,
+    step: StepDefinition['step'],
+  ): { outputs: Ref[]; updates: (Ref | undefined)[] } {
+    const eager = this.backend.binding;
+    const idsOf = this.backend.getInputTensorIds;
+    this.backend.binding = recorder.asBinding();
+    this.backend.getInputTensorIds = (tensors) => {
+      const ids = idsOf.call(this.backend, tensors);
+      tensors.forEach((tensor, i) => {
+        if ('dataId' in tensor && !described.has(ids[i]!)) described.set(ids[i]!, this.data(tensor));
+        else if (!('dataId' in tensor)) described.set(ids[i]!, { dtype: 9, shape: [] });
+      });
+      return ids;
+    };
+    try {
+      return tf.tidy(() => {
+        const { outputs, updates } = step();
+        const ref = (tensor: Tensor) => recorder.ref(this.backend.getInputTensorIds([tensor])[0]!);
+        const result = { outputs: outputs.map(ref), updates: updates.map((update) => update && ref(update)) };
+        // a plain object of references: tidy frees the symbolic tensors themselves
+        return result as unknown as tf.TensorContainer;
+      }) as unknown as { outputs: Ref[]; updates: (Ref | undefined)[] };
+    } finally {
+      this.backend.binding = eager;
+      this.backend.getInputTensorIds = idsOf;
+    }
+  }
+
+  private data(tensor: { dataId: object }): TensorData {
+    return this.backend.tensorMap.get(tensor.dataId);
+  }
+
+  /** The binding's id of a tensor that exists. */
+  idOf(tensor: Tensor): number {
+    return this.backend.getInputTensorIds([tensor])[0]!;
+  }
+
+  residentOf(id: number): Resident | undefined {
+    return this.residents.get(id);
+  }
+
+  /** A value from outside becomes a placeholder, a constant, or a resident. */
+  private place(
+    node: RecordedNode,
+    lowering: Lowering,
+    stateIds: number[],
+    sources: Map<RecordedNode, Output>,
+    fills: { resident: Resident; staged: StagedTensor }[],
+  ): void {
+    const { dtype, shape } = node.outputs[0]!;
+    const source = node.source!;
+    if ('feed' in source) {
+      sources.set(node, this.session.placeholder(dtype, shape));
+      return;
+    }
+    const id = source.tensorId;
+    let resident = this.residents.get(id);
+    if (!resident) {
+      const values = this.binding.tensorDataSync(id);
+      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      const isState = stateIds.includes(id);
+      if (!isState && shape.reduce((a, b) => a * b, 1) <= LARGEST_CONSTANT) {
+        sources.set(node, this.session.constant(dtype, shape, bytes.slice()));
+        return;
+      }
+      const type = !isState && lowering.onlyInBf16(node) ? DataType.bfloat16 : dtype;
+      resident = this.session.resident(type, shape, dtype);
+      fills.push({ resident, staged: this.addon.stage(dtype, shape, values) });
+      this.residents.set(id, resident);
+      this.binding.deleteTensor(id);
+    }
+    sources.set(node, resident.read);
+  }
+
+  private readonly converted = new Map<string, Output>();
+
+  private sourceValue(node: RecordedNode, type: number, sources: Map<RecordedNode, Output>): Output {
+    const value = sources.get(node)!;
+    const source = node.source!;
+    const has =
+      'tensorId' in source
+        ? (this.residents.get(source.tensorId)?.dtype ?? node.outputs[0]!.dtype)
+        : node.outputs[0]!.dtype;
+    if (has === type) return value;
+    const key = `${value.node}:${type}`;
+    let known = this.converted.get(key);
+    if (!known) {
+      known = this.session.one(
+        'Cast',
+        [
+          { name: 'SrcT', type: 4, value: has },
+          { name: 'DstT', type: 4, value: type },
+        ],
+        [value],
+      );
+      this.converted.set(key, known);
+    }
+    return known;
+  }
+
+  /** tfjs's binding as eager code sees it: tensors that moved into the session come back when they are used. */
+  private eagerBinding(): Binding {
+    const { binding } = this;
+    const here = (id: number) => (this.residents.has(id) ? this.copyOf(id) : id);
+    const calls: Partial<Binding> = {
+      executeOp: (name, attributes, ids, outputs) =>
+        binding.executeOp(
+          name,
+          attributes.filter((a) => a.name !== '_shapes'),
+          ids.map(here),
+          outputs,
+        ),
+      tensorDataSync: (id) => {
+        const resident = this.residents.get(id);
+        if (!resident) return binding.tensorDataSync(id);
+        const { data, dtype } = this.session.readSync(resident);
+        return dtype === DataType.float ? new Float32Array(data) : new Int32Array(data);
+      },
+      deleteTensor: (id) => {
+        const resident = this.residents.get(id);
+        if (!resident) return binding.deleteTensor(id);
+        this.forgetCopy(id);
+        this.residents.delete(id);
+        this.session.free(resident);
+      },
+    };
+    return overrideBinding(binding, calls);
+  }
+
+  private copyOf(id: number): number {
+    let copy = this.copies.get(id);
+    if (copy === undefined) {
+      const { data, dtype, shape } = this.session.readSync(this.residents.get(id)!);
+      copy = this.binding.createTensor(
+        shape,
+        dtype,
+        dtype === DataType.float ? new Float32Array(data) : new Int32Array(data),
+      );
+      this.copies.set(id, copy);
+    }
+    return copy;
+  }
+
+  /** After a run the eager copies of what it changed are stale. */
+  forgetCopy(id: number): void {
+    const copy = this.copies.get(id);
+    if (copy !== undefined) this.binding.deleteTensor(copy);
+    this.copies.delete(id);
+  }
+
+  /** A variable got a new tensor from eager code: its value goes into the resident that the compiled step knows. */
+  async adopt(variable: Variable, resident: Resident): Promise<void> {
+    const id = this.idOf(variable);
+    const values = this.backend.binding.tensorDataSync(id);
+    await this.session.fill([{ resident, staged: this.addon.stage(resident.dtype, resident.shape, values) }]);
+    const before = this.residents.get(id);
+    if (before) this.forgetCopy(id);
+    else this.binding.deleteTensor(id);
+    this.residents.set(id, resident);
+  }
+}
+
+/** A step inside the session. */
+export class CompiledStep {
+  constructor(
+    private readonly compiler: Compiler,
+    private readonly session: Session,
+    private readonly feeds: { output: Output | undefined; dtype: number; shape: number[] }[],
+    private readonly state: { variable: Variable; resident: Resident | undefined }[],
+    private readonly fetches: Output[],
+    private readonly targets: number[],
+  ) {}
+
+  /**
+   * One run. `values`: one array for every feed, of its size. The state's variables have their new values afterwards.
+   * @returns the outputs' numbers
+   */
+  async run(values: (Float32Array | Int32Array)[]): Promise<Float32Array[]> {
+    for (const { variable, resident } of this.state) {
+      if (resident && this.compiler.residentOf(this.compiler.idOf(variable)) !== resident)
+        await this.compiler.adopt(variable, resident);
+    }
+    const feeds = this.feeds.flatMap(({ output, dtype, shape }, i): Feed[] =>
+      output ? [{ ...output, dtype, shape, data: values[i]! }] : [],
+    );
+    const results = await this.session.run(feeds, this.fetches, this.targets);
+    for (const { variable } of this.state) this.compiler.forgetCopy(this.compiler.idOf(variable));
+    return results.map(({ data }) => new Float32Array(data));
+  }
+}

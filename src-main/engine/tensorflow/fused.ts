@@ -1,0 +1,75 @@
+import type { KernelBackend, Tensor, Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
+
+import type { Activation, AdamWOptions, AttentionOptions, FusedKernels } from '../fused.ts';
+import type { Attribute } from './addon.ts';
+import { attribute } from './addon.ts';
+
+/** tfjs-node's backend, as far as we use it. */
+export interface NodeBackend extends KernelBackend {
+  binding: unknown;
+  executeSingleOutput(name: string, attributes: Attribute[], inputs: TensorInfo[]): Tensor;
+  executeMultipleOutputs(name: string, attributes: Attribute[], inputs: TensorInfo[], outputs: number): Tensor[];
+}
+
+const { float, int } = attribute;
+
+/** Shapes that TensorFlow cannot infer, for the recorder; null where it can. Not an attribute of the operation. */
+const shapes = (...list: (number[] | null)[]): Attribute => attribute.string('_shapes', JSON.stringify(list));
+
+const ACTIVATIONS: Record<Activation, number> = { silu: 0, gelu_tanh: 1 };
+
+function attentionAttributes(options: AttentionOptions): Attribute[] {
+  return [
+    int('length', options.length),
+    int('heads', options.heads),
+    int('key_value_heads', options.keyValueHeads),
+    int('window', options.window ?? 0),
+    float('scale', options.scale),
+  ];
+}
+
+/** Our addon's operations (addon/operations.cc) as the engine's fused kernels; they run eagerly and inside compiled steps. */
+export function tensorflowKernels(backend: NodeBackend): FusedKernels {
+  const one = (name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
+    backend.executeSingleOutput(name, attributes, inputs) as Tensor2D;
+  const many = <T>(name: string, attributes: Attribute[], inputs: TensorInfo[], count: number) =>
+    backend.executeMultipleOutputs(name, attributes, inputs, count) as T;
+  return {
+    rmsNorm: (x, weight, epsilon) => one('StudioRmsNorm', [float('epsilon', epsilon)], [x, weight]),
+    rmsNormGrad: (dy, x, weight, epsilon) => one('StudioRmsNormGrad', [float('epsilon', epsilon)], [dy, x, weight]),
+    rotary: (x, cos, sin, heads, sign) =>
+      one('StudioRotary', [int('heads', heads), float('sign', sign)], [x, cos, sin]),
+    gated: (gate, up, activation) => one('StudioGated', [int('activation', ACTIVATIONS[activation])], [gate, up]),
+    gatedGrad: (dy, gate, up, activation) =>
+      many<[Tensor2D, Tensor2D]>('StudioGatedGrad', [int('activation', ACTIVATIONS[activation])], [dy, gate, up], 2),
+    attention: (q, k, v, segments, options) =>
+      many<[Tensor2D, Tensor2D]>(
+        'StudioAttention',
+        [...attentionAttributes(options), shapes(null, [q.shape[0], options.heads])],
+        [q, k, v, segments],
+        2,
+      ),
+    attentionGrad: (saved, dOut, options) =>
+      many<[Tensor2D, Tensor2D, Tensor2D]>('StudioAttentionGrad', attentionAttributes(options), [...saved, dOut], 3),
+    crossEntropy: (logits, labels) => many<[Tensor1D, Tensor2D]>('StudioCrossEntropy', [], [logits, labels], 2),
+    productAdd: (y, a, b, scale) => one('StudioProductAdd', [float('scale', scale)], [y, a, b]),
+    mixture: (mixed, rank, heads) =>
+      many<[Tensor2D, Tensor2D]>(
+        'StudioMixture',
+        [int('rank', rank), int('heads', heads), shapes([mixed.shape[0], rank * heads], [mixed.shape[0], heads])],
+        [mixed],
+        2,
+      ),
+    mixtureGrad: (dOut, mixed, weights, rank, heads) =>
+      one('StudioMixtureGrad', [int('rank', rank), int('heads', heads)], [dOut, mixed, weights]),
+    blockProduct: (a, b, active) =>
+      one('StudioBlockProduct', [int('blocks', active.size), shapes([a.shape[1], b.shape[1]])], [a, b, active]),
+    adamw: (p, m, v, g, rows, options: AdamWOptions) =>
+      many<[Tensor, Tensor, Tensor]>(
+        'StudioAdamW',
+        [float('beta1', options.beta1), float('beta2', options.beta2), float('epsilon', options.epsilon)],
+        [p, m, v, g, rows],
+        3,
+      ),
+  };
+}

@@ -1,0 +1,35 @@
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import * as tf from '@tensorflow/tfjs-core';
+import { registerFusedKernels } from '../fused.ts';
+import type { Addon } from './addon.ts';
+import { buildAddon } from './addon-build.ts';
+import { Compiler, type CompilerBackend } from './compile.ts';
+import { tensorflowKernels } from './fused.ts';
+import { registerGather } from './gather.ts';
+import { expectedInstallation } from './install.ts';
+
+let compiler: Compiler | undefined;
+
+/**
+ * Loads the addon and makes tfjs's open tensorflow backend ready to compile steps. On a CPU our own kernels serve eager code,
+ * too; a GPU has none of them and runs the compositions.
+ */
+export async function openCompiler(): Promise<Compiler> {
+  if (compiler) return compiler;
+  const installation = expectedInstallation();
+  const addon = createRequire(import.meta.url)(await buildAddon(installation)) as Addon;
+  const backend = tf.backend() as CompilerBackend;
+  const gpu = installation.variant === 'cuda';
+  const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
+  addon.setThreads(threads);
+  if (!gpu) registerFusedKernels('tensorflow', tensorflowKernels(backend));
+  registerGather();
+  compiler = new Compiler(addon, backend, { threads, gpu, fused: !gpu });
+  return compiler;
+}
+
+/** The step compiler, where the engine in use has one. */
+export function stepCompiler(): Compiler | undefined {
+  return tf.getBackend() === 'tensorflow' ? compiler : undefined;
+}
