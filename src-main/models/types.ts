@@ -1,4 +1,4 @@
-import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
 /** The model families this room can run; further families (vision towers, diffusion) join this union. */
 export type Architecture = 'llama' | 'qwen2' | 'qwen3' | 'gemma3';
@@ -136,8 +136,15 @@ export type LayerParameters = Record<string, Tensor2D | Tensor3D>;
 export interface Adaptation {
   /** tensors block `layer` uses (A, its B, its routers), trainable ones among them */
   parameters(layer: number): LayerParameters;
-  /** x [tokens, in], y = W x + b [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] on demand (DoRA). */
-  apply(site: SiteId, x: Tensor2D, y: Tensor2D, parameters: LayerParameters, weight: () => Tensor2D): Tensor2D;
+  /** x [tokens, in], y = W x + b [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] on demand, `bias` the frozen bias (DoRA). */
+  apply(
+    site: SiteId,
+    x: Tensor2D,
+    y: Tensor2D,
+    parameters: LayerParameters,
+    weight: () => Tensor2D,
+    bias?: Tensor1D,
+  ): Tensor2D;
 }
 
 /** One batch on the host. All arrays are [rows * length], row-major. */

@@ -1,0 +1,68 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor1D } from '@tensorflow/tfjs-core';
+import type { RopeTables } from './block.ts';
+import { ropeTables } from './rope.ts';
+import type { ModelConfig, TokenBatch } from './types.ts';
+
+/** A batch as the forward pass takes it. Dispose it after the step. */
+export interface BatchTensors {
+  /** tokens a row */
+  length: number;
+  /** [tokens] int32 */
+  ids: Tensor1D;
+  segments: Tensor1D;
+  rope: RopeTables;
+  /** gemma3's sliding-window layers */
+  localRope?: RopeTables;
+  /** tokens whose next token is a label, [labelled] int32, padded to a multiple of `LABEL_ROUNDING` */
+  labelRows: Tensor1D;
+  /** the next tokens, [labelled] int32; -1 at padding */
+  labels: Tensor1D;
+  /** labels without padding */
+  labelCount: number;
+}
+
+/** Only tokens with a label go through the head; their number is rounded up so that few shapes occur. */
+const LABEL_ROUNDING = 64;
+
+/** Which token predicts which label: the label after it, in the same row and the same packed example. */
+export function shiftedLabels({ rows, length, labels, segments }: TokenBatch): { row: number; label: number }[] {
+  const found: { row: number; label: number }[] = [];
+  for (let r = 0; r < rows; r++)
+    for (let t = r * length; t < (r + 1) * length - 1; t++)
+      if (labels[t + 1]! >= 0 && segments[t]! >= 0 && segments[t] === segments[t + 1])
+        found.push({ row: t, label: labels[t + 1]! });
+  return found;
+}
+
+/** A batch's tensors on the engine. */
+export function batchTensors(config: ModelConfig, batch: TokenBatch): BatchTensors {
+  const shifted = shiftedLabels(batch);
+  const padded = Math.max(1, Math.ceil(shifted.length / LABEL_ROUNDING)) * LABEL_ROUNDING;
+  const labelRows = new Int32Array(padded);
+  const labels = new Int32Array(padded).fill(-1);
+  shifted.forEach(({ row, label }, i) => {
+    labelRows[i] = row;
+    labels[i] = label;
+  });
+  const rope = (local: boolean): RopeTables => {
+    const { cos, sin } = ropeTables(config, batch.positions, local);
+    const shape: [number, number] = [batch.positions.length, config.headSize / 2];
+    return { cos: tf.tensor2d(cos, shape), sin: tf.tensor2d(sin, shape) };
+  };
+  return {
+    length: batch.length,
+    ids: tf.tensor1d(batch.inputIds, 'int32'),
+    segments: tf.tensor1d(batch.segments, 'int32'),
+    rope: rope(false),
+    localRope: config.rope.localTheta === undefined ? undefined : rope(true),
+    labelRows: tf.tensor1d(labelRows, 'int32'),
+    labels: tf.tensor1d(labels, 'int32'),
+    labelCount: shifted.length,
+  };
+}
+
+/** Frees a batch's tensors. */
+export function disposeBatch(batch: BatchTensors): void {
+  tf.dispose(batch as unknown as tf.TensorContainer);
+}

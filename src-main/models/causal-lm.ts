@@ -1,0 +1,133 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { attention, linearCrossEntropy, rmsNorm } from '../engine/fused.ts';
+import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors } from './batch.ts';
+import { block } from './block.ts';
+import { recomputed } from './recompute.ts';
+import { DECODER_SITES, type Adaptation, type ModelConfig, type ModelFile, type TokenBatch } from './types.ts';
+import { disposeWeights, loadWeights, siteWidths, type ModelWeights } from './weights.ts';
+
+export interface ForwardOptions {
+  adaptation?: Adaptation;
+  /** keep only each block's input for backward; default true */
+  recompute?: boolean;
+}
+
+/** Label log-probabilities are read this many tokens at a time. */
+const CHUNK_TOKENS = 256;
+
+/** A decoder-only language model with frozen weights on the engine in use. */
+export class CausalLM {
+  constructor(
+    readonly config: ModelConfig,
+    readonly weights: ModelWeights,
+  ) {}
+
+  /** Every linear that can be adapted, by layer and then in METHOD.md's order. */
+  sites(): { layer: number; site: (typeof DECODER_SITES)[number]; inFeatures: number; outFeatures: number }[] {
+    const widths = siteWidths(this.config);
+    return Array.from({ length: this.config.layers }, (_, layer) =>
+      DECODER_SITES.map((site) => ({ layer, site, ...widths[site] })),
+    ).flat();
+  }
+
+  /** The frozen weight of a site, [in, out]; the caller disposes it. */
+  siteWeight({ layer, site }: { layer: number; site: string }): Tensor2D {
+    return tf.transpose(this.weights.layers[layer]!.linears[site as (typeof DECODER_SITES)[number]].weight);
+  }
+
+  /** Token embeddings [tokens, hidden]; gemma3 multiplies them by sqrt(hidden). */
+  embed(ids: tf.Tensor1D): Tensor2D {
+    const x = tf.gather(this.weights.embedding, ids) as Tensor2D;
+    return this.config.gemmaNorms ? tf.mul<Tensor2D>(x, Math.sqrt(this.config.hiddenSize)) : x;
+  }
+
+  /** The last block's output [tokens, hidden], before the final norm. */
+  hidden(batch: BatchTensors, { adaptation, recompute = true }: ForwardOptions = {}): Tensor2D {
+    let x = this.embed(batch.ids);
+    this.weights.layers.forEach((weights, layer) => {
+      const { attentionHeads: heads, keyValueHeads, attentionScale: scale } = this.config;
+      const window = this.config.slidingWindow[layer];
+      const rope = (window !== undefined && batch.localRope) || batch.rope;
+      const options = { length: batch.length, heads, keyValueHeads, scale, window };
+      const run = (input: Tensor2D, parameters: ReturnType<Adaptation['parameters']>) =>
+        block(input, {
+          config: this.config,
+          weights,
+          layer,
+          rope,
+          attend: (q, k, v) => attention(q, k, v, batch.segments, options),
+          adaptation,
+          parameters,
+        });
+      const parameters = adaptation?.parameters(layer) ?? {};
+      x = recompute ? recomputed(run, x, parameters) : run(x, parameters);
+    });
+    return x;
+  }
+
+  /** Final norm of some rows. */
+  private normed(x: Tensor2D, rows?: tf.Tensor1D): Tensor2D {
+    const chosen = rows ? (tf.gather(x, rows) as Tensor2D) : x;
+    return rmsNorm(chosen, this.weights.norm, this.config.normEpsilon);
+  }
+
+  /** Sum over the batch's labels of -log p(label); differentiable with respect to the adaptation's variables. */
+  lossSum(batch: BatchTensors, options: ForwardOptions = {}): tf.Scalar {
+    return tf.tidy(() => {
+      const x = this.normed(this.hidden(batch, options), batch.labelRows);
+      return linearCrossEntropy(x, this.weights.head, true, batch.labels);
+    });
+  }
+
+  /** Logits [rows, length, vocabulary]: for tests and short texts. */
+  logits(batch: TokenBatch, options: ForwardOptions = {}): Tensor3D {
+    const tensors = batchTensors(this.config, batch);
+    const logits = tf.tidy(() => {
+      const x = this.normed(this.hidden(tensors, { recompute: false, ...options }));
+      return tf.reshape(tf.matMul(x, this.weights.head, false, true), [batch.rows, batch.length, -1]) as Tensor3D;
+    });
+    disposeBatch(tensors);
+    return logits;
+  }
+
+  /** log p of every label, at the label's own place in the batch; 0 where there is none. */
+  async labelLogProbabilities(batch: TokenBatch, options: ForwardOptions = {}): Promise<Float32Array> {
+    const tensors = batchTensors(this.config, batch);
+    const picked = tf.tidy(() => {
+      const x = this.normed(this.hidden(tensors, { recompute: false, ...options }), tensors.labelRows);
+      const labels = tf.maximum(tensors.labels, 0);
+      const parts: tf.Tensor1D[] = [];
+      for (let start = 0; start < x.shape[0]; start += CHUNK_TOKENS) {
+        const count = Math.min(CHUNK_TOKENS, x.shape[0] - start);
+        parts.push(this.logProbabilitiesOf(tf.slice(x, [start, 0], [count, -1]), tf.slice(labels, [start], [count])));
+      }
+      return tf.concat(parts);
+    });
+    disposeBatch(tensors);
+    const values = await picked.data();
+    picked.dispose();
+    const out = new Float32Array(batch.inputIds.length);
+    shiftedLabels(batch).forEach(({ row }, i) => (out[row + 1] = values[i]!));
+    return out;
+  }
+
+  /** log softmax(x head^T)[label], [tokens] */
+  private logProbabilitiesOf(x: Tensor2D, labels: tf.Tensor): tf.Tensor1D {
+    return tf.tidy(() => {
+      const logits = tf.matMul(x, this.weights.head, false, true);
+      const rows = tf.range(0, x.shape[0], 1, 'int32');
+      const chosen = tf.gatherND(logits, tf.stack([rows, tf.cast(labels, 'int32')], 1));
+      return tf.sub(chosen, tf.logSumExp(logits, 1)) as tf.Tensor1D;
+    });
+  }
+
+  dispose(): void {
+    disposeWeights(this.weights);
+  }
+}
+
+/** Loads a model's weights onto the engine in use. @throws UserError when the file lacks a tensor */
+export async function loadCausalLM(file: ModelFile): Promise<CausalLM> {
+  return new CausalLM(file.config, await loadWeights(file));
+}
