@@ -16,7 +16,11 @@ const stubs = path.join(here, 'cuda_stubs.py');
 
 /** The Python of a virtual environment with the peers (PyTorch, transformers, PEFT, gguf), made once in the user's cache folder. */
 export async function python(): Promise<string> {
-  const digest = crypto.createHash('sha256').update(fs.readFileSync(requirements)).update(fs.readFileSync(stubs)).digest('hex');
+  const digest = crypto
+    .createHash('sha256')
+    .update(fs.readFileSync(requirements))
+    .update(fs.readFileSync(stubs))
+    .digest('hex');
   const folder = path.join(cacheFolder(), `test-python-${digest.slice(0, 12)}`);
   const program = path.join(folder, 'bin', 'python');
   const done = path.join(folder, 'done');
@@ -25,7 +29,16 @@ export async function python(): Promise<string> {
     if (fs.existsSync(done)) return program;
     await fsp.rm(folder, { recursive: true, force: true });
     await execute(await findPython(), ['-m', 'venv', folder]);
-    await execute(program, ['-m', 'pip', 'install', '--quiet', '--no-deps', '--disable-pip-version-check', '-r', requirements]);
+    await execute(program, [
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--no-deps',
+      '--disable-pip-version-check',
+      '-r',
+      requirements,
+    ]);
     await execute(program, [stubs]);
     await fsp.writeFile(done, '');
     return program;
@@ -34,7 +47,12 @@ export async function python(): Promise<string> {
 
 /** Runs a script with that Python and returns what it printed. */
 export async function runPython(script: string, args: string[] = []): Promise<string> {
-  const environment = { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error', PYTHONWARNINGS: 'ignore' };
+  const environment = {
+    ...process.env,
+    HF_HUB_OFFLINE: '1',
+    TRANSFORMERS_VERBOSITY: 'error',
+    PYTHONWARNINGS: 'ignore',
+  };
   const { stdout } = await execute(await python(), [script, ...args], { env: environment, maxBuffer: 1 << 28 });
   return stdout;
 }
