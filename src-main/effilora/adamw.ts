@@ -1,0 +1,199 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { fusedKernels } from '../engine/fused.ts';
+import type { Trainable } from './adapter.ts';
+import type { NamedTensor } from './types.ts';
+
+export interface AdamWOptions {
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** decoupled (arXiv 1711.05101) */
+  weightDecay: number;
+  /** global norm of the gradients that update something; 0 = off */
+  clipNorm: number;
+  /** learning rate of B over that of the rest (LoRA+, arXiv 2402.12354) */
+  rateOfB: number;
+}
+
+export const ADAMW_DEFAULTS: AdamWOptions = {
+  beta1: 0.9,
+  beta2: 0.999,
+  epsilon: 1e-8,
+  weightDecay: 0,
+  clipNorm: 1,
+  rateOfB: 1,
+};
+
+/** What changes from step to step, as tensors: per trainable [blocks, 4] = rate, 1 / bias corrections, decay factor. */
+export type BlockNumbers = Tensor2D[];
+
+/** Moments as they are checkpointed: tensors `<name>.m`, `<name>.v` in memory layout, and the steps of every block. */
+export interface OptimizerState {
+  steps: Record<string, number[]>;
+  moments: NamedTensor[];
+}
+
+interface Slot {
+  trainable: Trainable;
+  m: tf.Variable<tf.Rank.R2>;
+  v: tf.Variable<tf.Rank.R2>;
+  /** updates each block has had; a frozen head's stands still */
+  steps: number[];
+}
+
+/**
+ * AdamW over an adapter's tensors. Each head counts its own steps: while it is frozen its weights, count and moments stand
+ * still. What depends on the step enters as small tensors (`numbers`), so that `update` can be captured into a graph.
+ */
+export class AdamW {
+  readonly options: AdamWOptions;
+  readonly #slots: Slot[];
+
+  constructor(trainables: Trainable[], options: AdamWOptions) {
+    this.options = options;
+    this.#slots = trainables.map((trainable) => ({
+      trainable,
+      m: zerosLike(trainable.variable),
+      v: zerosLike(trainable.variable),
+      steps: new Array<number>(trainable.blocks).fill(0),
+    }));
+  }
+
+  /** Every tensor the optimizer reads and writes: weights, first and second moments. */
+  get variables(): tf.Variable[] {
+    return this.#slots.flatMap(({ trainable, m, v }) => [trainable.variable, m, v]);
+  }
+
+  /** Bytes of the moments. */
+  get memoryBytes(): number {
+    return this.#slots.reduce((bytes, { m }) => bytes + 8 * m.size, 0);
+  }
+
+  /** Counts a step for every block that is updated and gives its numbers. The caller disposes them. */
+  numbers(learningRate: number, isFrozen: (head: number) => boolean): BlockNumbers {
+    const { beta1, beta2, weightDecay, rateOfB } = this.options;
+    return this.#slots.map(({ trainable: { role, blocks, firstHead }, steps }) => {
+      const rows = new Float32Array(4 * blocks);
+      for (let block = 0; block < blocks; block++) {
+        if (firstHead !== undefined && isFrozen(firstHead + block)) continue; // rate 0: nothing moves
+        const t = ++steps[block]!;
+        // A schedule's rate of 0 still moves the moments.
+        const rate = Math.max(learningRate * (role === 'B' ? rateOfB : 1), 1e-30);
+        rows.set([rate, 1 / (1 - beta1 ** t), 1 / (1 - beta2 ** t), 1 - rate * weightDecay], 4 * block);
+      }
+      return tf.tensor2d(rows, [blocks, 4]);
+    });
+  }
+
+  /**
+   * One update. `gradients` in the order of the trainables; those of frozen heads are not used.
+   * @returns the gradients' global norm before clipping, and what each variable becomes
+   */
+  update(gradients: Tensor2D[], numbers: BlockNumbers): { gradNorm: Scalar; updates: [tf.Variable, Tensor][] } {
+    const { clipNorm } = this.options;
+    const used = gradients.map((g, k) =>
+      // A frozen head's gradient is there only while it is probed.
+      this.#slots[k]!.trainable.role === 'B' ? onlyMoving(g, numbers[k]!) : g,
+    );
+    const gradNorm = globalNorm(used);
+    // torch.nn.utils.clip_grad_norm_: min(1, clipNorm / (norm + 1e-6))
+    const factor = clipNorm > 0 ? tf.minimum(1, tf.div(clipNorm, tf.add(gradNorm, 1e-6))) : undefined;
+    const updates = this.#slots.flatMap(({ trainable: { variable }, m, v }, k): [tf.Variable, Tensor][] => {
+      const g = factor ? tf.mul<Tensor2D>(used[k]!, factor) : used[k]!;
+      const [p2, m2, v2] = adamw(variable, m, v, g, numbers[k]!, this.options);
+      return [
+        [variable, p2],
+        [m, m2],
+        [v, v2],
+      ];
+    });
+    return { gradNorm, updates };
+  }
+
+  async exportState(): Promise<OptimizerState> {
+    const read = async (name: string, variable: tf.Variable): Promise<NamedTensor> => ({
+      name,
+      shape: variable.shape,
+      data: Float32Array.from((await variable.data()) as Float32Array),
+    });
+    const moments = this.#slots.flatMap(({ trainable: { name }, m, v }) => [
+      read(`${name}.m`, m),
+      read(`${name}.v`, v),
+    ]);
+    const steps = Object.fromEntries(this.#slots.map((slot) => [slot.trainable.name, [...slot.steps]]));
+    return { steps, moments: await Promise.all(moments) };
+  }
+
+  /** Takes a state of the same adapter structure. */
+  importState({ steps, moments }: OptimizerState): void {
+    const given = new Map(moments.map((moment) => [moment.name, moment.data]));
+    for (const slot of this.#slots) {
+      const { name } = slot.trainable;
+      slot.steps = [...steps[name]!];
+      for (const [variable, key] of [
+        [slot.m, `${name}.m`],
+        [slot.v, `${name}.v`],
+      ] as const) {
+        const tensor = tf.tensor2d(given.get(key)!, variable.shape);
+        variable.assign(tensor);
+        tensor.dispose();
+      }
+    }
+  }
+
+  /** Gives back the moments; the weights belong to the adapter. */
+  dispose(): void {
+    for (const { m, v } of this.#slots) {
+      m.dispose();
+      v.dispose();
+    }
+  }
+}
+
+/** m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p = decay p - rate m^ / (sqrt(v^) + eps), by equal blocks of rows. */
+function adamw(
+  p: Tensor2D,
+  m: Tensor2D,
+  v: Tensor2D,
+  g: Tensor2D,
+  numbers: Tensor2D,
+  options: AdamWOptions,
+): [Tensor, Tensor, Tensor] {
+  const kernels = fusedKernels();
+  if (kernels) return kernels.adamw(p, m, v, g, numbers, options);
+  const { beta1, beta2, epsilon } = options;
+  const [blocks] = numbers.shape;
+  const moves = tf.tile(tf.reshape(moving(numbers), [blocks, 1, 1]), [1, p.shape[0] / blocks, 1]);
+  const by = (x: Tensor2D) => tf.reshape(x, [blocks, p.shape[0] / blocks, p.shape[1]]);
+  const column = (k: number) => tf.reshape(tf.slice(numbers, [0, k], [-1, 1]), [blocks, 1, 1]);
+  const m2 = tf.add(by(m), tf.mul(tf.mul(tf.sub(by(g), by(m)), 1 - beta1), moves));
+  const v2 = tf.add(by(v), tf.mul(tf.mul(tf.sub(tf.square(by(g)), by(v)), 1 - beta2), moves));
+  const step = tf.div(tf.mul(m2, column(1)), tf.add(tf.sqrt(tf.mul(v2, column(2))), epsilon));
+  const decay = tf.add(tf.mul(column(3), moves), tf.sub(1, moves));
+  const p2 = tf.sub(tf.mul(by(p), decay), tf.mul(column(0), step));
+  return [tf.reshape(p2, p.shape), tf.reshape(m2, p.shape), tf.reshape(v2, p.shape)];
+}
+
+/** [blocks]: 1 where the block is updated, 0 where its head is frozen. */
+function moving(numbers: Tensor2D): Tensor1D {
+  return tf.reshape(tf.cast(tf.greater(tf.slice(numbers, [0, 0], [-1, 1]), 0), 'float32'), [numbers.shape[0]]);
+}
+
+function onlyMoving(g: Tensor2D, numbers: Tensor2D): Tensor2D {
+  const [blocks] = numbers.shape;
+  const flags = tf.reshape(moving(numbers), [blocks, 1, 1]);
+  return tf.reshape(tf.mul(tf.reshape(g, [blocks, g.shape[0] / blocks, g.shape[1]]), flags), g.shape);
+}
+
+/** sqrt of the sum of all squares. */
+function globalNorm(gradients: Tensor2D[]): Scalar {
+  return tf.sqrt(tf.addN(gradients.map((g) => tf.sum(tf.square(g))))) as Scalar;
+}
+
+function zerosLike(variable: tf.Variable<tf.Rank.R2>): tf.Variable<tf.Rank.R2> {
+  const zeros = tf.zeros<tf.Rank.R2>(variable.shape);
+  const state = tf.variable(zeros, false);
+  zeros.dispose();
+  return state;
+}

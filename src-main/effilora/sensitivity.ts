@@ -1,0 +1,7 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+
+/** s = mean over a head's entries of |B_j * dL/dB_j|, [N]. b and its gradient [N * r, out]. (AdaLoRA, arXiv 2303.10512, equation 8.) */
+export function sensitivity(b: Tensor2D, gradient: Tensor2D, heads: number): Tensor1D {
+  return tf.tidy(() => tf.mean(tf.reshape(tf.abs(tf.mul(b, gradient)), [heads, -1]), 1) as Tensor1D);
+}
