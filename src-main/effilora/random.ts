@@ -1,17 +1,6 @@
-/**
- * Random numbers that depend on a seed and a name only, so that a tensor's start doesn't change with what else is adapted
- * and a resumed run draws what the first one would have drawn. FNV-1a over the name, then mulberry32.
- */
-export function randomStream(seed: number, name: string): () => number {
-  let state = 0x811c9dc5 ^ seed;
-  for (let i = 0; i < name.length; i++) state = Math.imul(state ^ name.charCodeAt(i), 0x01000193);
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { randomStream } from '../engine/random.ts';
+
+export { randomStream };
 
 /** `size` numbers, uniform in [low, high). */
 export function uniform(seed: number, name: string, size: number, low: number, high: number): Float32Array {
