@@ -1,0 +1,90 @@
+import { randomStream, shuffled } from '../engine/random.ts';
+
+/** Where a run stands in its data. The order itself follows from the seed, so that this is all a checkpoint needs. */
+export interface OrderState {
+  epoch: number;
+  /** examples taken of this epoch */
+  taken: number;
+}
+
+/**
+ * The order of one epoch, as indices into all examples. An example of a dataset of weight w is seen floor(w) times, and a
+ * random share w - floor(w) of them once more, other ones each epoch.
+ */
+export function epochOrder(
+  sizes: number[],
+  weights: number[],
+  epoch: number,
+  seed: number,
+  shuffle: boolean,
+): number[] {
+  const random = randomStream(seed, `epoch ${epoch}`);
+  const order: number[] = [];
+  let start = 0;
+  sizes.forEach((size, source) => {
+    const weight = weights[source] ?? 1;
+    const all = Array.from({ length: size }, (_, i) => start + i);
+    for (let copy = 1; copy <= weight; copy++) order.push(...all);
+    const rest = Math.round((weight % 1) * size);
+    if (rest)
+      order.push(
+        ...shuffled(all, random)
+          .slice(0, rest)
+          .sort((a, b) => a - b),
+      );
+    start += size;
+  });
+  return shuffle ? shuffled(order, random) : order;
+}
+
+/** Takes the next `count` examples, into the next epochs where one ends. */
+export class DataOrder {
+  private order: number[];
+
+  constructor(
+    private readonly sizes: number[],
+    private readonly weights: number[],
+    private readonly seed: number,
+    private readonly shuffle: boolean,
+    private at: OrderState = { epoch: 0, taken: 0 },
+  ) {
+    this.order = this.orderOf(at.epoch);
+  }
+
+  private orderOf(epoch: number): number[] {
+    return epochOrder(this.sizes, this.weights, epoch, this.seed, this.shuffle);
+  }
+
+  get state(): OrderState {
+    return { ...this.at };
+  }
+
+  get epochLength(): number {
+    return this.order.length;
+  }
+
+  next(count: number): number[] {
+    const out: number[] = [];
+    while (out.length < count) {
+      if (this.at.taken === this.order.length) {
+        this.at = { epoch: this.at.epoch + 1, taken: 0 };
+        this.order = this.orderOf(this.at.epoch);
+      }
+      out.push(this.order[this.at.taken]!);
+      this.at.taken++;
+    }
+    return out;
+  }
+}
+
+/** Splits off `share` of the examples (or that many, from 1 on) by a seeded shuffle; both parts keep their order. */
+export function heldOutSplit<T>(examples: T[], share: number, seed: number): { train: T[]; heldOut: T[] } {
+  const count = share >= 1 ? Math.min(share, examples.length - 1) : Math.round(share * examples.length);
+  const chosen = new Set(
+    shuffled(
+      examples.map((_, i) => i),
+      randomStream(seed, 'held-out split'),
+    ).slice(0, count),
+  );
+  return { train: examples.filter((_, i) => !chosen.has(i)), heldOut: examples.filter((_, i) => chosen.has(i)) };
+}
