@@ -1,0 +1,49 @@
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+
+/** Makes a rename in `folder` last through a power cut (not possible on Windows, where it is not needed either). */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await fsp.open(folder, 'r');
+  await handle.sync().finally(() => handle.close());
+}
+
+async function writeSynced(file: string, data: Uint8Array | string): Promise<void> {
+  const handle = await fsp.open(file, 'w');
+  try {
+    await handle.writeFile(data);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes a file whole or not at all: aside, synced, renamed. */
+export async function writeAtomic(file: string, data: Uint8Array | string): Promise<void> {
+  const aside = `${file}.partial`;
+  try {
+    await writeSynced(aside, data);
+    await fsp.rename(aside, file);
+    await syncFolder(path.dirname(file));
+  } catch (error) {
+    await fsp.rm(aside, { force: true });
+    throw error;
+  }
+}
+
+/** Writes a folder of files whole or not at all. */
+export async function writeFolderAtomic(folder: string, files: Record<string, Uint8Array | string>): Promise<void> {
+  const aside = `${folder}.partial`;
+  try {
+    await fsp.rm(aside, { recursive: true, force: true });
+    await fsp.mkdir(aside, { recursive: true });
+    for (const [name, data] of Object.entries(files)) await writeSynced(path.join(aside, name), data);
+    await syncFolder(aside);
+    await fsp.rm(folder, { recursive: true, force: true });
+    await fsp.rename(aside, folder);
+    await syncFolder(path.dirname(folder));
+  } catch (error) {
+    await fsp.rm(aside, { recursive: true, force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,146 @@
+import path from 'node:path';
+import { z } from 'zod';
+import { parseDocument, stringify } from 'yaml';
+import { UserError } from '../engine/types.ts';
+import { DECODER_SITES } from '../models/types.ts';
+import { explainIssue } from './recipe-errors.ts';
+
+const count = z.number().int().positive();
+const share = z.number().min(0).max(1);
+
+const datasetSchema = z.strictObject({
+  path: z.string().min(1),
+  /** how often each of its examples is seen in an epoch */
+  weight: z.number().positive().max(1000).default(1),
+  mapping: z.record(z.string(), z.string()).optional(),
+  format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
+});
+
+const reducerSchema = z.strictObject({
+  ratio: share.default(0),
+  warmup: count.default(100),
+  interval: count.default(50),
+  beta: share.default(0.85),
+  policy: z.enum(['topk', 'sample']).default('topk'),
+  temperature: z.number().positive().default(1),
+  schedule: z.enum(['step', 'cubic']).default('step'),
+  finalStep: count.optional(),
+  probe: z.boolean().default(true),
+  minActivePerSite: z.number().int().nonnegative().default(0),
+  tolerance: z.number().positive().optional(),
+});
+
+const methodSchema = z.strictObject({
+  name: z.enum(['effilora', 'hydralora', 'lora']).default('effilora'),
+  rank: count.max(1024).default(8),
+  heads: count.max(64).default(3),
+  /** scale = alpha / rank; default 2 * rank */
+  alpha: z.number().positive().optional(),
+  targets: z
+    .array(z.enum(DECODER_SITES))
+    .min(1)
+    .default([...DECODER_SITES]),
+  share: z.enum(['global', 'module']).default('global'),
+  router: z.enum(['site', 'layer']).default('site'),
+  dropout: z.number().min(0).max(0.95).default(0),
+  rsLora: z.boolean().default(false),
+  dora: z.boolean().default(false),
+  reducer: reducerSchema.prefault({}),
+});
+
+const trainingSchema = z.strictObject({
+  steps: count.optional(),
+  epochs: z.number().positive().optional(),
+  /** examples a micro-batch; a step takes batch * accumulate */
+  batch: count.default(8),
+  accumulate: count.default(1),
+  sequenceLength: count.default(512),
+  packing: z.boolean().default(true),
+  loss: z.enum(['answer', 'all']).default('answer'),
+  learningRate: z.number().positive().max(1).default(1e-3),
+  /** learning rate of B over that of the rest */
+  rateOfB: z.number().positive().default(1),
+  schedule: z.enum(['constant', 'linear', 'cosine']).default('cosine'),
+  warmupSteps: z.number().int().nonnegative().default(0),
+  weightDecay: z.number().nonnegative().default(0),
+  clipNorm: z.number().nonnegative().default(1),
+  seed: z.number().int().nonnegative().default(0),
+  precision: z.enum(['f32', 'bf16']).default('f32'),
+  recompute: z.boolean().default(true),
+  /** held-out share (below 1) or number of examples */
+  evalSplit: z.number().nonnegative().default(0.05),
+  evalEvery: count.default(50),
+  /** evaluations without a better held-out loss before the run stops; 0 = off */
+  patience: z.number().int().nonnegative().default(0),
+  shuffle: z.boolean().default(true),
+  checkpointEvery: count.default(50),
+  keepCheckpoints: count.default(2),
+  /** steps between two lines of heads.jsonl; default 1 for runs under 1,000 steps, else 10 */
+  headsEvery: count.optional(),
+});
+
+export const recipeSchema = z.strictObject({
+  model: z.string().min(1),
+  dataset: z.union([z.string().min(1), z.array(datasetSchema).min(1)]),
+  method: methodSchema.prefault({}),
+  training: trainingSchema.prefault({}),
+  engine: z.enum(['auto', 'tensorflow', 'wasm', 'cpu']).default('auto'),
+  /** what the Configurator planned for: bytes and seconds */
+  budget: z.strictObject({ memoryBytes: count.optional(), seconds: z.number().positive().optional() }).optional(),
+  /** an adapter to start from: folder or adapter.safetensors */
+  init: z.string().min(1).optional(),
+});
+
+type ParsedRecipe = z.infer<typeof recipeSchema>;
+
+/** A recipe with every default filled in. */
+export type Recipe = Omit<ParsedRecipe, 'dataset' | 'method'> & {
+  dataset: z.infer<typeof datasetSchema>[];
+  method: Omit<ParsedRecipe['method'], 'alpha'> & { alpha: number };
+};
+
+/**
+ * A recipe from YAML text. Paths in it are relative to `folder`.
+ * @throws UserError naming the key, its line and the nearest valid one
+ */
+export function parseRecipe(text: string, file: string): Recipe {
+  const document = parseDocument(text);
+  const [error] = document.errors;
+  if (error)
+    throw new UserError(
+      `${file}, line ${error.linePos?.[0].line ?? 1}: not valid YAML (${error.message.split('\n')[0]})`,
+    );
+  const parsed = recipeSchema.safeParse(document.toJS({ maxAliasCount: 100 }));
+  if (!parsed.success) throw new UserError(explainIssue(parsed.error.issues[0]!, document, text, file));
+  return complete(parsed.data, path.dirname(path.resolve(file)), file);
+}
+
+function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
+  const { training, method } = recipe;
+  if (training.steps !== undefined && training.epochs !== undefined)
+    throw new UserError(`${file}: training.steps and training.epochs are both there; keep one of them`);
+  if (training.steps === undefined && training.epochs === undefined) training.epochs = 1;
+  const { reducer } = method;
+  if (reducer.finalStep !== undefined && reducer.finalStep <= reducer.warmup)
+    throw new UserError(
+      `${file}: method.reducer.finalStep (${reducer.finalStep}) has to lie behind warmup (${reducer.warmup})`,
+    );
+  const resolve = (relative: string) => path.resolve(folder, relative);
+  const datasets = typeof recipe.dataset === 'string' ? [{ path: recipe.dataset, weight: 1 }] : recipe.dataset;
+  return {
+    ...recipe,
+    // A model may be a name, which is no path.
+    model:
+      recipe.model.includes('/') || recipe.model.includes('\\') || recipe.model.endsWith('.gguf')
+        ? resolve(recipe.model)
+        : recipe.model,
+    dataset: datasets.map((dataset) => ({ ...dataset, path: resolve(dataset.path) })),
+    method: { ...method, heads: method.name === 'lora' ? 1 : method.heads, alpha: method.alpha ?? 2 * method.rank },
+    init: recipe.init && resolve(recipe.init),
+  };
+}
+
+/** A complete recipe as YAML, which reproduces the run. */
+export function formatRecipe(recipe: Recipe): string {
+  return stringify(recipe);
+}
