@@ -81,7 +81,7 @@ export class Adapter {
       layer[local[key]] = variables.get(name)!.variable;
     }
     variables.get(names.B)!.firstHead = firstHead;
-    const tap = names.router === undefined ? undefined : tf.variable(tf.zeros<tf.Rank.R2>([1, heads]));
+    const tap = names.router === undefined ? undefined : variableOf(tf.zeros<tf.Rank.R2>([1, heads]));
     const noise = options.dropout > 0 ? tf.keep(featureNoise(seed, shape)) : undefined;
     this.#layers.set(shape.layer, layer);
     this.#sites.set(key(shape), { shape, names: local, firstHead, tap, noise });
@@ -225,13 +225,17 @@ function fresh(spec: TensorSpec, seed: number): Trainable {
     spec.role === 'A' || spec.role === 'router'
       ? tf.tensor2d(uniform(seed, spec.name, rows * columns, -bound, bound), [rows, columns])
       : tf.zeros<tf.Rank.R2>([rows, columns]);
-  const variable = tf.variable(start);
-  start.dispose();
-  return { ...spec, variable, blocks: spec.role === 'B' ? spec.shape[0]! : 1 };
+  return { ...spec, variable: variableOf(start), blocks: spec.role === 'B' ? spec.shape[0]! : 1 };
 }
 
 function memoryShape({ role, shape }: TensorSpec): [number, number] {
   if (role === 'B') return [shape[0]! * shape[2]!, shape[1]!];
   if (role === 'magnitude') return [1, shape[0]!];
   return [shape[0]!, shape[1]!];
+}
+
+function variableOf(start: Tensor2D): tf.Variable<tf.Rank.R2> {
+  const variable = tf.variable(start);
+  start.dispose();
+  return variable;
 }

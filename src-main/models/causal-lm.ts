@@ -68,7 +68,7 @@ export class CausalLM {
 
   /** Final norm of some rows. */
   private normed(x: Tensor2D, rows?: tf.Tensor1D): Tensor2D {
-    const chosen = rows ? (tf.gather(x, rows) as Tensor2D) : x;
+    const chosen = rows ? pickRows(x, rows) : x;
     return rmsNorm(chosen, this.weights.norm, this.config.normEpsilon);
   }
 
@@ -125,6 +125,14 @@ export class CausalLM {
   dispose(): void {
     disposeWeights(this.weights);
   }
+}
+
+/** x[rows]. Its gradient is scattered: tfjs's own for gather needs a kernel that wasm lacks. */
+function pickRows(x: Tensor2D, rows: tf.Tensor1D): Tensor2D {
+  return tf.customGrad((input) => ({
+    value: tf.gather(input as Tensor2D, rows),
+    gradFunc: (dy) => tf.scatterND(tf.expandDims(rows, 1), dy, x.shape),
+  }))(x) as Tensor2D;
 }
 
 /** Loads a model's weights onto the engine in use. @throws UserError when the file lacks a tensor */

@@ -20,7 +20,19 @@ export function recomputed(
     save([input!, ...values]);
     return {
       value: run(input!, values),
-      gradFunc: (dy: Tensor, saved: Tensor[]) => tf.grads((again, ...rest) => run(again!, rest))(saved, dy),
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        onOwnTape(() => tf.grads((again, ...rest) => run(again!, rest))(saved, dy)),
     };
   })(x, ...Object.values(parameters)) as Tensor2D;
+}
+
+/** tfjs takes gradients inside a backward pass for a first pass and drops the outer tape: put it back afterwards. */
+function onOwnTape<T>(f: () => T): T {
+  const { state } = tf.engine();
+  const outer = state.activeTape;
+  try {
+    return f();
+  } finally {
+    state.activeTape = outer;
+  }
 }

@@ -1,0 +1,188 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Adapter } from '../effilora/adapter.ts';
+import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
+import { tokenNoise } from '../effilora/dropout.ts';
+import { headsPerSite } from '../effilora/methods/structure.ts';
+import type { Reducer } from '../effilora/reducer.ts';
+import { sensitivity } from '../effilora/sensitivity.ts';
+import type { HeadName, StepInputs } from '../effilora/types.ts';
+import { UserError } from '../engine/types.ts';
+import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors } from '../models/batch.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import type { TokenBatch } from '../models/types.ts';
+
+/** What a step tells of itself. */
+export interface StepReport {
+  /** mean over the step's label tokens, before the update */
+  loss: number;
+  /** global norm of the gradients that update something, before clipping */
+  gradNorm: number;
+  labelTokens: number;
+  /** all tokens but padding */
+  tokens: number;
+  /** in force during the step */
+  frozen: HeadName[];
+  /** mean omega over the step's tokens, by head; undefined without a router or where not asked for */
+  routerShare?: Float32Array;
+}
+
+export interface StepOptions {
+  /** measure the router's share: a small extra product in backward */
+  routerShare: boolean;
+  /** keep only each block's input for backward */
+  recompute: boolean;
+  /** of dropout */
+  seed: number;
+}
+
+/**
+ * One training step over its micro-batches:
+ *
+ *     gradients of (sum of the label losses / the whole step's label tokens)  ->  observe every head that has one
+ *     ->  clip  ->  AdamW on what is not frozen  ->  select
+ */
+export class TrainingStep {
+  constructor(
+    readonly model: CausalLM,
+    readonly adapter: Adapter,
+    readonly optimizer: AdamW,
+    readonly reducer: Reducer,
+    readonly options: StepOptions,
+  ) {}
+
+  /**
+   * Runs step `step` (1-based) on the engine in use and updates adapter, optimizer and Reducer.
+   * @throws UserError when the loss is no number; nothing has been updated then
+   */
+  async run(step: number, batches: TokenBatch[], learningRate: number): Promise<StepReport> {
+    const { adapter, optimizer, reducer } = this;
+    const labelTokens = batches.reduce((sum, batch) => sum + shiftedLabels(batch).length, 0);
+    const tokens = batches.reduce((sum, batch) => sum + batch.segments.filter((segment) => segment >= 0).length, 0);
+    if (labelTokens === 0) {
+      throw new UserError(
+        `Step ${step} has no label tokens: its examples are all prompt. Check which part carries loss.`,
+      );
+    }
+    const frozen = reducer.frozen;
+    let total: MicroBatchGradients | undefined;
+    for (const [index, batch] of batches.entries()) {
+      total = addTo(total, this.#microBatch(step, index, batch, labelTokens, tokens));
+    }
+    const { loss, gradients } = total!;
+    try {
+      const [lossValue] = await loss.data();
+      if (!Number.isFinite(lossValue!)) {
+        throw new UserError(
+          `The loss of step ${step} is ${lossValue}: the adapter stays as it was before this step. Lower the learning rate, or look for broken examples in the dataset.`,
+        );
+      }
+      const numbers = optimizer.numbers(learningRate, (head) => reducer.isFrozen(head));
+      const observed = this.#update(gradients, numbers);
+      const [gradNorm, ...heads] = await observed.data();
+      observed.dispose();
+      reducer.observe(step, heads.slice(0, adapter.heads.length));
+      reducer.select(step);
+      const share = heads.slice(adapter.heads.length);
+      const routerShare = share.length > 0 ? Float32Array.from(share) : undefined;
+      return { loss: lossValue!, gradNorm: gradNorm!, labelTokens, tokens, frozen, routerShare };
+    } finally {
+      tf.dispose([loss, ...gradients]);
+    }
+  }
+
+  #microBatch(
+    step: number,
+    index: number,
+    batch: TokenBatch,
+    labelTokens: number,
+    tokens: number,
+  ): MicroBatchGradients {
+    const { adapter, model, options } = this;
+    const tensors = batchTensors(model.config, batch);
+    const inputs = this.#inputs(step, index, batch, tokens);
+    adapter.step = inputs;
+    try {
+      return tf.tidy(() => microBatchGradients(model, adapter, tensors, tf.scalar(1 / labelTokens), options.recompute));
+    } finally {
+      adapter.step = undefined;
+      disposeBatch(tensors);
+      tf.dispose([...inputs.active, inputs.shareWeight, inputs.dropout].filter((tensor) => tensor !== undefined));
+    }
+  }
+
+  #inputs(step: number, index: number, { segments }: TokenBatch, tokens: number): StepInputs {
+    const { adapter, reducer, options } = this;
+    const heads = headsPerSite(adapter.options);
+    const observed = reducer.observed(step);
+    const weights = Float32Array.from(segments, (segment) => (segment >= 0 ? 1 / tokens : 0));
+    return {
+      active: adapter.sites.map((_, site) => tf.tensor1d(observed.slice(site * heads, (site + 1) * heads))),
+      shareWeight: options.routerShare ? tf.tensor2d(weights, [weights.length, 1]) : undefined,
+      dropout: adapter.options.dropout > 0 ? tokenNoise(options.seed, step, index, segments.length) : undefined,
+    };
+  }
+
+  #update(gradients: Tensor2D[], numbers: BlockNumbers): Tensor1D {
+    return tf.tidy(() => {
+      const { report, updates } = applyGradients(this.adapter, this.optimizer, gradients, numbers);
+      for (const [variable, value] of updates) variable.assign(value);
+      tf.dispose(numbers);
+      return report;
+    });
+  }
+}
+
+/** The loss's share of a micro-batch in the step's mean, and its gradients: of every trainable, then of every tap. */
+export interface MicroBatchGradients extends tf.TensorContainerObject {
+  loss: Scalar;
+  gradients: Tensor2D[];
+}
+
+/** Pure in its tensors: the batch, `adapter.step`, and `perLabel` = 1 / the whole step's label tokens. */
+export function microBatchGradients(
+  model: CausalLM,
+  adapter: Adapter,
+  batch: BatchTensors,
+  perLabel: Scalar,
+  recompute: boolean,
+): MicroBatchGradients {
+  const taps = adapter.step?.shareWeight ? adapter.taps : [];
+  const variables = [...adapter.trainables.map(({ variable }) => variable), ...taps];
+  return tf.tidy(() => {
+    const { value, grads } = tf.variableGrads(
+      () => tf.mul<Scalar>(model.lossSum(batch, { adaptation: adapter, recompute }), perLabel),
+      variables,
+    );
+    return { loss: value, gradients: variables.map(({ name }) => grads[name] as Tensor2D) };
+  });
+}
+
+/**
+ * Pure in its tensors: what the optimizer makes of a step's gradients.
+ * @returns report [1 + M (+ M)]: gradient norm, sensitivity of every head, share of every head where taps were measured
+ */
+export function applyGradients(
+  adapter: Adapter,
+  optimizer: AdamW,
+  gradients: Tensor2D[],
+  numbers: BlockNumbers,
+): { report: Tensor1D; updates: ReturnType<AdamW['update']>['updates'] } {
+  const { trainables } = adapter;
+  const scores = trainables.flatMap(({ role, variable, blocks }, k) =>
+    role === 'B' ? [sensitivity(variable, gradients[k]!, blocks)] : [],
+  );
+  const shares = gradients.slice(trainables.length).map((share) => tf.reshape<tf.Rank.R1>(share, [share.size]));
+  const { gradNorm, updates } = optimizer.update(gradients.slice(0, trainables.length), numbers);
+  return { report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...scores, ...shares]), updates };
+}
+
+function addTo(total: MicroBatchGradients | undefined, next: MicroBatchGradients): MicroBatchGradients {
+  if (!total) return next;
+  const sum = {
+    loss: tf.add<Scalar>(total.loss, next.loss),
+    gradients: total.gradients.map((gradient, k) => tf.add<Tensor2D>(gradient, next.gradients[k]!)),
+  };
+  tf.dispose([total.loss, ...total.gradients, next.loss, ...next.gradients]);
+  return sum;
+}
