@@ -1,0 +1,146 @@
+import { UserError } from '../engine/types.ts';
+import { Adapter } from './adapter.ts';
+import type { AdapterDescription } from './adapter-schema.ts';
+import { adapterTensors, adaptedSites, headNames, headsPerSite, type TensorSpec } from './methods/structure.ts';
+import type { Reducer } from './reducer.ts';
+import type { AdapterOptions, HeadName, NamedTensor, SiteShape } from './types.ts';
+
+/** A tensor as a file's header gives it. */
+export type TensorShape = Pick<NamedTensor, 'name' | 'shape'>;
+
+/** `heads` of adapter.json. */
+export function describeHeads(
+  reducer: Reducer,
+  dropped: ReadonlySet<HeadName> = new Set(),
+): AdapterDescription['heads'] {
+  return Object.fromEntries(
+    reducer.heads.map((name, head) => [
+      name,
+      { importance: reducer.importance[head]!, frozenSince: reducer.frozenSince(head), dropped: dropped.has(name) },
+    ]),
+  );
+}
+
+/**
+ * Checks a file's tensors against a model before their data is read.
+ *
+ * A B whose dropped heads are left out has [N - dropped, out, r].
+ * @param file name of the tensors' file, for messages
+ * @throws UserError that says which tensor, site or shape differs
+ */
+export function checkAdapterTensors(
+  tensors: TensorShape[],
+  modelSites: SiteShape[],
+  description: AdapterDescription,
+  file: string,
+): void {
+  const { method, baseModel } = description;
+  const sites = sitesOf(modelSites, description, file);
+  const given = new Map(tensors.map(({ name, shape }) => [name, shape]));
+  for (const spec of adapterTensors(sites, method)) {
+    const shape = given.get(spec.name);
+    if (!shape)
+      throw new UserError(`${file} lacks ${spec.name} ${list(spec.shape)}: it is not whole. Export it again.`);
+    const compact = compactShape(spec, description);
+    if (list(shape) !== list(spec.shape) && list(shape) !== list(compact)) {
+      throw new UserError(
+        `${file} does not fit this model: ${spec.name} is ${list(shape)}, the model needs ${list(spec.shape)}. It was trained on ${baseModel.name}; open it on that model.`,
+      );
+    }
+    given.delete(spec.name);
+  }
+  const [extra] = given.keys();
+  if (extra !== undefined) {
+    throw new UserError(
+      `${file} does not fit this model: it holds ${extra}, for which the model has no place. It was trained on ${baseModel.name}; open it on that model.`,
+    );
+  }
+}
+
+/** The adapter in a file, on a model; its dropped heads are left out of the forward pass. Throws as `checkAdapterTensors`. */
+export function openAdapter(
+  description: AdapterDescription,
+  tensors: NamedTensor[],
+  modelSites: SiteShape[],
+  file: string,
+): Adapter {
+  checkAdapterTensors(tensors, modelSites, description, file);
+  const adapter = new Adapter(modelSites, description.method, 0);
+  const specs = new Map(adapter.trainables.map((trainable) => [trainable.name, trainable]));
+  adapter.import(tensors.map((tensor) => withDropped(tensor, specs.get(tensor.name)!, description)));
+  adapter.drop({ heads: droppedHeads(description), renormalize: description.renormalize });
+  return adapter;
+}
+
+export function droppedHeads({ heads }: AdapterDescription): Set<HeadName> {
+  return new Set(Object.keys(heads).filter((name) => heads[name]!.dropped));
+}
+
+/** The tensors without the dropped heads' B: what a pruned adapter's file holds. */
+export function withoutDropped(
+  tensors: NamedTensor[],
+  options: AdapterOptions,
+  dropped: ReadonlySet<HeadName>,
+): NamedTensor[] {
+  return tensors.map((tensor) => {
+    const site = siteOfB(tensor.name);
+    if (site === undefined) return tensor;
+    const [, out, rank] = tensor.shape as [number, number, number];
+    const kept = stays(site, headsPerSite(options), dropped);
+    const data = new Float32Array(kept.length * out * rank);
+    kept.forEach((head, k) => {
+      data.set(tensor.data.subarray(head * out * rank, (head + 1) * out * rank), k * out * rank);
+    });
+    return { name: tensor.name, shape: [kept.length, out, rank], data };
+  });
+}
+
+/** The other way: zeros where a head was left out. */
+function withDropped(tensor: NamedTensor, spec: TensorSpec, description: AdapterDescription): NamedTensor {
+  if (list(tensor.shape) === list(spec.shape)) return tensor;
+  const [heads, out, rank] = spec.shape as [number, number, number];
+  const data = new Float32Array(heads * out * rank);
+  stays(siteOfB(spec.name)!, heads, droppedHeads(description)).forEach((head, k) => {
+    data.set(tensor.data.subarray(k * out * rank, (k + 1) * out * rank), head * out * rank);
+  });
+  return { name: spec.name, shape: spec.shape, data };
+}
+
+/** The adapted sites, and that adapter.json speaks of their heads. */
+function sitesOf(modelSites: SiteShape[], { method, heads, baseModel }: AdapterDescription, file: string): SiteShape[] {
+  let sites: SiteShape[];
+  try {
+    sites = adaptedSites(modelSites, method);
+  } catch (error) {
+    throw new UserError(
+      `${file} does not fit this model: ${(error as Error).message} It was trained on ${baseModel.name}.`,
+    );
+  }
+  const names = headNames(sites, method);
+  const missing = names.find((name) => !(name in heads));
+  const extra = Object.keys(heads).length > names.length;
+  if (missing === undefined && !extra) return sites;
+  const layers = new Set(sites.map(({ layer }) => layer)).size;
+  const theirs = new Set(Object.keys(heads).map((name) => name.split('.')[0])).size;
+  throw new UserError(
+    theirs === layers
+      ? `${file} does not fit its adapter.json: the heads named there are not the model's (${missing ?? 'some are too many'}). Export it again.`
+      : `${file} does not fit this model: it adapts ${theirs} layers, the model has ${layers}. It was trained on ${baseModel.name}; open it on that model.`,
+  );
+}
+
+function compactShape({ name, shape }: TensorSpec, description: AdapterDescription): number[] {
+  const site = siteOfB(name);
+  if (site === undefined) return shape;
+  return [stays(site, shape[0]!, droppedHeads(description)).length, ...shape.slice(1)];
+}
+
+/** `<layer>.<site>` of a B's name. */
+function siteOfB(name: string): string | undefined {
+  return /^layers\.(\d+\..+)\.B$/.exec(name)?.[1];
+}
+
+const stays = (site: string, heads: number, dropped: ReadonlySet<HeadName>) =>
+  Array.from({ length: heads }, (_, j) => j).filter((j) => !dropped.has(`${site}.${j}`));
+
+const list = (shape: number[]) => `[${shape.join(', ')}]`;

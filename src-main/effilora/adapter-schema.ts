@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { UserError } from '../engine/types.ts';
+
+/** `adapter.json`, beside `adapter.safetensors` (METHOD.md, Adapter file). */
+export const ADAPTER_FORMAT_VERSION = 1;
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits');
+
+export const adapterOptionsSchema = z.object({
+  name: z.enum(['lora', 'hydralora', 'effilora']),
+  rank: z.number().int().positive().max(8192),
+  heads: z.number().int().positive().max(256),
+  alpha: z.number().positive(),
+  targets: z.array(z.string().min(1)).min(1),
+  share: z.enum(['global', 'module']),
+  router: z.enum(['site', 'layer']),
+  dropout: z.number().min(0).lt(1),
+  rsLora: z.boolean(),
+  dora: z.boolean(),
+});
+
+export const adapterDescriptionSchema = z.object({
+  formatVersion: z.literal(ADAPTER_FORMAT_VERSION),
+  method: adapterOptionsSchema,
+  baseModel: z.object({ name: z.string(), architecture: z.string(), sha256 }),
+  /** one entry a dataset of the mix */
+  datasets: z.array(z.object({ name: z.string(), sha256, examples: z.number().int().nonnegative() })),
+  /** complete: reproduces the run */
+  recipe: z.record(z.string(), z.unknown()),
+  /** final metrics, e.g. steps, loss, evalLoss */
+  metrics: z.record(z.string(), z.number().nullable()),
+  /** by head name */
+  heads: z.record(
+    z.string(),
+    z.object({
+      importance: z.number().nonnegative(),
+      /** the step after which it froze for good; null: active to the end */
+      frozenSince: z.number().int().positive().nullable(),
+      dropped: z.boolean(),
+    }),
+  ),
+  /** whether the softmax runs over the heads that stay, where some are dropped */
+  renormalize: z.boolean(),
+});
+
+export type AdapterDescription = z.infer<typeof adapterDescriptionSchema>;
+
+/**
+ * Checks an `adapter.json`.
+ * @param text its content
+ * @param file its name, for messages
+ * @throws UserError naming the field
+ */
+export function parseAdapterDescription(text: string, file: string): AdapterDescription {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new UserError(`${file} is not JSON: it is damaged, or no adapter's description. Export the adapter again.`);
+  }
+  const version = (json as { formatVersion?: unknown } | null)?.formatVersion;
+  if (typeof version === 'number' && version > ADAPTER_FORMAT_VERSION) {
+    throw new UserError(
+      `${file} has format version ${version}, this studio knows up to ${ADAPTER_FORMAT_VERSION}: update the studio.`,
+    );
+  }
+  const result = adapterDescriptionSchema.safeParse(json);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  throw new UserError(`${file}, field ${path.join('.') || '(all)'}: ${message}. Export the adapter again.`);
+}
