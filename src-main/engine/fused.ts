@@ -244,7 +244,7 @@ export function linearCrossEntropy(
   weight: Tensor2D,
   transposed: boolean,
   labels: Tensor1D,
-  chunk = 256,
+  chunk = 512,
 ): tf.Scalar {
   return tf.customGrad((...args) => {
     const [input, save] = args as unknown as [Tensor2D, tf.GradSaveFunc];

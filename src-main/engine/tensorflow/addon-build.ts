@@ -22,6 +22,7 @@ const LOOPS = [
 ];
 const UNITS: { source: string; object: string; flags: string[] }[] = [
   ...['graph', 'operations', 'threads'].map((name) => ({ source: `${name}.cc`, object: `${name}.o`, flags: ['-O2'] })),
+  { source: 'amx.cc', object: 'amx.o', flags: ['-O3', '-march=sapphirerapids'] },
   {
     source: 'vector.cc',
     object: 'avx512.o',

@@ -18,6 +18,10 @@ export interface Addon {
   stage(dtype: number, shape: number[], data: ArrayBufferView): StagedTensor;
   run(graph: GraphHandle, feeds: AnyFeed[], fetches: number[], targets: number[]): Promise<HostTensor[]>;
   runSync(graph: GraphHandle, feeds: AnyFeed[], fetches: number[], targets: number[]): HostTensor[];
+  /** runs once and gives the serialised RunMetadata with every operation's times */
+  profile(graph: GraphHandle, feeds: AnyFeed[], fetches: number[], targets: number[]): ArrayBuffer;
+  /** whether matrix products run on AMX tiles */
+  hasTiles(): boolean;
   trim(): void;
   setThreads(count: number): void;
 }

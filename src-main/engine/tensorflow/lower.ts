@@ -164,13 +164,41 @@ export class Lowering {
     if (!total) ({ value: total, type: totalType } = this.natural(rest[0]!));
     rest = [];
     products.forEach((product, i) => {
-      const [a, b] = product.inputs.map((input) => this.natural(input)) as [Natural, Natural];
       const out = i === products.length - 1 ? type : DataType.float;
-      const types = [totalType, a.type, b.type, out].map((t, k) => attribute.type('TUVW'[k]!, t));
-      total = this.session.one('StudioProductAdd', [...types, attribute.float('scale', 1)], [total!, a.value, b.value]);
+      const term = { value: total!, type: totalType };
+      total = this.session.tiles ? this.tileProduct(product, out, term) : this.smallProduct(product, out, term);
       totalType = out;
     });
     return total;
+  }
+
+  private smallProduct(node: RecordedNode, type: number, add: Natural): Output {
+    const [a, b] = node.inputs.map((input) => this.natural(input)) as [Natural, Natural];
+    const types = [add.type, a.type, b.type, type].map((t, k) => attribute.type('TUVW'[k]!, t));
+    return this.session.one('StudioProductAdd', [...types, attribute.float('scale', 1)], [add.value, a.value, b.value]);
+  }
+
+  /** A product, or a product and a term, on AMX tiles: operands in the type they have, f32 sums. */
+  private tileProduct(node: RecordedNode, type: number, add?: Natural, scale = 1): Output {
+    const operands = (node.inputs.length === 3 ? node.inputs.slice(1) : node.inputs).map((input) =>
+      this.natural(input),
+    );
+    const terms = add ? [...operands, add] : operands;
+    const types = [...terms.map((term) => term.type), type];
+    const names = add ? 'TUVW' : 'TUW';
+    const int = (name: string, value: boolean) => attribute.int(name, value ? 1 : 0);
+    const attributes = [
+      ...types.map((t, k) => attribute.type(names[k]!, t)),
+      int('transpose_a', flag(node, 'adj_x', 'transpose_a')),
+      int('transpose_b', flag(node, 'adj_y', 'transpose_b')),
+      int('split', !this.isBf16Product(node)),
+      attribute.float('scale', scale),
+    ];
+    return this.session.one(
+      add ? 'StudioProductSum' : 'StudioProduct',
+      attributes,
+      terms.map((term) => term.value),
+    );
   }
 
   // ---- precision ----
@@ -188,7 +216,7 @@ export class Lowering {
   private takesBf16({ node, input }: { node: RecordedNode; input: number }): boolean {
     if (this.sums.has(node) || this.absorbed.has(node)) return true;
     if (node.operation in OWN) return OWN[node.operation]!.inputs[input] !== undefined;
-    return this.isBf16Product(node);
+    return this.isBf16Product(node) || (this.session.tiles && isMatrixProduct(node));
   }
 
   /** The type a node's typed outputs have: bf16 where every use takes it and a product wants it. */
@@ -237,6 +265,10 @@ export class Lowering {
   }
 
   private emitProduct(node: RecordedNode): void {
+    if (this.session.tiles) {
+      const type = this.outputType(node);
+      return this.keep(node, [this.tileProduct(node, type)], [type]);
+    }
     const type = this.isBf16Product(node) ? DataType.bfloat16 : DataType.float;
     const inputs = node.inputs.map((input) => this.value(input, type));
     const attributes = [
@@ -248,6 +280,11 @@ export class Lowering {
 
   private emitOwn(node: RecordedNode): void {
     const { inputs: typed, output } = OWN[node.operation]!;
+    if (node.operation === 'StudioProductAdd' && this.session.tiles) {
+      const scale = node.attributes.find(({ name }) => name === 'scale')!.value as number;
+      const type = this.outputType(node);
+      return this.keep(node, [this.tileProduct(node, type, this.natural(node.inputs[0]!), scale)], [type]);
+    }
     const attributes: Attribute[] = [...node.attributes];
     const inputs = node.inputs.map((input, i) => {
       const name = typed[i];

@@ -29,6 +29,10 @@ export class Session {
   private names = 0;
   /** whether our own operations can be used */
   fused = true;
+  /** whether matrix products run on our own AMX kernel */
+  get tiles(): boolean {
+    return this.fused && this.addon.hasTiles();
+  }
 
   constructor(
     readonly addon: Addon,

@@ -466,6 +466,13 @@ napi_value setThreads(napi_env env, napi_value* args) {
   return nullptr;
 }
 
+/** hasTiles(): whether matrix products run on AMX tiles */
+napi_value hasTiles(napi_env env, napi_value*) {
+  napi_value result;
+  check(env, napi_get_boolean(env, kernels::amxProduct() != nullptr, &result));
+  return result;
+}
+
 using Call = napi_value (*)(napi_env, napi_value*);
 template <Call call>
 napi_value guarded(napi_env env, napi_callback_info info) {
@@ -493,7 +500,8 @@ NAPI_MODULE_INIT() {
     napi_callback callback;
   } calls[] = {{"createGraph", guarded<createGraph>}, {"addNode", guarded<addNode>},   {"addFunction", guarded<addFunction>},
                {"openSession", guarded<openSession>}, {"run", guarded<run>},           {"trim", guarded<trim>},
-               {"setThreads", guarded<setThreads>},   {"setShape", guarded<setShape>},       {"runSync", guarded<runSync>},         {"stage", guarded<stage>},             {"profile", guarded<profile>}};
+               {"setThreads", guarded<setThreads>},   {"setShape", guarded<setShape>},       {"runSync", guarded<runSync>},         {"stage", guarded<stage>},             {"profile", guarded<profile>},
+               {"hasTiles", guarded<hasTiles>}};
   for (const auto& call : calls) {
     napi_value function;
     napi_create_function(env, call.name, NAPI_AUTO_LENGTH, call.callback, nullptr, &function);

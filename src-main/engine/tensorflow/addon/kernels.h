@@ -18,6 +18,18 @@ struct AttentionShape {
   float scale;
 };
 
+struct ProductShape {
+  int64_t m, k, n;
+  bool transposeA, transposeB;
+  float scale = 1;
+  /** elements from one stored row of a to the next; 0 = rows follow each other */
+  int64_t strideA = 0;
+};
+/** out = scale a b [+ add, where it has data]; `split`: f32 operands as high and low parts in bf16 */
+using ProductFunction = void (*)(View a, View b, View add, View out, const ProductShape& shape, bool split);
+/** nullptr where the processor or the system has no AMX */
+ProductFunction amxProduct();
+
 /** The loops, compiled once for each level of vector instructions; see vector.cc. Sizes are in elements. */
 struct Table {
   void (*rmsNorm)(View x, const float* weight, View y, int64_t rows, int64_t width, float epsilon);

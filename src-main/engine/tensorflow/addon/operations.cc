@@ -1,5 +1,6 @@
 // Our operations as TensorFlow knows them: names, attributes, shapes, and the way from its tensors to our loops.
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -137,6 +138,47 @@ void sum(Call& c) {
   table().sum(terms.data(), static_cast<int>(terms.size()), view(out), TF_TensorElementCount(first));
 }
 
+/** On AMX neighbouring active blocks are one product; elsewhere the loops of vector.cc. */
+void blockProduct(TF_Tensor* a, TF_Tensor* b, const float* active, int blocks, TF_Tensor* out) {
+  int64_t rank = last(a) / blocks, width = last(b);
+  if (!amxProduct()) {
+    table().blockProduct(f32(a), view(b), active, f32(out), rowsOf(a), blocks, static_cast<int>(rank), width);
+    return;
+  }
+  for (int first = 0; first < blocks;) {
+    int next = first;
+    while (next < blocks && (active[next] != 0) == (active[first] != 0)) next++;
+    float* to = f32(out) + first * rank * width;
+    ProductShape shape{(next - first) * rank, rowsOf(a), width, true, false, 1, last(a)};
+    if (active[first] != 0) amxProduct()({f32(a) + first * rank, Type::f32}, view(b), {}, {to, Type::f32}, shape, true);
+    else std::memset(to, 0, shape.m * width * sizeof(float));
+    first = next;
+  }
+}
+
+void product(Call& c) {
+  const auto& i = c.attributes.ints;
+  bool adds = c.inputs() == 3;
+  TF_Tensor* out = adds ? c.inPlace(0, 2) : nullptr;
+  TF_Tensor *a = c.input(0), *b = c.input(1);
+  ProductShape s{};
+  s.transposeA = i[0] != 0;
+  s.transposeB = i[1] != 0;
+  s.m = TF_Dim(a, s.transposeA ? 1 : 0);
+  s.k = TF_Dim(a, s.transposeA ? 0 : 1);
+  s.n = TF_Dim(b, s.transposeB ? 0 : 1);
+  need(TF_Dim(b, s.transposeB ? 1 : 0) == s.k, "product: shapes do not fit");
+  View add;
+  if (adds) {
+    need(TF_TensorElementCount(out) == s.m * s.n, "product: the sum's shape does not fit");
+    add = view(c.input(2));
+  } else {
+    out = c.output(0, {s.m, s.n});
+  }
+  s.scale = c.attributes.floats[0];
+  amxProduct()(view(a), view(b), add, view(out), s, i[2] != 0);
+}
+
 const std::vector<Operation>& operations() {
   static const std::vector<Operation> list = {
       {"StudioRmsNorm", {"x: T", "weight: float"}, {"y: U"}, {"T", "U"}, {}, {"epsilon"}, {0}, [](Call& c) {
@@ -187,6 +229,8 @@ const std::vector<Operation>& operations() {
          need(rowsOf(y) == rowsOf(a) && last(a) == rowsOf(b) && last(b) == last(y), "productAdd: shapes do not fit");
          table().productAdd(view(y), view(a), view(b), view(out), rowsOf(y), last(a), last(y), c.attributes.floats[0]);
        }},
+      {"StudioProduct", {"a: T", "b: U"}, {"y: W"}, {"T", "U", "W"}, {"transpose_a", "transpose_b", "split"}, {"scale"}, {-1}, product},
+      {"StudioProductSum", {"a: T", "b: U", "c: V"}, {"y: W"}, {"T", "U", "V", "W"}, {"transpose_a", "transpose_b", "split"}, {"scale"}, {2}, product},
       {"StudioSum", {"a: T", "b: U"}, {"y: W"}, {"T", "U", "W"}, {}, {}, {0}, sum},
       {"StudioSum3", {"a: T", "b: U", "c: V"}, {"y: W"}, {"T", "U", "V", "W"}, {}, {}, {0}, sum},
       {"StudioSum4", {"a: T", "b: U", "c: V", "d: X"}, {"y: W"}, {"T", "U", "V", "X", "W"}, {}, {}, {0}, sum},
@@ -216,7 +260,7 @@ const std::vector<Operation>& operations() {
          int blocks = static_cast<int>(c.attributes.ints[0]);
          need(rowsOf(a) == rowsOf(b) && last(a) % blocks == 0 && TF_TensorElementCount(active) == blocks, "blockProduct: shapes do not fit");
          TF_Tensor* out = c.output(0, {last(a), last(b)});
-         table().blockProduct(f32(a), view(b), f32(active), f32(out), rowsOf(a), blocks, static_cast<int>(last(a) / blocks), last(b));
+         blockProduct(a, b, f32(active), blocks, out);
        }},
       {"StudioAdamW", {"p: float", "m: float", "v: float", "g: float", "rows: float"}, {"p_new: float", "m_new: float", "v_new: float"}, {}, {},
        {"beta1", "beta2", "epsilon"}, {0, 0, 0}, [](Call& c) {

@@ -1,0 +1,58 @@
+"""The peer of the benchmark: PEFT LoRA on PyTorch. Reads one JSON line of options, answers "run N" lines with N steps' seconds.
+
+Options: config (a Hugging Face Llama configuration; weights are random, which costs no accuracy here: only time is measured),
+precision f32 | bf16, rows, length, rank, checkpointing, compile, threads.
+"""
+import json
+import os
+import resource
+import sys
+import time
+
+options = json.loads(sys.stdin.readline())
+os.environ["OMP_NUM_THREADS"] = str(options["threads"])
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import torch  # noqa: E402
+from peft import LoraConfig, get_peft_model  # noqa: E402
+from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
+
+torch.set_num_threads(options["threads"])
+torch.manual_seed(0)
+dtype = torch.bfloat16 if options["precision"] == "bf16" else torch.float32
+model = LlamaForCausalLM(LlamaConfig(**options["config"])).to(dtype)
+targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+model = get_peft_model(model, LoraConfig(r=options["rank"], lora_alpha=2 * options["rank"], target_modules=targets))
+model.train()
+if options["checkpointing"]:
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.enable_input_require_grads()
+if options["compile"]:
+    model = torch.compile(model)
+optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+ids = torch.randint(0, options["config"]["vocab_size"], (options["rows"], options["length"]))
+
+
+def step():
+    start = time.perf_counter()
+    loss = model(input_ids=ids, labels=ids).loss
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return time.perf_counter() - start
+
+
+def product(size=1024):
+    """Billions of floating-point operations a second of a bare matrix product."""
+    a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
+    best = 1e9
+    for _ in range(8):
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best / 1e9
+
+
+for line in sys.stdin:
+    seconds = [step() for _ in range(int(line.split()[1]))]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "peakBytes": peak, "productGflops": product()}), flush=True)
