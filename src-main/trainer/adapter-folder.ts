@@ -1,0 +1,95 @@
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import type { Dataset } from '../data/dataset.ts';
+import type { Adapter } from '../effilora/adapter.ts';
+import { checkAdapterTensors, describeHeads, openAdapter } from '../effilora/adapter-file.ts';
+import {
+  ADAPTER_FORMAT_VERSION,
+  parseAdapterDescription,
+  type AdapterDescription,
+} from '../effilora/adapter-schema.ts';
+import type { Reducer } from '../effilora/reducer.ts';
+import type { NamedTensor } from '../effilora/types.ts';
+import { UserError } from '../engine/types.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import { encodeSafetensors } from '../models/safetensors.ts';
+import type { ModelFile } from '../models/types.ts';
+import { writeAtomic } from './atomic.ts';
+import { readPeftFolder } from './peft-folder.ts';
+import type { Recipe } from './recipe.ts';
+import { readNamedTensors } from './tensor-file.ts';
+
+const TENSORS = 'adapter.safetensors';
+const DESCRIPTION = 'adapter.json';
+
+/** An adapter as it lies on disk. */
+export interface StoredAdapter {
+  description: AdapterDescription;
+  tensors: NamedTensor[];
+}
+
+/** What becomes adapter.safetensors and adapter.json. */
+export interface AdapterToWrite {
+  adapter: Adapter;
+  reducer: Reducer;
+  file: ModelFile;
+  datasets: Dataset[];
+  recipe: Recipe;
+  metrics: { steps: number; loss: number; evalLoss?: number; seconds: number };
+}
+
+/** Writes an adapter's two files, each whole or not at all. */
+export async function writeAdapter(folder: string, parts: AdapterToWrite): Promise<void> {
+  const { adapter, reducer, file, datasets, recipe, metrics } = parts;
+  const tensors = (await adapter.export()).map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
+  const description: AdapterDescription = {
+    formatVersion: ADAPTER_FORMAT_VERSION,
+    method: adapter.options,
+    baseModel: { name: file.name, architecture: file.config.architecture, sha256: await file.sha256() },
+    datasets: datasets.map(({ source, sha256, report }) => ({
+      name: path.basename(source.path),
+      sha256,
+      examples: report.kept,
+    })),
+    recipe: { ...recipe },
+    metrics: { ...metrics, loss: finite(metrics.loss), evalLoss: finite(metrics.evalLoss) },
+    heads: describeHeads(reducer),
+    renormalize: false,
+  };
+  await fsp.mkdir(folder, { recursive: true });
+  await writeAtomic(path.join(folder, TENSORS), encodeSafetensors(tensors, { format: 'pt' }));
+  await writeAtomic(path.join(folder, DESCRIPTION), JSON.stringify(description, null, 1));
+}
+
+const finite = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? value : null);
+
+/**
+ * Reads an adapter: a run or adapter folder, its adapter.safetensors, or a PEFT folder (plain LoRA, as method `lora`).
+ * @throws UserError when it is none of these, or damaged
+ */
+export async function readAdapter(place: string): Promise<StoredAdapter> {
+  const stat = fs.statSync(place, { throwIfNoEntry: false });
+  if (!stat) throw new UserError(`The adapter "${place}" is not there; check the path`);
+  const folder = stat.isDirectory() ? place : path.dirname(place);
+  if (fs.existsSync(path.join(folder, 'adapter_config.json'))) return readPeftFolder(folder);
+  const description = path.join(folder, DESCRIPTION);
+  const tensors = stat.isDirectory() ? path.join(folder, TENSORS) : place;
+  if (!fs.existsSync(description) || !fs.existsSync(tensors))
+    throw new UserError(
+      `${place} holds no adapter; give a run's folder, one with ${TENSORS} and ${DESCRIPTION}, or a PEFT folder`,
+    );
+  return {
+    description: parseAdapterDescription(await fsp.readFile(description, 'utf8'), description),
+    tensors: (await readNamedTensors(tensors)).tensors,
+  };
+}
+
+/**
+ * Puts a stored adapter on a model, heads that were dropped left out. The caller disposes it.
+ * @throws UserError when it was made for another model
+ */
+export function adapterOnModel({ description, tensors }: StoredAdapter, model: CausalLM, place: string): Adapter {
+  checkAdapterTensors(tensors, model.sites(), description, place);
+  return openAdapter(description, tensors, model.sites(), place);
+}

@@ -1,0 +1,139 @@
+import { packBatch } from '../data/batches.ts';
+import { prepare, type DatasetOptions, type PreparedExample } from '../data/dataset.ts';
+import type { Example } from '../data/types.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import type { Adaptation } from '../models/types.ts';
+
+export interface Evaluation {
+  /** mean over the label tokens of -log p(label) */
+  loss: number;
+  perplexity: number;
+  /** label tokens */
+  tokens: number;
+  examples: number;
+}
+
+/** Tokens a batch of an evaluation holds at most. */
+const TOKENS_A_BATCH = 2048;
+
+/** Cuts examples into batches of at most `TOKENS_A_BATCH` tokens, in order. */
+function* batches(examples: PreparedExample[], sequenceLength: number): Generator<PreparedExample[]> {
+  let batch: PreparedExample[] = [];
+  let tokens = 0;
+  for (const example of examples) {
+    if (batch.length && tokens + example.inputIds.length > Math.max(TOKENS_A_BATCH, sequenceLength)) {
+      yield batch;
+      batch = [];
+      tokens = 0;
+    }
+    batch.push(example);
+    tokens += example.inputIds.length;
+  }
+  if (batch.length) yield batch;
+}
+
+/** Log-likelihood of each example's label tokens, and how many they are. */
+async function logLikelihoods(
+  model: CausalLM,
+  examples: PreparedExample[],
+  adaptation: Adaptation | undefined,
+): Promise<{ sum: number; tokens: number }[]> {
+  const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
+  const out: { sum: number; tokens: number }[] = [];
+  for (const group of batches(examples, longest)) {
+    // One row an example, so that each one's part is known; packing keeps a lone row unpadded.
+    const batch = packBatch(group, Math.max(longest, ...group.map(({ inputIds }) => inputIds.length)));
+    const values = await model.labelLogProbabilities(batch, { adaptation });
+    out.push(...sumsBySegment(group, batch.segments, batch.length, batch.inputIds, values));
+  }
+  return out;
+}
+
+/** Sums per example: packBatch lays them out longest first, so each is found by its row and segment. */
+function sumsBySegment(
+  group: PreparedExample[],
+  segments: Int32Array,
+  length: number,
+  inputIds: Int32Array,
+  values: Float32Array,
+): { sum: number; tokens: number }[] {
+  const places: { start: number; size: number }[] = [];
+  for (let t = 0; t < segments.length; t++) {
+    if (segments[t]! < 0) continue;
+    const fresh = t % length === 0 || segments[t - 1] !== segments[t];
+    if (fresh) places.push({ start: t, size: 1 });
+    else places.at(-1)!.size++;
+  }
+  const free = new Set(places);
+  return group.map(({ inputIds: ids, labels }) => {
+    const place = [...free].find(
+      ({ start, size }) => size === ids.length && ids.every((id, i) => inputIds[start + i] === id),
+    )!;
+    free.delete(place);
+    let sum = 0;
+    let tokens = 0;
+    labels.forEach((label, i) => {
+      if (i === 0 || label < 0) return;
+      sum += values[place.start + i]!;
+      tokens++;
+    });
+    return { sum, tokens };
+  });
+}
+
+/** Mean loss over the label tokens of some examples. */
+export async function meanLoss(
+  model: CausalLM,
+  examples: PreparedExample[],
+  adaptation?: Adaptation,
+): Promise<Evaluation> {
+  const parts = await logLikelihoods(model, examples, adaptation);
+  const tokens = parts.reduce((all, part) => all + part.tokens, 0);
+  const loss = -parts.reduce((all, part) => all + part.sum, 0) / tokens;
+  return { loss, perplexity: Math.exp(loss), tokens, examples: examples.length };
+}
+
+/** The example with another answer in place of its own. */
+function withAnswer(example: Example, option: string): Example {
+  const put = (output: string) =>
+    'answer' in example && example.answer && output.includes(example.answer)
+      ? output.replace(example.answer, option)
+      : option;
+  if (example.kind === 'completion') return { ...example, completion: put(example.completion) };
+  if (example.kind !== 'chat') return example;
+  const last = example.messages.at(-1)!;
+  return { ...example, messages: [...example.messages.slice(0, -1), { ...last, content: put(last.content) }] };
+}
+
+/**
+ * Share of the examples whose right option has the highest log-likelihood among the options of their "Answer format" line.
+ * @returns undefined where no example has an answer and options
+ */
+export async function accuracy(
+  model: CausalLM,
+  examples: PreparedExample[],
+  options: DatasetOptions,
+  adaptation?: Adaptation,
+): Promise<{ accuracy: number; examples: number; chosen: string[] } | undefined> {
+  const asked = examples.flatMap(({ example, source }) =>
+    (example.kind === 'chat' || example.kind === 'completion') &&
+    example.answer &&
+    example.options?.includes(example.answer)
+      ? [{ example, source, answer: example.answer, options: example.options }]
+      : [],
+  );
+  if (asked.length === 0) return undefined;
+  const chosen: string[] = [];
+  for (const { example, source, options: candidates } of asked) {
+    const prepared = candidates.map((option) => prepare(withAnswer(example, option), source, options));
+    const scores = await logLikelihoods(
+      model,
+      prepared.filter((p) => typeof p !== 'string'),
+      adaptation,
+    );
+    const best = scores.reduce((most, score, i) => (score.sum > scores[most]!.sum ? i : most), 0);
+    chosen.push(candidates[best]!);
+  }
+  const right = asked.filter(({ answer }, i) => answer === chosen[i]).length;
+  return { accuracy: right / asked.length, examples: asked.length, chosen };
+}

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import type { HeadsLine, MetricsLine } from './telemetry.ts';
+
+/** What a run tells while it is under way. */
+export type RunEvent =
+  | { kind: 'log'; line: string }
+  | { kind: 'started'; steps: number; step: number; heads: number; engine: string }
+  | { kind: 'metrics'; line: MetricsLine }
+  | { kind: 'heads'; line: HeadsLine }
+  | { kind: 'checkpointing'; step: number }
+  | { kind: 'checkpoint'; step: number }
+  | { kind: 'paused'; step: number }
+  | { kind: 'resumed'; step: number };
+
+/** How a run ended. */
+export interface RunSummary {
+  folder: string;
+  steps: number;
+  /** 'finished': all steps done; 'stopped': asked to; 'early': the held-out loss stopped falling */
+  reason: 'finished' | 'stopped' | 'early';
+  loss: number;
+  evalLoss?: number;
+  seconds: number;
+  frozenHeads: number;
+  heads: number;
+}
+
+/** Messages into the trainer's process. */
+export const commandSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('start'),
+    recipe: z.string(),
+    recipePath: z.string(),
+    folder: z.string(),
+    resume: z.boolean(),
+  }),
+  z.object({ kind: z.literal('pause') }),
+  z.object({ kind: z.literal('resume') }),
+  z.object({ kind: z.literal('stop') }),
+  z.object({ kind: z.literal('changeRatio'), ratio: z.number().min(0).max(1) }),
+]);
+export type Command = z.infer<typeof commandSchema>;
+
+/** Messages out of it. */
+export type Report =
+  | { kind: 'event'; event: RunEvent }
+  | { kind: 'done'; summary: RunSummary }
+  | { kind: 'failed'; message: string; isUserError: boolean };

@@ -1,0 +1,111 @@
+import { heldOutSplit } from '../data/order.ts';
+import { readDataset, type Dataset, type DatasetOptions, type PreparedExample } from '../data/dataset.ts';
+import { Adapter } from '../effilora/adapter.ts';
+import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
+import { headsPerSite } from '../effilora/methods/structure.ts';
+import { Reducer } from '../effilora/reducer.ts';
+import type { AdapterOptions } from '../effilora/types.ts';
+import { openEngine } from '../engine/index.ts';
+import { UserError, type EngineStatus } from '../engine/types.ts';
+import { loadCausalLM, type CausalLM } from '../models/causal-lm.ts';
+import { openModelFile, resolveModel } from '../models/open.ts';
+import type { ModelFile } from '../models/types.ts';
+import { adapterOnModel, readAdapter } from './adapter-folder.ts';
+import type { Recipe } from './recipe.ts';
+import { TrainingStep } from './step.ts';
+
+/** A recipe's data, read and split. */
+export interface RunData {
+  datasets: Dataset[];
+  train: PreparedExample[][];
+  heldOut: PreparedExample[];
+}
+
+/** Everything a run works with. */
+export interface Run extends RunData {
+  engine: EngineStatus;
+  file: ModelFile;
+  model: CausalLM;
+  step: TrainingStep;
+  /** optimizer steps in all */
+  steps: number;
+}
+
+/** How a recipe's data is read for a model. @throws UserError if the sequence is longer than the model's context */
+export function datasetOptions(recipe: Recipe, file: ModelFile): DatasetOptions {
+  const { sequenceLength, loss } = recipe.training;
+  if (sequenceLength > file.config.contextLength)
+    throw new UserError(
+      `training.sequenceLength is ${sequenceLength}, but ${file.name} reads ${file.config.contextLength} tokens at most; lower it`,
+    );
+  const { tokenizer, chatTemplate: template } = file;
+  return { tokenizer, template, loss, sequenceLength, vocabularySize: file.config.vocabularySize };
+}
+
+/** Reads and splits a recipe's datasets. @throws UserError */
+export async function readRunData(recipe: Recipe, file: ModelFile): Promise<RunData> {
+  const options = datasetOptions(recipe, file);
+  const datasets = await Promise.all(recipe.dataset.map((source, index) => readDataset(source, index, options)));
+  const splits = datasets.map(({ examples }) =>
+    heldOutSplit(examples, recipe.training.evalSplit, recipe.training.seed),
+  );
+  if (splits.some(({ train }) => train.length === 0))
+    throw new UserError(
+      'After the held-out split no example is left to train on; lower training.evalSplit or add examples',
+    );
+  return { datasets, train: splits.map((s) => s.train), heldOut: splits.flatMap((s) => s.heldOut) };
+}
+
+/** Optimizer steps of a recipe over that many examples an epoch. */
+export function stepsOf({ training }: Recipe, examples: number): number {
+  if (training.steps !== undefined) return training.steps;
+  return Math.max(1, Math.ceil((training.epochs! * examples) / (training.batch * training.accumulate)));
+}
+
+/** A recipe's method as the adapter's options. */
+export function adapterOptions({ method }: Recipe): AdapterOptions {
+  const { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora } = method;
+  return { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora };
+}
+
+/** Opens engine, model, data and adapter for a recipe. @throws UserError in one sentence for whatever does not fit */
+export async function openRun(recipe: Recipe, log: (line: string) => void): Promise<Run> {
+  const engine = await openEngine(recipe.engine);
+  log(`Engine: ${engine.name} on ${engine.device}`);
+  const file = await openModelFile(await resolveModel(recipe.model, log));
+  const data = await readRunData(recipe, file);
+  log(`Data: ${data.train.flat().length} examples to train on, ${data.heldOut.length} held out`);
+  const model = await loadCausalLM(file);
+  const step = await openStep(recipe, model);
+  const perEpoch = data.train.reduce((sum, part, i) => sum + Math.round(part.length * recipe.dataset[i]!.weight), 0);
+  return { ...data, engine, file, model, step, steps: stepsOf(recipe, perEpoch) };
+}
+
+async function openStep(recipe: Recipe, model: CausalLM): Promise<TrainingStep> {
+  const { training, method } = recipe;
+  const adapter = await openAdapter(recipe, model);
+  const { weightDecay, clipNorm, rateOfB } = training;
+  const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, weightDecay, clipNorm, rateOfB });
+  const reducer = new Reducer(adapter.heads, headsPerSite(adapter.options), { ...method.reducer, seed: training.seed });
+  return new TrainingStep(model, adapter, optimizer, reducer, {
+    routerShare: true,
+    recompute: training.recompute,
+    seed: training.seed,
+  });
+}
+
+/** A fresh adapter, or the one the recipe starts from. */
+async function openAdapter(recipe: Recipe, model: CausalLM): Promise<Adapter> {
+  if (recipe.init !== undefined) return adapterOnModel(await readAdapter(recipe.init), model, recipe.init);
+  const adapter = new Adapter(model.sites(), adapterOptions(recipe), recipe.training.seed);
+  adapter.initialiseMagnitudes((site) => model.siteWeight(site));
+  return adapter;
+}
+
+/** Frees everything a run holds on the engine. */
+export async function closeRun(run: Run): Promise<void> {
+  run.step.optimizer.dispose();
+  run.step.adapter.dispose();
+  run.model.dispose();
+  await run.file.close();
+}
