@@ -1,0 +1,272 @@
+import { flopsPerToken, memoryPlan, PRECISIONS } from './memory-plan.ts';
+import type { EngineFacts, MemoryPlan, ModelFacts, Precision, RunShape } from './memory-plan.ts';
+import { parameterCounts } from './methods/structure.ts';
+import type { AdapterOptions, ReducerOptions } from './types.ts';
+
+export interface DataFacts {
+  examples: number;
+  /** tokens an example */
+  meanTokens: number;
+  p95Tokens: number;
+  maxTokens: number;
+  /** kinds of task: the elbow of k-means over the examples' TF-IDF (HydraLoRA's procedure) */
+  clusters: number;
+}
+
+/** What the user gives. */
+export interface Budget {
+  memoryBytes: number;
+  /** undefined: as long as it takes */
+  seconds?: number;
+}
+
+export interface Reason {
+  /** the choice explained, by its name in the recipe */
+  choice: string;
+  text: string;
+}
+
+/** A plan in a recipe's terms. */
+export interface Proposal {
+  method: AdapterOptions & { reducer: Pick<ReducerOptions, 'ratio' | 'warmup' | 'interval'> };
+  training: {
+    steps: number;
+    /** rows a micro-batch */
+    batch: number;
+    accumulate: number;
+    sequenceLength: number;
+    precision: Precision;
+    recompute: boolean;
+  };
+  reasons: Reason[];
+  /** what to change where something had to give or does not fit */
+  warnings: string[];
+  fits: boolean;
+  memory: MemoryPlan;
+  seconds: number;
+  parameters: number;
+}
+
+/** Rows a step, whatever fits at a time. */
+const ROWS_A_STEP = 8;
+const EPOCHS = 3;
+const RANKS = [16, 8, 4, 2];
+const BATCHES = [8, 4, 2, 1];
+const REDUCER_RATIO = 0.6;
+
+/**
+ * The best run that fits a budget (METHOD.md, Configurator). What matters most is settled first: sequence length, rank,
+ * precision, targets, micro-batch; so the micro-batch gives way first and the sequence length last. Recomputation costs only
+ * time and comes before anything is given up.
+ */
+export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engine: EngineFacts): Proposal {
+  const candidates = [...candidatesOf(model, data, engine)];
+  const first = candidates[0]!;
+  const found = candidates.find((run) => memoryPlan(model, engine, run).total <= budget.memoryBytes);
+  const run = found ?? candidates.at(-1)!;
+  const memory = memoryPlan(model, engine, run);
+  const time = timeOf(model, data, engine, run, budget);
+  const warnings = [
+    ...memoryWarnings(found !== undefined, memory, run, first, model, engine, budget),
+    ...lengthWarnings(data, run),
+    ...time.warnings,
+  ];
+  const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
+  const warmup = Math.max(1, Math.round(0.2 * time.steps));
+  const interval = Math.max(1, Math.round(0.1 * time.steps));
+  return {
+    method: { ...run.method, reducer: { ratio: REDUCER_RATIO, warmup, interval } },
+    training: {
+      steps: time.steps,
+      batch: run.batch,
+      accumulate: ROWS_A_STEP / run.batch,
+      sequenceLength: run.sequenceLength,
+      precision: run.precision,
+      recompute: run.recompute,
+    },
+    reasons: reasonsFor(run, first, data, time, warmup),
+    warnings,
+    fits: found !== undefined && time.fits,
+    memory,
+    seconds: time.seconds,
+    parameters: parameterCounts(sites, run.method).all,
+  };
+}
+
+/** Every run worth trying, best first. */
+function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts): Generator<RunShape> {
+  const precisions = PRECISIONS.filter((precision) => engine.precisions.includes(precision));
+  const targetSets = targetsOf(model);
+  const heads = Math.min(8, Math.max(2, data.clusters));
+  const run = (
+    sequenceLength: number,
+    rank: number,
+    precision: Precision,
+    targets: string[],
+    batch: number,
+    recompute: boolean,
+  ) => ({
+    method: adapterOf(rank, heads, targets),
+    ...{ precision, sequenceLength, batch, recompute },
+  });
+  const lengths = lengthsOf(model, data);
+  yield run(lengths[0]!, RANKS[0]!, precisions[0]!, targetSets[0]!, BATCHES[0]!, false);
+  for (const length of lengths)
+    for (const rank of RANKS)
+      for (const precision of precisions)
+        for (const targets of targetSets)
+          for (const batch of BATCHES) yield run(length, rank, precision, targets, batch, true);
+}
+
+function adapterOf(rank: number, heads: number, targets: string[]): AdapterOptions {
+  const structure = {
+    name: 'effilora',
+    share: 'global',
+    router: 'site',
+    dropout: 0,
+    rsLora: false,
+    dora: false,
+  } as const;
+  return { ...structure, rank, heads, alpha: 2 * rank, targets };
+}
+
+/** Covers the 95th percentile, in steps of 64 tokens, within the model's context; then shorter by halves, down to 64. */
+function lengthsOf({ contextLength }: ModelFacts, { p95Tokens }: DataFacts): number[] {
+  const rounded = (tokens: number) => Math.min(contextLength, Math.max(64, Math.ceil(tokens / 64) * 64));
+  const lengths = [rounded(p95Tokens)];
+  while (lengths.at(-1)! > 64) lengths.push(rounded(lengths.at(-1)! / 2));
+  return [...new Set(lengths)];
+}
+
+/** All sites; the attention's; its queries and values. */
+function targetsOf({ sites }: ModelFacts): string[][] {
+  const all = [...new Set(sites.map(({ site }) => site))];
+  const attention = all.filter((site) => ['q_proj', 'k_proj', 'v_proj', 'o_proj'].includes(site));
+  const least = all.filter((site) => ['q_proj', 'v_proj'].includes(site));
+  return [all, attention, least].filter((set) => set.length > 0);
+}
+
+interface TimePlan {
+  steps: number;
+  seconds: number;
+  secondsAStep: number;
+  epochs: number;
+  fits: boolean;
+  warnings: string[];
+}
+
+function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: RunShape, { seconds }: Budget): TimePlan {
+  const rows = Math.max(1, Math.floor(run.sequenceLength / data.meanTokens)); // examples packed into a row
+  const stepsAnEpoch = Math.max(1, Math.ceil(data.examples / (rows * ROWS_A_STEP)));
+  const secondsAStep = (flopsPerToken(model, run) * ROWS_A_STEP * run.sequenceLength) / engine.flopsPerSecond;
+  const wanted = EPOCHS * stepsAnEpoch;
+  const affordable = seconds === undefined ? wanted : Math.floor(seconds / secondsAStep);
+  const steps = Math.max(1, Math.min(wanted, affordable));
+  const warnings: string[] = [];
+  if (affordable < 1) {
+    warnings.push(
+      `One step takes about ${duration(secondsAStep)}: raise the time to that at least, or take a smaller model.`,
+    );
+  } else if (steps < stepsAnEpoch) {
+    const share = Math.round((100 * steps) / stepsAnEpoch);
+    warnings.push(
+      `The time reaches for ${share} % of the examples: raise it to ${duration(stepsAnEpoch * secondsAStep)} to see each once.`,
+    );
+  }
+  return {
+    steps,
+    seconds: steps * secondsAStep,
+    secondsAStep,
+    epochs: steps / stepsAnEpoch,
+    fits: affordable >= 1,
+    warnings,
+  };
+}
+
+function memoryWarnings(
+  fits: boolean,
+  memory: MemoryPlan,
+  run: RunShape,
+  first: RunShape,
+  model: ModelFacts,
+  engine: EngineFacts,
+  budget: Budget,
+): string[] {
+  if (!fits) {
+    return [
+      `The least that ${model.name} needs is ${size(memory.total)}, the budget is ${size(budget.memoryBytes)}: raise the memory by ${size(memory.total - budget.memoryBytes)}, or choose a smaller or quantized model.`,
+    ];
+  }
+  const given = [
+    run.method.targets.length < first.method.targets.length && 'targets',
+    run.precision !== first.precision && 'precision',
+    run.method.rank < first.method.rank && 'rank',
+    run.sequenceLength < first.sequenceLength && 'sequence length',
+  ].filter((what) => what !== false);
+  if (given.length === 0) return [];
+  const whole = memoryPlan(model, engine, { ...first, batch: 1, recompute: true }).total;
+  return [`The memory took its toll on ${given.join(', ')}: with ${size(whole)} nothing is given up.`];
+}
+
+function lengthWarnings(data: DataFacts, run: RunShape): string[] {
+  if (data.p95Tokens <= run.sequenceLength) return [];
+  return [
+    `Examples longer than ${run.sequenceLength} tokens are cut (the 95th percentile is ${data.p95Tokens}): raise the memory, or split the long examples.`,
+  ];
+}
+
+/** A sentence for each choice. */
+function reasonsFor(run: RunShape, first: RunShape, data: DataFacts, time: TimePlan, warmup: number): Reason[] {
+  const { method, precision, sequenceLength, batch, recompute } = run;
+  const kept = (same: boolean, otherwise: string) => (same ? 'It fits as it is.' : otherwise);
+  const forMemory = 'The memory allows no more.';
+  return [
+    {
+      choice: 'heads',
+      text: `${method.heads} heads a site: the examples fall into ${data.clusters} ${data.clusters === 1 ? 'kind' : 'kinds'} by their words.`,
+    },
+    {
+      choice: 'sequenceLength',
+      text: `${sequenceLength} tokens: the 95th percentile of the examples is ${data.p95Tokens}. ${kept(sequenceLength === first.sequenceLength, forMemory)}`,
+    },
+    {
+      choice: 'rank',
+      text: `Rank ${method.rank}, shared A for every layer. ${kept(method.rank === first.method.rank, forMemory)}`,
+    },
+    {
+      choice: 'precision',
+      text: `Frozen weights in ${precision}. ${kept(precision === first.precision, 'A more exact form does not fit.')}`,
+    },
+    {
+      choice: 'targets',
+      text: `Adapts ${method.targets.join(', ')}. ${kept(method.targets.length === first.method.targets.length, 'More sites do not fit.')}`,
+    },
+    {
+      choice: 'batch',
+      text: `${batch} rows at a time, ${ROWS_A_STEP} a step: ${batch === ROWS_A_STEP ? 'all at once fit.' : `gradients of ${ROWS_A_STEP / batch} micro-batches are added up, which changes nothing but the time.`}`,
+    },
+    {
+      choice: 'recompute',
+      text: recompute
+        ? 'Blocks are computed again in backward: half as much time again for the products, and much less memory.'
+        : 'The memory holds every block, so none is computed twice.',
+    },
+    {
+      choice: 'steps',
+      text: `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.epochs.toFixed(1)} times.`,
+    },
+    {
+      choice: 'reducer',
+      text: `From step ${warmup} the ${Math.round(100 * REDUCER_RATIO)} % least important heads are frozen, which saves their gradients.`,
+    },
+  ];
+}
+
+function size(bytes: number): string {
+  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}

@@ -1,0 +1,125 @@
+import { headsPerSite, parameterCounts } from './methods/structure.ts';
+import type { AdapterOptions, SiteShape } from './types.ts';
+
+/** How frozen weights are held, best first. */
+export const PRECISIONS = ['f32', 'bf16', 'int8', 'int4'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
+/** Bytes a weight; the quantized ones with a scale (and offset) per block of 32, as GGUF's Q8_0 and Q4_1. */
+const BYTES: Record<Precision, number> = { f32: 4, bf16: 2, int8: 34 / 32, int4: 20 / 32 };
+
+/** What the plan needs to know of a base model. */
+export interface ModelFacts {
+  name: string;
+  /** frozen weights, tied ones counted once */
+  parameters: number;
+  layers: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  attentionHeads: number;
+  keyValueHeads: number;
+  headSize: number;
+  vocabularySize: number;
+  /** longest sequence, tokens */
+  contextLength: number;
+  /** every linear that can be adapted */
+  sites: SiteShape[];
+}
+
+/** What the plan needs to know of an engine. */
+export interface EngineFacts {
+  name: string;
+  /** what a process with the engine open and nothing loaded takes */
+  ownBytes: number;
+  precisions: Precision[];
+  /** attention without the score matrix */
+  fusedAttention: boolean;
+  /** tokens whose logits exist at a time */
+  chunkTokens: number;
+  /** products' speed, measured: floating-point operations a second */
+  flopsPerSecond: number;
+}
+
+/** The shape of a run's steps. */
+export interface RunShape {
+  method: AdapterOptions;
+  precision: Precision;
+  /** tokens a row */
+  sequenceLength: number;
+  /** rows a micro-batch */
+  batch: number;
+  recompute: boolean;
+}
+
+/** Bytes by part; METHOD.md, Configurator. */
+export interface MemoryPlan {
+  frozenWeights: number;
+  /** A, B, router, magnitudes */
+  adapter: number;
+  gradientsAndMoments: number;
+  /** what backward needs of the forward pass */
+  activations: number;
+  /** the largest thing that comes and goes: the logits chunk, one block's gradients, a dequantized layer, the new weights */
+  transient: number;
+  engine: number;
+  total: number;
+}
+
+/** Predicts the peak of a run. */
+export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape): MemoryPlan {
+  const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
+  const trained = 4 * parameterCounts(sites, run.method).all;
+  const parts = {
+    frozenWeights: model.parameters * BYTES[run.precision],
+    adapter: trained,
+    // Frozen heads keep their moments, and at probing steps every head has a gradient.
+    gradientsAndMoments: 3 * trained,
+    activations: activationBytes(model, engine, run),
+    transient: transientBytes(model, engine, run, trained),
+    engine: engine.ownBytes,
+  };
+  return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
+}
+
+/** With recomputation every block's input and one block's own; without, every block's own. */
+function activationBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
+  const tokens = run.batch * run.sequenceLength;
+  const inputs = 4 * tokens * model.hiddenSize * model.layers;
+  const block = blockBytes(model, engine, run);
+  return run.recompute ? inputs + block : inputs + block * model.layers;
+}
+
+/** What one block's backward needs: the inputs of its products, norms, rotations, gate and attention. */
+function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
+  const { hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headSize } = model;
+  const tokens = run.batch * run.sequenceLength;
+  const { rank, targets } = run.method;
+  const heads = headsPerSite(run.method);
+  const attention = (2 * attentionHeads + 2 * keyValueHeads) * headSize; // q, k, v, output
+  const adapter = targets.length * (rank + 2 * heads + heads * rank); // h and logits, omega, omega_j h
+  const perToken = 4 * hiddenSize + attention + 3 * intermediateSize + adapter;
+  // Composed: scores, masked scores, softmax.
+  const scores = engine.fusedAttention ? attentionHeads : 3 * attentionHeads * run.sequenceLength;
+  return 4 * tokens * (perToken + scores);
+}
+
+function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
+  const { hiddenSize, intermediateSize, vocabularySize, attentionHeads } = model;
+  const tokens = run.batch * run.sequenceLength;
+  const chunk = Math.min(engine.chunkTokens, tokens);
+  const logits = 4 * chunk * vocabularySize * 3; // logits, their softmax, their gradient
+  const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
+  const blockGradients = 4 * tokens * (3 * intermediateSize + 2 * hiddenSize + scores);
+  const largestLinear = run.precision === 'f32' ? 0 : 4 * hiddenSize * intermediateSize;
+  return Math.max(logits, blockGradients + largestLinear, 3 * trained);
+}
+
+/**
+ * Floating-point operations of a step a token: 2 a weight forward, 2 for the input's gradient, 2 more where blocks are
+ * recomputed (frozen weights have no gradient); 6 to 8 a number of the adapter.
+ */
+export function flopsPerToken(model: ModelFacts, run: RunShape): number {
+  const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
+  const passes = run.recompute ? 6 : 4;
+  return passes * model.parameters + (passes + 2) * parameterCounts(sites, { ...run.method, share: 'module' }).all;
+}

@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+import { propose, type DataFacts } from '../../src-main/effilora/configurator.ts';
+import { memoryPlan, type EngineFacts, type ModelFacts, type RunShape } from '../../src-main/effilora/memory-plan.ts';
+import { options } from './support.ts';
+
+const GiB = 2 ** 30;
+
+/** SmolLM2-135M. */
+const widths: Record<string, [number, number]> = {
+  q_proj: [576, 576],
+  k_proj: [576, 192],
+  v_proj: [576, 192],
+  o_proj: [576, 576],
+  gate_proj: [576, 1536],
+  up_proj: [576, 1536],
+  down_proj: [1536, 576],
+};
+const model: ModelFacts = {
+  name: 'SmolLM2-135M',
+  parameters: 134_515_008,
+  layers: 30,
+  hiddenSize: 576,
+  intermediateSize: 1536,
+  attentionHeads: 9,
+  keyValueHeads: 3,
+  headSize: 64,
+  vocabularySize: 49152,
+  contextLength: 8192,
+  sites: Array.from({ length: 30 }, (_, layer) =>
+    Object.entries(widths).map(([site, [inFeatures, outFeatures]]) => ({ layer, site, inFeatures, outFeatures })),
+  ).flat(),
+};
+const engine: EngineFacts = {
+  name: 'tensorflow',
+  ownBytes: 0.4 * GiB,
+  precisions: ['f32', 'bf16'],
+  fusedAttention: true,
+  chunkTokens: 256,
+  flopsPerSecond: 3e11,
+};
+const data: DataFacts = { examples: 1000, meanTokens: 120, p95Tokens: 300, maxTokens: 900, clusters: 4 };
+const plan = (memoryBytes: number, seconds?: number, changes: Partial<DataFacts> = {}) =>
+  propose(model, { ...data, ...changes }, { memoryBytes, seconds }, engine);
+
+describe('the memory plan', () => {
+  const run: RunShape = {
+    method: options({ targets: Object.keys(widths), rank: 16 }),
+    precision: 'f32',
+    sequenceLength: 256,
+    batch: 4,
+    recompute: true,
+  };
+
+  it('adds up its parts, and each answers to what it depends on', () => {
+    const plan = memoryPlan(model, engine, run);
+    const { total, ...parts } = plan;
+    expect(Object.values(parts).reduce((a, b) => a + b)).toBeCloseTo(total, 0);
+    expect(plan.frozenWeights).toBe(4 * model.parameters);
+    expect(memoryPlan(model, engine, { ...run, precision: 'bf16' }).frozenWeights).toBe(2 * model.parameters);
+    // shared A [16, 576] and [16, 1536]; 30 layers * 3 heads * (16 * outputs + inputs of 7 sites)
+    const numbers = 16 * (576 + 1536) + 30 * 3 * (16 * (576 * 3 + 192 * 2 + 1536 * 2) + (576 * 6 + 1536));
+    expect(plan.adapter).toBe(4 * numbers);
+    expect(memoryPlan(model, engine, { ...run, batch: 8 }).activations).toBeCloseTo(2 * plan.activations, 0);
+    expect(memoryPlan(model, engine, { ...run, recompute: false }).activations).toBeGreaterThan(5 * plan.activations);
+    const composed = memoryPlan(model, { ...engine, fusedAttention: false }, { ...run, sequenceLength: 2048 });
+    expect(composed.activations).toBeGreaterThan(
+      2 * memoryPlan(model, engine, { ...run, sequenceLength: 2048 }).activations,
+    );
+  });
+});
+
+describe('the Configurator', () => {
+  it('takes the best of everything where memory is ample, with a sentence for each choice', () => {
+    const { method, training, fits, warnings, reasons } = plan(64 * GiB);
+    expect(training).toMatchObject({
+      sequenceLength: 320,
+      batch: 8,
+      accumulate: 1,
+      precision: 'f32',
+      recompute: false,
+    });
+    expect(method).toMatchObject({ name: 'effilora', rank: 16, heads: 4, targets: Object.keys(widths) });
+    // 2 examples a row of 320, 8 rows a step, 3 epochs
+    expect(training.steps).toBe(3 * Math.ceil(1000 / 16));
+    expect([fits, warnings]).toEqual([true, []]);
+    for (const { text } of reasons) expect(text).toMatch(/^[A-Z0-9].*\.$/);
+    expect(reasons.map(({ choice }) => choice)).toEqual(
+      expect.arrayContaining([
+        'heads',
+        'sequenceLength',
+        'rank',
+        'precision',
+        'targets',
+        'batch',
+        'recompute',
+        'steps',
+      ]),
+    );
+  });
+
+  it('gives up nothing before recomputing; then micro-batch, targets, precision, rank, and the length last', () => {
+    const seen: string[] = [];
+    let worst = Infinity;
+    for (let bytes = 8 * GiB; bytes > 0.5 * GiB; bytes -= GiB / 256) {
+      const { method, training, memory, fits } = plan(bytes);
+      if (!fits) break;
+      expect(memory.total).toBeLessThanOrEqual(bytes);
+      // as digits: what is settled first weighs most
+      const score = [
+        training.sequenceLength / 64,
+        method.rank,
+        training.precision === 'f32' ? 1 : 0,
+        method.targets.length,
+        training.batch,
+        training.recompute ? 0 : 1,
+      ].reduce((sum, digit) => sum * 20 + digit, 0);
+      expect(score).toBeLessThanOrEqual(worst);
+      worst = score;
+      const now = JSON.stringify([training.recompute, training.batch]);
+      if (seen.at(-1) !== now) seen.push(now);
+    }
+    expect(seen.slice(0, 4)).toEqual(['[false,8]', '[true,8]', '[true,4]', '[true,2]']);
+  });
+
+  it('says by how much a budget is too small, and what to change', () => {
+    const tiny = plan(0.3 * GiB);
+    expect(tiny.fits).toBe(false);
+    expect(tiny.warnings[0]).toMatch(
+      /The least that SmolLM2-135M needs is .*, the budget is 308 MiB: raise the memory by/,
+    );
+    const some = plan(0.85 * GiB);
+    expect(some.fits).toBe(true);
+    expect(some.warnings.join()).toMatch(/took its toll on .*: with .* nothing is given up/);
+  });
+
+  it('fits the steps to the time', () => {
+    const free = plan(64 * GiB);
+    const half = plan(64 * GiB, free.seconds / 2);
+    expect(half.training.steps).toBe(Math.floor(free.training.steps / 2));
+    expect(half.seconds).toBeLessThanOrEqual(free.seconds / 2);
+    const short = plan(64 * GiB, free.seconds / 10);
+    expect(short.warnings[0]).toMatch(/reaches for \d+ % of the examples: raise it to/);
+    expect(plan(64 * GiB, 0.001).fits).toBe(false);
+  });
+
+  it('never goes past the context of the model, and says that examples are cut', () => {
+    const { training, warnings } = plan(64 * GiB, undefined, { p95Tokens: 20_000 });
+    expect(training.sequenceLength).toBe(8192);
+    expect(warnings.join()).toMatch(/longer than 8192 tokens are cut/);
+  });
+});
