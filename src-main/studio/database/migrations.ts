@@ -1,0 +1,37 @@
+/**
+ * The library's schema as it grew. An entry is never edited once it has shipped: `PRAGMA user_version` counts how many
+ * of them a file has behind it. Times are milliseconds since 1970.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+   CREATE TABLE models (
+     id TEXT PRIMARY KEY, name TEXT NOT NULL, path TEXT NOT NULL UNIQUE, format TEXT NOT NULL,
+     bytes INTEGER NOT NULL, summary TEXT NOT NULL, added_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE datasets (
+     id TEXT PRIMARY KEY, name TEXT NOT NULL, path TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL, added_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE runs (
+     id TEXT PRIMARY KEY, name TEXT NOT NULL, status TEXT NOT NULL, message TEXT,
+     recipe TEXT NOT NULL, predicted TEXT, folder TEXT NOT NULL,
+     step INTEGER NOT NULL DEFAULT 0, steps INTEGER NOT NULL DEFAULT 0,
+     loss REAL, eval_loss REAL, seconds_left REAL,
+     created_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER, queue_order REAL
+   ) STRICT;
+   CREATE INDEX runs_by_status ON runs (status, queue_order);`,
+  // Two studios on one library: who runs a run, and whether that studio still lives.
+  `ALTER TABLE runs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE runs ADD COLUMN owner TEXT;
+   ALTER TABLE runs ADD COLUMN heartbeat_at INTEGER;
+   ALTER TABLE runs ADD COLUMN trashed_at INTEGER;`,
+  `CREATE TABLE adapters (
+     id TEXT PRIMARY KEY, name TEXT NOT NULL, folder TEXT NOT NULL UNIQUE, run_id TEXT REFERENCES runs (id) ON DELETE SET NULL,
+     parent_id TEXT REFERENCES adapters (id) ON DELETE SET NULL, origin TEXT NOT NULL, method TEXT NOT NULL, model TEXT NOT NULL,
+     bytes INTEGER NOT NULL, eval_loss REAL, notes TEXT NOT NULL DEFAULT '', tags TEXT NOT NULL DEFAULT '[]',
+     created_at INTEGER NOT NULL, archived_at INTEGER, trashed_at INTEGER
+   ) STRICT;
+   CREATE TABLE chats (
+     id TEXT PRIMARY KEY, title TEXT NOT NULL, adapter_id TEXT REFERENCES adapters (id) ON DELETE SET NULL,
+     messages TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+   ) STRICT;`,
+];

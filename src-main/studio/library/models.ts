@@ -1,0 +1,124 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { totalmem } from 'node:os';
+import type { ModelEntry } from '../../../src-preload/contract/index.ts';
+import type { Library } from '../database/open.ts';
+import type { ModelSummary } from '../work/types.ts';
+import { findModels, modelCaches } from './found.ts';
+import type { FoundModel } from './found.ts';
+
+interface ModelRow {
+  id: string;
+  name: string;
+  path: string;
+  format: string;
+  bytes: number;
+  summary: string;
+}
+
+interface CatalogModel {
+  name: string;
+  parameters: number;
+  bytes: number;
+  licence: string;
+  goodAt: string;
+  source: string;
+  /** a name the trainer resolves by itself */
+  reference?: string;
+}
+
+/** Beside the weights: adapter, activations of a short batch and the engine itself, bytes. */
+const BESIDE_WEIGHTS_BYTES = 1.2e9;
+/** Weights in memory when trained in f32, bytes a parameter. */
+const BYTES_A_PARAMETER = 4;
+
+/** Models to choose from: the embedded default, what the user added, what other programs left, and the catalog. */
+export class ModelLibrary {
+  constructor(
+    private readonly library: Library,
+    private readonly catalogPath: string,
+  ) {}
+
+  async list(): Promise<{ models: ModelEntry[]; searched: string[] }> {
+    const rows = this.library.prepare('SELECT * FROM models ORDER BY added_at DESC').all() as ModelRow[];
+    const added = rows.map(libraryEntry);
+    const paths = new Set(rows.map((row) => row.path));
+    const found = (await findModels()).filter((model) => !paths.has(model.path)).map(foundEntry);
+    const catalog = JSON.parse(await readFile(this.catalogPath, 'utf8')) as { models: CatalogModel[] };
+    const searched = modelCaches().map(({ place, folder }) => `${place}: ${folder}`);
+    return { models: [...added, ...found, ...catalog.models.map(catalogEntry)].sort(byOrigin), searched };
+  }
+
+  add(path: string, summary: ModelSummary): ModelEntry {
+    this.library
+      .prepare(
+        `INSERT INTO models (id, name, path, format, bytes, summary, added_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (path) DO UPDATE SET summary = excluded.summary, bytes = excluded.bytes, added_at = excluded.added_at`,
+      )
+      .run(randomUUID(), summary.name, path, summary.format, summary.bytes, JSON.stringify(summary), Date.now());
+    return libraryEntry(this.library.prepare('SELECT * FROM models WHERE path = ?').get(path) as ModelRow);
+  }
+
+  remove(id: string): void {
+    this.library.prepare('DELETE FROM models WHERE id = ?').run(id);
+  }
+}
+
+const ORIGINS: ModelEntry['origin'][] = ['default', 'library', 'found', 'catalog'];
+function byOrigin(a: ModelEntry, b: ModelEntry): number {
+  return ORIGINS.indexOf(a.origin) - ORIGINS.indexOf(b.origin);
+}
+
+function needs(parameters: number): Pick<ModelEntry, 'needsBytes' | 'fits'> {
+  const needsBytes = parameters * BYTES_A_PARAMETER + BESIDE_WEIGHTS_BYTES;
+  const share = needsBytes / totalmem();
+  return { needsBytes, fits: share < 0.7 ? 'yes' : share < 1 ? 'tight' : 'no' };
+}
+
+function libraryEntry(row: ModelRow): ModelEntry {
+  const summary = JSON.parse(row.summary) as ModelSummary;
+  return {
+    id: row.id,
+    name: row.name,
+    reference: row.path,
+    origin: 'library',
+    format: row.format,
+    bytes: row.bytes,
+    state: existsSync(row.path) ? 'ready' : 'missing',
+    ...needs(summary.shape.parameters),
+    shape: summary.shape,
+    hasTokenizer: summary.hasTokenizer,
+  };
+}
+
+function foundEntry(model: FoundModel): ModelEntry {
+  // Without opening it: most GGUF files in such caches take about 0.6 bytes a parameter, folders 2.
+  const parameters = model.bytes / (model.format === 'GGUF' ? 0.6 : 2);
+  return {
+    id: `found:${createHash('sha256').update(model.path).digest('hex').slice(0, 16)}`,
+    name: model.name,
+    reference: model.path,
+    origin: 'found',
+    format: `${model.format}, in ${model.place}`,
+    bytes: model.bytes,
+    state: 'ready',
+    ...needs(parameters),
+  };
+}
+
+function catalogEntry(model: CatalogModel): ModelEntry {
+  return {
+    id: `catalog:${model.name}`,
+    name: model.name,
+    reference: model.reference ?? model.source,
+    origin: model.reference ? 'default' : 'catalog',
+    format: model.reference ? 'GGUF' : 'Hugging Face',
+    bytes: model.bytes,
+    licence: model.licence,
+    goodAt: model.goodAt,
+    source: model.source,
+    state: model.reference ? 'fetchable' : 'download',
+    ...needs(model.parameters),
+  };
+}

@@ -1,0 +1,77 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { cpus, freemem, hostname, platform, release, totalmem } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import type { FolderListing, MachineStatus } from '../../src-preload/contract/index.ts';
+import type { AllowedPaths } from './paths.ts';
+
+/** A folder with more entries than this shows the first ones, and says so. */
+const MAX_ENTRIES = 2_000;
+const MODEL_FILE = /\.gguf$/i;
+const DATASET_FILE = /\.(jsonl|json|csv|tsv|parquet|txt|md)$/i;
+
+export function machineStatus(dataFolder: string): MachineStatus {
+  const processors = cpus();
+  return {
+    host: hostname(),
+    platform: `${platform()} ${release()}`,
+    processor: processors[0]?.model.trim() ?? 'unknown',
+    cores: processors.length,
+    memoryBytes: totalmem(),
+    freeMemoryBytes: freemem(),
+    usedBytes: process.memoryUsage().rss,
+    dataFolder,
+  };
+}
+
+/** Bytes and files under `folder`; links are not followed. */
+export async function folderSize(folder: string): Promise<{ bytes: number; files: number }> {
+  let bytes = 0;
+  let files = 0;
+  const open = [folder];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const entries = await readdir(next, { withFileTypes: true }).catch(() => []);
+    for (const entry of entries) {
+      const path = join(next, entry.name);
+      if (entry.isDirectory()) open.push(path);
+      else if (entry.isFile()) {
+        files += 1;
+        bytes += await lstat(path).then(
+          (found) => found.size,
+          () => 0,
+        );
+      }
+    }
+  }
+  return { bytes, files };
+}
+
+/** One folder for the file browser: folders first, then the files that `show` asks for; hidden ones are left out. */
+export async function browse(
+  allowed: AllowedPaths,
+  path: string | undefined,
+  show: 'models' | 'datasets' | 'all',
+): Promise<FolderListing> {
+  const roots = await allowed.roots();
+  const folder = await allowed.check(path ?? roots[0] ?? process.cwd());
+  const wanted = { models: MODEL_FILE, datasets: DATASET_FILE, all: /./ }[show];
+  const found = (await readdir(folder, { withFileTypes: true })).filter(
+    (entry) => !entry.name.startsWith('.') && (entry.isDirectory() || (entry.isFile() && wanted.test(entry.name))),
+  );
+  found.sort((a, b) => Number(b.isDirectory()) - Number(a.isDirectory()) || a.name.localeCompare(b.name));
+  const entries = await Promise.all(
+    found.slice(0, MAX_ENTRIES).map(async (entry) => {
+      const full = join(folder, entry.name);
+      const stats = await lstat(full);
+      const kind = entry.isDirectory() ? ('folder' as const) : ('file' as const);
+      return { name: entry.name, path: full, kind, bytes: stats.size, modifiedAt: stats.mtimeMs };
+    }),
+  );
+  const parent = await allowed.check(dirname(folder)).catch(() => null);
+  return {
+    path: folder,
+    parent: parent === folder ? null : parent,
+    roots: roots.map((root) => ({ name: basename(root) || root, path: root })),
+    entries,
+    truncated: found.length > MAX_ENTRIES,
+  };
+}

@@ -1,0 +1,195 @@
+import { existsSync } from 'node:fs';
+import { implement, ORPCError } from '@orpc/server';
+import { stringify } from 'yaml';
+import { contract } from '../../src-preload/contract/index.ts';
+import type { Recipe } from '../../src-preload/contract/index.ts';
+import { UserError } from '../engine/types.ts';
+import { browse, folderSize, machineStatus } from './machine.ts';
+import { readLines, parseLines } from './runs/files.ts';
+import { watchList } from './runs/watch-list.ts';
+import { watchRun } from './runs/watch.ts';
+import type { Studio } from './studio.ts';
+import type { MetricsRecord } from '../../src-preload/contract/index.ts';
+import { join } from 'node:path';
+
+/** Where a call comes from. */
+export interface CallContext {
+  /** the person sits at this machine: may widen the folders the studio reaches */
+  local: boolean;
+}
+
+/** UserErrors reach the page as they are; anything else is logged here and named as a fault of the studio's. */
+const os = implement(contract)
+  .$context<CallContext>()
+  .use(async ({ next }) => {
+    try {
+      return await next();
+    } catch (error) {
+      throw forView(error);
+    }
+  });
+
+function forView(error: unknown): unknown {
+  if (error instanceof ORPCError) return error;
+  if (error instanceof UserError) return new ORPCError('BAD_REQUEST', { message: error.message });
+  console.error(error);
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return new ORPCError('INTERNAL_SERVER_ERROR', {
+    message: 'Something in the studio went wrong. The details say what; trying again may help.',
+    data: { detail },
+  });
+}
+
+/** The contract, served from `studio`'s services. */
+export function createRouter(studio: Studio) {
+  return os.router({
+    machine: machineCalls(studio),
+    files: {
+      browse: os.files.browse.handler(({ input }) => browse(studio.allowed, input.path, input.show)),
+    },
+    models: modelCalls(studio),
+    datasets: datasetCalls(studio),
+    plans: {
+      propose: os.plans.propose.handler(async ({ input }) => {
+        await checkReference(studio, input.model);
+        for (const part of input.mix) await studio.allowed.check(part.path);
+        return studio.worker.call('propose', input);
+      }),
+      toYaml: os.plans.toYaml.handler(({ input }) => ({ yaml: stringify(input.recipe) })),
+    },
+    runs: runCalls(studio),
+    settings: settingsCalls(studio),
+    drafts: {
+      get: os.drafts.get.handler(() => studio.settings.draft()),
+      set: os.drafts.set.handler(({ input }) => {
+        studio.settings.setDraft(input);
+        return {};
+      }),
+    },
+  });
+}
+
+function machineCalls(studio: Studio) {
+  return {
+    status: os.machine.status.handler(() => machineStatus(studio.dataFolder)),
+    engines: os.machine.engines.handler(({ input }) => studio.worker.call('engines', input)),
+    storage: os.machine.storage.handler(() =>
+      Promise.all(studio.storageFolders.map(async (part) => ({ ...part, ...(await folderSize(part.folder)) }))),
+    ),
+  };
+}
+
+function modelCalls(studio: Studio) {
+  return {
+    list: os.models.list.handler(() => studio.models.list()),
+    add: os.models.add.handler(async ({ input }) => {
+      const path = await studio.allowed.check(input.path);
+      return studio.models.add(path, await studio.worker.call('inspectModel', { reference: path }));
+    }),
+    remove: os.models.remove.handler(({ input }) => {
+      studio.models.remove(input.id);
+      return {};
+    }),
+  };
+}
+
+function datasetCalls(studio: Studio) {
+  return {
+    list: os.datasets.list.handler(() => studio.datasets.list()),
+    add: os.datasets.add.handler(async ({ input }) => studio.datasets.add(await studio.allowed.check(input.path))),
+    remove: os.datasets.remove.handler(({ input }) => {
+      studio.datasets.remove(input.id);
+      return {};
+    }),
+    preview: os.datasets.preview.handler(async ({ input }) => {
+      await checkReference(studio, input.model);
+      for (const part of input.mix) await studio.allowed.check(part.path);
+      return studio.worker.call('preview', input);
+    }),
+  };
+}
+
+function runCalls(studio: Studio) {
+  const { runs, queue } = studio;
+  return {
+    list: os.runs.list.handler(() => runs.summaries()),
+    get: os.runs.get.handler(({ input }) => {
+      const row = runs.row(input.id);
+      const predicted = row.predicted && JSON.parse(row.predicted);
+      return { run: runs.summary(row), recipe: JSON.parse(row.recipe), predicted };
+    }),
+    create: os.runs.create.handler(async ({ input }) => {
+      await checkRecipe(studio, input.recipe);
+      return runs.summary(await queue.create(input));
+    }),
+    resume: os.runs.resume.handler(({ input }) => runs.summary(queue.resume(input.id))),
+    pause: os.runs.pause.handler(({ input }) => runs.summary(queue.pause(input.id))),
+    stop: os.runs.stop.handler(({ input }) => runs.summary(queue.stop(input.id))),
+    setRatio: os.runs.setRatio.handler(({ input }) => runs.summary(queue.setRatio(input.id, input.ratio))),
+    rename: os.runs.rename.handler(({ input }) => runs.summary(queue.change(input.id, { name: input.name }))),
+    remove: os.runs.remove.handler(({ input }) => {
+      const row = runs.row(input.id);
+      if (row.status === 'running') throw new UserError(`"${row.name}" is running. Stop it before deleting it.`);
+      const status = row.status === 'queued' ? 'paused' : row.status;
+      queue.change(input.id, { trashed_at: Date.now(), status });
+      return {};
+    }),
+    restore: os.runs.restore.handler(({ input }) => runs.summary(queue.change(input.id, { trashed_at: null }))),
+    purge: os.runs.purge.handler(async ({ input }) => {
+      await queue.purge(input.id);
+      return {};
+    }),
+    reorder: os.runs.reorder.handler(({ input }) => {
+      runs.reorder(input.ids);
+      queue.changed();
+      return {};
+    }),
+    metrics: os.runs.metrics.handler(({ input }) => allMetrics(join(runs.row(input.id).folder, 'metrics.jsonl'))),
+    watch: os.runs.watch.handler(({ input, signal }) => watchRun(runs, input.id, input.from, signal)),
+    watchList: os.runs.watchList.handler(({ signal }) => watchList(runs, queue, signal)),
+  };
+}
+
+async function allMetrics(path: string): Promise<MetricsRecord[]> {
+  const records: MetricsRecord[] = [];
+  for (let from = 0; ;) {
+    const { text, end } = await readLines(path, from);
+    if (end === from) return records;
+    records.push(...(parseLines(text) as MetricsRecord[]));
+    from = end;
+  }
+}
+
+function settingsCalls(studio: Studio) {
+  return {
+    get: os.settings.get.handler(async () => ({
+      ...studio.settings.values(),
+      hasHubToken: (await studio.secret.read()) !== undefined,
+      dataFolder: studio.dataFolder,
+    })),
+    set: os.settings.set.handler(({ input, context }) => {
+      if (input.folders && !context.local)
+        throw new UserError('The folders the studio may use can only be changed on the machine it runs on.');
+      const missing = input.folders?.find((folder) => !existsSync(folder));
+      if (missing !== undefined) throw new UserError(`There is no folder ${missing}. Check its spelling.`);
+      return studio.settings.change(input);
+    }),
+    setHubToken: os.settings.setHubToken.handler(async ({ input }) => ({
+      kept: await studio.secret.write(input.token),
+    })),
+  };
+}
+
+/** A model named by path must lie inside the chosen folders; a plain name is resolved by the trainer. */
+async function checkReference(studio: Studio, reference: string): Promise<void> {
+  if (/[/\\]/.test(reference) || reference.startsWith('.')) await studio.allowed.check(reference);
+}
+
+/** Every path a recipe names. */
+async function checkRecipe(studio: Studio, recipe: Recipe): Promise<void> {
+  await checkReference(studio, recipe.model);
+  const parts = typeof recipe.dataset === 'string' ? [recipe.dataset] : recipe.dataset.map((part) => part.path);
+  for (const path of parts) await studio.allowed.check(path);
+  const init = recipe['init'];
+  if (typeof init === 'string') await studio.allowed.check(init);
+}

@@ -1,0 +1,68 @@
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { draft, settingsValues } from '../../src-preload/contract/index.ts';
+import type { Draft, SettingsValues } from '../../src-preload/contract/index.ts';
+import type { Library } from './database/open.ts';
+
+/** Keeps a secret: Electron's safeStorage where there is one, else a file only the user can read. */
+export interface SecretStore {
+  read(): Promise<string | undefined>;
+  /** an empty secret forgets it; returns where it is kept, for people */
+  write(secret: string): Promise<string>;
+}
+
+export class SettingsStore {
+  constructor(private readonly library: Library) {}
+
+  values(): SettingsValues {
+    // A value from an older or newer version that no longer fits falls back to the default.
+    const kept = settingsValues.safeParse(this.read('values') ?? {});
+    return kept.success ? kept.data : settingsValues.parse({});
+  }
+
+  change(change: Partial<SettingsValues>): SettingsValues {
+    const values = settingsValues.parse({ ...this.values(), ...change });
+    this.write('values', values);
+    return values;
+  }
+
+  draft(): Draft {
+    const kept = draft.safeParse(this.read('draft') ?? {});
+    return kept.success ? kept.data : draft.parse({});
+  }
+
+  setDraft(value: Draft): void {
+    this.write('draft', value);
+  }
+
+  private read(key: string): unknown {
+    const row = this.library.prepare('SELECT value FROM settings WHERE key = ?').get(key) as
+      { value: string } | undefined;
+    return row && (JSON.parse(row.value) as unknown);
+  }
+
+  private write(key: string, value: unknown): void {
+    this.library
+      .prepare('INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
+      .run(key, JSON.stringify(value));
+  }
+}
+
+/** The hub token as a file with the user's rights only. */
+export function fileSecret(dataFolder: string): SecretStore {
+  const path = join(dataFolder, 'hub-token');
+  return {
+    async read() {
+      const text = await readFile(path, 'utf8').catch(() => undefined);
+      return text?.trim() || undefined;
+    },
+    async write(secret) {
+      await rm(path, { force: true });
+      if (!secret) return 'forgotten';
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, `${secret}\n`, { mode: 0o600 });
+      await chmod(path, 0o600);
+      return `in ${path}, readable by you only`;
+    },
+  };
+}

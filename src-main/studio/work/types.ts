@@ -1,0 +1,33 @@
+import type {
+  DatasetPreview,
+  EngineStatus,
+  MixPart,
+  ModelEntry,
+  Plan,
+  PlanRequest,
+} from '../../../src-preload/contract/index.ts';
+
+/** What is known of a model after opening it. */
+export interface ModelSummary {
+  name: string;
+  format: string;
+  bytes: number;
+  shape: NonNullable<ModelEntry['shape']>;
+  hasTokenizer: boolean;
+}
+
+export interface PreviewRequest {
+  model: string;
+  mix: MixPart[];
+  sequenceLength: number;
+  lossOn: 'answer' | 'all';
+}
+
+/** Work that would hold up the studio's process: done in a process of its own. */
+export interface Jobs {
+  engines(request: { refresh: boolean }): Promise<EngineStatus[]>;
+  /** @throws UserError naming file and place when it is no model */
+  inspectModel(request: { reference: string }): Promise<ModelSummary>;
+  preview(request: PreviewRequest): Promise<DatasetPreview>;
+  propose(request: PlanRequest): Promise<Plan>;
+}

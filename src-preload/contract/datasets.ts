@@ -1,0 +1,79 @@
+import { oc } from '@orpc/contract';
+import { z } from 'zod';
+
+export const mixPart = z.object({
+  path: z.string().min(1).max(4096),
+  weight: z.number().positive().max(1000).default(1),
+  format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
+  mapping: z.record(z.string(), z.string()).optional(),
+});
+export type MixPart = z.infer<typeof mixPart>;
+
+export const datasetEntry = z.object({
+  id: z.string(),
+  name: z.string(),
+  path: z.string(),
+  origin: z.enum(['example', 'library']),
+  bytes: z.number(),
+  description: z.string().optional(),
+  state: z.enum(['ready', 'missing']),
+});
+export type DatasetEntry = z.infer<typeof datasetEntry>;
+
+/** One file of the mix: what its columns are and how they are read. */
+export const mixPartReport = z.object({
+  path: z.string(),
+  format: z.string(),
+  mapping: z.record(z.string(), z.string()),
+  columns: z.array(z.string()),
+  rows: z.number(),
+});
+
+export const datasetPreview = z.object({
+  parts: z.array(mixPartReport),
+  report: z.object({
+    examples: z.number(),
+    kept: z.number(),
+    truncated: z.number(),
+    dropped: z.array(z.object({ reason: z.string(), rows: z.array(z.number()) })),
+    tokenLength: z.object({
+      p5: z.number(),
+      p50: z.number(),
+      p95: z.number(),
+      p99: z.number(),
+      max: z.number(),
+      mean: z.number(),
+    }),
+    tokens: z.number(),
+    lossTokens: z.number(),
+    lossShare: z.number(),
+  }),
+  histogram: z.array(z.object({ from: z.number(), to: z.number(), examples: z.number() })),
+  /** the first examples as the model reads them; `loss` marks the tokens that carry loss */
+  examples: z.array(
+    z.object({
+      row: z.number(),
+      tokens: z.number(),
+      truncated: z.boolean(),
+      spans: z.array(z.object({ text: z.string(), loss: z.boolean() })),
+    }),
+  ),
+});
+export type DatasetPreview = z.infer<typeof datasetPreview>;
+
+export const datasets = {
+  list: oc.output(z.array(datasetEntry)),
+  add: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(datasetEntry),
+  remove: oc.input(z.object({ id: z.string() })).output(z.object({})),
+  /** reads and tokenizes the mix as training would */
+  preview: oc
+    .input(
+      z.object({
+        model: z.string().min(1),
+        mix: z.array(mixPart).min(1).max(32),
+        sequenceLength: z.number().int().min(8).max(1_048_576),
+        lossOn: z.enum(['answer', 'all']).default('answer'),
+      }),
+    )
+    .output(datasetPreview),
+};

@@ -1,0 +1,18 @@
+import { datasets } from './datasets.ts';
+import { files, machine } from './machine.ts';
+import { models } from './models.ts';
+import { plans } from './plans.ts';
+import { runs } from './runs.ts';
+import { drafts, settings } from './settings.ts';
+
+/** Every call and every stream between a view and the studio, whatever carries them. */
+export const contract = { machine, files, models, datasets, plans, runs, settings, drafts };
+export type Contract = typeof contract;
+
+export * from './datasets.ts';
+export type { EngineStatus, FolderListing, MachineStatus } from './machine.ts';
+export type { ModelEntry } from './models.ts';
+export * from './plans.ts';
+export * from './runs.ts';
+export { draft, settingsValues } from './settings.ts';
+export type { Draft, SettingsValues } from './settings.ts';

@@ -1,0 +1,60 @@
+import { oc } from '@orpc/contract';
+import { z } from 'zod';
+
+export const engineStatus = z.object({
+  name: z.enum(['tensorflow', 'webgpu', 'wasm', 'cpu']),
+  available: z.boolean(),
+  device: z.string(),
+  kind: z.enum(['gpu', 'cpu']),
+  memoryBytes: z.number(),
+  versions: z.record(z.string(), z.string()),
+  reason: z.string(),
+});
+export type EngineStatus = z.infer<typeof engineStatus>;
+
+export const machineStatus = z.object({
+  host: z.string(),
+  platform: z.string(),
+  processor: z.string(),
+  cores: z.number(),
+  memoryBytes: z.number(),
+  freeMemoryBytes: z.number(),
+  /** what this studio and its trainer hold now */
+  usedBytes: z.number(),
+  dataFolder: z.string(),
+});
+export type MachineStatus = z.infer<typeof machineStatus>;
+
+export const storagePart = z.object({ name: z.string(), folder: z.string(), bytes: z.number(), files: z.number() });
+
+/** One entry of a folder, as the file browser shows it. */
+export const folderEntry = z.object({
+  name: z.string(),
+  path: z.string(),
+  kind: z.enum(['folder', 'file']),
+  bytes: z.number(),
+  modifiedAt: z.number(),
+});
+export const folderListing = z.object({
+  path: z.string(),
+  parent: z.string().nullable(),
+  roots: z.array(z.object({ name: z.string(), path: z.string() })),
+  entries: z.array(folderEntry),
+  /** more entries than are shown */
+  truncated: z.boolean(),
+});
+export type FolderListing = z.infer<typeof folderListing>;
+
+export const machine = {
+  status: oc.output(machineStatus),
+  /** engines are probed in a process of their own; this may take seconds the first time */
+  engines: oc.input(z.object({ refresh: z.boolean().default(false) })).output(z.array(engineStatus)),
+  storage: oc.output(z.array(storagePart)),
+};
+
+export const files = {
+  /** `path` outside the chosen folders is refused */
+  browse: oc
+    .input(z.object({ path: z.string().max(4096).optional(), show: z.enum(['models', 'datasets', 'all']) }))
+    .output(folderListing),
+};

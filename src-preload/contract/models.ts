@@ -1,0 +1,40 @@
+import { oc } from '@orpc/contract';
+import { z } from 'zod';
+
+export const modelShape = z.object({
+  architecture: z.string(),
+  layers: z.number(),
+  hiddenSize: z.number(),
+  contextLength: z.number(),
+  vocabularySize: z.number(),
+  parameters: z.number(),
+});
+
+export const modelEntry = z.object({
+  id: z.string(),
+  name: z.string(),
+  /** a path, or a name the trainer resolves (the default model) */
+  reference: z.string(),
+  origin: z.enum(['default', 'library', 'found', 'catalog']),
+  format: z.string(),
+  bytes: z.number(),
+  licence: z.string().optional(),
+  goodAt: z.string().optional(),
+  /** where a catalog model comes from */
+  source: z.string().optional(),
+  /** ready: can be trained now. fetchable: comes by itself when the run starts. missing: the file is gone. */
+  state: z.enum(['ready', 'fetchable', 'missing', 'download']),
+  /** rough memory that training it needs at the smallest setting, and whether the machine has it */
+  needsBytes: z.number(),
+  fits: z.enum(['yes', 'tight', 'no']),
+  shape: modelShape.optional(),
+  hasTokenizer: z.boolean().optional(),
+});
+export type ModelEntry = z.infer<typeof modelEntry>;
+
+export const models = {
+  list: oc.output(z.object({ models: z.array(modelEntry), searched: z.array(z.string()) })),
+  /** opens and validates the file or folder, and adds it to the library */
+  add: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(modelEntry),
+  remove: oc.input(z.object({ id: z.string() })).output(z.object({})),
+};

@@ -1,0 +1,63 @@
+import { oc } from '@orpc/contract';
+import { z } from 'zod';
+import { mixPart } from './datasets.ts';
+
+/** A recipe as `effilora train` takes it. The trainer checks it strictly; here only the parts the views read are named. */
+export const recipe = z.looseObject({
+  model: z.string().min(1),
+  dataset: z.union([z.string(), z.array(z.looseObject({ path: z.string() }))]),
+  method: z.looseObject({
+    name: z.string().optional(),
+    rank: z.number().optional(),
+    heads: z.number().optional(),
+    alpha: z.number().optional(),
+    targets: z.array(z.string()).optional(),
+    reducer: z.looseObject({ ratio: z.number().optional() }).optional(),
+  }),
+  training: z.looseObject({
+    steps: z.number().optional(),
+    epochs: z.number().optional(),
+    batch: z.number().optional(),
+    accumulate: z.number().optional(),
+    sequenceLength: z.number().optional(),
+    learningRate: z.number().optional(),
+  }),
+  engine: z.string().optional(),
+});
+export type Recipe = z.infer<typeof recipe>;
+
+export const planRequest = z.object({
+  model: z.string().min(1),
+  mix: z.array(mixPart).min(1).max(32),
+  memoryBytes: z.number().positive(),
+  seconds: z.number().positive().optional(),
+  /** values the user fixed, by dotted recipe key, e.g. `method.rank` */
+  fixed: z.record(z.string(), z.unknown()).default({}),
+});
+export type PlanRequest = z.infer<typeof planRequest>;
+
+export const plan = z.object({
+  recipe,
+  fits: z.boolean(),
+  limitBytes: z.number(),
+  /** predicted memory by part; the sum is the predicted peak */
+  memory: z.array(z.object({ part: z.string(), bytes: z.number() })),
+  seconds: z.number().nullable(),
+  choices: z.array(z.object({ name: z.string(), value: z.string(), reason: z.string() })),
+  warnings: z.array(z.string()),
+  structure: z.object({
+    layers: z.number(),
+    sites: z.array(z.string()),
+    heads: z.number(),
+    rank: z.number(),
+    trainableParameters: z.number(),
+    frozenShare: z.number(),
+  }),
+});
+export type Plan = z.infer<typeof plan>;
+
+export const plans = {
+  propose: oc.input(planRequest).output(plan),
+  /** the recipe as `effilora train` reads it */
+  toYaml: oc.input(z.object({ recipe })).output(z.object({ yaml: z.string() })),
+};

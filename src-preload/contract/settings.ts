@@ -1,0 +1,40 @@
+import { oc } from '@orpc/contract';
+import { z } from 'zod';
+import { mixPart } from './datasets.ts';
+
+export const settingsValues = z.object({
+  theme: z.enum(['system', 'light', 'dark']).default('system'),
+  /** closing the window leaves a running training alone */
+  keepRunning: z.boolean().default(true),
+  /** told when a run ends */
+  notify: z.boolean().default(true),
+  engine: z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
+  /** folders the file browser and paths typed in may reach, besides the studio's own */
+  folders: z.array(z.string().max(4096)).max(64).default([]),
+});
+export type SettingsValues = z.infer<typeof settingsValues>;
+
+/** The wizard as it was left: taken up again after a restart. */
+export const draft = z.object({
+  step: z.number().int().min(0).max(3).default(0),
+  name: z.string().max(120).default(''),
+  model: z.string().nullable().default(null),
+  mix: z.array(mixPart).max(32).default([]),
+  lossOn: z.enum(['answer', 'all']).default('answer'),
+  memoryBytes: z.number().positive().nullable().default(null),
+  seconds: z.number().positive().nullable().default(null),
+  fixed: z.record(z.string(), z.unknown()).default({}),
+});
+export type Draft = z.infer<typeof draft>;
+
+export const settings = {
+  get: oc.output(settingsValues.extend({ hasHubToken: z.boolean(), dataFolder: z.string() })),
+  set: oc.input(settingsValues.partial()).output(settingsValues),
+  /** an empty token forgets it */
+  setHubToken: oc.input(z.object({ token: z.string().max(512) })).output(z.object({ kept: z.string() })),
+};
+
+export const drafts = {
+  get: oc.output(draft),
+  set: oc.input(draft).output(z.object({})),
+};

@@ -1,0 +1,78 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createRouterClient } from '@orpc/server';
+import type { RunStatus } from '../../../src-preload/contract/index.ts';
+import { createRouter } from '../../../src-main/studio/router.ts';
+import type { TrainerEnd, TrainerPort } from '../../../src-main/studio/runs/trainer-port.ts';
+import { openStudio } from '../../../src-main/studio/studio.ts';
+import type { Studio } from '../../../src-main/studio/studio.ts';
+
+const PLAYER = fileURLToPath(new URL('./player.mjs', import.meta.url));
+
+/** Plays `steps` steps, one every `paceMs`; `children` are its processes, the last one last. */
+export function player(steps: number, paceMs: number): TrainerPort & { children: ChildProcess[] } {
+  const children: ChildProcess[] = [];
+  return {
+    children,
+    start(folder) {
+      const child = fork(PLAYER, [folder, String(steps), String(paceMs)], { execArgv: [] });
+      children.push(child);
+      const ended = new Promise<TrainerEnd>((resolve) => {
+        let outcome: TrainerEnd['outcome'] = 'failed';
+        child.on('message', (message: { outcome: TrainerEnd['outcome'] }) => (outcome = message.outcome));
+        child.once('exit', (code, signal) =>
+          resolve({ outcome, message: outcome === 'failed' ? `The trainer ended (${signal ?? code}).` : null }),
+        );
+      });
+      return {
+        processId: child.pid,
+        pause: () => child.send('pause'),
+        stop: () => child.send('stop'),
+        setRatio: (ratio) => child.send({ ratio }),
+        ended,
+      };
+    },
+  };
+}
+
+export function scratchFolder(): { folder: string; remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'effilora-studio-'));
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** A studio on an empty library, with a dataset file inside its data folder, and the contract called in process. */
+export function openTestStudio(dataFolder: string, trainer: TrainerPort) {
+  const studio = openStudio({ dataFolder, trainer, folders: [dataFolder] });
+  const dataset = join(dataFolder, 'rows.jsonl');
+  writeFileSync(dataset, '{"instruction":"Say hello.","output":"Hello."}\n');
+  const client = createRouterClient(createRouter(studio), { context: { local: true } });
+  const recipe = {
+    model: 'smollm2-135m',
+    dataset,
+    method: { name: 'effilora', heads: 3, rank: 8 },
+    training: { steps: 60 },
+  };
+  return { studio, client, recipe };
+}
+
+/** Resolves when the run is in `status`; every change of the queue is looked at. */
+export async function untilStatus(studio: Studio, id: string, status: RunStatus, timeoutMs = 20_000): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      studio.queue.off('change', look);
+      reject(new Error(`run is ${studio.runs.row(id).status}, not ${status}: ${studio.runs.row(id).message}`));
+    }, timeoutMs);
+    function look() {
+      if (studio.runs.row(id).status !== status) return;
+      clearTimeout(timer);
+      studio.queue.off('change', look);
+      resolve();
+    }
+    studio.queue.on('change', look);
+    look();
+  });
+}
