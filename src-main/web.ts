@@ -70,6 +70,9 @@ function guard(app: FastifyInstance, hosts: string[], token: string | undefined)
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
     const verdict = judge(request.raw, { hosts, token });
+    // A refused socket would otherwise stay open, as nobody takes it over.
+    if (!verdict.ok && request.raw.headers.upgrade !== undefined)
+      reply.raw.once('finish', () => request.raw.socket.destroySoon());
     if (!verdict.ok) return reply.code(verdict.status).type('text/plain').send(verdict.message);
     // The link's token moves into a cookie, out of the address bar and the history.
     if (token && request.method === 'GET' && request.url.includes('token='))
@@ -77,12 +80,11 @@ function guard(app: FastifyInstance, hosts: string[], token: string | undefined)
     return undefined;
   });
   app.setErrorHandler((error, _request, reply) => {
-    const forPeople = error instanceof UserError;
-    if (!forPeople) console.error(error);
-    return reply
-      .code(forPeople ? 400 : 500)
-      .type('text/plain')
-      .send(forPeople ? error.message : 'Something in the studio went wrong. Its terminal says what.');
+    if (error instanceof UserError) return reply.code(400).type('text/plain').send(error.message);
+    const status = (error as { statusCode?: number }).statusCode ?? 500;
+    if (status < 500) return reply.code(status).type('text/plain').send('That is not to be had here.');
+    console.error(error);
+    return reply.code(500).type('text/plain').send('Something in the studio went wrong. Its terminal says what.');
   });
 }
 

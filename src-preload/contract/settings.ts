@@ -2,15 +2,23 @@ import { oc } from '@orpc/contract';
 import { z } from 'zod';
 import { mixPart } from './datasets.ts';
 
-export const settingsValues = z.object({
-  theme: z.enum(['system', 'light', 'dark']).default('system'),
+const values = z.object({
+  theme: z.enum(['system', 'light', 'dark']),
   /** closing the window leaves a running training alone */
-  keepRunning: z.boolean().default(true),
+  keepRunning: z.boolean(),
   /** told when a run ends */
-  notify: z.boolean().default(true),
-  engine: z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
+  notify: z.boolean(),
+  engine: z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']),
   /** folders the file browser and paths typed in may reach, besides the studio's own */
-  folders: z.array(z.string().max(4096)).max(64).default([]),
+  folders: z.array(z.string().max(4096)).max(64),
+});
+
+export const settingsValues = z.object({
+  theme: values.shape.theme.default('system'),
+  keepRunning: values.shape.keepRunning.default(true),
+  notify: values.shape.notify.default(true),
+  engine: values.shape.engine.default('auto'),
+  folders: values.shape.folders.default([]),
 });
 export type SettingsValues = z.infer<typeof settingsValues>;
 
@@ -29,7 +37,8 @@ export type Draft = z.infer<typeof draft>;
 
 export const settings = {
   get: oc.output(settingsValues.extend({ hasHubToken: z.boolean(), dataFolder: z.string() })),
-  set: oc.input(settingsValues.partial()).output(settingsValues),
+  /** only what is given changes */
+  set: oc.input(values.partial()).output(settingsValues),
   /** an empty token forgets it */
   setHubToken: oc.input(z.object({ token: z.string().max(512) })).output(z.object({ kept: z.string() })),
 };

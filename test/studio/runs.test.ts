@@ -116,9 +116,9 @@ describe('runs', () => {
     const events = (await client.runs.watch({ id }))[Symbol.asyncIterator]();
     const seen: number[] = [];
     for (let event = await events.next(); ; event = await events.next()) {
-      if (event.value.kind === 'metrics')
-        seen.push(...event.value.records.map((record: { step: number }) => record.step));
-      if (event.value.kind === 'current') break;
+      const value = event.value as RunEvent;
+      if (value.kind === 'metrics') seen.push(...value.records.map((record) => record.step));
+      if (value.kind === 'current') break;
     }
     expect(seen).toEqual([1, 2, 3]);
     appendFileSync(join(folder, 'metrics.jsonl'), 'ss":1}\n');

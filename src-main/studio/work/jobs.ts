@@ -1,17 +1,42 @@
-import { UserError } from '../../engine/types.ts';
-import type { Jobs } from './types.ts';
+import { listEngines } from '../../engine/index.ts';
+import type { EngineStatus } from '../../engine/types.ts';
+import { openModelFile, resolveModel } from '../../models/open.ts';
+import type { ModelFile } from '../../models/types.ts';
+import { previewMix } from './preview.ts';
+import { proposePlan } from './plan.ts';
+import type { Jobs, ModelSummary } from './types.ts';
+
+let engines: Promise<EngineStatus[]> | undefined;
+/** The model opened last: a wizard asks for the same one again and again. */
+let opened: { reference: string; file: ModelFile } | undefined;
 
 export const jobs: Jobs = {
-  async engines() {
-    return [];
+  engines({ refresh }) {
+    if (refresh) engines = undefined;
+    return (engines ??= listEngines());
   },
-  async inspectModel({ reference }) {
-    throw new UserError(`${reference} can't be opened yet.`);
-  },
-  async preview() {
-    throw new UserError("Datasets can't be read yet.");
-  },
-  async propose() {
-    throw new UserError("Plans can't be made yet.");
-  },
+  inspectModel: async ({ reference }) => summaryOf(await modelOf(reference)),
+  preview: async (request) => previewMix(await modelOf(request.model), request),
+  propose: async (request) => proposePlan(await modelOf(request.model), request),
 };
+
+async function modelOf(reference: string): Promise<ModelFile> {
+  if (opened?.reference === reference) return opened.file;
+  await opened?.file.close();
+  opened = undefined;
+  const file = await openModelFile(await resolveModel(reference));
+  opened = { reference, file };
+  return file;
+}
+
+function summaryOf(file: ModelFile): ModelSummary {
+  const { architecture, layers, hiddenSize, contextLength, vocabularySize } = file.config;
+  const parameters = file.tensors.reduce((sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1), 0);
+  return {
+    name: file.name,
+    format: file.format === 'gguf' ? 'GGUF' : 'Hugging Face',
+    bytes: file.byteLength,
+    shape: { architecture, layers, hiddenSize, contextLength, vocabularySize, parameters },
+    hasTokenizer: file.tokenizer !== undefined,
+  };
+}
