@@ -1,0 +1,160 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readDataset, type DatasetOptions } from '../../src-main/data/dataset.ts';
+import { readRows } from '../../src-main/data/formats/rows.ts';
+import { chatTemplate } from '../../src-main/models/chat-template.ts';
+import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import type { ModelFile } from '../../src-main/models/types.ts';
+import { runPython } from '../support/python.ts';
+
+const here = import.meta.dirname;
+let folder: string;
+let model: ModelFile;
+let options: DatasetOptions;
+
+const put = (name: string, content: string | Buffer) => {
+  const file = path.join(folder, name);
+  fs.writeFileSync(file, content);
+  return file;
+};
+
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-data-'));
+  model = await openModelFile(await resolveModel('smollm2-135m'));
+  const { tokenizer, chatTemplate: template, config } = model;
+  options = { tokenizer, template, loss: 'answer', sequenceLength: 256, vocabularySize: config.vocabularySize };
+});
+afterAll(async () => {
+  fs.rmSync(folder, { recursive: true });
+  await model.close();
+});
+
+describe('files', () => {
+  const fields = [
+    { prompt: 'a, "b"', completion: 'line 1\nline 2' },
+    { prompt: 'ä', completion: '日本' },
+  ];
+
+  it.each([
+    ['x.json', JSON.stringify(fields)],
+    ['wrapped.json', JSON.stringify({ version: 1, data: fields })],
+    ['x.jsonl', fields.map((f) => JSON.stringify(f)).join('\n')],
+    ['bom.jsonl', `\ufeff${fields.map((f) => JSON.stringify(f)).join('\r\n')}\r\n`],
+    ['utf16.csv', Buffer.from('\ufeffprompt;completion\n"a, ""b""";"line 1\nline 2"\nä;日本\n', 'utf16le')],
+    ['x.csv', 'prompt,completion\n"a, ""b""","line 1\nline 2"\nä,日本\n'],
+    ['x.tsv', 'prompt\tcompletion\n"a, ""b"""\t"line 1\nline 2"\nä\t日本\n'],
+  ])('%s gives the rows that were written', async (name, content) => {
+    const { rows, broken } = await readRows(put(name, content));
+    expect(broken).toEqual([]);
+    expect(rows.map((row) => row.fields)).toEqual(fields);
+  });
+
+  it('Parquet as pyarrow writes it, lists and several row groups too', async () => {
+    const { rows } = await readRows(path.join(here, 'fixtures', 'instructions.parquet'));
+    expect(rows).toHaveLength(6);
+    expect(rows[4]!.fields).toEqual({ instruction: 'Say 4', output: '4!', input_ids: [4, 5] });
+    expect(rows[5]!.fields).toEqual({ instruction: 'Größe?', output: '日本', input_ids: [7] });
+  });
+
+  it('plain text by paragraphs', async () => {
+    const { rows } = await readRows(put('x.txt', 'one\nstill one\n\n\n two \n'));
+    expect(rows.map((row) => row.fields.text)).toEqual(['one\nstill one', 'two']);
+  });
+
+  it('broken rows are named, the others stay', async () => {
+    const { rows, broken } = await readRows(put('broken.jsonl', '{"text":"a"}\n{"text":\n7\n\n{"text":"b"}\n'));
+    expect(rows.map((row) => row.row)).toEqual([1, 5]);
+    expect(broken).toEqual([
+      { row: 2, reason: 'not valid JSON' },
+      { row: 3, reason: 'not an object with named fields' },
+    ]);
+  });
+
+  it.each([
+    ['empty.jsonl', '', /empty\.jsonl" is empty/],
+    ['all-broken.jsonl', 'x\ny\n', /no usable row \(row 1: not valid JSON\)/],
+    ['header.csv', 'prompt,completion\n', /no rows below its header/],
+    ['x.xlsx', 'PK', /of no known kind; give one ending in \.json/],
+    ['bad.json', '{', /bad\.json is not valid JSON/],
+    ['latin1.csv', Buffer.from('prompt,completion\n\xe4,b\n', 'latin1'), /not text in UTF-8/],
+    ['bad.parquet', 'PAR1 nonsense PAR1', /can't be read as Parquet/],
+  ])('%s is refused in one sentence', async (name, content, message) => {
+    await expect(readRows(put(name, content))).rejects.toThrow(message);
+  });
+});
+
+describe('examples', () => {
+  it('the answer’s tokens are those transformers sees behind the generation prompt', async () => {
+    const examples = path.join(here, '..', '..', 'resources', 'examples', 'held-out.jsonl');
+    const printed = await runPython(path.join(here, 'answer_labels.py'), [model.path, examples]);
+    const theirs = printed.trim().split('\n').map((line) => JSON.parse(line) as { input_ids: number[]; labels: number[] }); // prettier-ignore
+    const ours = await readDataset({ path: examples }, 0, options);
+    expect(theirs.length).toBeGreaterThan(30);
+    expect(ours.examples.map((e) => [...e.inputIds])).toEqual(theirs.map((e) => e.input_ids));
+    expect(ours.examples.map((e) => [...e.labels])).toEqual(theirs.map((e) => e.labels));
+  });
+
+  it.each([
+    ['ShareGPT', [{ from: 'human', value: 'hi' }, { from: 'gpt', value: 'oh' }, { from: 'human', value: 'ok' }, { from: 'gpt', value: 'bye' }]], // prettier-ignore
+    ['messages', [{ role: 'user', content: 'hi' }, { role: 'assistant', content: 'oh' }, { role: 'user', content: 'ok' }, { role: 'assistant', content: 'bye' }]], // prettier-ignore
+  ])('%s: every answer carries loss, nothing else does', async (_, messages) => {
+    const file = put('chat.jsonl', JSON.stringify({ conversations: messages }));
+    const [example] = (await readDataset({ path: file }, 0, options)).examples;
+    const learned = [...example!.labels].filter((label) => label >= 0);
+    expect(model.tokenizer!.decode(learned)).toBe('oh<|im_end|>\nbye<|im_end|>\n');
+  });
+
+  it('a template that rewrites earlier turns still gives each answer its own tokens', async () => {
+    // Drops everything before </think> from all but the last answer, as reasoning models' templates do.
+    const source =
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and not loop.last %}{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    const messages = [
+      { role: 'user', content: 'one' },
+      { role: 'assistant', content: 'first' },
+      { role: 'user', content: 'two' },
+      { role: 'assistant', content: 'a</think>second' },
+    ];
+    const file = put('thinking.jsonl', JSON.stringify({ messages }));
+    const template = chatTemplate(source, {}, 'test');
+    const [example] = (await readDataset({ path: file }, 0, { ...options, template })).examples;
+    const learned = [...example!.labels].filter((label) => label >= 0);
+    expect(model.tokenizer!.decode(learned)).toBe('first<|im_end|>\na</think>second<|im_end|>\n');
+  });
+
+  it('loss on all tokens where asked', async () => {
+    const file = put('all.jsonl', JSON.stringify({ prompt: 'ab', completion: 'cd' }));
+    const [example] = (await readDataset({ path: file }, 0, { ...options, loss: 'all' })).examples;
+    expect([...example!.labels]).toEqual([...example!.inputIds]);
+  });
+
+  it('pre-tokenized examples pass as they are', async () => {
+    const file = put('tokens.jsonl', '{"input_ids":[5,6,7],"labels":[-100,6,7]}\n{"input_ids":[5,6],"labels":[5]}\n{"input_ids":[1,999999]}\n'); // prettier-ignore
+    const { examples, report } = await readDataset({ path: file }, 0, { ...options, tokenizer: undefined });
+    expect(examples.map((e) => [[...e.inputIds], [...e.labels]])).toEqual([[[5, 6, 7], [-100, 6, 7]]]);
+    expect(report.dropped.map(({ rows }) => rows)).toEqual([[2], [3]]);
+    expect(report.dropped[1]!.reason).toContain('999999');
+  });
+
+  it('too long ones are cut and counted; one whose answer is cut off goes, with its row', async () => {
+    const long = 'word '.repeat(400);
+    const file = put('long.jsonl', [{ prompt: 'hi', completion: long }, { prompt: long, completion: 'x' }].map((x) => JSON.stringify(x)).join('\n')); // prettier-ignore
+    const { examples, report } = await readDataset({ path: file }, 0, options);
+    expect(examples.map((e) => e.inputIds.length)).toEqual([256]);
+    expect(report).toMatchObject({ examples: 2, kept: 1, truncated: 1, dropped: [{ reason: 'no token with loss within 256 tokens', rows: [2] }] }); // prettier-ignore
+  });
+
+  it('columns of other names by a mapping; a wrong mapping names the columns there are', async () => {
+    const file = put('german.csv', 'Frage,Antwort\nWie?,So.\n');
+    const { examples, format } = await readDataset({ path: file, mapping: { instruction: 'Frage', output: 'Antwort' } }, 0, options); // prettier-ignore
+    expect([format, examples.length]).toEqual(['instruction', 1]);
+    await expect(readDataset({ path: file, mapping: { output: 'Antwrt' } }, 0, options)).rejects.toThrow(/"Antwrt", which is not there; its columns are Frage, Antwort/); // prettier-ignore
+    await expect(readDataset({ path: file }, 0, options)).rejects.toThrow(/columns \(Frage, Antwort\) fit no known format/);
+  });
+
+  it('text for a model without a tokenizer is refused with what to do', async () => {
+    const file = put('text.jsonl', '{"text":"a b c"}');
+    await expect(readDataset({ path: file }, 0, { ...options, tokenizer: undefined })).rejects.toThrow(/has no tokenizer.*input_ids/); // prettier-ignore
+  });
+});
