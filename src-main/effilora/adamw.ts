@@ -100,8 +100,10 @@ export class AdamW {
     // torch.nn.utils.clip_grad_norm_: min(1, clipNorm / (norm + 1e-6))
     const factor = clipNorm > 0 ? tf.minimum(1, tf.div(clipNorm, tf.add(gradNorm, 1e-6))) : undefined;
     const updates = this.#slots.flatMap(({ trainable: { variable }, m, v }, k): [tf.Variable, Tensor][] => {
-      const g = factor ? tf.mul<Tensor2D>(used[k]!, factor) : used[k]!;
-      const [p2, m2, v2] = adamw(variable, m, v, g, numbers[k]!, this.options);
+      const [p2, m2, v2] = tf.tidy(() => {
+        const g = factor ? tf.mul<Tensor2D>(used[k]!, factor) : used[k]!;
+        return adamw(variable, m, v, g, numbers[k]!, this.options);
+      });
       return [
         [variable, p2],
         [m, m2],
@@ -188,7 +190,7 @@ function onlyMoving(g: Tensor2D, numbers: Tensor2D): Tensor2D {
 
 /** sqrt of the sum of all squares. */
 function globalNorm(gradients: Tensor2D[]): Scalar {
-  return tf.sqrt(tf.addN(gradients.map((g) => tf.sum(tf.square(g))))) as Scalar;
+  return tf.sqrt(tf.addN(gradients.map((g) => tf.tidy(() => tf.sum(tf.square(g)))))) as Scalar;
 }
 
 function zerosLike(variable: tf.Variable<tf.Rank.R2>): tf.Variable<tf.Rank.R2> {
