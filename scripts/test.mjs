@@ -33,7 +33,14 @@ for (const [name, ...command] of CHECKS) {
 }
 
 const report = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-test-')), 'report.json');
-const ok = runs('vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`, ...process.argv.slice(2));
+const ok = runs(
+  'vitest',
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile=${report}`,
+  ...process.argv.slice(2),
+);
 const results = JSON.parse(fs.readFileSync(report, 'utf8'));
 sum.passed += results.numPassedTests;
 sum.failed += results.numFailedTests;

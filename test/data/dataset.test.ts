@@ -132,7 +132,12 @@ describe('examples', () => {
   it('pre-tokenized examples pass as they are', async () => {
     const file = put('tokens.jsonl', '{"input_ids":[5,6,7],"labels":[-100,6,7]}\n{"input_ids":[5,6],"labels":[5]}\n{"input_ids":[1,999999]}\n'); // prettier-ignore
     const { examples, report } = await readDataset({ path: file }, 0, { ...options, tokenizer: undefined });
-    expect(examples.map((e) => [[...e.inputIds], [...e.labels]])).toEqual([[[5, 6, 7], [-100, 6, 7]]]);
+    expect(examples.map((e) => [[...e.inputIds], [...e.labels]])).toEqual([
+      [
+        [5, 6, 7],
+        [-100, 6, 7],
+      ],
+    ]);
     expect(report.dropped.map(({ rows }) => rows)).toEqual([[2], [3]]);
     expect(report.dropped[1]!.reason).toContain('999999');
   });
@@ -150,7 +155,9 @@ describe('examples', () => {
     const { examples, format } = await readDataset({ path: file, mapping: { instruction: 'Frage', output: 'Antwort' } }, 0, options); // prettier-ignore
     expect([format, examples.length]).toEqual(['instruction', 1]);
     await expect(readDataset({ path: file, mapping: { output: 'Antwrt' } }, 0, options)).rejects.toThrow(/"Antwrt", which is not there; its columns are Frage, Antwort/); // prettier-ignore
-    await expect(readDataset({ path: file }, 0, options)).rejects.toThrow(/columns \(Frage, Antwort\) fit no known format/);
+    await expect(readDataset({ path: file }, 0, options)).rejects.toThrow(
+      /columns \(Frage, Antwort\) fit no known format/,
+    );
   });
 
   it('text for a model without a tokenizer is refused with what to do', async () => {
