@@ -1,0 +1,89 @@
+import { open } from 'node:fs/promises';
+import type { HeadsFrame } from '../../../src-preload/contract/index.ts';
+import { SITE_ORDER } from './sites.ts';
+
+/** At most this much of a file is read at a time, bytes: what one event carries stays small. */
+const CHUNK_BYTES = 4 << 20;
+
+/**
+ * The complete lines of a growing file from byte `from` on, and where they end.
+ * A file that is not there yet is empty, and so is one that is shorter than `from`.
+ */
+export async function readLines(path: string, from: number): Promise<{ text: string; end: number }> {
+  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (!file) return { text: '', end: from };
+  try {
+    const { size } = await file.stat();
+    if (size <= from) return { text: '', end: from };
+    for (let length = CHUNK_BYTES; ; length *= 2) {
+      const buffer = Buffer.alloc(Math.min(length, size - from));
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, from);
+      const complete = buffer.subarray(0, bytesRead).lastIndexOf(0x0a) + 1;
+      // A line longer than the chunk: take more, unless the file ends in the middle of it.
+      if (complete > 0 || from + bytesRead >= size || bytesRead === 0)
+        return { text: buffer.toString('utf8', 0, complete), end: from + complete };
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** JSON lines; a line that is no object (a torn write before a crash) is left out. */
+export function parseLines(text: string): Record<string, unknown>[] {
+  const records: Record<string, unknown>[] = [];
+  for (const line of text.split('\n')) {
+    if (line === '') continue;
+    try {
+      const value: unknown = JSON.parse(line);
+      if (value !== null && typeof value === 'object') records.push(value as Record<string, unknown>);
+    } catch {
+      continue;
+    }
+  }
+  return records;
+}
+
+/** The first line of a file, or nothing. */
+export async function firstRecord(path: string): Promise<Record<string, unknown> | undefined> {
+  const { text } = await readLines(path, 0);
+  const end = text.indexOf('\n');
+  return end < 0 ? undefined : parseLines(text.slice(0, end + 1))[0];
+}
+
+/** Head names `<layer>.<site>.<head>` in the order of the model: layer, site, head. */
+export function sortedHeads(names: string[]): string[] {
+  const key = (name: string) => {
+    const [layer = '0', site = '', head = '0'] = name.split('.');
+    const known = SITE_ORDER.indexOf(site);
+    return { layer: Number(layer), order: known < 0 ? SITE_ORDER.length : known, site, head: Number(head) };
+  };
+  return names
+    .map((name) => ({ name, ...key(name) }))
+    .sort((a, b) => a.layer - b.layer || a.order - b.order || a.site.localeCompare(b.site) || a.head - b.head)
+    .map(({ name }) => name);
+}
+
+/** One line of heads.jsonl packed in the order of `names`. */
+export function packHeads(record: Record<string, unknown>, names: string[]): HeadsFrame {
+  const importance = (record['importance'] ?? {}) as Record<string, number>;
+  const share = record['routerShare'] as Record<string, number> | undefined;
+  const frozen = new Set((record['frozen'] ?? []) as string[]);
+  const bits = new Uint8Array(Math.ceil(names.length / 8));
+  names.forEach((name, index) => {
+    if (frozen.has(name)) bits[index >> 3]! |= 1 << (index & 7);
+  });
+  return {
+    step: Number(record['step']),
+    importance: floats(names.map((name) => importance[name] ?? 0)),
+    frozen: Buffer.from(bits).toString('base64'),
+    share: share && Object.keys(share).length > 0 ? floats(names.map((name) => share[name] ?? 0)) : '',
+  };
+}
+
+function floats(values: number[]): string {
+  const array = Float32Array.from(values);
+  return Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('base64');
+}
