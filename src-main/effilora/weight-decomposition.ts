@@ -27,5 +27,7 @@ export function adaptedNorms(weight: Tensor2D, a: Tensor2D, b: Tensor2D, scale: 
 /** magnitude / norm * (W x + delta) + bias, where y = W x + delta + bias. */
 export function decompose(y: Tensor2D, magnitude: Tensor2D, norms: Tensor2D, bias?: Tensor1D): Tensor2D {
   const gain = tf.div(magnitude, norms);
-  return bias ? tf.add(tf.mul(tf.sub(y, bias), gain), bias) : tf.mul(y, gain);
+  const scaled = tf.mul<Tensor2D>(y, gain);
+  // In this form a gain of 1, the start, changes no bit.
+  return bias ? tf.add(scaled, tf.mul(bias, tf.sub(1, gain))) : scaled;
 }

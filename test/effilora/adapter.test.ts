@@ -89,6 +89,20 @@ describe('what an adapter adds to a frozen linear', () => {
     }
   });
 
+  it('changes no bit with DoRA either once the magnitudes are ||W||, with or without a bias', async () => {
+    const weight = tf.transpose<tf.Tensor2D>(tf.slice(input(6, 'w'), [0, 0], [4, 6]));
+    const bias = tf.tensor1d([0.3, -0.7, 0.1, 0.9]);
+    for (const name of ['lora', 'effilora'] as const) {
+      const adapter = new Adapter(sites, options({ name, dora: true, targets: ['v_proj'] }), 1);
+      adapter.initialiseMagnitudes(() => weight.clone());
+      const y = input(4, 'y');
+      for (const b of [undefined, bias]) {
+        const got = adapter.apply(id, input(6, 'x'), y, adapter.parameters(1), () => weight, b);
+        expect(await got.data()).toEqual(await y.data());
+      }
+    }
+  });
+
   it('starts A and router uniform in ±1/sqrt(in), the same for a seed whatever else is adapted', async () => {
     const start = async (targets: string[], seed: number) => {
       const adapter = new Adapter(sites, options({ targets, rank: 64 }), seed);
