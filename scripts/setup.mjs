@@ -12,7 +12,10 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 function installPackages() {
   const lock = fs.readFileSync(path.join(root, 'package-lock.json'));
   const digest = crypto.createHash('sha256').update(lock).digest('hex');
-  const stamp = path.join(root, 'node_modules', '.effilora-lock');
+  const folder = path.join(root, 'node_modules');
+  // A linked node_modules is shared with another checkout, whose own set-up keeps it.
+  if (fs.lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  const stamp = path.join(folder, '.effilora-lock');
   if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === digest) return;
   console.error('Installing packages');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
