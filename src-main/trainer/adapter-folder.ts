@@ -36,7 +36,7 @@ export interface AdapterToWrite {
   file: ModelFile;
   datasets: Dataset[];
   recipe: Recipe;
-  metrics: { steps: number; loss: number; evalLoss?: number; seconds: number };
+  metrics: Record<string, number | null>;
 }
 
 /** Writes an adapter's two files, each whole or not at all. */
@@ -53,7 +53,7 @@ export async function writeAdapter(folder: string, parts: AdapterToWrite): Promi
       examples: report.kept,
     })),
     recipe: { ...recipe },
-    metrics: { ...metrics, loss: finite(metrics.loss), evalLoss: finite(metrics.evalLoss) },
+    metrics,
     heads: describeHeads(reducer),
     renormalize: false,
   };
@@ -61,8 +61,6 @@ export async function writeAdapter(folder: string, parts: AdapterToWrite): Promi
   await writeAtomic(path.join(folder, TENSORS), encodeSafetensors(tensors, { format: 'pt' }));
   await writeAtomic(path.join(folder, DESCRIPTION), JSON.stringify(description, null, 1));
 }
-
-const finite = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? value : null);
 
 /**
  * Reads an adapter: a run or adapter folder, its adapter.safetensors, or a PEFT folder (plain LoRA, as method `lora`).

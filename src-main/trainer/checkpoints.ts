@@ -23,6 +23,8 @@ export interface Checkpoint {
   telemetryBytes: { metrics: number; heads: number };
   /** held-out loss: best so far, and evaluations since */
   best: { loss: number | null; step: number; evaluationsSince: number };
+  /** of the last step, and of the last evaluation */
+  last: { loss: number | null; evalLoss: number | null };
   /** seconds of training so far */
   seconds: number;
 }

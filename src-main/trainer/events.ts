@@ -8,18 +8,18 @@ export type RunEvent =
   | { kind: 'metrics'; line: MetricsLine }
   | { kind: 'heads'; line: HeadsLine }
   | { kind: 'checkpointing'; step: number }
-  | { kind: 'checkpoint'; step: number }
-  | { kind: 'paused'; step: number }
-  | { kind: 'resumed'; step: number };
+  | { kind: 'checkpoint'; step: number };
 
 /** How a run ended. */
 export interface RunSummary {
   folder: string;
+  /** steps done, of `steps` planned */
+  step: number;
   steps: number;
-  /** 'finished': all steps done; 'stopped': asked to; 'early': the held-out loss stopped falling */
-  reason: 'finished' | 'stopped' | 'early';
-  loss: number;
-  evalLoss?: number;
+  /** finished: all steps done; early: the held-out loss stopped falling; stopped, paused: asked to */
+  reason: 'finished' | 'early' | 'stopped' | 'paused';
+  loss: number | null;
+  evalLoss: number | null;
   seconds: number;
   frozenHeads: number;
   heads: number;
@@ -27,15 +27,8 @@ export interface RunSummary {
 
 /** Messages into the trainer's process. */
 export const commandSchema = z.discriminatedUnion('kind', [
-  z.object({
-    kind: z.literal('start'),
-    recipe: z.string(),
-    recipePath: z.string(),
-    folder: z.string(),
-    resume: z.boolean(),
-  }),
+  z.object({ kind: z.literal('start'), recipe: z.string(), folder: z.string(), resume: z.boolean() }),
   z.object({ kind: z.literal('pause') }),
-  z.object({ kind: z.literal('resume') }),
   z.object({ kind: z.literal('stop') }),
   z.object({ kind: z.literal('changeRatio'), ratio: z.number().min(0).max(1) }),
 ]);
@@ -45,4 +38,4 @@ export type Command = z.infer<typeof commandSchema>;
 export type Report =
   | { kind: 'event'; event: RunEvent }
   | { kind: 'done'; summary: RunSummary }
-  | { kind: 'failed'; message: string; isUserError: boolean };
+  | { kind: 'failed'; message: string; forPeople: boolean };

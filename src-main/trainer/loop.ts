@@ -5,68 +5,29 @@ import { DataOrder } from '../data/order.ts';
 import { UserError } from '../engine/types.ts';
 import { writeAdapter } from './adapter-folder.ts';
 import { writeAtomic } from './atomic.ts';
-import { readLastCheckpoint, writeCheckpoint, type Checkpoint } from './checkpoints.ts';
-import { RunControl } from './control.ts';
+import { writeCheckpoint, type Checkpoint } from './checkpoints.ts';
+import type { RunControl } from './control.ts';
 import { meanLoss } from './evaluate.ts';
 import type { RunEvent, RunSummary } from './events.ts';
-import { closeRun, openRun, type Run } from './prepare.ts';
-import { formatRecipe, type Recipe } from './recipe.ts';
+import type { Run } from './prepare.ts';
+import type { Recipe } from './recipe.ts';
 import { learningRateAt } from './schedules.ts';
 import type { StepReport } from './step.ts';
 import { JsonLines } from './telemetry.ts';
-
-export interface TrainOptions {
-  /** go on from the folder's last checkpoint */
-  resume?: boolean;
-  control?: RunControl;
-  onEvent?: (event: RunEvent) => void;
-}
 
 /** Runs of this many steps or more write heads.jsonl every tenth step unless told otherwise. */
 const MANY_STEPS = 1000;
 /** Seconds a step are averaged over about this many steps for the time left. */
 const SPEED_STEPS = 20;
 
-/**
- * Trains by a recipe into `folder`: adapter.safetensors, adapter.json, metrics.jsonl, heads.jsonl, recipe.yaml, checkpoints/.
- * Killed at any moment and resumed, it ends in the same numbers.
- * @throws UserError when something does not fit, the loss is no number, or the disk is full; the last good checkpoint stays
- */
-export async function train(recipe: Recipe, folder: string, options: TrainOptions = {}): Promise<RunSummary> {
-  const emit = options.onEvent ?? (() => {});
-  const log = (line: string) => emit({ kind: 'log', line });
-  const checkpoints = path.join(folder, 'checkpoints');
-  const checkpoint = options.resume ? await readLastCheckpoint(checkpoints, log) : undefined;
-  if (!options.resume) await refuseUsedFolder(folder);
-  const run = await openRun(recipe, log);
-  await fsp.mkdir(checkpoints, { recursive: true });
-  await writeAtomic(path.join(folder, 'recipe.yaml'), formatRecipe(recipe));
-  const loop = await Loop.open(recipe, folder, run, checkpoint, options.control ?? new RunControl(), emit);
-  try {
-    return await loop.run();
-  } finally {
-    await loop.close();
-    await closeRun(run);
-  }
-}
-
-async function refuseUsedFolder(folder: string): Promise<void> {
-  const names = await fsp.readdir(folder).catch(() => [] as string[]);
-  if (names.includes('metrics.jsonl'))
-    throw new UserError(
-      `${folder} holds a run already; add --resume to go on with it, or choose another folder with --out`,
-    );
-}
-
 /** A run under way: what changes from step to step. */
-class Loop {
+export class Loop {
   private step = 0;
   private tokens = { label: 0, all: 0 };
   private seconds = 0;
   private secondsAStep = 0;
   private best: Checkpoint['best'] = { loss: null, step: 0, evaluationsSince: 0 };
-  private lastLoss = NaN;
-  private lastEvalLoss: number | undefined;
+  private last: Checkpoint['last'] = { loss: null, evalLoss: null };
 
   private constructor(
     private readonly recipe: Recipe,
@@ -87,10 +48,9 @@ class Loop {
     control: RunControl,
     emit: (event: RunEvent) => void,
   ): Promise<Loop> {
-    const sizes = run.train.map((part) => part.length);
     const weights = recipe.dataset.map(({ weight }) => weight);
     const { seed, shuffle } = recipe.training;
-    const order = new DataOrder(sizes, weights, seed, shuffle, from?.order);
+    const order = new DataOrder(run.sizes, weights, seed, shuffle, from?.order);
     const metrics = await JsonLines.open(path.join(folder, 'metrics.jsonl'), from?.telemetryBytes.metrics ?? 0);
     const heads = await JsonLines.open(path.join(folder, 'heads.jsonl'), from?.telemetryBytes.heads ?? 0);
     const loop = new Loop(recipe, folder, run, order, metrics, heads, control, emit);
@@ -107,6 +67,7 @@ class Loop {
     this.tokens = from.tokens;
     this.seconds = from.seconds;
     this.best = from.best;
+    this.last = from.last;
   }
 
   async close(): Promise<void> {
@@ -118,28 +79,29 @@ class Loop {
     const { steps, engine, step } = this.ran;
     this.emit({ kind: 'started', steps, step: this.step, heads: step.adapter.heads.length, engine: engine.name });
     const { checkpointEvery } = this.recipe.training;
-    while (this.step < steps) {
-      await this.obey();
-      if (this.control.stopRequested) return this.end('stopped');
+    while (this.step < steps && !this.isEarlyEnd()) {
+      // Lets messages in.
+      await new Promise((resolve) => setImmediate(resolve));
+      this.takeRatio();
+      if (this.control.asked === 'pause') return this.pause();
+      if (this.control.asked === 'stop') return this.end('stopped');
       await this.oneStep();
-      if (this.isEarlyEnd()) return this.end('early');
       if (this.step % checkpointEvery === 0 && this.step < steps) await this.checkpoint();
     }
-    return this.end('finished');
+    return this.end(this.step < steps ? 'early' : 'finished');
   }
 
-  /** Does what the run was asked meanwhile. */
-  private async obey(): Promise<void> {
-    const { control, step } = this;
-    if (control.ratio !== undefined) {
-      this.ran.step.reducer.ratio = control.ratio;
-      control.ratio = undefined;
-    }
-    if (!control.paused || control.stopRequested) return;
-    await this.checkpoint();
-    this.emit({ kind: 'paused', step });
-    await control.whilePaused();
-    this.emit({ kind: 'resumed', step });
+  private takeRatio(): void {
+    const { ratio } = this.control;
+    if (ratio === undefined) return;
+    this.ran.step.reducer.ratio = ratio;
+    this.control.ratio = undefined;
+    this.emit({ kind: 'log', line: `Step ${this.step}: the Reducer's ratio is ${ratio} from the next selection on` });
+  }
+
+  private async pause(): Promise<RunSummary> {
+    if (this.step > 0) await this.checkpoint();
+    return this.summary('paused');
   }
 
   private async oneStep(): Promise<void> {
@@ -151,15 +113,15 @@ class Loop {
     const batches = this.nextBatches();
     const withHeads = this.writesHeads(number);
     this.ran.step.options.routerShare = withHeads;
-    let report: StepReport;
-    try {
-      report = await this.ran.step.run(number, batches, learningRate);
-    } catch (error) {
-      await this.keepLastGood(error, before);
-      throw error;
-    }
+    const report = await this.ran.step.run(number, batches, learningRate).catch(async (error: unknown) => {
+      throw await this.keepLastGood(error, before);
+    });
+    if (!Number.isFinite(report.gradNorm))
+      throw new UserError(
+        `The gradients of step ${number} are no numbers; the last checkpoint in ${this.folder} is good. Lower the learning rate, or look for broken examples in the dataset.`,
+      );
     this.step = number;
-    this.lastLoss = report.loss;
+    this.last.loss = report.loss;
     this.tokens = { label: this.tokens.label + report.labelTokens, all: this.tokens.all + report.tokens };
     const stepSeconds = (performance.now() - started) / 1000;
     const evalLoss = await this.evaluateIfDue();
@@ -169,7 +131,7 @@ class Loop {
 
   private nextBatches() {
     const { batch, accumulate, packing, sequenceLength } = this.recipe.training;
-    const examples = this.ran.train.flat();
+    const examples = this.ran.train;
     return Array.from({ length: accumulate }, () => {
       const chosen = this.order.next(batch).map((index) => examples[index]!);
       return packing ? packBatch(chosen, sequenceLength) : padBatch(chosen);
@@ -181,10 +143,11 @@ class Loop {
     return step % every === 0 || step === this.ran.steps;
   }
 
-  /** A loss that is no number has updated nothing: the state before this step is worth keeping. */
-  private async keepLastGood(error: unknown, orderBefore: Checkpoint['order']): Promise<void> {
-    if (!(error instanceof UserError) || this.step === 0) return;
+  /** A loss that is no number has updated nothing: the state before this step is worth keeping. Returns what to throw. */
+  private async keepLastGood(error: unknown, orderBefore: Checkpoint['order']): Promise<unknown> {
+    if (!(error instanceof UserError) || this.step === 0) return error;
     await this.checkpoint(orderBefore);
+    return new UserError(`${error.message} The state of step ${this.step} is kept in ${this.folder}.`);
   }
 
   private async evaluateIfDue(): Promise<number | undefined> {
@@ -192,7 +155,7 @@ class Loop {
     const { heldOut, model, step, steps } = this.ran;
     if (heldOut.length === 0 || (this.step % evalEvery !== 0 && this.step !== steps)) return undefined;
     const { loss } = await meanLoss(model, heldOut, step.adapter);
-    this.lastEvalLoss = loss;
+    this.last.evalLoss = loss;
     if (step.reducer.evaluate(loss))
       this.emit({ kind: 'log', line: `Step ${this.step}: the held-out loss rose, the last selection is undone` });
     if (this.best.loss === null || loss < this.best.loss) {
@@ -204,7 +167,7 @@ class Loop {
 
   private isEarlyEnd(): boolean {
     const { patience } = this.recipe.training;
-    return patience > 0 && this.best.evaluationsSince >= patience && this.step < this.ran.steps;
+    return patience > 0 && this.best.evaluationsSince >= patience;
   }
 
   private countTime(seconds: number): void {
@@ -261,6 +224,7 @@ class Loop {
       tokens: this.tokens,
       telemetryBytes: { metrics: this.metrics.length, heads: this.heads.length },
       best: this.best,
+      last: this.last,
       seconds: this.seconds,
     };
     try {
@@ -274,15 +238,9 @@ class Loop {
   private async writeResult(subfolder?: string): Promise<void> {
     const { file, datasets, step } = this.ran;
     const folder = subfolder ? path.join(this.folder, subfolder) : this.folder;
-    const metrics = { steps: this.step, loss: this.lastLoss, evalLoss: this.lastEvalLoss, seconds: this.seconds };
-    await writeAdapter(folder, {
-      adapter: step.adapter,
-      reducer: step.reducer,
-      file,
-      datasets,
-      recipe: this.recipe,
-      metrics,
-    });
+    const metrics = { steps: this.step, ...this.last, seconds: this.seconds };
+    const { adapter, reducer } = step;
+    await writeAdapter(folder, { adapter, reducer, file, datasets, recipe: this.recipe, metrics });
   }
 
   private async end(reason: RunSummary['reason']): Promise<RunSummary> {
@@ -292,15 +250,19 @@ class Loop {
     if (keepsBest) {
       for (const name of ['adapter.safetensors', 'adapter.json'])
         await writeAtomic(path.join(this.folder, name), await fsp.readFile(path.join(best, name)));
-      this.lastEvalLoss = this.best.loss!;
+      this.last.evalLoss = this.best.loss;
     } else await this.writeResult();
+    return this.summary(reason);
+  }
+
+  private summary(reason: RunSummary['reason']): RunSummary {
     const { reducer, adapter } = this.ran.step;
     return {
       folder: this.folder,
-      steps: this.step,
+      step: this.step,
+      steps: this.ran.steps,
       reason,
-      loss: this.lastLoss,
-      evalLoss: this.lastEvalLoss,
+      ...this.last,
       seconds: this.seconds,
       frozenHeads: reducer.frozen.length,
       heads: adapter.heads.length,

@@ -17,7 +17,10 @@ import { TrainingStep } from './step.ts';
 /** A recipe's data, read and split. */
 export interface RunData {
   datasets: Dataset[];
-  train: PreparedExample[][];
+  /** of all datasets, in their order */
+  train: PreparedExample[];
+  /** how many of each dataset */
+  sizes: number[];
   heldOut: PreparedExample[];
 }
 
@@ -53,7 +56,12 @@ export async function readRunData(recipe: Recipe, file: ModelFile): Promise<RunD
     throw new UserError(
       'After the held-out split no example is left to train on; lower training.evalSplit or add examples',
     );
-  return { datasets, train: splits.map((s) => s.train), heldOut: splits.flatMap((s) => s.heldOut) };
+  return {
+    datasets,
+    train: splits.flatMap(({ train }) => train),
+    sizes: splits.map(({ train }) => train.length),
+    heldOut: splits.flatMap(({ heldOut }) => heldOut),
+  };
 }
 
 /** Optimizer steps of a recipe over that many examples an epoch. */
@@ -74,32 +82,38 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   log(`Engine: ${engine.name} on ${engine.device}`);
   const file = await openModelFile(await resolveModel(recipe.model, log));
   const data = await readRunData(recipe, file);
-  log(`Data: ${data.train.flat().length} examples to train on, ${data.heldOut.length} held out`);
+  log(`Data: ${data.train.length} examples to train on, ${data.heldOut.length} held out`);
   const model = await loadCausalLM(file);
-  const step = await openStep(recipe, model);
-  const perEpoch = data.train.reduce((sum, part, i) => sum + Math.round(part.length * recipe.dataset[i]!.weight), 0);
-  return { ...data, engine, file, model, step, steps: stepsOf(recipe, perEpoch) };
+  const adapter = await openStart(recipe, model);
+  const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
+  const run = { ...data, engine, file, model, steps: stepsOf(recipe, perEpoch) };
+  return { ...run, step: trainingStep(recipe, model, adapter, run.steps) };
 }
 
-async function openStep(recipe: Recipe, model: CausalLM): Promise<TrainingStep> {
-  const { training, method } = recipe;
-  const adapter = await openAdapter(recipe, model);
-  const { weightDecay, clipNorm, rateOfB } = training;
-  const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, weightDecay, clipNorm, rateOfB });
-  const reducer = new Reducer(adapter.heads, headsPerSite(adapter.options), { ...method.reducer, seed: training.seed });
-  return new TrainingStep(model, adapter, optimizer, reducer, {
-    routerShare: true,
-    recompute: training.recompute,
-    seed: training.seed,
-  });
-}
-
-/** A fresh adapter, or the one the recipe starts from. */
-async function openAdapter(recipe: Recipe, model: CausalLM): Promise<Adapter> {
-  if (recipe.init !== undefined) return adapterOnModel(await readAdapter(recipe.init), model, recipe.init);
+/** A fresh adapter of the recipe's method, or the one of `init`, whose structure then is the run's. */
+async function openStart(recipe: Recipe, model: CausalLM): Promise<Adapter> {
+  if (recipe.init !== undefined) {
+    const adapter = adapterOnModel(await readAdapter(recipe.init), model, recipe.init);
+    Object.assign(recipe.method, adapter.options);
+    return adapter;
+  }
   const adapter = new Adapter(model.sites(), adapterOptions(recipe), recipe.training.seed);
   adapter.initialiseMagnitudes((site) => model.siteWeight(site));
   return adapter;
+}
+
+function trainingStep(recipe: Recipe, model: CausalLM, adapter: Adapter, steps: number): TrainingStep {
+  const { weightDecay, clipNorm, rateOfB, seed, recompute } = recipe.training;
+  const { reducer } = recipe.method;
+  const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, weightDecay, clipNorm, rateOfB });
+  const options = { ...reducer, finalStep: reducer.finalStep ?? steps, seed };
+  return new TrainingStep(
+    model,
+    adapter,
+    optimizer,
+    new Reducer(adapter.heads, headsPerSite(adapter.options), options),
+    { routerShare: true, recompute, seed },
+  );
 }
 
 /** Frees everything a run holds on the engine. */

@@ -1,36 +1,46 @@
-// The trainer's own process: a crash, an out-of-memory or a kill here never takes the studio down.
+import fsp from 'node:fs/promises';
 import { UserError } from '../engine/types.ts';
 import { RunControl } from './control.ts';
-import { commandSchema, type Report } from './events.ts';
-import { train } from './loop.ts';
+import { commandSchema, type Command, type Report } from './events.ts';
+import { openPort } from './port.ts';
 import { parseRecipe } from './recipe.ts';
+import { train } from './train.ts';
 
+/** The trainer's own process: one run from its `start` message to its end, then it exits. Without its parent it pauses. */
+const port = openPort();
 const control = new RunControl();
-const report = (message: Report) => process.send?.(message);
+let started = false;
 
-async function start(command: { recipe: string; recipePath: string; folder: string; resume: boolean }): Promise<void> {
-  try {
-    const recipe = parseRecipe(command.recipe, command.recipePath);
-    const onEvent = (event: Extract<Report, { kind: 'event' }>['event']) => report({ kind: 'event', event });
-    report({
-      kind: 'done',
-      summary: await train(recipe, command.folder, { resume: command.resume, control, onEvent }),
-    });
-  } catch (error) {
-    const isUserError = error instanceof UserError;
-    const { message, stack } = error as Error;
-    report({ kind: 'failed', message: isUserError ? message : (stack ?? message), isUserError });
+port.onMessage((message) => {
+  const command = commandSchema.safeParse(message);
+  if (!command.success) return;
+  const { data } = command;
+  if (data.kind === 'changeRatio') control.ratio = data.ratio;
+  else if (data.kind !== 'start') control.asked = data.kind;
+  else if (!started) {
+    started = true;
+    void run(data);
   }
-  process.disconnect?.();
-}
-
-process.on('message', (message) => {
-  const command = commandSchema.parse(message);
-  if (command.kind === 'start') void start(command);
-  else if (command.kind === 'changeRatio') control.changeRatio(command.ratio);
-  else control[command.kind]();
 });
-// The door that started this process is gone: end cleanly, with a checkpoint.
-process.on('disconnect', () => control.stop());
-// A terminal's Ctrl-C reaches the whole group; the door decides what becomes of the run.
+port.onClose(() => {
+  control.asked ??= 'pause';
+  if (!started) process.exit(0);
+});
+// Ctrl-C goes to the whole terminal: the door decides what it means.
 process.on('SIGINT', () => {});
+
+async function run({ recipe, folder, resume }: Extract<Command, { kind: 'start' }>): Promise<void> {
+  let report: Report;
+  try {
+    const parsed = parseRecipe(await fsp.readFile(recipe, 'utf8'), recipe);
+    const onEvent = (event: Extract<Report, { kind: 'event' }>['event']) => void port.send({ kind: 'event', event });
+    report = { kind: 'done', summary: await train(parsed, folder, { resume, control, onEvent }) };
+  } catch (error) {
+    const forPeople = error instanceof UserError;
+    const message =
+      error instanceof Error ? (forPeople ? error.message : (error.stack ?? error.message)) : String(error);
+    report = { kind: 'failed', message, forPeople };
+  }
+  await port.send(report);
+  process.exit(0);
+}

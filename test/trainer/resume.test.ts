@@ -1,0 +1,93 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../src-main/trainer/events.ts';
+import { startTrainer } from '../../src-main/trainer/supervisor.ts';
+import { resultOf, smallRun, temporary } from './support.ts';
+
+const work = temporary('resume');
+const recipe = smallRun(work, { method: { dropout: 0.1 } });
+
+/** Runs a trainer until it ends; `at` sees every event and may kill it. */
+async function run(folder: string, resume: boolean, at: (event: RunEvent, processId: number) => void = () => {}) {
+  const trainer = startTrainer({ recipe, folder, resume, onEvent: (event) => at(event, trainer.processId!) });
+  return trainer.ended;
+}
+
+describe('a run', () => {
+  let whole: ReturnType<typeof resultOf>;
+  beforeAll(async () => {
+    expect(await run(path.join(work, 'whole'), false)).toMatchObject({ outcome: 'finished' });
+    whole = resultOf(path.join(work, 'whole'));
+  });
+
+  it('learns, freezes heads and evaluates', () => {
+    const losses = whole.metrics as { step: number; loss: number; evalLoss?: number }[];
+    expect(losses.map(({ step }) => step)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    expect(losses.at(-1)!.loss).toBeLessThan(losses[0]!.loss);
+    expect(losses.filter(({ evalLoss }) => evalLoss !== undefined).map(({ step }) => step)).toEqual([5, 10, 15, 20]);
+    const heads = whole.heads as { frozen: string[] }[];
+    expect(heads.map(({ frozen }) => frozen.length)).toEqual([0, 0, 0, 0, ...new Array<number>(16).fill(21)]);
+  });
+
+  it('gives the same numbers bit for bit a second time', async () => {
+    await run(path.join(work, 'again'), false);
+    expect(resultOf(path.join(work, 'again'))).toEqual(whole);
+  });
+
+  it.each([
+    ['before the first checkpoint', (e: RunEvent) => e.kind === 'metrics' && e.line.step === 3],
+    ['while the first checkpoint is written', (e: RunEvent) => e.kind === 'checkpointing' && e.step === 6],
+    ['after a checkpoint', (e: RunEvent) => e.kind === 'checkpoint' && e.step === 12],
+    ['between checkpoints, heads frozen', (e: RunEvent) => e.kind === 'metrics' && e.line.step === 17],
+    ['while the last checkpoint is written', (e: RunEvent) => e.kind === 'checkpointing' && e.step === 20],
+  ])('killed %s and resumed ends as if it had never been', async (name, moment) => {
+    const folder = path.join(work, name.replaceAll(' ', '-'));
+    const end = await run(folder, false, (event, id) => moment(event) && process.kill(id, 'SIGKILL'));
+    expect(end).toMatchObject({ outcome: 'failed', message: expect.stringMatching(/SIGKILL.*--resume/) as string });
+    expect(await run(folder, true)).toMatchObject({ outcome: 'finished' });
+    expect(resultOf(folder)).toEqual(whole);
+  });
+
+  it('killed twice, with its newest checkpoint damaged, goes on from the one before', async () => {
+    const folder = path.join(work, 'twice');
+    const kill = (step: number) => (event: RunEvent, id: number) =>
+      event.kind === 'metrics' && event.line.step === step && process.kill(id, 'SIGKILL');
+    await run(folder, false, kill(8));
+    await run(folder, true, kill(14));
+    const checkpoints = path.join(folder, 'checkpoints');
+    expect(fs.readdirSync(checkpoints).filter((name) => !name.includes('partial'))).toEqual([
+      'step-00000006',
+      'step-00000012',
+    ]);
+    const moments = path.join(checkpoints, 'step-00000012', 'optimizer.safetensors');
+    const bytes = fs.readFileSync(moments);
+    bytes[bytes.length - 5]! ^= 1;
+    fs.writeFileSync(moments, bytes);
+    const logs: string[] = [];
+    let first = 0;
+    const end = await run(folder, true, (event) => {
+      if (event.kind === 'log') logs.push(event.line);
+      if (event.kind === 'metrics') first ||= event.line.step;
+    });
+    expect(end).toMatchObject({ outcome: 'finished' });
+    expect(first).toBe(7);
+    expect(logs.join('\n')).toMatch(/step-00000012 is damaged .*checksum/);
+    expect(resultOf(folder)).toEqual(whole);
+  });
+
+  it('paused and resumed ends as if it had never been, and loses no step', async () => {
+    const folder = path.join(work, 'paused');
+    const trainer = startTrainer({
+      ...{ recipe, folder, resume: false },
+      onEvent: (event) => event.kind === 'metrics' && event.line.step === 8 && trainer.pause(),
+    });
+    const end = await trainer.ended;
+    expect(end).toMatchObject({ outcome: 'paused' });
+    expect(fs.existsSync(path.join(folder, 'adapter.safetensors'))).toBe(false);
+    const steps: number[] = [];
+    await run(folder, true, (event) => event.kind === 'metrics' && steps.push(event.line.step));
+    expect(steps[0]).toBe(end.outcome === 'failed' ? -1 : end.summary.step + 1);
+    expect(resultOf(folder)).toEqual(whole);
+  });
+});
