@@ -86,6 +86,15 @@ export class AdamW {
     });
   }
 
+  /** Takes back what the last `numbers` counted: its step updated nothing. */
+  takeBack(isFrozen: (head: number) => boolean): void {
+    for (const { trainable, steps } of this.#slots) {
+      steps.forEach((_, block) => {
+        if (trainable.firstHead === undefined || !isFrozen(trainable.firstHead + block)) steps[block]!--;
+      });
+    }
+  }
+
   /**
    * One update. `gradients` in the order of the trainables; those of frozen heads are not used.
    * @returns the gradients' global norm before clipping, and what each variable becomes

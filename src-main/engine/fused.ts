@@ -29,6 +29,8 @@ export interface FusedKernels {
   attentionGrad(saved: Tensor[], dOut: Tensor2D, options: AttentionOptions): [Tensor2D, Tensor2D, Tensor2D];
   /** per row -log softmax(logits)[label] (0 where the label is negative), and its gradient */
   crossEntropy(logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D];
+  /** sum of crossEntropy over x W and the gradient to x, where the engine has it in one piece */
+  loss?(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): [tf.Scalar, Tensor2D];
   /** y + scale * a b */
   productAdd(y: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number): Tensor2D;
   /** mixed = (h | logits) [tokens, rank + heads] -> concat_j(softmax(logits)_j h) [tokens, heads * rank], and the softmax */
@@ -248,6 +250,12 @@ export function linearCrossEntropy(
 ): tf.Scalar {
   return tf.customGrad((...args) => {
     const [input, save] = args as unknown as [Tensor2D, tf.GradSaveFunc];
+    const kernels = fusedKernels();
+    if (kernels?.loss) {
+      const [loss, dx] = kernels.loss(input, weight, transposed, labels);
+      save([dx]);
+      return { value: loss, gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0]!, dy) };
+    }
     const tokens = input.shape[0];
     const losses: tf.Scalar[] = [];
     const grads: Tensor2D[] = [];

@@ -7,10 +7,24 @@ import { headsPerSite } from '../effilora/methods/structure.ts';
 import type { Reducer } from '../effilora/reducer.ts';
 import { sensitivity } from '../effilora/sensitivity.ts';
 import type { HeadName, StepInputs } from '../effilora/types.ts';
+import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
+import { NotRecordable } from '../engine/tensorflow/recorder.ts';
 import { UserError } from '../engine/types.ts';
 import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors } from '../models/batch.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import type { TokenBatch } from '../models/types.ts';
+import { CompiledTraining, type StepNumbers } from './compiled-step.ts';
+
+/** Tokens of a whole step: those with a label, and all but padding. */
+interface Counts {
+  labelTokens: number;
+  tokens: number;
+}
+
+const noNumber = (step: number, loss: number) =>
+  new UserError(
+    `The loss of step ${step} is ${loss}: the adapter stays as it was before this step. Lower the learning rate, or look for broken examples in the dataset.`,
+  );
 
 /** What a step tells of itself. */
 export interface StepReport {
@@ -34,6 +48,12 @@ export interface StepOptions {
   recompute: boolean;
   /** of dropout */
   seed: number;
+  /** of the large products in a compiled step; default f32 */
+  precision?: 'f32' | 'bf16';
+  /** compile steps where the engine can; default true */
+  compile?: boolean;
+  /** told once when a step can't be compiled */
+  warn?: (line: string) => void;
 }
 
 /**
@@ -56,7 +76,7 @@ export class TrainingStep {
    * @throws UserError when the loss is no number; nothing has been updated then
    */
   async run(step: number, batches: TokenBatch[], learningRate: number): Promise<StepReport> {
-    const { adapter, optimizer, reducer } = this;
+    const { adapter, reducer, options } = this;
     const labelTokens = batches.reduce((sum, batch) => sum + shiftedLabels(batch).length, 0);
     const tokens = batches.reduce((sum, batch) => sum + batch.segments.filter((segment) => segment >= 0).length, 0);
     if (labelTokens === 0) {
@@ -65,6 +85,70 @@ export class TrainingStep {
       );
     }
     const frozen = reducer.frozen;
+    const numbers = await this.#numbers(step, batches, learningRate, { labelTokens, tokens });
+    const [gradNorm, ...heads] = numbers.report;
+    reducer.observe(step, heads.slice(0, adapter.heads.length));
+    reducer.select(step);
+    const share = options.routerShare ? heads.slice(adapter.heads.length) : [];
+    const routerShare = share.length > 0 ? Float32Array.from(share) : undefined;
+    return { loss: numbers.loss, gradNorm: gradNorm!, labelTokens, tokens, frozen, routerShare };
+  }
+
+  /** Loss and report of the step, compiled where the engine can do that; the update is done. */
+  async #numbers(step: number, batches: TokenBatch[], learningRate: number, counts: Counts): Promise<StepNumbers> {
+    const compiled = this.#compiledTraining();
+    if (!compiled) return this.#eager(step, batches, learningRate, counts);
+    const isFrozen = (head: number) => this.reducer.isFrozen(head);
+    const rows = this.optimizer.numbers(learningRate, isFrozen);
+    const numbers = Float32Array.from(rows.flatMap((tensor) => [...tensor.dataSync()]));
+    tf.dispose(rows);
+    const { seed } = this.options;
+    const noise = (index: number, tokens: number) => {
+      const tensor = tokenNoise(seed, step, index, tokens);
+      const values = tensor.dataSync() as Float32Array;
+      tensor.dispose();
+      return values;
+    };
+    const dropout = this.adapter.options.dropout > 0 ? noise : undefined;
+    const observed = this.reducer.observed(step);
+    try {
+      const result = await compiled.run({ batches, ...counts, observed, numbers, dropout });
+      if (!Number.isFinite(result.loss)) throw noNumber(step, result.loss);
+      return result;
+    } catch (error) {
+      this.optimizer.takeBack(isFrozen);
+      if (!(error instanceof NotRecordable)) throw error;
+      this.options.warn?.(`Steps are not compiled, which is slower: ${error.message}`);
+      this.#compiled = null;
+      return this.#eager(step, batches, learningRate, counts);
+    }
+  }
+
+  /** null: can't be compiled */
+  #compiled: CompiledTraining | null | undefined;
+
+  #compiledTraining(): CompiledTraining | null {
+    if (this.#compiled !== undefined) return this.#compiled;
+    const compiler = this.options.compile === false ? undefined : stepCompiler();
+    const { model, adapter, optimizer, options } = this;
+    this.#compiled = compiler
+      ? new CompiledTraining(compiler, model, adapter, optimizer, options.precision ?? 'f32')
+      : null;
+    return this.#compiled;
+  }
+
+  /** Frees what steps keep on the engine beside adapter and optimizer. */
+  dispose(): void {
+    this.#compiled?.dispose();
+    this.#compiled = undefined;
+  }
+
+  async #eager(
+    step: number,
+    batches: TokenBatch[],
+    learningRate: number,
+    { labelTokens, tokens }: Counts,
+  ): Promise<StepNumbers> {
     let total: MicroBatchGradients | undefined;
     for (const [index, batch] of batches.entries()) {
       total = addTo(total, this.#microBatch(step, index, batch, labelTokens, tokens));
@@ -72,20 +156,12 @@ export class TrainingStep {
     const { loss, gradients } = total!;
     try {
       const [lossValue] = await loss.data();
-      if (!Number.isFinite(lossValue!)) {
-        throw new UserError(
-          `The loss of step ${step} is ${lossValue}: the adapter stays as it was before this step. Lower the learning rate, or look for broken examples in the dataset.`,
-        );
-      }
-      const numbers = optimizer.numbers(learningRate, (head) => reducer.isFrozen(head));
+      if (!Number.isFinite(lossValue!)) throw noNumber(step, lossValue!);
+      const numbers = this.optimizer.numbers(learningRate, (head) => this.reducer.isFrozen(head));
       const observed = this.#update(gradients, numbers);
-      const [gradNorm, ...heads] = await observed.data();
+      const report = Float32Array.from(await observed.data());
       observed.dispose();
-      reducer.observe(step, heads.slice(0, adapter.heads.length));
-      reducer.select(step);
-      const share = heads.slice(adapter.heads.length);
-      const routerShare = share.length > 0 ? Float32Array.from(share) : undefined;
-      return { loss: lossValue!, gradNorm: gradNorm!, labelTokens, tokens, frozen, routerShare };
+      return { loss: lossValue!, report };
     } finally {
       tf.dispose([loss, ...gradients]);
     }

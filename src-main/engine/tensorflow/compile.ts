@@ -42,6 +42,8 @@ export class Compiler {
   readonly session: Session;
   private readonly binding: Binding;
   private readonly residents = new Map<number, Resident>();
+  /** what was compiled together is read together: every new set of fetches costs TensorFlow a pass over the graph */
+  private readonly groups = new Map<Resident, ReadGroup>();
   /** real tensors made again from residents for eager use */
   private readonly copies = new Map<number, number>();
 
@@ -80,6 +82,8 @@ export class Compiler {
     recorder.release((id) => this.residents.has(id));
     const lowered = lowering.lower();
     await this.session.fill(fills);
+    this.group(placed.filter((resident) => resident !== undefined));
+    this.group(fills.map(({ resident }) => resident));
     const fetches = lowered.slice(0, outputs.length);
     const assigns = live.map(({ variable }, i) => {
       const resident = placed[variable]!;
@@ -97,6 +101,31 @@ export class Compiler {
       fetches,
       assigns,
     );
+  }
+
+  /** Residents that are read in one run from now on, unless they belong to such a group already. */
+  private group(residents: Resident[]): void {
+    const members = residents.filter((resident) => !this.groups.has(resident));
+    const group: ReadGroup = { members };
+    for (const resident of members) this.groups.set(resident, group);
+  }
+
+  /** A resident's numbers; those of its group are kept until the next run changes them. */
+  private read(resident: Resident): Float32Array | Int32Array {
+    const group = this.groups.get(resident)!;
+    if (!group.values) {
+      const results = this.session.readSync(group.members);
+      group.values = new Map(group.members.map((member, i) => [member, results[i]!.data]));
+    }
+    const data = group.values.get(resident)!;
+    return resident.dtype === DataType.int32 ? new Int32Array(data) : new Float32Array(data);
+  }
+
+  /** After a run, or a write from eager code, what has been read and copied of a state is stale. */
+  forget(residents: Resident[]): void {
+    const stale = new Set(residents);
+    for (const resident of stale) this.groups.get(resident)!.values = undefined;
+    for (const [id, resident] of this.residents) if (stale.has(resident)) this.forgetCopy(id);
   }
 
   private readers(resident: Resident): number[] {
@@ -220,14 +249,16 @@ export class Compiler {
       tensorDataSync: (id) => {
         const resident = this.residents.get(id);
         if (!resident) return binding.tensorDataSync(id);
-        const { data, dtype } = this.session.readSync(resident);
-        return dtype === DataType.float ? new Float32Array(data) : new Int32Array(data);
+        return this.read(resident);
       },
       deleteTensor: (id) => {
         const resident = this.residents.get(id);
         if (!resident) return binding.deleteTensor(id);
         this.forgetCopy(id);
         this.residents.delete(id);
+        const group = this.groups.get(resident)!;
+        group.members = group.members.filter((member) => member !== resident);
+        this.groups.delete(resident);
         this.session.free(resident);
       },
     };
@@ -237,19 +268,15 @@ export class Compiler {
   private copyOf(id: number): number {
     let copy = this.copies.get(id);
     if (copy === undefined) {
-      const { data, dtype, shape } = this.session.readSync(this.residents.get(id)!);
-      copy = this.binding.createTensor(
-        shape,
-        dtype,
-        dtype === DataType.float ? new Float32Array(data) : new Int32Array(data),
-      );
+      const resident = this.residents.get(id)!;
+      const dtype = resident.dtype === DataType.bfloat16 ? DataType.float : resident.dtype;
+      copy = this.binding.createTensor(resident.shape, dtype, this.read(resident));
       this.copies.set(id, copy);
     }
     return copy;
   }
 
-  /** After a run the eager copies of what it changed are stale. */
-  forgetCopy(id: number): void {
+  private forgetCopy(id: number): void {
     const copy = this.copies.get(id);
     if (copy !== undefined) this.binding.deleteTensor(copy);
     this.copies.delete(id);
@@ -260,11 +287,17 @@ export class Compiler {
     const id = this.idOf(variable);
     const values = this.backend.binding.tensorDataSync(id);
     await this.session.fill([{ resident, staged: this.addon.stage(resident.dtype, resident.shape, values) }]);
-    const before = this.residents.get(id);
-    if (before) this.forgetCopy(id);
-    else this.binding.deleteTensor(id);
+    if (!this.residents.has(id)) this.binding.deleteTensor(id);
     this.residents.set(id, resident);
+    if (!this.groups.has(resident)) this.groups.set(resident, { members: [resident] });
+    this.forget([resident]);
   }
+}
+
+/** Residents read in one run. */
+interface ReadGroup {
+  members: Resident[];
+  values?: Map<Resident, ArrayBuffer>;
 }
 
 /** A step inside the session. */
@@ -291,7 +324,7 @@ export class CompiledStep {
       output ? [{ ...output, dtype, shape, data: values[i]! }] : [],
     );
     const results = await this.session.run(feeds, this.fetches, this.targets);
-    for (const { variable } of this.state) this.compiler.forgetCopy(this.compiler.idOf(variable));
+    this.compiler.forget(this.state.flatMap(({ resident }) => resident ?? []));
     return results.map(({ data }) => new Float32Array(data));
   }
 }

@@ -1,4 +1,3 @@
-import type { Attribute } from './addon.ts';
 import { attribute, DataType } from './addon.ts';
 import type { RecordedNode, Ref } from './recorder.ts';
 import type { Output, Session } from './session.ts';
@@ -15,6 +14,7 @@ const OWN: Record<string, { inputs: (string | undefined)[]; output?: string }> =
   StudioAttention: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioAttentionGrad: { inputs: ['T', 'U', 'V', undefined, 'W', undefined, 'X'], output: 'Y' },
   StudioCrossEntropy: { inputs: ['T'], output: 'T' },
+  StudioLoss: { inputs: ['T', 'U'] },
   StudioProductAdd: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioBlockProduct: { inputs: [undefined, 'T'] },
   StudioSum: { inputs: ['T', 'U'], output: 'W' },
@@ -212,6 +212,10 @@ export class Lowering {
     return result;
   }
 
+  private isLowLoss(node: RecordedNode): boolean {
+    return node.operation === 'StudioLoss' && this.precision === 'bf16';
+  }
+
   /** Whether this use of a value takes it in bf16 as well as in f32. */
   private takesBf16({ node, input }: { node: RecordedNode; input: number }): boolean {
     if (this.sums.has(node) || this.absorbed.has(node)) return true;
@@ -285,7 +289,9 @@ export class Lowering {
       const type = this.outputType(node);
       return this.keep(node, [this.tileProduct(node, type, this.natural(node.inputs[0]!), scale)], [type]);
     }
-    const attributes: Attribute[] = [...node.attributes];
+    const attributes = node.attributes.map((a) =>
+      this.isLowLoss(node) && a.name === 'split' ? { ...a, value: 0 } : a,
+    );
     const inputs = node.inputs.map((input, i) => {
       const name = typed[i];
       if (name === undefined) return this.value(input, typeOf(input));
@@ -314,7 +320,10 @@ export class Lowering {
   /** True if every use of a source is a bf16 product: then it can be resident in bf16 alone. */
   onlyInBf16(node: RecordedNode): boolean {
     const users = this.users.get(node) ?? [];
-    return users.length > 0 && users.every((user) => this.isBf16Product(user.node));
+    return (
+      users.length > 0 &&
+      users.every((user) => this.isBf16Product(user.node) || (this.isLowLoss(user.node) && user.input === 1))
+    );
   }
 }
 

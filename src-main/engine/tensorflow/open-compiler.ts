@@ -23,7 +23,7 @@ export async function openCompiler(): Promise<Compiler> {
   const gpu = installation.variant === 'cuda';
   const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
   addon.setThreads(threads);
-  if (!gpu) registerFusedKernels('tensorflow', tensorflowKernels(backend));
+  if (!gpu) registerFusedKernels('tensorflow', tensorflowKernels(backend, addon.hasTiles()));
   registerGather();
   compiler = new Compiler(addon, backend, { threads, gpu, fused: !gpu });
   return compiler;

@@ -16,6 +16,8 @@ export interface Resident {
   read: Output;
   fed: Output;
   assign: number;
+  /** a bf16 resident's value as f32, once it has been asked for */
+  asFloat?: Output;
 }
 
 export interface SessionOptions {
@@ -93,13 +95,19 @@ export class Session {
     );
   }
 
-  readSync(resident: Resident): HostTensor {
-    const { read, dtype } = resident;
-    const value =
-      dtype === DataType.bfloat16
-        ? this.one('Cast', [attribute.type('SrcT', dtype), attribute.type('DstT', DataType.float)], [read])
-        : read;
-    return this.addon.runSync(this.graph, [], [value.node, value.output], [])[0]!;
+  /** Values of residents, bf16 ones as f32. */
+  readSync(residents: Resident[]): HostTensor[] {
+    const fetches = residents.map((resident) => {
+      if (resident.dtype !== DataType.bfloat16) return resident.read;
+      const types = [attribute.type('SrcT', DataType.bfloat16), attribute.type('DstT', DataType.float)];
+      return (resident.asFloat ??= this.one('Cast', types, [resident.read]));
+    });
+    return this.addon.runSync(
+      this.graph,
+      [],
+      fetches.flatMap(({ node, output }) => [node, output]),
+      [],
+    );
   }
 
   /** Frees a resident's memory. */

@@ -1,7 +1,8 @@
 // Our operations as TensorFlow knows them: names, attributes, shapes, and the way from its tensors to our loops.
 #include <cstdio>
 #include <cstring>
-#include <functional>
+#include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -156,6 +157,43 @@ void blockProduct(TF_Tensor* a, TF_Tensor* b, const float* active, int blocks, T
   }
 }
 
+/**
+ * Loss over the rows that have a label, `kLossRows` at a time: logits, softmax and the gradient to x follow each other, so that
+ * no more than [kLossRows, vocabulary] logits exist, and rows without a label cost nothing.
+ */
+constexpr int64_t kLossRows = 384;
+void loss(Call& c) {
+  bool transposed = c.attributes.ints[0] != 0, split = c.attributes.ints[1] != 0;
+  TF_Tensor *x = c.input(0), *weight = c.input(1), *labels = c.input(2);
+  int64_t rows = rowsOf(x), width = last(x), vocabulary = TF_Dim(weight, transposed ? 0 : 1);
+  need(TF_Dim(weight, transposed ? 1 : 0) == width && TF_TensorElementCount(labels) == rows, "loss: shapes do not fit");
+  TF_Tensor *total = c.output(0, {}), *dx = c.output(1, shapeOf(x));
+  std::vector<int64_t> chosen;
+  for (int64_t r = 0; r < rows; r++)
+    if (i32(labels)[r] >= 0) chosen.push_back(r);
+  std::memset(f32(dx), 0, rows * width * sizeof(float));
+  std::vector<float> part(kLossRows * width), losses(kLossRows);
+  std::vector<int32_t> partLabels(kLossRows);
+  int64_t most = std::min<int64_t>(kLossRows, chosen.size());
+  std::unique_ptr<float[]> logits(new float[most * vocabulary]);
+  double sum = 0;
+  size_t bytes = width * (view(x).type == Type::f32 ? 4 : 2);
+  for (int64_t start = 0; start < static_cast<int64_t>(chosen.size()); start += kLossRows) {
+    int64_t n = std::min<int64_t>(kLossRows, chosen.size() - start);
+    for (int64_t i = 0; i < n; i++) {
+      std::memcpy(reinterpret_cast<char*>(part.data()) + i * bytes, static_cast<char*>(TF_TensorData(x)) + chosen[start + i] * bytes, bytes);
+      partLabels[i] = i32(labels)[chosen[start + i]];
+    }
+    View logitsView{logits.get(), Type::f32}, partView{part.data(), view(x).type};
+    amxProduct()(partView, view(weight), {}, logitsView, {n, width, vocabulary, false, transposed}, split);
+    table().crossEntropy(logitsView, partLabels.data(), losses.data(), logitsView, n, vocabulary);
+    for (int64_t i = 0; i < n; i++) sum += losses[i];
+    amxProduct()(logitsView, view(weight), {}, {part.data(), Type::f32}, {n, vocabulary, width, false, !transposed}, split);
+    for (int64_t i = 0; i < n; i++) std::memcpy(f32(dx) + chosen[start + i] * width, &part[i * width], width * sizeof(float));
+  }
+  *f32(total) = static_cast<float>(sum);
+}
+
 void product(Call& c) {
   const auto& i = c.attributes.ints;
   bool adds = c.inputs() == 3;
@@ -231,6 +269,7 @@ const std::vector<Operation>& operations() {
        }},
       {"StudioProduct", {"a: T", "b: U"}, {"y: W"}, {"T", "U", "W"}, {"transpose_a", "transpose_b", "split"}, {"scale"}, {-1}, product},
       {"StudioProductSum", {"a: T", "b: U", "c: V"}, {"y: W"}, {"T", "U", "V", "W"}, {"transpose_a", "transpose_b", "split"}, {"scale"}, {2}, product},
+      {"StudioLoss", {"x: T", "weight: U", "labels: int32"}, {"loss: float", "dx: float"}, {"T", "U"}, {"transposed", "split"}, {}, {-1, 0}, loss},
       {"StudioSum", {"a: T", "b: U"}, {"y: W"}, {"T", "U", "W"}, {}, {}, {0}, sum},
       {"StudioSum3", {"a: T", "b: U", "c: V"}, {"y: W"}, {"T", "U", "V", "W"}, {}, {}, {0}, sum},
       {"StudioSum4", {"a: T", "b: U", "c: V", "d: X"}, {"y: W"}, {"T", "U", "V", "X", "W"}, {}, {}, {0}, sum},

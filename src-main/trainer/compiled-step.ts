@@ -1,0 +1,239 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Adapter } from '../effilora/adapter.ts';
+import type { AdamW } from '../effilora/adamw.ts';
+import { headsPerSite } from '../effilora/methods/structure.ts';
+import { fusedKernels } from '../engine/fused.ts';
+import type { CompiledStep, Compiler } from '../engine/tensorflow/compile.ts';
+import type { Precision } from '../engine/tensorflow/lower.ts';
+import { shiftedLabels, type BatchTensors } from '../models/batch.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import { ropeTables } from '../models/rope.ts';
+import type { TokenBatch } from '../models/types.ts';
+import { applyGradients, microBatchGradients } from './step.ts';
+
+/** What a step gives before anything is made of it on the host. */
+export interface StepNumbers {
+  loss: number;
+  /** as `applyGradients` reports them: gradient norm, sensitivities, shares */
+  report: Float32Array;
+}
+
+/** What changes from step to step. */
+export interface StepValues {
+  batches: TokenBatch[];
+  labelTokens: number;
+  /** all tokens but padding */
+  tokens: number;
+  /** [heads of the model]: 1 where a head's gradient is computed */
+  observed: Float32Array;
+  /** AdamW's rows [blocks of all trainables, 4] */
+  numbers: Float32Array;
+  /** of a micro-batch by its tokens, [tokens, 1] */
+  dropout?: (microBatch: number, tokens: number) => Float32Array;
+}
+
+/** Names, shapes and host values of what one graph is fed. */
+type Feeds = Record<string, { values: Float32Array | Int32Array; shape: number[] }>;
+
+/** Rows are padded to one of few lengths, so that a dataset's batches need few graphs: powers of two, and halfway between them. */
+function paddedLength(length: number): number {
+  let power = 32;
+  while (power < length) power *= 2;
+  return power > 32 && length <= (power * 3) / 4 ? (power * 3) / 4 : power;
+}
+
+function padded(batch: TokenBatch): TokenBatch {
+  const length = paddedLength(batch.length);
+  if (length === batch.length) return batch;
+  const pad = (values: Int32Array, filler: number) => {
+    const out = new Int32Array(batch.rows * length).fill(filler);
+    for (let row = 0; row < batch.rows; row++)
+      out.set(values.subarray(row * batch.length, (row + 1) * batch.length), row * length);
+    return out;
+  };
+  const { rows, inputIds, labels, positions, segments } = batch;
+  return {
+    rows,
+    length,
+    inputIds: pad(inputIds, 0),
+    labels: pad(labels, -100),
+    positions: pad(positions, 0),
+    segments: pad(segments, -1),
+  };
+}
+
+/**
+ * The training step inside the engine: one graph a batch shape, in which weights, adapter and moments stay. With several
+ * micro-batches one graph adds up gradients and another applies them. A loss that is no number moves nothing: the graph itself
+ * sets every rate to 0 then.
+ */
+export class CompiledTraining {
+  private readonly graphs = new Map<string, Promise<CompiledStep>>();
+  private sums?: tf.Variable[];
+
+  constructor(
+    private readonly compiler: Compiler,
+    private readonly model: CausalLM,
+    private readonly adapter: Adapter,
+    private readonly optimizer: AdamW,
+    private readonly precision: Precision,
+  ) {}
+
+  /** One step. @throws NotRecordable when a part of it can't be compiled */
+  async run(values: StepValues): Promise<StepNumbers> {
+    const batches = values.batches.map(padded);
+    if (batches.length === 1) {
+      const feeds = { ...this.batchFeeds(batches[0]!, values, 0), ...this.updateFeeds(values) };
+      const [report, loss] = await this.runGraph('whole', feeds, (inputs) => this.whole(inputs, batches[0]!.length));
+      return { loss: loss![0]!, report: report! };
+    }
+    let loss = 0;
+    for (const [index, batch] of batches.entries()) {
+      const feeds = this.batchFeeds(batch, values, index);
+      const [part] = await this.runGraph('micro', feeds, (inputs) => this.micro(inputs, batch.length));
+      loss += part![0]!;
+    }
+    const feeds = { ...this.updateFeeds(values), loss: { values: Float32Array.of(loss), shape: [] } };
+    const [report] = await this.runGraph('apply', feeds, (inputs) => this.apply(inputs));
+    return { loss, report: report! };
+  }
+
+  dispose(): void {
+    tf.dispose(this.sums);
+  }
+
+  private batchFeeds(batch: TokenBatch, values: StepValues, index: number): Feeds {
+    const { config } = this.model;
+    const tokens = batch.inputIds.length;
+    const labels = new Int32Array(tokens).fill(-1);
+    for (const { row, label } of shiftedLabels(batch)) labels[row] = label;
+    const feeds: Feeds = {
+      ids: { values: batch.inputIds, shape: [tokens] },
+      segments: { values: batch.segments, shape: [tokens] },
+      labels: { values: labels, shape: [tokens] },
+      perLabel: { values: Float32Array.of(1 / values.labelTokens), shape: [] },
+      observed: { values: values.observed, shape: [values.observed.length] },
+      shareWeight: {
+        values: Float32Array.from(batch.segments, (segment) => (segment >= 0 ? 1 / values.tokens : 0)),
+        shape: [tokens, 1],
+      },
+    };
+    for (const local of config.rope.localTheta === undefined ? [false] : [false, true]) {
+      const { cos, sin } = ropeTables(config, batch.positions, local);
+      feeds[local ? 'localCos' : 'cos'] = { values: cos, shape: [tokens, config.headSize / 2] };
+      feeds[local ? 'localSin' : 'sin'] = { values: sin, shape: [tokens, config.headSize / 2] };
+    }
+    if (values.dropout) feeds.dropout = { values: values.dropout(index, tokens), shape: [tokens, 1] };
+    return feeds;
+  }
+
+  private updateFeeds({ numbers }: StepValues): Feeds {
+    return { numbers: { values: numbers, shape: [numbers.length / 4, 4] } };
+  }
+
+  /** Runs the graph for these feeds' shapes, compiling it at their first sight. */
+  private async runGraph(
+    kind: string,
+    feeds: Feeds,
+    step: (inputs: Record<string, Tensor>) => { outputs: Tensor[]; updates: [tf.Variable, Tensor][] },
+  ): Promise<Float32Array[]> {
+    const names = Object.keys(feeds);
+    const key = `${kind} ${names.map((name) => `${name}:${feeds[name]!.shape.join('x')}`).join(' ')}`;
+    let graph = this.graphs.get(key);
+    if (!graph) {
+      graph = this.compile(names, feeds, step);
+      this.graphs.set(key, graph);
+    }
+    return (await graph).run(names.map((name) => feeds[name]!.values));
+  }
+
+  private async compile(
+    names: string[],
+    feeds: Feeds,
+    step: (inputs: Record<string, Tensor>) => { outputs: Tensor[]; updates: [tf.Variable, Tensor][] },
+  ): Promise<CompiledStep> {
+    const examples = names.map((name) => {
+      const { values, shape } = feeds[name]!;
+      return tf.tensor(values, shape, values instanceof Int32Array ? 'int32' : 'float32');
+    });
+    const state = [...this.optimizer.variables, ...(this.sums ?? [])];
+    try {
+      return await this.compiler.compile({
+        feeds: examples,
+        state,
+        precision: this.precision,
+        step: () => {
+          const { outputs, updates } = step(Object.fromEntries(names.map((name, i) => [name, examples[i]!])));
+          const next = new Map(updates);
+          return { outputs, updates: state.map((variable) => next.get(variable)) };
+        },
+      });
+    } finally {
+      tf.dispose(examples);
+    }
+  }
+
+  private gradients(inputs: Record<string, Tensor>, length: number) {
+    const { adapter, model } = this;
+    const heads = headsPerSite(adapter.options);
+    const observed = tf.reshape(inputs.observed!, [adapter.sites.length, heads]);
+    const rope = (cos: string, sin: string) => ({ cos: inputs[cos] as Tensor2D, sin: inputs[sin] as Tensor2D });
+    const batch = {
+      length,
+      ids: inputs.ids,
+      segments: inputs.segments,
+      labels: inputs.labels,
+      rope: rope('cos', 'sin'),
+      localRope: inputs.localCos && rope('localCos', 'localSin'),
+    } as BatchTensors;
+    adapter.step = {
+      active: tf.unstack(observed) as Tensor1D[],
+      shareWeight: inputs.shareWeight as Tensor2D,
+      dropout: inputs.dropout as Tensor2D | undefined,
+    };
+    try {
+      return microBatchGradients(model, adapter, batch, inputs.perLabel as Scalar, false);
+    } finally {
+      adapter.step = undefined;
+    }
+  }
+
+  private whole(inputs: Record<string, Tensor>, length: number) {
+    const { loss, gradients } = this.gradients(inputs, length);
+    const { report, updates } = this.update(gradients, inputs.numbers as Tensor2D, loss);
+    return { outputs: [report, loss], updates };
+  }
+
+  private micro(inputs: Record<string, Tensor>, length: number) {
+    const { loss, gradients } = this.gradients(inputs, length);
+    const sums = this.gradientSums(gradients);
+    return {
+      outputs: [loss],
+      updates: gradients.map((gradient, k): [tf.Variable, Tensor] => [sums[k]!, tf.add(sums[k]!, gradient)]),
+    };
+  }
+
+  private apply(inputs: Record<string, Tensor>) {
+    const sums = this.sums as unknown as Tensor2D[];
+    const { report, updates } = this.update(sums, inputs.numbers as Tensor2D, inputs.loss as Scalar);
+    const cleared = this.sums!.map((sum): [tf.Variable, Tensor] => [sum, tf.zeros(sum.shape)]);
+    return { outputs: [report], updates: [...updates, ...cleared] };
+  }
+
+  private gradientSums(gradients: Tensor2D[]): tf.Variable[] {
+    this.sums ??= gradients.map(({ shape }) => tf.keep(tf.variable(tf.zeros(shape), false)));
+    return this.sums;
+  }
+
+  private update(gradients: Tensor2D[], numbers: Tensor2D, loss: Scalar) {
+    const finite = tf.cast(tf.isFinite(loss), 'float32');
+    const blocks = this.adapter.trainables.map((trainable) => trainable.blocks);
+    const rows = tf.split(tf.mul(numbers, finite), blocks, 0) as Tensor2D[];
+    // our own AdamW leaves a block with rate 0 alone; the composition multiplies, and 0 times no number is none
+    const used = fusedKernels()
+      ? gradients
+      : gradients.map((g) => tf.where(tf.cast(finite, 'bool'), g, tf.zerosLike(g)) as Tensor2D);
+    return applyGradients(this.adapter, this.optimizer, used, rows);
+  }
+}
