@@ -7,6 +7,8 @@ class NeedMore extends Error {}
 
 /** Metadata value types by id, with the fewest bytes one takes (GGUF specification, gguf_metadata_value_type). */
 const FEWEST_BYTES = [1, 1, 2, 2, 4, 4, 4, 1, 8, 9 + 3, 8, 8, 8];
+/** A byte order mark is a token like any other. */
+const text = new TextDecoder('utf-8', { ignoreBOM: true });
 const STRING = 8;
 const ARRAY = 9;
 const DEFAULT_ALIGNMENT = 32;
@@ -58,7 +60,7 @@ class Cursor {
   string(): string {
     const length = this.count(1, 'bytes of text');
     const at = this.take(length);
-    return new TextDecoder().decode(this.bytes.subarray(at, at + length));
+    return text.decode(this.bytes.subarray(at, at + length));
   }
 
   value(type: number, depth = 0): GgufValue {

@@ -79,7 +79,8 @@ function byteLevel(metadata: GgufHeader['metadata'], tokens: GgufValue[], path: 
   const preTokenizers =
     split === DIGITS_AND_WORDS
       ? [
-          { type: 'Digits', individual_digits: true },
+          // Not the type Digits: that one knows ASCII digits only.
+          { type: 'Split', pattern: { Regex: '\\p{N}' }, behavior: 'Isolated', invert: false },
           { ...bytes, use_regex: true },
         ]
       : split.pattern
