@@ -1,0 +1,38 @@
+/** The colours of the head map, read from the theme: 256 steps from least to most important. */
+export interface Heat {
+  ramp: string[];
+  frozenFill: string;
+  frozenLine: string;
+  ink: string;
+  muted: string;
+  paper: string;
+}
+
+export function readHeat(): Heat {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  const stops = [0, 1, 2, 3].map((index) => channels(colour(`--heat-${index}`)));
+  const ramp = Array.from({ length: 256 }, (_, index) => {
+    const at = (index / 255) * (stops.length - 1);
+    const low = Math.min(stops.length - 2, Math.floor(at));
+    const mixed = stops[low]!.map((value, channel) => Math.round(value + (stops[low + 1]![channel]! - value) * (at - low)));
+    return `rgb(${mixed.join(' ')})`;
+  });
+  return {
+    ramp,
+    frozenFill: colour('--frozen-fill'),
+    frozenLine: colour('--frozen-line'),
+    ink: colour('--ink'),
+    muted: colour('--muted'),
+    paper: colour('--surface'),
+  };
+}
+
+function channels(hex: string): number[] {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+}
+
+/** Importance spans orders of magnitude: the square root of its share of the largest keeps small heads visible. */
+export function heatIndex(importance: number, peak: number): number {
+  return peak > 0 ? Math.min(255, Math.round(255 * Math.sqrt(importance / peak))) : 0;
+}

@@ -1,0 +1,19 @@
+import { createRouter, createWebHashHistory } from 'vue-router';
+import HomeView from './views/HomeView.vue';
+
+export const router = createRouter({
+  history: createWebHashHistory(),
+  routes: [
+    { path: '/', component: HomeView, meta: { title: 'Home' } },
+    { path: '/new', component: () => import('./views/WizardView.vue'), meta: { title: 'New fine-tune' } },
+    { path: '/runs', component: () => import('./views/RunsView.vue'), meta: { title: 'Runs' } },
+    { path: '/runs/:id', component: () => import('./views/RunView.vue'), props: true, meta: { title: 'Run' } },
+    { path: '/settings', component: () => import('./views/SettingsView.vue'), meta: { title: 'Settings' } },
+    { path: '/:rest(.*)', redirect: '/' },
+  ],
+  scrollBehavior: () => ({ top: 0 }),
+});
+
+router.afterEach((to) => {
+  document.title = `${String(to.meta['title'])} · EffiLoRA Studio`;
+});
