@@ -105,6 +105,10 @@ export function explain(error: unknown): { message: string; detail: string } {
 declare global {
   interface Window {
     /** there in Electron only */
-    effilora?: { requestPort(): void; pathOf(file: File): string; chooseFile(kind: 'model' | 'dataset'): Promise<string | null> };
+    effilora?: {
+      requestPort(): void;
+      pathOf(file: File): string;
+      chooseFile(kind: 'model' | 'dataset'): Promise<string | null>;
+    };
   }
 }

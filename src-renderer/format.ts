@@ -8,7 +8,11 @@ export function bytes(value: number): string {
 
 /** 134515008 -> "135M" */
 export function count(value: number): string {
-  for (const [size, unit] of [[1e9, 'B'], [1e6, 'M'], [1e3, 'k']] as const)
+  for (const [size, unit] of [
+    [1e9, 'B'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ] as const)
     if (value >= size) return `${(value / size).toPrecision(3).replace(/\.0+$/, '')}${unit}`;
   return String(Math.round(value));
 }

@@ -6,7 +6,11 @@ export async function ensureRenderer(root: string, log: (line: string) => void):
   const outDir = join(root, 'out', 'renderer');
   const sources = join(root, 'src-renderer');
   const built = await newest(join(outDir, 'index.html'));
-  const changed = Math.max(await newest(sources), await newest(join(root, 'src-preload')), await newest(join(root, 'package-lock.json')));
+  const changed = Math.max(
+    await newest(sources),
+    await newest(join(root, 'src-preload')),
+    await newest(join(root, 'package-lock.json')),
+  );
   if (built >= changed || changed === 0) return outDir;
   log('Building the page');
   const [{ build }, { default: vue }] = await Promise.all([import('vite'), import('@vitejs/plugin-vue')]);

@@ -15,7 +15,9 @@ export function readHeat(): Heat {
   const ramp = Array.from({ length: 256 }, (_, index) => {
     const at = (index / 255) * (stops.length - 1);
     const low = Math.min(stops.length - 2, Math.floor(at));
-    const mixed = stops[low]!.map((value, channel) => Math.round(value + (stops[low + 1]![channel]! - value) * (at - low)));
+    const mixed = stops[low]!.map((value, channel) =>
+      Math.round(value + (stops[low + 1]![channel]! - value) * (at - low)),
+    );
     return `rgb(${mixed.join(' ')})`;
   });
   return {

@@ -4,7 +4,9 @@ import type { RunData } from './run-data.ts';
 
 /** The loss and its exponential mean; `smoothing` is the share that stays from step to step. */
 export function lossLines(metrics: MetricsRecord[], smoothing: number): Line[] {
-  const raw = metrics.filter((record) => typeof record.loss === 'number').map((record) => ({ x: record.step, y: record.loss! }));
+  const raw = metrics
+    .filter((record) => typeof record.loss === 'number')
+    .map((record) => ({ x: record.step, y: record.loss! }));
   let mean = 0;
   const smooth = raw.map(({ x, y }, index) => {
     mean = smoothing * mean + (1 - smoothing) * y;
@@ -17,12 +19,21 @@ export function lossLines(metrics: MetricsRecord[], smoothing: number): Line[] {
 }
 
 export function evalLine(metrics: MetricsRecord[]): Line[] {
-  const points = metrics.filter((record) => typeof record.evalLoss === 'number').map((record) => ({ x: record.step, y: record.evalLoss! }));
+  const points = metrics
+    .filter((record) => typeof record.evalLoss === 'number')
+    .map((record) => ({ x: record.step, y: record.evalLoss! }));
   return points.length > 0 ? [{ label: 'Held-out loss', points, colour: 'ice', dots: true }] : [];
 }
 
-export function metricLine(metrics: MetricsRecord[], key: 'learningRate' | 'gradNorm', label: string, colour: Line['colour']): Line {
-  const points = metrics.filter((record) => typeof record[key] === 'number').map((record) => ({ x: record.step, y: record[key]! }));
+export function metricLine(
+  metrics: MetricsRecord[],
+  key: 'learningRate' | 'gradNorm',
+  label: string,
+  colour: Line['colour'],
+): Line {
+  const points = metrics
+    .filter((record) => typeof record[key] === 'number')
+    .map((record) => ({ x: record.step, y: record[key]! }));
   return { label, points, colour };
 }
 

@@ -1,4 +1,11 @@
-import type { HeadsFrame, MetricsRecord, RunEvent, RunPosition, RunSummary, SampleRecord } from '../../src-preload/contract/index.ts';
+import type {
+  HeadsFrame,
+  MetricsRecord,
+  RunEvent,
+  RunPosition,
+  RunSummary,
+  SampleRecord,
+} from '../../src-preload/contract/index.ts';
 
 export interface Head {
   name: string;

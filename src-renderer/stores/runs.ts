@@ -10,9 +10,7 @@ export const useRuns = defineStore('runs', () => {
   const loaded = ref(false);
   const running = computed(() => runs.value.find((run) => run.status === 'running'));
   const queued = computed(() =>
-    runs.value
-      .filter((run) => run.status === 'queued')
-      .sort((a, b) => (a.queuePosition ?? 0) - (b.queuePosition ?? 0)),
+    runs.value.filter((run) => run.status === 'queued').sort((a, b) => (a.queuePosition ?? 0) - (b.queuePosition ?? 0)),
   );
 
   void follow(

@@ -100,7 +100,9 @@ export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> 
     const row = this.runs.row(id);
     if (row.status === 'running' || row.status === 'queued') return row;
     if (row.status === 'finished')
-      throw new UserError(`"${row.name}" has finished: there is nothing left to resume. Duplicate it to train further.`);
+      throw new UserError(
+        `"${row.name}" has finished: there is nothing left to resume. Duplicate it to train further.`,
+      );
     if (!existsSync(row.folder))
       throw new UserError(`The folder of "${row.name}" is gone (${row.folder}). Put it back, or duplicate the run.`);
     return this.change(id, { status: 'queued', message: null, ended_at: null });

@@ -36,7 +36,14 @@ export const STALE_MS = 15_000;
 export class RunStore {
   constructor(private readonly library: Library) {}
 
-  add(run: { id: string; name: string; recipe: Recipe; predicted: RunDetail['predicted']; folder: string; hold: boolean }) {
+  add(run: {
+    id: string;
+    name: string;
+    recipe: Recipe;
+    predicted: RunDetail['predicted'];
+    folder: string;
+    hold: boolean;
+  }) {
     const { steps } = run.recipe.training;
     this.library
       .prepare(
@@ -147,9 +154,7 @@ export class RunStore {
 
   private queuePosition(row: RunRow): number {
     const before = this.library
-      .prepare(
-        `SELECT count(*) AS n FROM runs WHERE status = 'queued' AND trashed_at IS NULL AND queue_order <= ?`,
-      )
+      .prepare(`SELECT count(*) AS n FROM runs WHERE status = 'queued' AND trashed_at IS NULL AND queue_order <= ?`)
       .get(row.queue_order) as { n: number };
     return before.n;
   }
