@@ -38,6 +38,7 @@ export class RunData {
   importance = new Float32Array(0);
   share = new Float32Array(0);
   frozen = new Uint8Array(0);
+  /** importance that gets the strongest colour */
   peak = 0;
   /** every `stride`-th frame that came is kept */
   private stride = 1;
@@ -120,8 +121,8 @@ export class RunData {
     const bits = atob(frame.frozen);
     for (let head = 0; head < width; head += 1) {
       this.frozen[from + head] = (bits.charCodeAt(head >> 3) >> (head & 7)) & 1;
-      this.peak = Math.max(this.peak, this.importance[from + head]!);
     }
+    this.peak = Math.max(this.peak, highest(this.importance.slice(from, from + width)));
     this.frames += 1;
   }
 
@@ -156,4 +157,9 @@ function grown<T extends Int32Array | Float32Array | Uint8Array>(old: T, bigger:
 function floats(base64: string): Float32Array {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   return new Float32Array(bytes.buffer);
+}
+
+/** The 99th percentile: one outlier doesn't pale all others. */
+function highest(values: Float32Array): number {
+  return values.sort()[Math.floor(0.99 * (values.length - 1))] ?? 0;
 }

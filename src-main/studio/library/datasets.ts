@@ -42,12 +42,13 @@ export class DatasetLibrary {
 
   private async examples(): Promise<DatasetEntry[]> {
     const names = await readdir(this.examplesFolder).catch(() => []);
-    const wanted = names.filter((name) => /\.(jsonl|csv|parquet)$/.test(name)).sort();
+    // What is held out for judging is no training data.
+    const wanted = names.filter((name) => /\.(jsonl|csv|parquet)$/.test(name) && !/^held-out/.test(name)).sort();
     return Promise.all(
       wanted.map(async (name) => {
         const path = join(this.examplesFolder, name);
         const { size } = await stat(path);
-        const title = name.replace(/\.[a-z]+$/, '').replaceAll('-', ' ');
+        const title = `Example: ${name.replace(/\.[a-z]+$/, '').replaceAll('-', ' ')}`;
         return {
           id: `example:${name}`,
           name: title,

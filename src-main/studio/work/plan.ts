@@ -3,7 +3,7 @@ import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { readDataset } from '../../data/dataset.ts';
 import { heterogeneity } from '../../data/heterogeneity.ts';
 import { propose } from '../../effilora/configurator.ts';
-import type { DataFacts, Proposal } from '../../effilora/configurator.ts';
+import type { DataFacts, Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
 import { parameterCounts } from '../../effilora/methods/structure.ts';
@@ -49,7 +49,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     limitBytes,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
     seconds: (run.training.steps * tokens * flops) / engine.flopsPerSecond,
-    choices: proposal.reasons.map(({ choice, text }) => ({ name: choice, value: '', reason: text })),
+    choices: proposal.reasons.map((reason) => choiceOf(reason, request.fixed)),
     warnings: fits && proposal.fits ? proposal.warnings : [...proposal.warnings, ...tooLarge(memory.total, limitBytes)],
     structure: {
       layers: facts.layers,
@@ -162,6 +162,22 @@ function recipeOf(request: PlanRequest, { method, training }: ReturnType<typeof 
     },
     budget: { memoryBytes: Math.round(request.memoryBytes), ...(request.seconds ? { seconds: request.seconds } : {}) },
   };
+}
+
+const CHOICES: Record<string, string> = {
+  sequenceLength: 'Sequence length',
+  targets: 'Adapted sites',
+  batch: 'Examples at once',
+  recompute: 'Recomputation',
+  reducer: 'Frozen heads',
+};
+
+/** A choice with its sentence; one that the user made says so. */
+function choiceOf({ choice, text }: Reason, fixed: PlanRequest['fixed']): Plan['choices'][number] {
+  const name = CHOICES[choice] ?? choice.charAt(0).toUpperCase() + choice.slice(1);
+  const key = ['method', 'training'].map((part) => `${part}.${choice}`).find((candidate) => candidate in fixed);
+  if (!key) return { name, value: '', reason: text };
+  return { name, value: String(fixed[key]), reason: `You set this yourself. Proposed was: ${text}` };
 }
 
 function tooLarge(needBytes: number, limitBytes: number): string[] {
