@@ -5,6 +5,7 @@ import type { AdamW } from '../effilora/adamw.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { fusedKernels } from '../engine/fused.ts';
 import type { CompiledStep, Compiler } from '../engine/tensorflow/compile.ts';
+import type { Session } from '../engine/tensorflow/session.ts';
 import type { Precision } from '../engine/tensorflow/lower.ts';
 import { shiftedLabels, type BatchTensors } from '../models/batch.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
@@ -70,6 +71,7 @@ function padded(batch: TokenBatch): TokenBatch {
  */
 export class CompiledTraining {
   private readonly graphs = new Map<string, Promise<CompiledStep>>();
+  private readonly session: Session;
   private sums?: tf.Variable[];
 
   constructor(
@@ -78,7 +80,9 @@ export class CompiledTraining {
     private readonly adapter: Adapter,
     private readonly optimizer: AdamW,
     private readonly precision: Precision,
-  ) {}
+  ) {
+    this.session = compiler.openSession();
+  }
 
   /** One step. @throws NotRecordable when a part of it can't be compiled */
   async run(values: StepValues): Promise<StepNumbers> {
@@ -88,6 +92,8 @@ export class CompiledTraining {
       const [report, loss] = await this.runGraph('whole', feeds, (inputs) => this.whole(inputs, batches[0]!.length));
       return { loss: loss![0]!, report: report! };
     }
+    const trained = [...this.adapter.trainables.map(({ variable }) => variable), ...this.adapter.taps];
+    this.sums ??= trained.map(({ shape }) => tf.tidy(() => tf.variable(tf.zeros(shape), false)));
     let loss = 0;
     for (const [index, batch] of batches.entries()) {
       const feeds = this.batchFeeds(batch, values, index);
@@ -160,6 +166,7 @@ export class CompiledTraining {
     const state = [...this.optimizer.variables, ...(this.sums ?? [])];
     try {
       return await this.compiler.compile({
+        session: this.session,
         feeds: examples,
         state,
         precision: this.precision,
@@ -207,7 +214,7 @@ export class CompiledTraining {
 
   private micro(inputs: Record<string, Tensor>, length: number) {
     const { loss, gradients } = this.gradients(inputs, length);
-    const sums = this.gradientSums(gradients);
+    const sums = this.sums!;
     return {
       outputs: [loss],
       updates: gradients.map((gradient, k): [tf.Variable, Tensor] => [sums[k]!, tf.add(sums[k]!, gradient)]),
@@ -219,11 +226,6 @@ export class CompiledTraining {
     const { report, updates } = this.update(sums, inputs.numbers as Tensor2D, inputs.loss as Scalar);
     const cleared = this.sums!.map((sum): [tf.Variable, Tensor] => [sum, tf.zeros(sum.shape)]);
     return { outputs: [report], updates: [...updates, ...cleared] };
-  }
-
-  private gradientSums(gradients: Tensor2D[]): tf.Variable[] {
-    this.sums ??= gradients.map(({ shape }) => tf.keep(tf.variable(tf.zeros(shape), false)));
-    return this.sums;
   }
 
   private update(gradients: Tensor2D[], numbers: Tensor2D, loss: Scalar) {

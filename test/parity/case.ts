@@ -72,6 +72,10 @@ export async function openCase(name: string) {
     routerShare: true,
     recompute: true,
     seed: c.seed,
+    // an engine that compiles must compile these
+    warn: (line) => {
+      throw new Error(line);
+    },
   });
   return {
     ...{ model, adapter, optimizer, reducer, step },

@@ -4,7 +4,7 @@ import type { Addon, Feed, StagedTensor } from './addon.ts';
 import { DataType } from './addon.ts';
 import type { NodeBackend } from './fused.ts';
 import { Lowering, type Precision } from './lower.ts';
-import { type Binding, overrideBinding, Recorder, type RecordedNode, type Ref } from './recorder.ts';
+import { type Binding, isConstant, overrideBinding, Recorder, type RecordedNode, type Ref } from './recorder.ts';
 import { type Output, type Resident, Session, type SessionOptions } from './session.ts';
 
 /** A step as a pure function: what it is fed, what it keeps, what it gives. */
@@ -16,6 +16,8 @@ export interface StepDefinition {
   /** the step on the feeds and the state; `updates` are the new values of `state`, in its order (undefined: unchanged) */
   step: () => { outputs: Tensor[]; updates: (Tensor | undefined)[] };
   precision: Precision;
+  /** where the step lives; steps of one session share their residents. Default: one of its own */
+  session?: Session;
 }
 
 interface TensorData {
@@ -31,15 +33,11 @@ export interface CompilerBackend extends NodeBackend {
   getInputTensorIds(tensors: { dataId: object }[]): number[];
 }
 
-/** Constants up to this many numbers are written into the graph; larger ones are residents. */
-const LARGEST_CONSTANT = 16;
-
 /**
  * Compiles steps written on tfjs operations into graphs of one session. A tensor that a step reads moves into the session: tfjs
  * still has it, but its memory is the session's, and reading it asks the session.
  */
 export class Compiler {
-  readonly session: Session;
   private readonly binding: Binding;
   private readonly residents = new Map<number, Resident>();
   /** what was compiled together is read together: every new set of fetches costs TensorFlow a pass over the graph */
@@ -50,52 +48,67 @@ export class Compiler {
   constructor(
     private readonly addon: Addon,
     private readonly backend: CompilerBackend,
-    options: SessionOptions & { fused: boolean },
+    private readonly options: SessionOptions,
   ) {
-    this.session = new Session(addon, options);
-    this.session.fused = options.fused;
     this.binding = backend.binding;
     backend.binding = this.eagerBinding();
+  }
+
+  /** A session for steps that share their residents. A tensor lives in the session that used it last. */
+  openSession(): Session {
+    return new Session(this.addon, this.options);
   }
 
   /**
    * Records the step without executing it and puts it into the session.
    * @throws NotRecordable where the step reads a value or a size depends on one
    */
-  async compile({ feeds, state, step, precision }: StepDefinition): Promise<CompiledStep> {
+  async compile({
+    feeds,
+    state,
+    step,
+    precision,
+    session = this.openSession(),
+  }: StepDefinition): Promise<CompiledStep> {
     const feedIds = this.backend.getInputTensorIds(feeds);
+    const stateIds = state.map((variable) => this.idOf(variable));
     const described = new Map<number, { dtype: number; shape: number[] }>();
     feeds.forEach((feed, i) => described.set(feedIds[i]!, this.data(feed)));
-    const recorder = new Recorder(this.addon, this.binding, (id) => described.get(id)!, feedIds);
+    const recorder = new Recorder(
+      this.addon,
+      this.backend.binding,
+      (id) => described.get(id)!,
+      feedIds,
+      new Set(stateIds),
+    );
     const { outputs, updates } = this.record(recorder, described, step);
-    const stateIds = state.map((variable) => this.idOf(variable));
     const live = updates.flatMap((update, i) => (update ? [{ update, variable: i }] : []));
     const roots = [...outputs, ...live.map(({ update }) => update)];
 
     const sources = new Map<RecordedNode, Output>();
-    const lowering: Lowering = new Lowering(this.session, recorder.nodes, roots, precision, (node, type) =>
-      this.sourceValue(node, type, sources),
+    const lowering: Lowering = new Lowering(session, recorder.nodes, roots, precision, (node, type) =>
+      this.sourceValue(node, type, sources, session),
     );
     const fills: { resident: Resident; staged: StagedTensor }[] = [];
-    for (const node of lowering.live) if (node.source) this.place(node, lowering, stateIds, sources, fills);
+    for (const node of lowering.live) if (node.source) this.place(node, lowering, stateIds, sources, fills, session);
     const placed = state.map((_, i) => this.residents.get(stateIds[i]!));
     recorder.release((id) => this.residents.has(id));
     const lowered = lowering.lower();
-    await this.session.fill(fills);
+    await session.fill(fills);
     this.group(placed.filter((resident) => resident !== undefined));
     this.group(fills.map(({ resident }) => resident));
     const fetches = lowered.slice(0, outputs.length);
     const assigns = live.map(({ variable }, i) => {
       const resident = placed[variable]!;
       const value = lowered[outputs.length + i]!;
-      return this.session.one('AssignVariableOp', [], [resident.handle, value], this.readers(resident)).node;
+      return session.one('AssignVariableOp', [], [resident.handle, value], [resident.read.node]).node;
     });
     const feedOutputs = feedIds.map((_, i) =>
       recorder.nodes.find((n) => n.source && 'feed' in n.source && n.source.feed === i)!,
     );
     return new CompiledStep(
       this,
-      this.session,
+      session,
       feedOutputs.map((node) => ({ output: sources.get(node), ...node.outputs[0]! })),
       state.map((variable, i) => ({ variable, resident: placed[i] })),
       fetches,
@@ -114,7 +127,7 @@ export class Compiler {
   private read(resident: Resident): Float32Array | Int32Array {
     const group = this.groups.get(resident)!;
     if (!group.values) {
-      const results = this.session.readSync(group.members);
+      const results = group.members[0]!.session.readSync(group.members);
       group.values = new Map(group.members.map((member, i) => [member, results[i]!.data]));
     }
     const data = group.values.get(resident)!;
@@ -126,10 +139,6 @@ export class Compiler {
     const stale = new Set(residents);
     for (const resident of stale) this.groups.get(resident)!.values = undefined;
     for (const [id, resident] of this.residents) if (stale.has(resident)) this.forgetCopy(id);
-  }
-
-  private readers(resident: Resident): number[] {
-    return [resident.read.node];
   }
 
   private record(
@@ -182,35 +191,36 @@ export class Compiler {
     stateIds: number[],
     sources: Map<RecordedNode, Output>,
     fills: { resident: Resident; staged: StagedTensor }[],
+    session: Session,
   ): void {
     const { dtype, shape } = node.outputs[0]!;
     const source = node.source!;
     if ('feed' in source) {
-      sources.set(node, this.session.placeholder(dtype, shape));
+      sources.set(node, session.placeholder(dtype, shape));
       return;
     }
     const id = source.tensorId;
     let resident = this.residents.get(id);
-    if (!resident) {
-      const values = this.binding.tensorDataSync(id);
+    if (resident?.session !== session) {
+      // it may live in another session: then it moves
+      const values = this.backend.binding.tensorDataSync(id);
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       const isState = stateIds.includes(id);
-      if (!isState && shape.reduce((a, b) => a * b, 1) <= LARGEST_CONSTANT) {
-        sources.set(node, this.session.constant(dtype, shape, bytes.slice()));
+      if (!isState && isConstant(dtype, shape)) {
+        sources.set(node, session.constant(dtype, shape, bytes.slice()));
         return;
       }
       const type = !isState && lowering.onlyInBf16(node) ? DataType.bfloat16 : dtype;
-      resident = this.session.resident(type, shape, dtype);
+      resident = session.resident(type, shape, dtype);
       fills.push({ resident, staged: this.addon.stage(dtype, shape, values) });
+      if (this.residents.has(id)) this.dismiss(id);
+      else this.binding.deleteTensor(id);
       this.residents.set(id, resident);
-      this.binding.deleteTensor(id);
     }
     sources.set(node, resident.read);
   }
 
-  private readonly converted = new Map<string, Output>();
-
-  private sourceValue(node: RecordedNode, type: number, sources: Map<RecordedNode, Output>): Output {
+  private sourceValue(node: RecordedNode, type: number, sources: Map<RecordedNode, Output>, session: Session): Output {
     const value = sources.get(node)!;
     const source = node.source!;
     const has =
@@ -219,9 +229,9 @@ export class Compiler {
         : node.outputs[0]!.dtype;
     if (has === type) return value;
     const key = `${value.node}:${type}`;
-    let known = this.converted.get(key);
+    let known = session.converted.get(key);
     if (!known) {
-      known = this.session.one(
+      known = session.one(
         'Cast',
         [
           { name: 'SrcT', type: 4, value: has },
@@ -229,7 +239,7 @@ export class Compiler {
         ],
         [value],
       );
-      this.converted.set(key, known);
+      session.converted.set(key, known);
     }
     return known;
   }
@@ -254,15 +264,21 @@ export class Compiler {
       deleteTensor: (id) => {
         const resident = this.residents.get(id);
         if (!resident) return binding.deleteTensor(id);
-        this.forgetCopy(id);
-        this.residents.delete(id);
-        const group = this.groups.get(resident)!;
-        group.members = group.members.filter((member) => member !== resident);
-        this.groups.delete(resident);
-        this.session.free(resident);
+        this.dismiss(id);
       },
     };
     return overrideBinding(binding, calls);
+  }
+
+  /** A resident's end. */
+  private dismiss(id: number): void {
+    const resident = this.residents.get(id)!;
+    this.forgetCopy(id);
+    this.residents.delete(id);
+    const group = this.groups.get(resident)!;
+    group.members = group.members.filter((member) => member !== resident);
+    this.groups.delete(resident);
+    resident.session.free(resident);
   }
 
   private copyOf(id: number): number {
@@ -286,7 +302,7 @@ export class Compiler {
   async adopt(variable: Variable, resident: Resident): Promise<void> {
     const id = this.idOf(variable);
     const values = this.backend.binding.tensorDataSync(id);
-    await this.session.fill([{ resident, staged: this.addon.stage(resident.dtype, resident.shape, values) }]);
+    await resident.session.fill([{ resident, staged: this.addon.stage(resident.dtype, resident.shape, values) }]);
     if (!this.residents.has(id)) this.binding.deleteTensor(id);
     this.residents.set(id, resident);
     if (!this.groups.has(resident)) this.groups.set(resident, { members: [resident] });

@@ -26,6 +26,8 @@ const ALWAYS_F32: Record<string, number[]> = { StudioAttention: [1], StudioCross
 
 /** Products below this many multiplications stay f32: the casts would cost more than bf16 saves. */
 const SMALLEST_BF16_PRODUCT = 1 << 22;
+/** Products below this many multiplications are not worth packing into tiles. */
+const SMALLEST_TILE_PRODUCT = 1 << 21;
 /** A product over so few numbers is cheaper inside the sum that takes it. */
 const SMALL_INNER = 64;
 
@@ -166,7 +168,7 @@ export class Lowering {
     products.forEach((product, i) => {
       const out = i === products.length - 1 ? type : DataType.float;
       const term = { value: total!, type: totalType };
-      total = this.session.tiles ? this.tileProduct(product, out, term) : this.smallProduct(product, out, term);
+      total = this.onTiles(product) ? this.tileProduct(product, out, term) : this.smallProduct(product, out, term);
       totalType = out;
     });
     return total;
@@ -203,6 +205,16 @@ export class Lowering {
 
   // ---- precision ----
 
+  /** Small products are left to TensorFlow: packing them into tiles gains nothing. */
+  private onTiles(node: RecordedNode): boolean {
+    return this.session.tiles && isMatrixProduct(node) && this.isLarge(node);
+  }
+
+  private isLarge(node: RecordedNode): boolean {
+    const depth = node.operation === 'StudioProductAdd' ? shapeOf(node.inputs[1]!)[1]! : inner(node);
+    return size(node.outputs[0]!.shape) * depth >= SMALLEST_TILE_PRODUCT;
+  }
+
   private isBf16Product(node: RecordedNode): boolean {
     if (this.precision !== 'bf16' || !isMatrixProduct(node)) return false;
     const known = this.inBf16.get(node);
@@ -220,7 +232,7 @@ export class Lowering {
   private takesBf16({ node, input }: { node: RecordedNode; input: number }): boolean {
     if (this.sums.has(node) || this.absorbed.has(node)) return true;
     if (node.operation in OWN) return OWN[node.operation]!.inputs[input] !== undefined;
-    return this.isBf16Product(node) || (this.session.tiles && isMatrixProduct(node));
+    return this.isBf16Product(node) || this.onTiles(node);
   }
 
   /** The type a node's typed outputs have: bf16 where every use takes it and a product wants it. */
@@ -269,7 +281,7 @@ export class Lowering {
   }
 
   private emitProduct(node: RecordedNode): void {
-    if (this.session.tiles) {
+    if (this.onTiles(node)) {
       const type = this.outputType(node);
       return this.keep(node, [this.tileProduct(node, type)], [type]);
     }
@@ -284,7 +296,7 @@ export class Lowering {
 
   private emitOwn(node: RecordedNode): void {
     const { inputs: typed, output } = OWN[node.operation]!;
-    if (node.operation === 'StudioProductAdd' && this.session.tiles) {
+    if (node.operation === 'StudioProductAdd' && this.session.tiles && this.isLarge(node)) {
       const scale = node.attributes.find(({ name }) => name === 'scale')!.value as number;
       const type = this.outputType(node);
       return this.keep(node, [this.tileProduct(node, type, this.natural(node.inputs[0]!), scale)], [type]);

@@ -25,7 +25,7 @@ export async function openCompiler(): Promise<Compiler> {
   addon.setThreads(threads);
   if (!gpu) registerFusedKernels('tensorflow', tensorflowKernels(backend, addon.hasTiles()));
   registerGather();
-  compiler = new Compiler(addon, backend, { threads, gpu, fused: !gpu });
+  compiler = new Compiler(addon, backend, { threads, gpu });
   return compiler;
 }
 

@@ -1,5 +1,5 @@
 import type { Addon, Attribute, GraphHandle } from './addon.ts';
-import { attribute } from './addon.ts';
+import { attribute, DataType } from './addon.ts';
 
 /** An output of a recorded node. */
 export interface Ref {
@@ -49,6 +49,11 @@ export function overrideBinding(binding: Binding, calls: Partial<Binding>): Bind
   });
 }
 
+/** Values from outside that are written into the graph instead of being resident: few numbers, or sizes and indices. */
+export function isConstant(dtype: number, shape: number[]): boolean {
+  return shape.reduce((a, b) => a * b, 1) <= (dtype === DataType.int32 ? 4096 : 16);
+}
+
 /** Symbolic tensors have ids from here on; the real binding counts from 0. */
 const FIRST_SYMBOLIC_ID = 1 << 29;
 
@@ -85,6 +90,8 @@ export class Recorder {
     /** shape of a tensor of the real binding */
     private readonly describe: (id: number) => { dtype: number; shape: number[] },
     feeds: number[],
+    /** variables: their values change, so they are never constants */
+    private readonly variables: ReadonlySet<number> = new Set(),
   ) {
     this.scratch = addon.createGraph();
     feeds.forEach((id, feed) => this.sources.set(id, this.addSource(id, { feed })));
@@ -128,7 +135,7 @@ export class Recorder {
       outputs: [{ dtype, shape }],
       source,
     };
-    const small = shape.reduce((a, b) => a * b, 1) <= 16 && 'tensorId' in source;
+    const small = 'tensorId' in source && !this.variables.has(id) && isConstant(dtype, shape);
     // small constants may be shapes or axes, which shape inference must see
     const added = small
       ? this.addon.addNode(this.scratch, 'Const', `c${this.nodes.length}`, this.constant(id, dtype, shape), [], [], [])

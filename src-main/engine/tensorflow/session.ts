@@ -10,6 +10,7 @@ export interface Output {
 
 /** A value that stays inside the session between runs. */
 export interface Resident {
+  session: Session;
   dtype: number;
   shape: number[];
   handle: Output;
@@ -30,7 +31,9 @@ export class Session {
   private readonly graph: GraphHandle;
   private names = 0;
   /** whether our own operations can be used */
-  fused = true;
+  readonly fused: boolean;
+  /** values from outside in another type, by node and type */
+  readonly converted = new Map<string, Output>();
   /** whether matrix products run on our own AMX kernel */
   get tiles(): boolean {
     return this.fused && this.addon.hasTiles();
@@ -40,6 +43,7 @@ export class Session {
     readonly addon: Addon,
     options: SessionOptions,
   ) {
+    this.fused = !options.gpu;
     this.graph = addon.createGraph();
     addon.openSession(this.graph, sessionConfiguration(options));
   }
@@ -74,6 +78,7 @@ export class Session {
     const value =
       fedAs === dtype ? fed : this.one('Cast', [attribute.type('SrcT', fedAs), attribute.type('DstT', dtype)], [fed]);
     return {
+      session: this,
       dtype,
       shape,
       handle,

@@ -75,7 +75,8 @@ void parallel(int64_t count, void (*body)(void*, int64_t), void* context) {
   }
   p.wake.notify_all();
   p.work();
-  while (p.busy.load() > 0) __builtin_ia32_pause();
+  // on a busy machine a worker may be waiting for a processor: leave it ours
+  for (int spin = 0; p.busy.load() > 0; spin++) spin < 4000 ? __builtin_ia32_pause() : std::this_thread::yield();
 }
 
 }  // namespace kernels

@@ -1,0 +1,86 @@
+// Our side of the benchmark, in a process of its own. Reads one JSON line of options, answers "run N" lines with N steps' seconds.
+import { createInterface } from 'node:readline';
+import { Adapter } from '../../src-main/effilora/adapter.ts';
+import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
+import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
+import { Reducer } from '../../src-main/effilora/reducer.ts';
+import type { AdapterOptions } from '../../src-main/effilora/types.ts';
+import { openEngine } from '../../src-main/engine/index.ts';
+import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
+import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { DECODER_SITES, type TokenBatch } from '../../src-main/models/types.ts';
+import { TrainingStep } from '../../src-main/trainer/step.ts';
+import type { OurOptions } from './options.ts';
+
+const started = performance.now();
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const options = JSON.parse((await lines.next()).value as string) as OurOptions;
+process.env.OMP_NUM_THREADS = String(options.threads);
+await openEngine('tensorflow');
+const file = await openModelFile(await resolveModel(options.model));
+const model = await loadCausalLM(file);
+const structure: AdapterOptions = {
+  name: 'effilora',
+  rank: options.rank,
+  heads: options.heads,
+  alpha: 2 * options.rank,
+  targets: [...DECODER_SITES],
+  share: 'global',
+  router: 'site',
+  dropout: 0,
+  rsLora: false,
+  dora: false,
+};
+const adapter = new Adapter(model.sites(), structure, 1);
+const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });
+const reducer = new Reducer(adapter.heads, headsPerSite(structure), {
+  ratio: options.frozen,
+  warmup: 1,
+  interval: 1_000_000,
+  beta: 0.85,
+  policy: 'topk',
+  temperature: 1,
+  schedule: 'step',
+  probe: false,
+  minActivePerSite: 0,
+  seed: 1,
+});
+const step = new TrainingStep(model, adapter, optimizer, reducer, {
+  routerShare: false,
+  recompute: options.recompute,
+  seed: 1,
+  precision: options.precision,
+  warn: (line) => process.stderr.write(`${line}\n`),
+});
+
+/** The same tokens every step: any token of the vocabulary, a label at each. */
+function batch(): TokenBatch {
+  const tokens = options.rows * options.length;
+  const inputIds = Int32Array.from({ length: tokens }, (_, t) => (t * 7919 + 13) % file.config.vocabularySize);
+  return {
+    rows: options.rows,
+    length: options.length,
+    inputIds,
+    labels: inputIds,
+    positions: Int32Array.from(inputIds, (_, t) => t % options.length),
+    segments: new Int32Array(tokens),
+  };
+}
+
+let count = 0;
+let firstStepSeconds = 0;
+for await (const line of lines) {
+  const seconds: number[] = [];
+  let loss = NaN;
+  for (let n = Number(line.split(' ')[1]); n > 0; n--) {
+    const start = performance.now();
+    ({ loss } = await step.run(++count, [batch()], 1e-4));
+    seconds.push((performance.now() - start) / 1000);
+    // from the process's start: performance counts from there
+    if (count === 1) firstStepSeconds = performance.now() / 1000;
+  }
+  const peakBytes = process.resourceUsage().maxRSS * 1024;
+  const openedSeconds = started / 1000;
+  process.stdout.write(`${JSON.stringify({ seconds, peakBytes, loss, firstStepSeconds, openedSeconds })}\n`);
+}
+process.exit(0);
