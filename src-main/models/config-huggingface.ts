@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
+import { checkHeads } from './heads.ts';
 import type { Architecture, ModelConfig, RopeConfig } from './types.ts';
 
 const count = z.number().int().positive().max(1e9);
@@ -77,10 +78,7 @@ export function configFromHuggingFace(json: unknown, path: string): ModelConfig 
 function toModelConfig(architecture: Architecture, c: Config, path: string): ModelConfig {
   const headSize = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   const keyValueHeads = c.num_key_value_heads ?? c.num_attention_heads;
-  if (headSize % 2 || c.num_attention_heads % keyValueHeads)
-    throw new UserError(
-      `${path}: ${c.num_attention_heads} attention heads of ${headSize} over ${keyValueHeads} can't be`,
-    );
+  checkHeads(c.num_attention_heads, keyValueHeads, headSize, path);
   const gemma = architecture === 'gemma3';
   return {
     architecture,

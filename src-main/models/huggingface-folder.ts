@@ -51,17 +51,26 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
     throw new UserError(`${folder} holds no config.json; give a Hugging Face model folder or a .gguf file`);
   const config = configFromHuggingFace(await readJson(configPath), configPath);
   const paths = await weightFiles(folder);
-  const readers = await Promise.all(paths.map((file) => FileReader.open(file)));
+  const texts = await readTokenizer(folder, config.bosTokenId, config.eosTokenIds);
+  const readers: FileReader[] = [];
+  const close = async () => void (await Promise.all(readers.map((reader) => reader.close())));
   const entries = new Map<string, { reader: FileReader; entry: SafetensorsEntry }>();
-  for (const reader of readers)
-    for (const [name, entry] of (await readSafetensorsHeader(reader)).tensors)
-      entries.set(canonicalName(name), { reader, entry });
+  try {
+    for (const file of paths) {
+      const reader = await FileReader.open(file);
+      readers.push(reader);
+      for (const [name, entry] of (await readSafetensorsHeader(reader)).tensors)
+        entries.set(canonicalName(name), { reader, entry });
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
   const find = (name: string) => {
     const found = entries.get(name);
     if (!found) throw new UserError(`${folder} holds no tensor "${name}"; is the model whole?`);
     return found;
   };
-  const texts = await readTokenizer(folder, config.bosTokenId, config.eosTokenIds);
   return {
     path: folder,
     name: path.basename(path.resolve(folder)),
@@ -82,7 +91,7 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
     sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
     readTensor: (name) => readFloats(find(name).reader, find(name).entry),
     readRaw: (name) => find(name).reader.read(find(name).entry.offset, find(name).entry.byteLength),
-    close: async () => void (await Promise.all(readers.map((reader) => reader.close()))),
+    close,
   };
 }
 

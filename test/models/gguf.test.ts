@@ -5,8 +5,10 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../src-main/engine/types.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
+import { configFromGguf } from '../../src-main/models/gguf/config.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
 import { readGgufHeader } from '../../src-main/models/gguf/header.ts';
+import type { GgufValue } from '../../src-main/models/gguf/types.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { readFloats, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
 import { data } from './support.ts';
@@ -105,6 +107,29 @@ describe('GGUF', () => {
       }),
       { numRuns: 400, seed: 2 },
     );
+  });
+
+  it('refuses heads that can not be', async () => {
+    const tensor = { type: 'f32', offset: 0, byteLength: 4 } as const;
+    const fields = (heads: number, keyValueHeads: number) =>
+      new Map<string, GgufValue>([
+        ['general.architecture', 'llama'],
+        ['llama.block_count', 1],
+        ['llama.embedding_length', 64],
+        ['llama.feed_forward_length', 96],
+        ['llama.context_length', 128],
+        ['llama.attention.head_count', heads],
+        ['llama.attention.head_count_kv', keyValueHeads],
+        ['llama.attention.layer_norm_rms_epsilon', 1e-5],
+      ]);
+    const tensors = new Map([['token_embd.weight', { ...tensor, name: 'token_embd.weight', shape: [96, 64] }]]);
+    const config = (heads: number, keyValueHeads: number, factors?: number[]) =>
+      configFromGguf({ version: 3, metadata: fields(heads, keyValueHeads), tensors }, 'm.gguf', factors);
+    expect(config(4, 2)).toMatchObject({ headSize: 16, keyValueHeads: 2, tiedEmbeddings: true });
+    expect(() => config(4, 3)).toThrow(/m\.gguf: 4 attention heads of 16 over 3/);
+    expect(() => config(7, 7)).toThrow(UserError);
+    expect(() => config(4, 2, [1, 2])).toThrow(/rope_freqs\.weight has 2 numbers where 8/);
+    expect(() => config(0, 2)).toThrow(/attention\.head_count/);
   });
 
   it('names what a language model lacks', async () => {

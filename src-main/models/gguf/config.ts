@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
+import { checkHeads } from '../heads.ts';
 import type { Architecture, ModelConfig, RopeConfig } from '../types.ts';
 import type { GgufHeader, GgufValue } from './types.ts';
 
@@ -52,7 +53,7 @@ export function configFromGguf(header: GgufHeader, path: string, ropeFactors?: n
   }
   const embedding = header.tensors.get('token_embd.weight');
   if (!embedding) throw new UserError(`${path} holds no token_embd.weight; is it a whole language model?`);
-  return toModelConfig(architecture, parsed.data, header, embedding.shape[0]!, ropeFactors);
+  return toModelConfig(architecture, parsed.data, header, embedding.shape[0]!, ropeFactors, path);
 }
 
 function toModelConfig(
@@ -61,10 +62,17 @@ function toModelConfig(
   { metadata, tensors }: GgufHeader,
   vocabularySize: number,
   ropeFactors: number[] | undefined,
+  path: string,
 ): ModelConfig {
   const gemma = architecture === 'gemma3';
   const attentionHeads = f['attention.head_count'];
   const headSize = f['attention.key_length'] ?? f.embedding_length / attentionHeads;
+  const keyValueHeads = f['attention.head_count_kv'] ?? attentionHeads;
+  checkHeads(attentionHeads, keyValueHeads, headSize, path);
+  if (ropeFactors && ropeFactors.length !== headSize / 2)
+    throw new UserError(
+      `${path}: rope_freqs.weight has ${ropeFactors.length} numbers where ${headSize / 2} are needed`,
+    );
   const scaleBy = gemma && f.block_count === GEMMA_27B_LAYERS ? f.embedding_length / attentionHeads : headSize;
   const window = f['attention.sliding_window'] || undefined;
   const eos = ['eos', 'eot', 'eom'].map((kind) => metadata.get(`tokenizer.ggml.${kind}_token_id`));
@@ -75,7 +83,7 @@ function toModelConfig(
     hiddenSize: f.embedding_length,
     intermediateSize: f.feed_forward_length,
     attentionHeads,
-    keyValueHeads: f['attention.head_count_kv'] ?? attentionHeads,
+    keyValueHeads,
     headSize,
     vocabularySize,
     contextLength: f.context_length,
