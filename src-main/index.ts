@@ -1,0 +1,91 @@
+import { RPCHandler } from '@orpc/server/message-port';
+import type { BrowserWindow } from 'electron';
+import { app, dialog, ipcMain, Menu, MessageChannelMain, Tray } from 'electron';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { followRuns } from './electron/attention.ts';
+import { harden } from './electron/harden.ts';
+import { setMenu } from './electron/menu.ts';
+import { declarePageScheme, PAGE, servePage } from './electron/page.ts';
+import { keychainSecret } from './electron/secret.ts';
+import { openWindow } from './electron/window.ts';
+import { dataFolder } from './studio/folders.ts';
+import { createRouter } from './studio/router.ts';
+import { trainerProcess } from './studio/runs/trainer-process.ts';
+import { openStudio } from './studio/studio.ts';
+import type { Studio } from './studio/studio.ts';
+
+// Electron's door: everything behind it is the studio's services, which know nothing of windows.
+const out = dirname(dirname(fileURLToPath(import.meta.url)));
+const preload = join(out, 'preload', 'index.cjs');
+const resources = join(dirname(out), 'resources');
+let window: BrowserWindow | undefined;
+let tray: Tray | undefined;
+let quitting = false;
+
+if (!app.requestSingleInstanceLock()) app.quit();
+else {
+  declarePageScheme();
+  void app.whenReady().then(start);
+}
+
+function start(): void {
+  const folder = dataFolder();
+  const studio = openStudio({
+    dataFolder: folder,
+    trainer: trainerProcess,
+    folders: [homedir()],
+    secret: keychainSecret(folder),
+    resources,
+  });
+  harden();
+  servePage(join(out, 'renderer'));
+  serveContract(studio);
+  show(studio);
+  setMenu(() => show(studio));
+  followRuns(studio, () => window);
+  app.on('second-instance', () => show(studio));
+  app.on('activate', () => show(studio));
+  app.on('window-all-closed', () => leaveOrStay(studio));
+  app.on('before-quit', (event) => {
+    if (quitting) return;
+    event.preventDefault();
+    quitting = true;
+    void studio.close().finally(() => app.quit());
+  });
+}
+
+function show(studio: Studio): BrowserWindow {
+  window ??= openWindow(studio.dataFolder, preload);
+  window.once('closed', () => (window = undefined));
+  window.show();
+  return window;
+}
+
+/** The last window is closed: a training goes on in the tray, where the user wants that. */
+function leaveOrStay(studio: Studio): void {
+  const training = studio.runs.list(false).some(({ status }) => status === 'running');
+  if (!training || !studio.settings.values().keepRunning) return app.quit();
+  tray ??= new Tray(join(resources, 'icon.png'));
+  tray.setToolTip('EffiLoRA Studio is training');
+  const open = { label: 'Open the studio', click: () => show(studio) };
+  tray.setContextMenu(Menu.buildFromTemplate([open, { label: 'Pause and quit', click: () => app.quit() }]));
+}
+
+function serveContract(studio: Studio): void {
+  const handler = new RPCHandler(createRouter(studio));
+  ipcMain.on('effilora:port', (event) => {
+    if (event.senderFrame?.url.split('#')[0] !== PAGE) return;
+    const { port1, port2 } = new MessageChannelMain();
+    handler.upgrade(port1, { context: { local: true } });
+    port1.start();
+    event.senderFrame.postMessage('effilora:port', null, [port2]);
+  });
+  ipcMain.handle('effilora:choose', async (_event, kind: 'model' | 'dataset') => {
+    const extensions = kind === 'model' ? ['gguf'] : ['jsonl', 'json', 'csv', 'tsv', 'parquet', 'txt'];
+    const filters = [{ name: kind === 'model' ? 'Models' : 'Datasets', extensions }];
+    const { filePaths } = await dialog.showOpenDialog({ properties: ['openFile'], filters });
+    return filePaths[0] ?? null;
+  });
+}

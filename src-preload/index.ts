@@ -1,0 +1,14 @@
+import { contextBridge, ipcRenderer, webUtils } from 'electron';
+
+/** All the page gets of Electron: one end of a port to the studio, a dropped file's path, a file dialog. */
+contextBridge.exposeInMainWorld('effilora', {
+  requestPort: () => ipcRenderer.send('effilora:port'),
+  pathOf: (file: File) => webUtils.getPathForFile(file),
+  chooseFile: (kind: 'model' | 'dataset') => ipcRenderer.invoke('effilora:choose', kind),
+});
+
+ipcRenderer.on('effilora:port', (event) => {
+  // A port can't pass the bridge itself: it is posted into the page's own world.
+  const page = globalThis as unknown as { postMessage(message: unknown, origin: string, ports: unknown[]): void };
+  page.postMessage('effilora:port', '*', event.ports);
+});

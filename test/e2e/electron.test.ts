@@ -1,0 +1,42 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { _electron } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
+import { scratchFolder } from '../studio/support/studio.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const binary = electronBinary();
+const built = existsSync(join(root, 'out', 'main', 'index.js'));
+
+/** Where Electron's binary lies, if its download was possible. */
+function electronBinary(): string | undefined {
+  const folder = dirname(createRequire(import.meta.url).resolve('electron/package.json'));
+  const named = join(folder, 'path.txt');
+  if (!existsSync(named)) return undefined;
+  const path = join(folder, 'dist', readFileSync(named, 'utf8'));
+  return existsSync(path) ? path : undefined;
+}
+
+describe.skipIf(!binary || !built)('studio in Electron (needs its binary and `npm run build:electron`)', () => {
+  it('opens sandboxed, serves the contract over a port, and stays on its page', async () => {
+    const scratch = scratchFolder();
+    const env = { ...process.env, EFFILORA_DATA: scratch.folder } as Record<string, string>;
+    const app = await _electron.launch({ executablePath: binary!, args: [root, '--no-sandbox'], env });
+    try {
+      const page = await app.firstWindow();
+      await page.getByText('No runs yet').waitFor();
+      expect(await page.evaluate(() => typeof (globalThis as { require?: unknown }).require)).toBe('undefined');
+      await page.evaluate(
+        () => void ((globalThis as unknown as { location: { href: string } }).location.href = 'https://example.com'),
+      );
+      await page.getByRole('link', { name: 'Settings' }).click();
+      await page.getByText(scratch.folder).first().waitFor();
+      expect(page.url()).toMatch(/^effilora:/);
+    } finally {
+      await app.close();
+      scratch.remove();
+    }
+  });
+});
