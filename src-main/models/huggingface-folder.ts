@@ -116,10 +116,15 @@ async function readTokenizer(folder: string, bosTokenId: number | undefined, eos
   const eos = text(parsed.data.eos_token);
   const bos = text(parsed.data.bos_token);
   const json = (await readJson(file)) as { added_tokens?: { id: number; content: string }[] };
-  const id = (content?: string) => json.added_tokens?.find((token) => token.content === content)?.id;
+  const id = (content?: string) => json?.added_tokens?.find((token) => token.content === content)?.id;
   const ends = [...new Set([id(eos), ...eosTokenIds].filter((x) => x !== undefined))];
   const description = { json, addBos: false, addEos: false, bosTokenId: id(bos) ?? bosTokenId, eosTokenIds: ends };
-  const tokenizer: Tokenizer = createTokenizer(description, parsed.data);
+  let tokenizer: Tokenizer;
+  try {
+    tokenizer = createTokenizer(description, parsed.data);
+  } catch (error) {
+    throw new UserError(`${file} is no tokenizer that can be read (${(error as Error).message}); fetch it again`);
+  }
   const template = await templateSource(folder, parsed.data.chat_template);
   const chat: ChatTemplate | undefined =
     template === undefined ? undefined : chatTemplate(template, { bos, eos }, folder);
