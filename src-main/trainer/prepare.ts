@@ -87,7 +87,7 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const adapter = await openStart(recipe, model);
   const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
   const run = { ...data, engine, file, model, steps: stepsOf(recipe, perEpoch) };
-  return { ...run, step: trainingStep(recipe, model, adapter, run.steps) };
+  return { ...run, step: trainingStep(recipe, model, adapter, run.steps, log) };
 }
 
 /** A fresh adapter of the recipe's method, or the one of `init`, whose structure then is the run's. */
@@ -102,8 +102,14 @@ async function openStart(recipe: Recipe, model: CausalLM): Promise<Adapter> {
   return adapter;
 }
 
-function trainingStep(recipe: Recipe, model: CausalLM, adapter: Adapter, steps: number): TrainingStep {
-  const { weightDecay, clipNorm, rateOfB, seed, recompute } = recipe.training;
+function trainingStep(
+  recipe: Recipe,
+  model: CausalLM,
+  adapter: Adapter,
+  steps: number,
+  log: (line: string) => void,
+): TrainingStep {
+  const { weightDecay, clipNorm, rateOfB, seed, recompute, precision } = recipe.training;
   const { reducer } = recipe.method;
   const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, weightDecay, clipNorm, rateOfB });
   const options = { ...reducer, finalStep: reducer.finalStep ?? steps, seed };
@@ -112,12 +118,13 @@ function trainingStep(recipe: Recipe, model: CausalLM, adapter: Adapter, steps: 
     adapter,
     optimizer,
     new Reducer(adapter.heads, headsPerSite(adapter.options), options),
-    { routerShare: true, recompute, seed },
+    { routerShare: true, recompute, seed, precision, warn: log },
   );
 }
 
 /** Frees everything a run holds on the engine. */
 export async function closeRun(run: Run): Promise<void> {
+  run.step.dispose();
   run.step.optimizer.dispose();
   run.step.adapter.dispose();
   run.model.dispose();

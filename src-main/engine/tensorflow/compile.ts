@@ -96,7 +96,10 @@ export class Compiler {
     const lowered = lowering.lower();
     await session.fill(fills);
     this.group(placed.filter((resident) => resident !== undefined));
-    this.group(fills.map(({ resident }) => resident));
+    this.group(
+      fills.map(({ resident }) => resident),
+      true,
+    );
     const fetches = lowered.slice(0, outputs.length);
     const assigns = live.map(({ variable }, i) => {
       const resident = placed[variable]!;
@@ -117,9 +120,9 @@ export class Compiler {
   }
 
   /** Residents that are read in one run from now on, unless they belong to such a group already. */
-  private group(residents: Resident[]): void {
+  private group(residents: Resident[], frozen = false): void {
     const members = residents.filter((resident) => !this.groups.has(resident));
-    const group: ReadGroup = { members };
+    const group: ReadGroup = { members, frozen };
     for (const resident of members) this.groups.set(resident, group);
   }
 
@@ -282,14 +285,15 @@ export class Compiler {
   }
 
   private copyOf(id: number): number {
-    let copy = this.copies.get(id);
-    if (copy === undefined) {
-      const resident = this.residents.get(id)!;
+    if (this.copies.has(id)) return this.copies.get(id)!;
+    const group = this.groups.get(this.residents.get(id)!)!;
+    for (const [other, resident] of this.residents) {
+      if (other !== id && !(group.frozen && this.groups.get(resident) === group && !this.copies.has(other))) continue;
       const dtype = resident.dtype === DataType.bfloat16 ? DataType.float : resident.dtype;
-      copy = this.binding.createTensor(resident.shape, dtype, this.read(resident));
-      this.copies.set(id, copy);
+      this.copies.set(other, this.binding.createTensor(resident.shape, dtype, this.read(resident)));
     }
-    return copy;
+    if (group.frozen) group.values = undefined;
+    return this.copies.get(id)!;
   }
 
   private forgetCopy(id: number): void {
@@ -313,6 +317,8 @@ export class Compiler {
 /** Residents read in one run. */
 interface ReadGroup {
   members: Resident[];
+  /** never written: copies of all are made at once, and nothing is kept in JavaScript's memory */
+  frozen?: boolean;
   values?: Map<Resident, ArrayBuffer>;
 }
 

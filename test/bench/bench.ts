@@ -1,0 +1,120 @@
+// npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
+// Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3).
+import { spawn } from 'node:child_process';
+import os from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { python } from '../support/python.ts';
+import type { OurOptions, PeerOptions } from './options.ts';
+
+interface Answer {
+  seconds: number[];
+  peakBytes: number;
+  firstStepSeconds?: number;
+  productGflops?: number;
+}
+
+/** A process that steps when it is told to. */
+class Runner {
+  private readonly lines: AsyncIterator<string>;
+  private readonly child;
+
+  constructor(program: string, args: string[], options: object) {
+    this.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+    this.child.stdin.write(`${JSON.stringify(options)}\n`);
+  }
+
+  async run(steps: number): Promise<Answer> {
+    this.child.stdin.write(`run ${steps}\n`);
+    const { value, done } = await this.lines.next();
+    if (done) throw new Error('the process ended before it answered');
+    return JSON.parse(value as string) as Answer;
+  }
+
+  close(): void {
+    this.child.stdin.end();
+  }
+}
+
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
+const STEPS = 3;
+const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const file = await openModelFile(await resolveModel('smollm2-135m'));
+const { config } = file;
+const shapes = {
+  vocab_size: config.vocabularySize,
+  hidden_size: config.hiddenSize,
+  intermediate_size: config.intermediateSize,
+  num_hidden_layers: config.layers,
+  num_attention_heads: config.attentionHeads,
+  num_key_value_heads: config.keyValueHeads,
+  tie_word_embeddings: config.tiedEmbeddings,
+};
+await file.close();
+const batch = { rows: 4, length: 256, rank: 16, threads };
+const tokens = batch.rows * batch.length;
+
+const ours = (options: Partial<OurOptions>) =>
+  new Runner(process.execPath, ['--import', 'tsx', here('./ours-step.ts')], {
+    ...{ model: 'smollm2-135m', precision: 'f32', heads: 3, frozen: 0, recompute: false },
+    ...batch,
+    ...options,
+  });
+const peer = async (options: Partial<PeerOptions>) =>
+  new Runner(await python(), [here('./peft_step.py')], {
+    ...{ config: shapes, precision: 'f32', checkpointing: false, compile: false },
+    ...batch,
+    ...options,
+  });
+
+const best = (answer: Answer) => Math.min(...answer.seconds);
+const spread = (values: number[]) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return [sorted[0]!, sorted[sorted.length >> 1]!, sorted.at(-1)!].map((value) => value.toFixed(2)).join(' / ');
+};
+
+/** Runs two sides in turn and prints what the first makes of the second: above 1, it is faster. */
+async function compare(title: string, first: Runner, second: Runner): Promise<void> {
+  const begun = await first.run(2);
+  await second.run(2);
+  const ratios: number[] = [];
+  let last: [Answer, Answer] | undefined;
+  for (let round = 0; round < ROUNDS; round++) {
+    last = [await first.run(STEPS), await second.run(STEPS)];
+    ratios.push(best(last[1]) / best(last[0]));
+  }
+  const [a, b] = last!;
+  const speed = (answer: Answer) =>
+    `${(tokens / best(answer)).toFixed(0)} tokens/s, ${(answer.peakBytes / 2 ** 20).toFixed(0)} MiB`;
+  const lines = [`${title}: ${spread(ratios)} times as fast (min / median / max)`];
+  lines.push(
+    `  ours ${speed(a)}, first step ${begun.firstStepSeconds?.toFixed(1)} s after the start; the other ${speed(b)}`,
+  );
+  lines.push(`  memory ratio ${(a.peakBytes / b.peakBytes).toFixed(2)}`);
+  if (b.productGflops) {
+    const parameters = 134.5e6;
+    const limit = (b.productGflops * 1e9) / (4 * parameters);
+    lines.push(
+      `  bare product ${b.productGflops.toFixed(0)} GFLOPS; share of that limit ${(tokens / best(a) / limit).toFixed(2)}`,
+    );
+  }
+  console.log(lines.join('\n'));
+  first.close();
+  second.close();
+}
+
+const chosen = process.argv.slice(2);
+const wanted = (name: string) => chosen.length === 0 || chosen.includes(name);
+for (const precision of ['f32', 'bf16'] as const) {
+  if (wanted(precision)) await compare(`${precision} against PEFT`, ours({ precision }), await peer({ precision }));
+  if (wanted(`${precision}-checkpointing`))
+    await compare(
+      `${precision} against PEFT with checkpointing`,
+      ours({ precision }),
+      await peer({ precision, checkpointing: true }),
+    );
+}
+if (wanted('frozen')) await compare('60 % of the heads frozen against none', ours({ frozen: 0.6 }), ours({}));
