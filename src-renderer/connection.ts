@@ -12,6 +12,8 @@ const RETRY_MS = [200, 500, 1_000, 2_000, 4_000];
 export const connection = ref<'connecting' | 'open' | 'lost'>('connecting');
 
 let attempts = 0;
+/** rejects when the connection of the moment is lost: calls and streams on it would wait for ever */
+let lost: Promise<never> = new Promise(() => {});
 let ready: Promise<Link> = connect();
 
 /** One open way to the studio; tried again until it is there. */
@@ -41,10 +43,14 @@ async function overSocket(): Promise<Link> {
     socket.addEventListener('open', () => resolve(), { once: true });
     socket.addEventListener('close', () => reject(new Error('closed')), { once: true });
   });
-  socket.addEventListener('close', () => {
-    connection.value = 'lost';
-    ready = connect();
+  lost = new Promise((_, reject) => {
+    socket.addEventListener('close', () => {
+      connection.value = 'lost';
+      ready = connect();
+      reject(new Error('The connection to the studio was lost. Try again when it is back.'));
+    });
   });
+  lost.catch(() => undefined);
   return new RPCLink({ websocket: socket });
 }
 
@@ -65,7 +71,8 @@ async function overPort(): Promise<Link> {
 
 const link: Link = {
   async call(path, input, options) {
-    return (await ready).call(path, input, options);
+    const open = await ready;
+    return Promise.race([open.call(path, input, options), lost]);
   },
 };
 
@@ -83,7 +90,9 @@ export async function follow<T>(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      for await (const event of await open(signal)) take(event);
+      const events = (await open(signal))[Symbol.asyncIterator]();
+      for (let next = await events.next(); !next.done; next = await Promise.race([events.next(), lost]))
+        take(next.value);
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof ORPCError && error.defined === false && error.code === 'BAD_REQUEST') throw error;
