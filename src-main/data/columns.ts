@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nearest } from '../engine/nearest.ts';
 import { UserError } from '../engine/types.ts';
 import type { Example, ExampleFormat, Row } from './types.ts';
 
@@ -29,6 +30,8 @@ const FORMATS: { format: ExampleFormat; required: Record<string, string[]>; opti
   { format: 'text', required: { text: ['text', 'content', 'document'] }, optional: {} },
 ];
 
+const FIELDS = [...new Set(FORMATS.flatMap(({ required, optional }) => Object.keys({ ...required, ...optional })))];
+
 /** How to read a dataset's rows. */
 export interface ColumnPlan {
   format: ExampleFormat;
@@ -46,11 +49,7 @@ export function planColumns(
   mapping: Mapping = {},
   format?: ExampleFormat,
 ): ColumnPlan {
-  for (const [field, column] of Object.entries(mapping))
-    if (!columns.includes(column))
-      throw new UserError(
-        `${file}: the mapping reads "${field}" from the column "${column}", which is not there; its columns are ${columns.join(', ')}`,
-      );
+  checkMapping(mapping, columns, file);
   for (const candidate of FORMATS.filter((f) => !format || f.format === format)) {
     const found: Mapping = {};
     const take = (fields: Record<string, string[]>) => {
@@ -68,6 +67,19 @@ export function planColumns(
   throw new UserError(
     `${file}: its columns (${columns.join(', ')}) fit no ${format ?? 'known'} format; needed are ${known}; or name the columns with a mapping`,
   );
+}
+
+function checkMapping(mapping: Mapping, columns: string[], file: string): void {
+  for (const [field, column] of Object.entries(mapping)) {
+    if (!FIELDS.includes(field))
+      throw new UserError(
+        `${file}: the mapping names the field "${field}", which is not known; did you mean "${nearest(field, FIELDS)}"? (possible: ${FIELDS.join(', ')})`,
+      );
+    if (!columns.includes(column))
+      throw new UserError(
+        `${file}: the mapping reads "${field}" from the column "${column}", which is not there; did you mean "${nearest(column, columns)}"? (its columns are ${columns.join(', ')})`,
+      );
+  }
 }
 
 const ids = z.array(z.number().int().min(-100)).min(1);

@@ -52,7 +52,11 @@ export async function readDataset(source: DatasetSource, index: number, options:
       `The model has no tokenizer, and ${source.path} holds text; give examples with input_ids and labels`,
     );
   const dropped = new Map<string, number[]>();
-  const drop = (reason: string, row: number) => dropped.set(reason, [...(dropped.get(reason) ?? []), row]);
+  const drop = (reason: string, row: number) => {
+    const rows = dropped.get(reason);
+    if (rows) rows.push(row);
+    else dropped.set(reason, [row]);
+  };
   for (const { row, reason } of broken) drop(reason, row);
   const examples: PreparedExample[] = [];
   for (const row of rows) {
@@ -81,7 +85,9 @@ function columnsOf(rows: { fields: Record<string, unknown> }[]): string[] {
 
 /** Tokenizes one example; a text says why it can't be used. */
 export function prepare(example: Example, source: number, options: DatasetOptions): PreparedExample | string {
-  const { inputIds, labels } = tokensOf(example, options);
+  const tokens = tokensOrReason(example, options);
+  if (typeof tokens === 'string') return tokens;
+  const { inputIds, labels } = tokens;
   const tooLarge = inputIds.find((id) => id >= options.vocabularySize);
   if (tooLarge !== undefined) return `token ${tooLarge} is outside the model's vocabulary of ${options.vocabularySize}`;
   const truncated = inputIds.length > options.sequenceLength;
@@ -97,6 +103,16 @@ export function prepare(example: Example, source: number, options: DatasetOption
     inputIds: Int32Array.from(inputIds.slice(0, kept)),
     labels: Int32Array.from(labels.slice(0, kept)),
   };
+}
+
+/** A template may refuse one row's messages (two users in a row, a system prompt): that row alone goes. */
+function tokensOrReason(example: Example, options: DatasetOptions) {
+  try {
+    return tokensOf(example, options);
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
 }
 
 function tokensOf(example: Example, options: DatasetOptions): { inputIds: number[]; labels: number[] } {

@@ -48,7 +48,10 @@ function answerSpan(messages: ChatMessage[], index: number, text: string, templa
     throw new UserError(
       'The chat template changes the answers it is given, so their tokens can’t be told; give it a plainer one',
     );
-  return [start, index === messages.length - 1 ? text.length : start + answer.length];
+  // The end of turn is what the template writes behind this answer where it is the last.
+  const endOfTurn = upTo.slice(upTo.lastIndexOf(answer) + answer.length);
+  const end = start + answer.length;
+  return [start, text.startsWith(endOfTurn, end) ? end + endOfTurn.length : end];
 }
 
 /** Messages for a model without a template: contents, one after the other, each answer closed by the end-of-sequence token. */

@@ -1,5 +1,6 @@
 import { LineCounter, parseDocument, isMap, type Document } from 'yaml';
 import type { z } from 'zod';
+import { nearest } from '../engine/nearest.ts';
 
 /** Every key a recipe may have, by the path it stands at. */
 const KEYS: Record<string, string[]> = {
@@ -16,29 +17,6 @@ const KEYS: Record<string, string[]> = {
   budget: ['memoryBytes', 'seconds'],
   dataset: ['path', 'weight', 'mapping', 'format'],
 }; // prettier-ignore
-
-/** Levenshtein's distance, case ignored. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next.push(
-        Math.min(
-          row[j]! + 1,
-          next[j - 1]! + 1,
-          row[j - 1]! + Number(a[i - 1]!.toLowerCase() !== b[j - 1]!.toLowerCase()),
-        ),
-      );
-    row = next;
-  }
-  return row[b.length]!;
-}
-
-/** The candidate nearest to what was written. */
-export function nearest(written: string, candidates: readonly string[]): string {
-  return [...candidates].sort((a, b) => editDistance(written, a) - editDistance(written, b))[0]!;
-}
 
 /** One sentence for a recipe's first fault: file, line, key, and the nearest valid one. */
 export function explainIssue(issue: z.core.$ZodIssue, document: Document, text: string, file: string): string {

@@ -4,9 +4,10 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readDataset, type DatasetOptions } from '../../src-main/data/dataset.ts';
 import { readRows } from '../../src-main/data/formats/rows.ts';
+import { renderChat } from '../../src-main/data/render.ts';
 import { chatTemplate } from '../../src-main/models/chat-template.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import type { ModelFile } from '../../src-main/models/types.ts';
+import type { ChatMessage, ModelFile } from '../../src-main/models/types.ts';
 import { runPython } from '../support/python.ts';
 
 const here = import.meta.dirname;
@@ -123,6 +124,57 @@ describe('examples', () => {
     expect(model.tokenizer!.decode(learned)).toBe('first<|im_end|>\na</think>second<|im_end|>\n');
   });
 
+  const USER_AND_ANSWER = [
+    { role: 'user', content: 'one' },
+    { role: 'assistant', content: ' first ' },
+    { role: 'user', content: 'two' },
+    { role: 'assistant', content: 'second' },
+  ];
+
+  it.each([
+    [
+      'Mistral’s, answers closed by eos alone',
+      "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token }}{% endif %}{% endfor %}",
+      ' first </s>second</s>',
+    ],
+    [
+      'Gemma’s, which renames the role and trims',
+      "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}",
+      'first<end_of_turn>\nsecond<end_of_turn>\n',
+    ],
+    [
+      'Llama 3’s',
+      "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}",
+      'first<|eot_id|>second<|eot_id|>',
+    ],
+    [
+      'one that writes an empty thought before the last answer only, as Qwen3’s',
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}",
+      'first <|im_end|>\n\n</think>\n\nsecond<|im_end|>\n',
+    ],
+  ])('the template is %s: each answer with its end of turn', (_, source, learned) => {
+    const template = chatTemplate(source, { bos: '<s>', eos: '</s>' }, 'test');
+    const messages = USER_AND_ANSWER as ChatMessage[];
+    const { text, spans } = renderChat(messages, { tokenizer: model.tokenizer!, template, loss: 'answer' });
+    expect(spans.map(([from, to]) => text.slice(from, to)).join('')).toBe(learned);
+  });
+
+  it('a row the template refuses is dropped with its reason, the others stay', async () => {
+    const source =
+      "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+    const rows = [
+      { instruction: 'a', output: 'b' },
+      { instruction: 'a', output: 'b', system: 'be brief' },
+    ];
+    const file = put('refused.jsonl', rows.map((row) => JSON.stringify(row)).join('\n'));
+    const { examples, report } = await readDataset({ path: file }, 0, {
+      ...options,
+      template: chatTemplate(source, {}, 'test'),
+    });
+    expect(examples.map((e) => e.row)).toEqual([1]);
+    expect(report.dropped).toEqual([{ reason: expect.stringContaining('no system role') as string, rows: [2] }]);
+  });
+
   it('loss on all tokens where asked', async () => {
     const file = put('all.jsonl', JSON.stringify({ prompt: 'ab', completion: 'cd' }));
     const [example] = (await readDataset({ path: file }, 0, { ...options, loss: 'all' })).examples;
@@ -154,7 +206,8 @@ describe('examples', () => {
     const file = put('german.csv', 'Frage,Antwort\nWie?,So.\n');
     const { examples, format } = await readDataset({ path: file, mapping: { instruction: 'Frage', output: 'Antwort' } }, 0, options); // prettier-ignore
     expect([format, examples.length]).toEqual(['instruction', 1]);
-    await expect(readDataset({ path: file, mapping: { output: 'Antwrt' } }, 0, options)).rejects.toThrow(/"Antwrt", which is not there; its columns are Frage, Antwort/); // prettier-ignore
+    await expect(readDataset({ path: file, mapping: { output: 'Antwrt' } }, 0, options)).rejects.toThrow(/"Antwrt", which is not there; did you mean "Antwort"\? \(its columns are Frage, Antwort/); // prettier-ignore
+    await expect(readDataset({ path: file, mapping: { instuction: 'Frage' } }, 0, options)).rejects.toThrow(/"instuction", which is not known; did you mean "instruction"/); // prettier-ignore
     await expect(readDataset({ path: file }, 0, options)).rejects.toThrow(
       /columns \(Frage, Antwort\) fit no known format/,
     );
