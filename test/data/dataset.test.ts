@@ -52,16 +52,26 @@ describe('files', () => {
     expect(rows.map((row) => row.fields)).toEqual(fields);
   });
 
-  it('Parquet as pyarrow writes it, lists and several row groups too', async () => {
-    const { rows } = await readRows(path.join(here, 'fixtures', 'instructions.parquet'));
-    expect(rows).toHaveLength(6);
-    expect(rows[4]!.fields).toEqual({ instruction: 'Say 4', output: '4!', input_ids: [4, 5] });
-    expect(rows[5]!.fields).toEqual({ instruction: 'Größe?', output: '日本', input_ids: [7] });
-  });
+  it.each(['', '-gzip', '-brotli'])(
+    'Parquet%s as pyarrow writes it, lists and several row groups too',
+    async (kind) => {
+      const { rows } = await readRows(path.join(here, 'fixtures', `instructions${kind}.parquet`));
+      expect(rows).toHaveLength(6);
+      expect(rows[4]!.fields).toEqual({ instruction: 'Say 4', output: '4!', input_ids: [4, 5] });
+      expect(rows[5]!.fields).toEqual({ instruction: 'Größe?', output: '日本', input_ids: [7] });
+    },
+  );
 
   it('plain text by paragraphs', async () => {
     const { rows } = await readRows(put('x.txt', 'one\nstill one\n\n\n two \n'));
     expect(rows.map((row) => row.fields.text)).toEqual(['one\nstill one', 'two']);
+  });
+
+  it('a JSONL file of many reads keeps its characters and line numbers', async () => {
+    const lines = Array.from({ length: 5000 }, (_, i) => `{"text":"${'日本ä'.repeat(i % 50)}${i}"}`);
+    const { rows } = await readRows(put('many.jsonl', lines.join('\n')));
+    expect(rows.map((row) => `{"text":"${row.fields.text as string}"}`)).toEqual(lines);
+    expect(rows.at(-1)!.row).toBe(5000);
   });
 
   it('broken rows are named, the others stay', async () => {

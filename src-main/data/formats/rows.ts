@@ -1,9 +1,10 @@
 import path from 'node:path';
-import { parquetReadObjects } from 'hyparquet';
+import zlib from 'node:zlib';
+import { asyncBufferFromFile, parquetReadObjects, type Compressors } from 'hyparquet';
 import Papa from 'papaparse';
 import { UserError } from '../../engine/types.ts';
 import type { Row } from '../types.ts';
-import { readText, readWhole } from './text-file.ts';
+import { datasetBytes, readLines, readText } from './text-file.ts';
 
 /** A row that can't be read, with the reason in a few words. */
 export interface BrokenRow {
@@ -49,16 +50,18 @@ async function json(file: string): Promise<Rows> {
 /** JSONL: one object a line; row numbers are line numbers. */
 async function jsonLines(file: string): Promise<Rows> {
   const result: Rows = { rows: [], broken: [] };
-  (await readText(file)).split('\n').forEach((line, index) => {
-    if (line.trim() === '') return;
+  let row = 0;
+  for await (const line of readLines(file)) {
+    row++;
+    if (line.trim() === '') continue;
     try {
       const fields: unknown = JSON.parse(line);
-      if (isObject(fields)) result.rows.push({ row: index + 1, fields });
-      else result.broken.push({ row: index + 1, reason: 'not an object with named fields' });
+      if (isObject(fields)) result.rows.push({ row, fields });
+      else result.broken.push({ row, reason: 'not an object with named fields' });
     } catch {
-      result.broken.push({ row: index + 1, reason: 'not valid JSON' });
+      result.broken.push({ row, reason: 'not valid JSON' });
     }
-  });
+  }
   return result;
 }
 
@@ -81,15 +84,21 @@ async function separated(file: string): Promise<Rows> {
   return result;
 }
 
-/** Parquet, with the compressions hyparquet reads itself (none, snappy). */
+/** What hyparquet leaves to others; an output longer than the page's header says is refused. */
+const compressors: Compressors = {
+  GZIP: (input, outputLength) => zlib.gunzipSync(input, { maxOutputLength: outputLength }),
+  BROTLI: (input, outputLength) => zlib.brotliDecompressSync(input, { maxOutputLength: outputLength }),
+};
+
+/** Parquet, uncompressed or in snappy (hyparquet's own), gzip or brotli. */
 async function parquet(file: string): Promise<Rows> {
-  const bytes = await readWhole(file);
+  await datasetBytes(file);
   try {
-    const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
-    return fromObjects((await parquetReadObjects({ file: buffer })).map(plainNumbers));
+    const source = await asyncBufferFromFile(file);
+    return fromObjects((await parquetReadObjects({ file: source, compressors })).map(plainNumbers));
   } catch (error) {
     throw new UserError(
-      `${file} can't be read as Parquet (${(error as Error).message}); save it uncompressed or with snappy, or as JSONL`,
+      `${file} can't be read as Parquet (${(error as Error).message}); save it uncompressed or with snappy or gzip, or as JSONL`,
     );
   }
 }
