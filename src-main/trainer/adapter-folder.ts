@@ -10,7 +10,6 @@ import {
   type AdapterDescription,
 } from '../effilora/adapter-schema.ts';
 import type { Reducer } from '../effilora/reducer.ts';
-import type { NamedTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import { encodeSafetensors } from '../models/safetensors.ts';
@@ -18,16 +17,11 @@ import type { ModelFile } from '../models/types.ts';
 import { writeAtomic } from './atomic.ts';
 import { readPeftFolder } from './peft-folder.ts';
 import type { Recipe } from './recipe.ts';
+import type { StoredAdapter } from './stored-adapter.ts';
 import { readNamedTensors } from './tensor-file.ts';
 
 const TENSORS = 'adapter.safetensors';
 const DESCRIPTION = 'adapter.json';
-
-/** An adapter as it lies on disk. */
-export interface StoredAdapter {
-  description: AdapterDescription;
-  tensors: NamedTensor[];
-}
 
 /** What becomes adapter.safetensors and adapter.json. */
 export interface AdapterToWrite {

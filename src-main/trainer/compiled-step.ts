@@ -11,14 +11,7 @@ import { shiftedLabels, type BatchTensors } from '../models/batch.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import { ropeTables } from '../models/rope.ts';
 import type { TokenBatch } from '../models/types.ts';
-import { applyGradients, microBatchGradients } from './step.ts';
-
-/** What a step gives before anything is made of it on the host. */
-export interface StepNumbers {
-  loss: number;
-  /** as `applyGradients` reports them: gradient norm, sensitivities, shares */
-  report: Float32Array;
-}
+import { applyGradients, microBatchGradients, type StepNumbers } from './gradients.ts';
 
 /** What changes from step to step. */
 export interface StepValues {

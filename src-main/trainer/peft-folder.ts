@@ -5,7 +5,7 @@ import { ADAPTER_FORMAT_VERSION } from '../effilora/adapter-schema.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES, type SiteName } from '../models/types.ts';
-import type { StoredAdapter } from './adapter-folder.ts';
+import type { StoredAdapter } from './stored-adapter.ts';
 import { readNamedTensors } from './tensor-file.ts';
 
 /** PEFT's adapter_config.json, as far as a plain LoRA depends on it. */

@@ -99,7 +99,9 @@ describe('an installation of its own', () => {
   });
 
   it('is made anew over what an interrupted set-up left', () => {
-    fs.writeFileSync(path.join(installation(), 'tfjs_binding.node'), 'half');
+    const binding = path.join(installation(), 'tfjs_binding.node');
+    fs.rmSync(binding); // a link to the real one, which other processes have in memory
+    fs.writeFileSync(binding, 'half');
     fs.mkdirSync(`${installation()}.partial`, { recursive: true });
     // A lock left by a process that is gone.
     const dead = spawnSync(process.execPath, ['--version']).pid;

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { fileLayoutOfB } from '../../src-main/effilora/layout.ts';
 import { listEngines, openEngine } from '../../src-main/engine/index.ts';
 import { batchTensors, disposeBatch } from '../../src-main/models/batch.ts';
-import { microBatchGradients } from '../../src-main/trainer/step.ts';
+import { microBatchGradients } from '../../src-main/trainer/gradients.ts';
 import { error, openCase, rowsOf } from './case.ts';
 
 /** METHOD.md, Reference cases. */

@@ -62,11 +62,12 @@ def main() -> None:
     folder = pathlib.Path(importlib.util.find_spec("torch").origin).parent / "lib"
     missing = missing_libraries(folder)
     symbols, versions = undefined_symbols(folder), versions_by_library(folder)
-    # Symbols without a version (the driver's, cuDNN's) may come from any library: they go into the first stub that has no versions.
+    # Symbols without a version (the driver's, cuDNN's) may come from any library, and not every one of torch's libraries
+    # loads every stub: each stub without versions has them all.
     plain = {s for s in symbols[""] if s.startswith(("cu", "nccl", "nvrtc", "nvshmem", "nvml"))}
-    for library in sorted(missing, key=lambda name: bool(versions[name])):
-        write_stub(library, {v: symbols[v] for v in versions[library]}, plain, folder)
-        plain = set()
+    for library in missing:
+        versioned = {v: symbols[v] for v in versions[library]}
+        write_stub(library, versioned, set() if versioned else plain, folder)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,58 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Adapter } from '../effilora/adapter.ts';
+import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
+import { sensitivity } from '../effilora/sensitivity.ts';
+import type { BatchTensors } from '../models/batch.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+
+/** What a step gives before anything is made of it on the host. */
+export interface StepNumbers {
+  loss: number;
+  /** as `applyGradients` reports them: gradient norm, sensitivities, shares */
+  report: Float32Array;
+}
+
+/** The loss's share of a micro-batch in the step's mean, and its gradients: of every trainable, then of every tap. */
+export interface MicroBatchGradients extends tf.TensorContainerObject {
+  loss: Scalar;
+  gradients: Tensor2D[];
+}
+
+/** Pure in its tensors: the batch, `adapter.step`, and `perLabel` = 1 / the whole step's label tokens. */
+export function microBatchGradients(
+  model: CausalLM,
+  adapter: Adapter,
+  batch: BatchTensors,
+  perLabel: Scalar,
+  recompute: boolean,
+): MicroBatchGradients {
+  const taps = adapter.step?.shareWeight ? adapter.taps : [];
+  const variables = [...adapter.trainables.map(({ variable }) => variable), ...taps];
+  return tf.tidy(() => {
+    const { value, grads } = tf.variableGrads(
+      () => tf.mul<Scalar>(model.lossSum(batch, { adaptation: adapter, recompute }), perLabel),
+      variables,
+    );
+    return { loss: value, gradients: variables.map(({ name }) => grads[name] as Tensor2D) };
+  });
+}
+
+/**
+ * Pure in its tensors: what the optimizer makes of a step's gradients.
+ * @returns report [1 + M (+ M)]: gradient norm, sensitivity of every head, share of every head where taps were measured
+ */
+export function applyGradients(
+  adapter: Adapter,
+  optimizer: AdamW,
+  gradients: Tensor2D[],
+  numbers: BlockNumbers,
+): { report: Tensor1D; updates: ReturnType<AdamW['update']>['updates'] } {
+  const { trainables } = adapter;
+  const scores = trainables.flatMap(({ role, variable, blocks }, k) =>
+    role === 'B' ? [sensitivity(variable, gradients[k]!, blocks)] : [],
+  );
+  const shares = gradients.slice(trainables.length).map((share) => tf.reshape<tf.Rank.R1>(share, [share.size]));
+  const { gradNorm, updates } = optimizer.update(gradients.slice(0, trainables.length), numbers);
+  return { report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...scores, ...shares]), updates };
+}
