@@ -13,8 +13,8 @@ afterEach(async () => {
   scratch.remove();
 });
 
-function open(steps: number, paceMs: number) {
-  const trainer = player(steps, paceMs);
+function open(steps: number, paceMs: number, holdAt?: number) {
+  const trainer = player(steps, paceMs, holdAt);
   const opened = openTestStudio(scratch.folder, trainer);
   close = () => opened.studio.close();
   return { ...opened, trainer };
@@ -67,7 +67,7 @@ describe('runs', () => {
   });
 
   it('sends everything again after the trainer was killed and resumed from its checkpoint', async () => {
-    const { studio, client, recipe, trainer } = open(60, 5);
+    const { studio, client, recipe, trainer } = open(60, 5, 35);
     const { id } = await client.runs.create({ name: 'run', recipe });
     const before = await take(await client.runs.watch({ id }), (steps) => steps.length >= 25);
     trainer.children[0]!.kill('SIGKILL');

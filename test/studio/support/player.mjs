@@ -3,9 +3,10 @@
 import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
-const [folder, stepsText, paceText] = process.argv.slice(2);
+const [folder, stepsText, paceText, holdText] = process.argv.slice(2);
 const steps = Number(stepsText);
 const paceMs = Number(paceText);
+const holdAt = Number(holdText);
 const SITES = ['q_proj', 'v_proj'];
 const heads = [0, 1].flatMap((layer) => SITES.flatMap((site) => [0, 1, 2].map((head) => `${layer}.${site}.${head}`)));
 
@@ -48,6 +49,6 @@ function play() {
   const routerShare = Object.fromEntries(heads.map((name) => [name, 1 / 3]));
   appendFileSync(join(folder, 'heads.jsonl'), `${JSON.stringify({ step, importance, frozen, routerShare })}\n`);
   if (step >= steps) end('finished');
-  else setTimeout(play, paceMs);
+  else if (step !== holdAt) setTimeout(play, paceMs);
 }
 setTimeout(play, paceMs);

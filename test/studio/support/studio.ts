@@ -13,13 +13,17 @@ import type { Studio } from '../../../src-main/studio/studio.ts';
 
 const PLAYER = fileURLToPath(new URL('./player.mjs', import.meta.url));
 
-/** Plays `steps` steps, one every `paceMs`; `children` are its processes, the last one last. */
-export function player(steps: number, paceMs: number): TrainerPort & { children: ChildProcess[] } {
+/**
+ * Plays `steps` steps, one every `paceMs`; `children` are its processes, the last one last. The first one stands still
+ * after step `holdAt`, so that a test can end it there.
+ */
+export function player(steps: number, paceMs: number, holdAt = Infinity): TrainerPort & { children: ChildProcess[] } {
   const children: ChildProcess[] = [];
   return {
     children,
     start(folder) {
-      const child = fork(PLAYER, [folder, String(steps), String(paceMs)], { execArgv: [] });
+      const hold = children.length === 0 ? holdAt : Infinity;
+      const child = fork(PLAYER, [folder, String(steps), String(paceMs), String(hold)], { execArgv: [] });
       children.push(child);
       const ended = new Promise<TrainerEnd>((resolve) => {
         let outcome: TrainerEnd['outcome'] = 'failed';
