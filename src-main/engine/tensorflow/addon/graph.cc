@@ -1,10 +1,6 @@
 // A TensorFlow graph and its session for Node, thin over libtensorflow's C API: nodes are added one by one and TensorFlow
 // infers their shapes, so that a step can be recorded without being executed. Runs happen on a worker thread.
-#include <fcntl.h>
 #include <malloc.h>
-#include <node_api.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +10,7 @@
 #include <vector>
 
 #include "tensorflow/c/c_api.h"
+#include "javascript.h"
 #include "kernels.h"
 
 namespace {
@@ -42,82 +39,6 @@ struct Graph {
   }
 };
 
-void check(napi_env env, napi_status status) {
-  if (status == napi_ok) return;
-  const napi_extended_error_info* info = nullptr;
-  napi_get_last_error_info(env, &info);
-  throw std::runtime_error(info && info->error_message ? info->error_message : "invalid argument");
-}
-
-// ---- reading arguments ----
-
-napi_value get(napi_env env, napi_value object, const char* key) {
-  napi_value value;
-  check(env, napi_get_named_property(env, object, key, &value));
-  return value;
-}
-double toNumber(napi_env env, napi_value value) {
-  double number;
-  check(env, napi_get_value_double(env, value, &number));
-  return number;
-}
-bool toBool(napi_env env, napi_value value) {
-  napi_valuetype type;
-  check(env, napi_typeof(env, value, &type));
-  if (type != napi_boolean) return toNumber(env, value) != 0;
-  bool result;
-  check(env, napi_get_value_bool(env, value, &result));
-  return result;
-}
-std::string toString(napi_env env, napi_value value) {
-  size_t length;
-  check(env, napi_get_value_string_utf8(env, value, nullptr, 0, &length));
-  std::string text(length, '\0');
-  check(env, napi_get_value_string_utf8(env, value, text.data(), length + 1, &length));
-  return text;
-}
-bool isArray(napi_env env, napi_value value) {
-  bool result;
-  check(env, napi_is_array(env, value, &result));
-  return result;
-}
-template <class T, class F>
-std::vector<T> toList(napi_env env, napi_value value, F convert) {
-  uint32_t length;
-  check(env, napi_get_array_length(env, value, &length));
-  std::vector<T> list;
-  for (uint32_t i = 0; i < length; i++) {
-    napi_value item;
-    check(env, napi_get_element(env, value, i, &item));
-    list.push_back(convert(env, item));
-  }
-  return list;
-}
-int64_t toInt(napi_env env, napi_value value) { return static_cast<int64_t>(toNumber(env, value)); }
-std::vector<int64_t> toInts(napi_env env, napi_value value) { return toList<int64_t>(env, value, toInt); }
-
-struct Bytes {
-  void* data;
-  size_t length;
-};
-Bytes toBytes(napi_env env, napi_value value) {
-  napi_typedarray_type type;
-  size_t length, offset;
-  napi_value buffer;
-  Bytes bytes{nullptr, 0};
-  check(env, napi_get_typedarray_info(env, value, &type, &length, &bytes.data, &buffer, &offset));
-  static const size_t sizes[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
-  bytes.length = length * sizes[type];
-  return bytes;
-}
-
-template <class T>
-T* toHandle(napi_env env, napi_value value) {
-  void* pointer = nullptr;
-  check(env, napi_get_value_external(env, value, &pointer));
-  return static_cast<T*>(pointer);
-}
-
 TF_Tensor* newTensor(TF_DataType type, const std::vector<int64_t>& shape, const void* data, size_t length) {
   TF_Tensor* tensor = TF_AllocateTensor(type, shape.data(), static_cast<int>(shape.size()), length);
   if (!tensor || TF_TensorElementCount(tensor) * TF_DataTypeSize(type) != length) throw std::runtime_error("a tensor's data does not fit its shape");
@@ -127,17 +48,6 @@ TF_Tensor* newTensor(TF_DataType type, const std::vector<int64_t>& shape, const 
 
 // ---- writing results ----
 
-napi_value number(napi_env env, double value) {
-  napi_value result;
-  check(env, napi_create_double(env, value, &result));
-  return result;
-}
-napi_value shapeArray(napi_env env, const std::vector<int64_t>& shape) {
-  napi_value array;
-  check(env, napi_create_array_with_length(env, shape.size(), &array));
-  for (size_t i = 0; i < shape.size(); i++) check(env, napi_set_element(env, array, i, number(env, shape[i])));
-  return array;
-}
 napi_value tensorValue(napi_env env, TF_Tensor* tensor) {
   napi_value result, buffer;
   check(env, napi_create_object(env, &result));
@@ -471,22 +381,6 @@ napi_value hasTiles(napi_env env, napi_value*) {
   napi_value result;
   check(env, napi_get_boolean(env, kernels::amxProduct() != nullptr, &result));
   return result;
-}
-
-using Call = napi_value (*)(napi_env, napi_value*);
-template <Call call>
-napi_value guarded(napi_env env, napi_callback_info info) {
-  size_t count = 8;
-  napi_value args[8];
-  napi_get_cb_info(env, info, &count, args, nullptr, nullptr);
-  try {
-    return call(env, args);
-  } catch (const std::exception& error) {
-    bool pending = false;
-    napi_is_exception_pending(env, &pending);
-    if (!pending) napi_throw_error(env, nullptr, error.what());
-    return nullptr;
-  }
 }
 
 }  // namespace
