@@ -2,4 +2,5 @@
 import { setUp } from '../scripts/setup.mjs';
 
 await setUp();
-await import('../src-main/cli.ts');
+const { runCommandLine } = await import('../src-main/cli.ts');
+process.exitCode = await runCommandLine(process.argv.slice(2));

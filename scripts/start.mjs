@@ -2,5 +2,5 @@
 import { setUp } from './setup.mjs';
 
 await setUp();
-process.argv.splice(2, 0, 'demo');
-await import('../src-main/cli.ts');
+const { runCommandLine } = await import('../src-main/cli.ts');
+process.exitCode = await runCommandLine(['studio', ...process.argv.slice(2)]);

@@ -18,7 +18,11 @@ export function ratioAt({ schedule, warmup, finalStep }: ReducerOptions, ratio: 
  * topk: lowest importance first. sample: Gumbel top-k, i.e. the active set is drawn without replacement with probability
  * proportional to importance^(1 / temperature) (Kool et al., arXiv 1903.06059).
  */
-export function freezeOrder(importance: ArrayLike<number>, options: ReducerOptions, step: number): number[] {
+export function freezeOrder(
+  importance: ArrayLike<number>,
+  options: Pick<ReducerOptions, 'policy' | 'temperature' | 'seed'>,
+  step: number,
+): number[] {
   const keys = Array.from(importance);
   if (options.policy === 'sample') {
     const next = randomStream(options.seed, `selection.${step}`);

@@ -1,0 +1,43 @@
+import { Command } from 'commander';
+import { dataCommand } from './cli/data.ts';
+import { demoCommand } from './cli/demo.ts';
+import { enginesCommand } from './cli/engines.ts';
+import { evalCommand } from './cli/eval.ts';
+import { EXIT, report } from './cli/exit.ts';
+import { generateCommand } from './cli/generate.ts';
+import { inspectCommand } from './cli/inspect.ts';
+import { modelsCommand } from './cli/models.ts';
+import { planCommand } from './cli/plan.ts';
+import { studioCommand } from './cli/studio.ts';
+import { trainCommand } from './cli/train.ts';
+
+const COMMANDS = [
+  trainCommand,
+  planCommand,
+  evalCommand,
+  generateCommand,
+  inspectCommand,
+  dataCommand,
+  modelsCommand,
+  enginesCommand,
+  studioCommand,
+  demoCommand,
+];
+
+/** The command line's door. Returns the exit code; `args` are the words after `effilora`. */
+export async function runCommandLine(args: string[]): Promise<number> {
+  const program = new Command('effilora')
+    .description('Fine-tune language models on your own machine with EffiLoRA.')
+    .addHelpText('after', '\nExit codes: 0 done, 1 a fault of the program, 2 something to mend in what was given,')
+    .addHelpText('after', '130 interrupted with a checkpoint to go on from. effilora COMMAND --help shows examples.')
+    .exitOverride();
+  for (const add of COMMANDS) add(program);
+  let exitCode: number = EXIT.ok;
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    exitCode = Number(process.exitCode ?? EXIT.ok);
+  } catch (error) {
+    exitCode = report(error, args.includes('--json'));
+  }
+  return exitCode;
+}

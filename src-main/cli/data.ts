@@ -1,0 +1,62 @@
+import { Option, type Command } from 'commander';
+import { readDataset } from '../data/dataset.ts';
+import type { DataReport, ExampleFormat } from '../data/types.ts';
+import { openModelFile, resolveModel } from '../models/open.ts';
+import { readingOptions } from '../trainer/measure.ts';
+import { command, modelOption } from './command.ts';
+import { formatOption } from './eval.ts';
+import { note, printJson } from './output.ts';
+import { mapping, whole } from './values.ts';
+
+interface DataFlags {
+  model: string;
+  sequenceLength?: number;
+  loss: 'answer' | 'all';
+  mapping?: Record<string, string>;
+  format?: ExampleFormat;
+  json?: boolean;
+}
+
+/** Row numbers shown of each reason. */
+const SHOWN_ROWS = 10;
+
+/** `effilora data`: what becomes of a dataset's rows. */
+export function dataCommand(program: Command): void {
+  command(program, 'data', 'report what a model makes of a dataset: rows kept and dropped, lengths, loss tokens', [
+    'data train.jsonl --model smollm2-135m',
+    'data questions.csv --model smollm2-135m --mapping instruction=question --mapping output=reply',
+  ])
+    .argument('<dataset>', 'JSON, JSONL, CSV, TSV, Parquet or text')
+    .addOption(modelOption().makeOptionMandatory())
+    .option('--sequence-length <tokens>', "longest example; the model's context at most (default: 2048)", whole(2))
+    .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'))
+    .addOption(formatOption())
+    .option('--mapping <field=column>', 'which column serves as a field; can be repeated', mapping)
+    .action(reportOn);
+}
+
+async function reportOn(path: string, flags: DataFlags): Promise<void> {
+  const file = await openModelFile(await resolveModel(flags.model, note));
+  try {
+    const source = { path, format: flags.format, mapping: flags.mapping };
+    const { format, report, sha256 } = await readDataset(source, 0, readingOptions(file, flags));
+    if (flags.json) return printJson({ dataset: path, format, sha256, ...report });
+    print(format, report);
+  } finally {
+    await file.close();
+  }
+}
+
+function print(format: ExampleFormat, report: DataReport): void {
+  const { p5, p50, p95, p99, max, mean } = report.tokenLength;
+  console.log(`format         ${format}`);
+  console.log(`examples       ${report.kept} of ${report.examples} kept, ${report.truncated} cut at the end`);
+  console.log(`tokens         ${report.tokens}, ${(100 * report.lossShare).toFixed(1)} % of them carry loss`);
+  console.log(
+    `token lengths  mean ${mean.toFixed(1)}, 5 % ${p5}, median ${p50}, 95 % ${p95}, 99 % ${p99}, longest ${max}`,
+  );
+  for (const { reason, rows } of report.dropped) {
+    const shown = rows.slice(0, SHOWN_ROWS).join(', ');
+    console.log(`dropped        ${rows.length}: ${reason} (rows ${shown}${rows.length > SHOWN_ROWS ? ', …' : ''})`);
+  }
+}

@@ -1,0 +1,71 @@
+import { Option, type Command } from 'commander';
+import type { ExampleFormat } from '../data/types.ts';
+import type { EngineName } from '../engine/types.ts';
+import { measure } from '../trainer/measure.ts';
+import { openForRunning } from '../trainer/opened-model.ts';
+import { adapterOption, command, engineOption, modelOption } from './command.ts';
+import { note, printJson } from './output.ts';
+import { mapping, whole } from './values.ts';
+
+interface EvalFlags {
+  model: string;
+  adapter?: string;
+  dataset: string;
+  engine: EngineName | 'auto';
+  sequenceLength?: number;
+  loss: 'answer' | 'all';
+  mapping?: Record<string, string>;
+  format?: ExampleFormat;
+  json?: boolean;
+}
+
+/** `effilora eval`: loss, perplexity and accuracy of a model, with an adapter or without. */
+export function evalCommand(program: Command): void {
+  command(program, 'eval', 'measure the loss, and where examples have options the accuracy, on a dataset', [
+    'eval --model smollm2-135m --dataset held-out.jsonl',
+    'eval --model smollm2-135m --adapter runs/my-run --dataset held-out.jsonl --json',
+  ])
+    .addOption(modelOption().makeOptionMandatory())
+    .addOption(adapterOption())
+    .requiredOption('--dataset <file>', 'JSON, JSONL, CSV, TSV, Parquet or text')
+    .addOption(engineOption())
+    .option('--sequence-length <tokens>', "longest example; the model's context at most (default: 2048)", whole(2))
+    .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'))
+    .addOption(formatOption())
+    .option('--mapping <field=column>', 'which column serves as a field; can be repeated', mapping)
+    .action(evaluate);
+}
+
+/** How rows are read, where their columns don't tell. */
+export const formatOption = () =>
+  new Option('--format <name>', 'how rows are read (default: by their columns)').choices([
+    'instruction',
+    'completion',
+    'chat',
+    'text',
+    'tokens',
+  ]);
+
+async function evaluate(flags: EvalFlags): Promise<void> {
+  const opened = await openForRunning(flags, note);
+  try {
+    const started = performance.now();
+    const { dataset: path, format } = flags;
+    const { report, ...result } = await measure(opened, { path, format, mapping: flags.mapping }, flags);
+    const seconds = (performance.now() - started) / 1000;
+    const dropped = report.dropped.reduce((sum, { rows }) => sum + rows.length, 0);
+    if (flags.json) {
+      const { model, adapter, dataset } = flags;
+      return printJson({ ...result, dropped, truncated: report.truncated, seconds, model, adapter, dataset });
+    }
+    console.log(`loss        ${result.loss.toFixed(4)}  (mean over ${result.tokens} label tokens)`);
+    console.log(`perplexity  ${result.perplexity.toFixed(3)}`);
+    if (result.accuracy !== undefined)
+      console.log(
+        `accuracy    ${(100 * result.accuracy).toFixed(1)} %  (${result.accuracyExamples} examples with options)`,
+      );
+    console.log(`examples    ${result.examples}${dropped ? `, ${dropped} dropped (see effilora data)` : ''}`);
+  } finally {
+    await opened.close();
+  }
+}

@@ -1,0 +1,48 @@
+import { UserError } from '../engine/types.ts';
+import { generate, type GenerateOptions } from '../models/generate.ts';
+import { StreamText } from '../models/stream-text.ts';
+import type { ChatMessage, ModelFile } from '../models/types.ts';
+import type { OpenedModel } from './opened-model.ts';
+
+export interface Question extends Omit<GenerateOptions, 'adaptation' | 'stop' | 'alternatives'> {
+  prompt: string;
+  system?: string;
+  /** continue the prompt as it stands, without the chat template */
+  raw?: boolean;
+}
+
+/** A piece of an answer, and the tokens so far. */
+export interface AnswerPiece {
+  text: string;
+  tokens: number;
+}
+
+/** Token ids of a prompt, in the model's chat template unless it is raw or the model has none. @throws UserError without a tokenizer */
+export function promptIds({ name, tokenizer, chatTemplate }: ModelFile, { prompt, system, raw }: Question): number[] {
+  if (!tokenizer) throw new UserError(`${name} has no tokenizer, so it can't read text; add its tokenizer.json`);
+  if (raw || !chatTemplate)
+    return tokenizer.encode(system ? `${system}\n\n${prompt}` : prompt, { addSpecialTokens: true });
+  const messages: ChatMessage[] = [
+    ...(system ? [{ role: 'system' as const, content: system }] : []),
+    { role: 'user', content: prompt },
+  ];
+  return tokenizer.encode(chatTemplate.render(messages, { addGenerationPrompt: true }));
+}
+
+/** Answers a prompt, piece by piece. @throws UserError for a prompt that is empty or fills the context */
+export async function* answer({ file, model, adapter }: OpenedModel, question: Question): AsyncGenerator<AnswerPiece> {
+  const ids = promptIds(file, question);
+  const stream = new StreamText(file.tokenizer!);
+  const { maxTokens, seed, temperature, topP, topK } = question;
+  const stop = [...new Set([...model.config.eosTokenIds, ...file.tokenizer!.eosTokenIds])];
+  let tokens = 0;
+  for await (const { id } of generate(model, ids, {
+    ...{ maxTokens, seed, temperature, topP, topK, stop },
+    adaptation: adapter,
+  })) {
+    const text = stream.push(id);
+    tokens++;
+    if (text) yield { text, tokens };
+  }
+  yield { text: stream.end(), tokens };
+}

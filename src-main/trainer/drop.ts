@@ -1,0 +1,104 @@
+import type { PreparedExample } from '../data/dataset.ts';
+import type { Adapter } from '../effilora/adapter.ts';
+import { droppedHeads, withoutDropped } from '../effilora/adapter-file.ts';
+import type { AdapterDescription } from '../effilora/adapter-schema.ts';
+import { freezeOrder } from '../effilora/selection.ts';
+import type { HeadName } from '../effilora/types.ts';
+import { randomStream, shuffled } from '../engine/random.ts';
+import { UserError } from '../engine/types.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import { meanLoss, type Evaluation } from './evaluate.ts';
+import type { StoredAdapter } from './stored-adapter.ts';
+
+/** Which heads go first: the least important ones, or any (what importance is to be compared with). */
+export type DropOrder = { by: 'importance' } | { by: 'random'; seed: number };
+
+/**
+ * The first floor(ratio * M) of an adapter's M heads in that order, equally important ones by layer, site and head; and those
+ * it has left out already.
+ * @throws UserError when the order is by importance and none was measured (a PEFT folder)
+ */
+export function headsToDrop(
+  { heads }: Pick<AdapterDescription, 'heads'>,
+  ratio: number,
+  order: DropOrder = { by: 'importance' },
+): Set<HeadName> {
+  const names = Object.keys(heads);
+  const gone = names.filter((name) => heads[name]!.dropped);
+  const here = names.filter((name) => !heads[name]!.dropped);
+  return new Set([...gone, ...inOrder(here, heads, order)].slice(0, Math.max(gone.length, count(ratio, names.length))));
+}
+
+/** floor(ratio * heads), where 0.3 * 10 is 3 though its product in binary is a little less. */
+const count = (ratio: number, heads: number) => Math.floor(ratio * heads + 1e-9);
+
+function inOrder(names: HeadName[], heads: AdapterDescription['heads'], order: DropOrder): HeadName[] {
+  if (order.by === 'random') return shuffled(names, randomStream(order.seed, 'drop'));
+  const importance = names.map((name) => heads[name]!.importance);
+  if (importance.every((value) => value === 0))
+    throw new UserError(
+      'No importance was measured for this adapter’s heads, so the least important are not known; drop in random order',
+    );
+  return freezeOrder(importance, { policy: 'topk', temperature: 1, seed: 0 }, 0).map((head) => names[head]!);
+}
+
+/** The adapter without those heads: their B are gone from its tensors, its description says so. */
+export function withoutHeads(
+  { description, tensors }: StoredAdapter,
+  heads: ReadonlySet<HeadName>,
+  renormalize: boolean,
+): StoredAdapter {
+  const before = droppedHeads(description);
+  if (before.size > 0)
+    throw new UserError('Heads of this adapter were left out already; drop from the adapter as it was trained');
+  const described = Object.entries(description.heads).map(([name, head]) => [
+    name,
+    { ...head, dropped: heads.has(name) },
+  ]);
+  return {
+    description: { ...description, renormalize, heads: Object.fromEntries(described) as AdapterDescription['heads'] },
+    tensors: withoutDropped(tensors, description.method, heads),
+  };
+}
+
+/** One point of a drop curve. */
+export interface DropPoint extends Evaluation {
+  ratio: number;
+  /** heads left out */
+  dropped: number;
+}
+
+export interface DropCurveOptions {
+  order?: DropOrder;
+  /** the softmax runs over the heads that stay (METHOD.md, Drop) */
+  renormalize?: boolean;
+  /** called after each ratio */
+  onPoint?: (point: DropPoint) => void;
+}
+
+/**
+ * The loss with a share of the heads left out, ratio by ratio (the paper's "performance of different drop ratios"). Leaves the
+ * adapter as it was opened.
+ */
+export async function dropCurve(
+  model: CausalLM,
+  adapter: Adapter,
+  description: AdapterDescription,
+  examples: PreparedExample[],
+  ratios: number[],
+  { order, renormalize = false, onPoint }: DropCurveOptions = {},
+): Promise<DropPoint[]> {
+  const points: DropPoint[] = [];
+  try {
+    for (const ratio of ratios) {
+      const heads = headsToDrop(description, ratio, order);
+      adapter.drop({ heads, renormalize });
+      const point = { ratio, dropped: heads.size, ...(await meanLoss(model, examples, adapter)) };
+      points.push(point);
+      onPoint?.(point);
+    }
+  } finally {
+    adapter.drop({ heads: droppedHeads(description), renormalize: description.renormalize });
+  }
+  return points;
+}

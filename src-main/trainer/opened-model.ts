@@ -1,0 +1,59 @@
+import type { Adapter } from '../effilora/adapter.ts';
+import { openEngine } from '../engine/index.ts';
+import type { EngineName, EngineStatus } from '../engine/types.ts';
+import { loadCausalLM, type CausalLM } from '../models/causal-lm.ts';
+import { openModelFile, resolveModel } from '../models/open.ts';
+import type { ModelFile } from '../models/types.ts';
+import { adapterOnModel, readAdapter } from './adapter-folder.ts';
+import type { StoredAdapter } from './stored-adapter.ts';
+
+/** A base model on an engine, with an adapter or without. */
+export interface OpenedModel {
+  engine: EngineStatus;
+  file: ModelFile;
+  model: CausalLM;
+  adapter?: Adapter;
+  /** frees everything on the engine and closes the file */
+  close(): Promise<void>;
+}
+
+export interface ModelToOpen {
+  /** a path or a packaged model's name */
+  model: string;
+  /** a run, an adapter folder, its adapter.safetensors or a PEFT folder */
+  adapter?: string;
+  engine?: EngineName | 'auto';
+}
+
+/** Opens a model to be run. @throws UserError when one of them is not there, damaged, or does not fit */
+export async function openForRunning(
+  { model: reference, adapter: place, engine: choice = 'auto' }: ModelToOpen,
+  log: (line: string) => void,
+): Promise<OpenedModel> {
+  const stored = place === undefined ? undefined : await readAdapter(place);
+  const file = await openModelFile(await resolveModel(reference, log));
+  try {
+    const engine = await openEngine(choice);
+    const model = await loadCausalLM(file);
+    const adapter = stored && adapterOnModel(stored, model, place!);
+    if (stored) await warnOfAnotherBase(stored, file, log);
+    const close = async () => {
+      adapter?.dispose();
+      model.dispose();
+      await file.close();
+    };
+    return { engine, file, model, adapter, close };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** The same shapes are no proof of the same model; another file of the same model (another quantization) is welcome. */
+async function warnOfAnotherBase({ description }: StoredAdapter, file: ModelFile, log: (line: string) => void) {
+  const { name, sha256 } = description.baseModel;
+  if (/^0*$/.test(sha256) || sha256 === (await file.sha256())) return;
+  log(
+    `The adapter was trained on another file (${name}) than ${file.name}: on another model its answers are worthless.`,
+  );
+}
