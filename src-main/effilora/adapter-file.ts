@@ -95,8 +95,22 @@ export function withoutDropped(
   });
 }
 
-/** The other way: zeros where a head was left out. */
-function withDropped(tensor: NamedTensor, spec: TensorSpec, description: AdapterDescription): NamedTensor {
+/** The other way, without a model: every B with all its heads, zeros where one was left out. */
+export function withZeros(tensors: NamedTensor[], description: AdapterDescription): NamedTensor[] {
+  const heads = headsPerSite(description.method);
+  return tensors.map((tensor) =>
+    siteOfB(tensor.name) === undefined
+      ? tensor
+      : withDropped(tensor, { name: tensor.name, shape: [heads, ...tensor.shape.slice(1)] }, description),
+  );
+}
+
+/** Zeros where a head was left out. */
+function withDropped(
+  tensor: NamedTensor,
+  spec: Pick<TensorSpec, 'name' | 'shape'>,
+  description: AdapterDescription,
+): NamedTensor {
   if (list(tensor.shape) === list(spec.shape)) return tensor;
   const [heads, out, rank] = spec.shape as [number, number, number];
   const data = new Float32Array(heads * out * rank);

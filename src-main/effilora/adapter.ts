@@ -56,6 +56,7 @@ export class Adapter {
   readonly #sites = new Map<string, Site>();
   readonly #layers = new Map<number, LayerTensors>();
   #drop?: { bias: Map<string, Tensor2D>; mask: Map<string, Tensor2D> };
+  #dropped: Drop = { heads: new Set(), renormalize: false };
 
   /** A fresh adapter for a model with these sites: A and router uniform in +-1 / sqrt(in), B zero. */
   constructor(modelSites: SiteShape[], options: AdapterOptions, seed: number) {
@@ -148,10 +149,16 @@ export class Adapter {
     return (mask ? tf.mul(weighted, mask) : weighted) as Tensor2D;
   }
 
+  /** The heads that are left out now. */
+  get dropped(): Drop {
+    return this.#dropped;
+  }
+
   /** Leaves heads out from now on; undefined brings all back. */
   drop(drop: Drop | undefined): void {
     for (const tensors of [this.#drop?.bias, this.#drop?.mask]) tensors?.forEach((tensor) => tensor.dispose());
     this.#drop = undefined;
+    this.#dropped = drop ?? { heads: new Set(), renormalize: false };
     if (!drop || drop.heads.size === 0) return;
     const { rank } = this.options;
     const bias = new Map<string, Tensor2D>();

@@ -4,8 +4,8 @@ import { attention, linearCrossEntropy, rmsNorm } from '../engine/fused.ts';
 import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors } from './batch.ts';
 import { block } from './block.ts';
 import { recomputed } from './recompute.ts';
-import { DECODER_SITES, type Adaptation, type ModelConfig, type ModelFile, type TokenBatch } from './types.ts';
-import { disposeWeights, loadWeights, siteWidths, type ModelWeights } from './weights.ts';
+import { type DECODER_SITES, type Adaptation, type ModelConfig, type ModelFile, type TokenBatch } from './types.ts';
+import { disposeWeights, loadWeights, modelSites, type ModelWeights } from './weights.ts';
 
 export interface ForwardOptions {
   adaptation?: Adaptation;
@@ -25,10 +25,7 @@ export class CausalLM {
 
   /** Every linear that can be adapted, by layer and then in METHOD.md's order. */
   sites(): { layer: number; site: (typeof DECODER_SITES)[number]; inFeatures: number; outFeatures: number }[] {
-    const widths = siteWidths(this.config);
-    return Array.from({ length: this.config.layers }, (_, layer) =>
-      DECODER_SITES.map((site) => ({ layer, site, ...widths[site] })),
-    ).flat();
+    return modelSites(this.config);
   }
 
   /** The frozen weight of a site, [in, out]; the caller disposes it. */

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { UserError } from '../engine/types.ts';
-import type { ModelConfig, ModelFile, SiteName } from './types.ts';
+import { DECODER_SITES, type ModelConfig, type ModelFile, type SiteName } from './types.ts';
 
 /** A frozen linear: weight [out, in] as in the file, so that nothing is transposed while loading; bias [out]. */
 export interface Linear {
@@ -47,6 +47,14 @@ export function siteWidths(config: ModelConfig): Record<SiteName, { inFeatures: 
     up_proj: { inFeatures: hidden, outFeatures: inner },
     down_proj: { inFeatures: inner, outFeatures: hidden },
   };
+}
+
+/** Every linear that can be adapted, by layer and then in METHOD.md's order. */
+export function modelSites(config: ModelConfig) {
+  const widths = siteWidths(config);
+  return Array.from({ length: config.layers }, (_, layer) =>
+    DECODER_SITES.map((site) => ({ layer, site, ...widths[site] })),
+  ).flat();
 }
 
 /** Reads every weight as f32, tensor by tensor. @throws UserError for a tensor that is missing or of another shape */

@@ -4,6 +4,8 @@ import { stringify } from 'yaml';
 import { contract } from '../../src-preload/contract/index.ts';
 import type { Recipe } from '../../src-preload/contract/index.ts';
 import { UserError } from '../engine/types.ts';
+import { lineageOf } from './adapters/lineage.ts';
+import { watchAdapters } from './adapters/watch.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
 import { readLines, parseLines } from './runs/files.ts';
 import { watchList } from './runs/watch-list.ts';
@@ -58,6 +60,7 @@ export function createRouter(studio: Studio) {
       toYaml: os.plans.toYaml.handler(({ input }) => ({ yaml: stringify(input.recipe) })),
     },
     runs: runCalls(studio),
+    adapters: adapterCalls(studio),
     settings: settingsCalls(studio),
     drafts: {
       get: os.drafts.get.handler(() => studio.settings.draft()),
@@ -147,6 +150,43 @@ function runCalls(studio: Studio) {
     metrics: os.runs.metrics.handler(({ input }) => allMetrics(join(runs.row(input.id).folder, 'metrics.jsonl'))),
     watch: os.runs.watch.handler(({ input, signal }) => watchRun(runs, input.id, input.from, signal)),
     watchList: os.runs.watchList.handler(({ signal }) => watchList(runs, queue, signal)),
+  };
+}
+
+function adapterCalls(studio: Studio) {
+  const { adapters, runs, library } = studio;
+  const { store } = adapters;
+  return {
+    list: os.adapters.list.handler(({ input }) => store.search(input)),
+    get: os.adapters.get.handler(({ input }) => adapters.detail(input.id)),
+    lineage: os.adapters.lineage.handler(({ input }) => lineageOf(input.id, store, runs, library)),
+    change: os.adapters.change.handler(({ input: { id, name, notes, tags, archived } }) =>
+      adapters.change(id, {
+        ...(name === undefined ? {} : { name }),
+        ...(notes === undefined ? {} : { notes }),
+        ...(tags === undefined ? {} : { tags: JSON.stringify([...new Set(tags)]) }),
+        ...(archived === undefined ? {} : { archived_at: archived ? Date.now() : null }),
+      }),
+    ),
+    duplicate: os.adapters.duplicate.handler(({ input }) => adapters.duplicate(input.id)),
+    remove: os.adapters.remove.handler(({ input }) => {
+      adapters.change(input.id, { trashed_at: Date.now() });
+      return {};
+    }),
+    restore: os.adapters.restore.handler(({ input }) => adapters.change(input.id, { trashed_at: null })),
+    purge: os.adapters.purge.handler(async ({ input }) => {
+      await adapters.purge(input.id);
+      return {};
+    }),
+    verify: os.adapters.verify.handler(({ input }) => adapters.verify(input.id)),
+    import: os.adapters.import.handler(async ({ input }) => {
+      await checkReference(studio, input.model);
+      return adapters.import(await studio.allowed.check(input.path), input.model);
+    }),
+    prune: os.adapters.prune.handler(({ input: { id, name, heads, renormalize } }) =>
+      adapters.prune(id, name, heads, renormalize),
+    ),
+    watch: os.adapters.watch.handler(({ signal }) => watchAdapters(adapters, signal)),
   };
 }
 

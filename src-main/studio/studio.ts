@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { AdapterLibrary } from './adapters/library.ts';
 import { openLibrary } from './database/open.ts';
 import type { Library } from './database/open.ts';
 import { DatasetLibrary } from './library/datasets.ts';
@@ -34,6 +35,7 @@ export interface Studio {
   queue: RunQueue;
   models: ModelLibrary;
   datasets: DatasetLibrary;
+  adapters: AdapterLibrary;
   settings: SettingsStore;
   secret: SecretStore;
   allowed: AllowedPaths;
@@ -48,7 +50,8 @@ export function openStudio(options: StudioOptions): Studio {
   const resources = options.resources ?? fileURLToPath(new URL('../../resources', import.meta.url));
   const runsFolder = join(dataFolder, 'runs');
   const uploadsFolder = join(dataFolder, 'uploads');
-  for (const folder of [runsFolder, uploadsFolder]) mkdirSync(folder, { recursive: true });
+  const adaptersFolder = join(dataFolder, 'adapters');
+  for (const folder of [runsFolder, uploadsFolder, adaptersFolder]) mkdirSync(folder, { recursive: true });
   const library = openLibrary(join(dataFolder, 'library.db'));
   const runs = new RunStore(library);
   const settings = new SettingsStore(library);
@@ -56,6 +59,8 @@ export function openStudio(options: StudioOptions): Studio {
   const queue = new RunQueue(runs, options.trainer, runsFolder);
   const chosen = options.folders ?? [homedir()];
   const own = [dataFolder, join(resources, 'examples'), ...modelCaches().map(({ folder }) => folder)];
+  const adapters = new AdapterLibrary(library, runs, worker, adaptersFolder);
+  adapters.followRuns(queue);
   queue.start();
   return {
     dataFolder,
@@ -66,15 +71,18 @@ export function openStudio(options: StudioOptions): Studio {
     settings,
     worker,
     models: new ModelLibrary(library, join(resources, 'models.json')),
+    adapters,
     datasets: new DatasetLibrary(library, join(resources, 'examples')),
     secret: options.secret ?? fileSecret(dataFolder),
     allowed: new AllowedPaths(() => [...chosen, ...settings.values().folders, ...own]),
     storageFolders: [
-      { name: 'Runs and adapters', folder: runsFolder },
+      { name: 'Runs', folder: runsFolder },
+      { name: 'Adapters', folder: adaptersFolder },
       { name: 'Uploaded files', folder: uploadsFolder },
     ],
     async close() {
       await queue.close();
+      await adapters.enterEnded();
       worker.close();
       library.close();
     },

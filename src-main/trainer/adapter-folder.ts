@@ -3,7 +3,7 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
-import { checkAdapterTensors, describeHeads, openAdapter } from '../effilora/adapter-file.ts';
+import { checkAdapterTensors, describeHeads, openAdapter, withoutDropped } from '../effilora/adapter-file.ts';
 import {
   ADAPTER_FORMAT_VERSION,
   parseAdapterDescription,
@@ -36,7 +36,8 @@ export interface AdapterToWrite {
 /** Writes an adapter's two files, each whole or not at all. */
 export async function writeAdapter(folder: string, parts: AdapterToWrite): Promise<void> {
   const { adapter, reducer, file, datasets, recipe, metrics } = parts;
-  const tensors = (await adapter.export()).map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
+  const { heads: dropped, renormalize } = adapter.dropped;
+  const tensors = withoutDropped(await adapter.export(), adapter.options, dropped);
   const description: AdapterDescription = {
     formatVersion: ADAPTER_FORMAT_VERSION,
     method: adapter.options,
@@ -48,11 +49,20 @@ export async function writeAdapter(folder: string, parts: AdapterToWrite): Promi
     })),
     recipe: { ...recipe },
     metrics,
-    heads: describeHeads(reducer),
-    renormalize: false,
+    heads: describeHeads(reducer, dropped),
+    renormalize,
   };
+  await writeStoredAdapter(folder, { description, tensors });
+}
+
+/** Writes a stored adapter's two files, each whole or not at all. */
+export async function writeStoredAdapter(folder: string, { description, tensors }: StoredAdapter): Promise<void> {
   await fsp.mkdir(folder, { recursive: true });
-  await writeAtomic(path.join(folder, TENSORS), encodeSafetensors(tensors, { format: 'pt' }));
+  const encoded = encodeSafetensors(
+    tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
+    { format: 'pt' },
+  );
+  await writeAtomic(path.join(folder, TENSORS), encoded);
   await writeAtomic(path.join(folder, DESCRIPTION), JSON.stringify(description, null, 1));
 }
 

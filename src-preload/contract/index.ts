@@ -1,3 +1,4 @@
+import { adapters } from './adapters.ts';
 import { datasets } from './datasets.ts';
 import { files, machine } from './machine.ts';
 import { models } from './models.ts';
@@ -6,9 +7,10 @@ import { runs } from './runs.ts';
 import { drafts, settings } from './settings.ts';
 
 /** Every call and every stream between a view and the studio, whatever carries them. */
-export const contract = { machine, files, models, datasets, plans, runs, settings, drafts };
+export const contract = { machine, files, models, datasets, plans, runs, adapters, settings, drafts };
 export type Contract = typeof contract;
 
+export * from './adapters.ts';
 export * from './datasets.ts';
 export type { EngineStatus, FolderListing, MachineStatus } from './machine.ts';
 export type { ModelEntry } from './models.ts';

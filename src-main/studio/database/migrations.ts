@@ -34,4 +34,25 @@ export const MIGRATIONS: readonly string[] = [
      id TEXT PRIMARY KEY, title TEXT NOT NULL, adapter_id TEXT REFERENCES adapters (id) ON DELETE SET NULL,
      messages TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
    ) STRICT;`,
+  // What the library shows of an adapter without opening it, where it comes from, and what was measured on it.
+  `ALTER TABLE adapters ADD COLUMN facts TEXT NOT NULL DEFAULT '{}';
+   ALTER TABLE adapters ADD COLUMN hashes TEXT NOT NULL DEFAULT '{}';
+   ALTER TABLE runs ADD COLUMN entered_at INTEGER;
+   CREATE UNIQUE INDEX adapters_by_run ON adapters (run_id);
+   CREATE TABLE adapter_parents (
+     adapter_id TEXT NOT NULL REFERENCES adapters (id) ON DELETE CASCADE,
+     parent_id TEXT NOT NULL REFERENCES adapters (id) ON DELETE CASCADE,
+     relation TEXT NOT NULL, PRIMARY KEY (adapter_id, parent_id)
+   ) STRICT;
+   CREATE TABLE adapter_exports (
+     id TEXT PRIMARY KEY, adapter_id TEXT NOT NULL REFERENCES adapters (id) ON DELETE CASCADE,
+     target TEXT NOT NULL, path TEXT NOT NULL, report TEXT NOT NULL, created_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE TABLE drop_curves (
+     adapter_id TEXT NOT NULL REFERENCES adapters (id) ON DELETE CASCADE, data TEXT NOT NULL,
+     curve TEXT NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (adapter_id, data)
+   ) STRICT;
+   CREATE TABLE evaluations (
+     id TEXT PRIMARY KEY, name TEXT NOT NULL, result TEXT NOT NULL, created_at INTEGER NOT NULL
+   ) STRICT;`,
 ];

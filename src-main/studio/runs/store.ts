@@ -25,6 +25,8 @@ export interface RunRow {
   owner: string | null;
   heartbeat_at: number | null;
   trashed_at: number | null;
+  /** when its adapter was last taken into the library */
+  entered_at: number | null;
 }
 
 export type RunChange = Partial<Omit<RunRow, 'id' | 'recipe' | 'folder' | 'created_at'>>;

@@ -2,6 +2,9 @@ import { listEngines } from '../../engine/index.ts';
 import type { EngineStatus } from '../../engine/types.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
+import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
+import { pruned } from '../../trainer/prune.ts';
+import { importAdapter } from './import-adapter.ts';
 import { previewMix } from './preview.ts';
 import { proposePlan } from './plan.ts';
 import type { Jobs, ModelSummary } from './types.ts';
@@ -18,6 +21,14 @@ export const jobs: Jobs = {
   inspectModel: async ({ reference }) => summaryOf(await modelOf(reference)),
   preview: async (request) => previewMix(await modelOf(request.model), request),
   propose: async (request) => proposePlan(await modelOf(request.model), request),
+  async identifyModel({ reference }) {
+    const file = await modelOf(reference);
+    return { name: file.name, sha256: await file.sha256() };
+  },
+  importAdapter: async ({ place, model, folder }) => importAdapter(place, await modelOf(model), folder),
+  async pruneAdapter({ from, folder, heads, renormalize }) {
+    await writeStoredAdapter(folder, pruned(await readAdapter(from), heads, renormalize));
+  },
 };
 
 async function modelOf(reference: string): Promise<ModelFile> {

@@ -30,4 +30,10 @@ export interface Jobs {
   inspectModel(request: { reference: string }): Promise<ModelSummary>;
   preview(request: PreviewRequest): Promise<DatasetPreview>;
   propose(request: PlanRequest): Promise<Plan>;
+  /** hashes a model's file unless that was done before */
+  identifyModel(request: { reference: string }): Promise<{ name: string; sha256: string }>;
+  /** writes a foreign adapter into `folder` in the studio's form, after checking it against its base model */
+  importAdapter(request: { place: string; model: string; folder: string }): Promise<void>;
+  /** writes a copy without some heads into `folder` */
+  pruneAdapter(request: { from: string; folder: string; heads: string[]; renormalize: boolean }): Promise<void>;
 }

@@ -1,0 +1,36 @@
+import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { checkAdapterTensors } from '../../effilora/adapter-file.ts';
+import { UserError } from '../../engine/types.ts';
+import type { ModelFile } from '../../models/types.ts';
+import { modelSites } from '../../models/weights.ts';
+import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
+import type { StoredAdapter } from '../../trainer/stored-adapter.ts';
+
+/**
+ * Writes the adapter at `place` into `folder` in the studio's form.
+ * @throws UserError in one sentence when it is damaged, of an unknown kind, or made for another model; then nothing is written
+ */
+export async function importAdapter(place: string, model: ModelFile, folder: string): Promise<void> {
+  const stored = await readAdapter(place);
+  checkAdapterTensors(stored.tensors, modelSites(model.config), stored.description, basename(place));
+  checkNumbers(stored, basename(place));
+  const { baseModel } = stored.description;
+  const unnamed = /^0*$/.test(baseModel.sha256);
+  const description = {
+    ...stored.description,
+    baseModel: unnamed ? { ...baseModel, name: model.name, architecture: model.config.architecture } : baseModel,
+  };
+  try {
+    await writeStoredAdapter(folder, { ...stored, description });
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** A training that went wrong leaves values that are no numbers: an adapter of those answers nothing. */
+function checkNumbers({ tensors }: StoredAdapter, name: string): void {
+  const broken = tensors.find(({ data }) => !data.every(Number.isFinite));
+  if (broken) throw new UserError(`${name} holds values that are no numbers (in ${broken.name}). Export it again.`);
+}
