@@ -53,6 +53,8 @@ export class Adapter {
   step?: StepInputs;
   /** called with omega [tokens, N] of every site that runs, e.g. to colour tokens by head; keep what you want to keep */
   observeRouter?: (site: SiteShape, omega: Tensor2D) => void;
+  /** called with x [tokens, in], A and z = concat_j(omega_j h) [tokens, N * r] of every site that runs, to calibrate an export */
+  observeHeads?: (site: SiteShape, x: Tensor2D, a: Tensor2D, z: Tensor2D) => void;
   readonly #sites = new Map<string, Site>();
   readonly #layers = new Map<number, LayerTensors>();
   #drop?: { bias: Map<string, Tensor2D>; mask: Map<string, Tensor2D> };
@@ -119,7 +121,9 @@ export class Adapter {
     const scale = scaleOf(this.options);
     const active = this.step?.active[site.firstHead / headsPerSite(this.options)];
     return tf.tidy(() => {
-      const adapted = productAdd(y, this.#weightedHeads(site, x, a, parameters), b, scale, active);
+      const z = this.#weightedHeads(site, x, a, parameters);
+      this.observeHeads?.(site.shape, x, a, z);
+      const adapted = productAdd(y, z, b, scale, active);
       if (!this.options.dora) return adapted;
       const magnitude = parameters[site.names.magnitude!] as Tensor2D;
       return decompose(adapted, magnitude, adaptedNorms(weight(), a, b, scale), bias);

@@ -1,0 +1,111 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { packBatch } from '../data/batches.ts';
+import type { PreparedExample } from '../data/dataset.ts';
+import { shuffled, randomStream } from '../engine/random.ts';
+import type { Adapter } from '../effilora/adapter.ts';
+import { Calibration, inputMomentBytes } from '../effilora/exports/moments.ts';
+import { headsPerSite } from '../effilora/methods/structure.ts';
+import type { SiteShape } from '../effilora/types.ts';
+import { batchTensors, disposeBatch } from '../models/batch.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import type { Progress } from './progress.ts';
+
+/** Calibration runs over this many tokens at most, in batches of so many. */
+const CALIBRATION_TOKENS = 32_768;
+const TOKENS_A_BATCH = 2_048;
+/** What the input moments of the layers of one pass may take on the engine, bytes; more layers take more passes. */
+const INPUT_MOMENT_BYTES = 2 ** 30;
+
+/** The examples of a calibration: drawn with a fixed seed until there are CALIBRATION_TOKENS tokens. */
+export function calibrationBatches(examples: PreparedExample[]): PreparedExample[][] {
+  const batches: PreparedExample[][] = [[]];
+  let [all, inBatch] = [0, 0];
+  for (const example of shuffled(examples, randomStream(0, 'calibration'))) {
+    const tokens = example.inputIds.length;
+    if (all > 0 && all + tokens > CALIBRATION_TOKENS) break;
+    if (inBatch > 0 && inBatch + tokens > TOKENS_A_BATCH) {
+      batches.push([]);
+      inBatch = 0;
+    }
+    batches.at(-1)!.push(example);
+    all += tokens;
+    inBatch += tokens;
+  }
+  return batches;
+}
+
+/** Runs the adapted model over the batches once, the adapter being observed. */
+export async function observe(
+  model: CausalLM,
+  adapter: Adapter,
+  calibration: Calibration,
+  batches: PreparedExample[][],
+  onBatch: () => void,
+): Promise<void> {
+  for (const examples of batches) {
+    const longest = Math.max(...examples.map(({ inputIds }) => inputIds.length));
+    const batch = packBatch(examples, longest);
+    const tensors = batchTensors(model.config, batch);
+    const counts = Float32Array.from(batch.segments, (segment) => Number(segment >= 0));
+    const mask: Tensor2D = tf.tensor2d(counts, [counts.length, 1]);
+    calibration.begin(mask);
+    try {
+      tf.tidy(() => void model.hidden(tensors, { adaptation: adapter, recompute: false }));
+    } finally {
+      await calibration.end(counts.reduce((sum, count) => sum + count, 0));
+      disposeBatch(tensors);
+      mask.dispose();
+    }
+    onBatch();
+  }
+}
+
+/** The layers an adapter adapts, in groups whose input moments fit in INPUT_MOMENT_BYTES together. */
+export function layerGroups(adapter: Adapter): ReadonlySet<number>[] {
+  const groups: Set<number>[] = [];
+  let left = 0;
+  for (const layer of new Set(adapter.sites.map((site) => site.layer))) {
+    const bytes = layerBytes(adapter, layer);
+    if (groups.length === 0 || bytes > left) {
+      groups.push(new Set());
+      left = INPUT_MOMENT_BYTES;
+    }
+    groups.at(-1)!.add(layer);
+    left -= bytes;
+  }
+  return groups;
+}
+
+function layerBytes({ sites, options }: Adapter, layer: number): number {
+  const zWidth = headsPerSite(options) * options.rank;
+  return sites
+    .filter((site: SiteShape) => site.layer === layer)
+    .reduce((sum, site) => sum + inputMomentBytes(site, zWidth), 0);
+}
+
+/** Runs over the layers' input moments group by group; each group is freed after its `use`. */
+export async function eachLayerGroup(
+  model: CausalLM,
+  adapter: Adapter,
+  batches: PreparedExample[][],
+  progress: Progress,
+  use: (calibration: Calibration, sites: SiteShape[]) => Promise<void>,
+): Promise<void> {
+  const groups = layerGroups(adapter);
+  const total = groups.length * batches.length;
+  let done = 0;
+  progress.at('calibrating', done, total);
+  for (const layers of groups) {
+    const calibration = new Calibration(adapter, layers);
+    try {
+      await observe(model, adapter, calibration, batches, () => progress.at('calibrating', ++done, total));
+      await use(
+        calibration,
+        adapter.sites.filter(({ layer }) => layers.has(layer)),
+      );
+    } finally {
+      calibration.dispose();
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { readDataset, type DatasetOptions, type PreparedExample } from '../data/dataset.ts';
+import { heldOutSplit } from '../data/order.ts';
+import type { AdapterDescription } from '../effilora/adapter-schema.ts';
+import { UserError } from '../engine/types.ts';
+import { fileSha256 } from '../models/identity.ts';
+import type { ModelFile } from '../models/types.ts';
+import { recipeSchema } from '../trainer/recipe.ts';
+
+/** The examples an export is calibrated on, and others to measure the loss on. */
+export interface ExportData {
+  /** name of the dataset, for the report */
+  name: string;
+  calibration: PreparedExample[];
+  heldOut: PreparedExample[];
+}
+
+/** Where the recipe held nothing out. */
+const HELD_OUT_SHARE = 0.1;
+const SEQUENCE_LENGTH = 512;
+
+/**
+ * The dataset given, else the adapter's own training data, split as its recipe split it, so that nothing it was trained on is
+ * measured on.
+ * @returns undefined where neither is there
+ * @throws UserError for a dataset that can't be read
+ */
+export async function exportData(
+  file: ModelFile,
+  description: AdapterDescription,
+  calibrate?: string,
+): Promise<ExportData | undefined> {
+  const recipe = recipeSchema.safeParse(description.recipe).data;
+  const named = typeof recipe?.dataset === 'string' ? [{ path: recipe.dataset }] : (recipe?.dataset ?? []);
+  const sources =
+    calibrate === undefined ? named.filter(({ path }) => fs.existsSync(path)) : [await givenSource(calibrate, named)];
+  if (sources.length === 0) return undefined;
+  const { sequenceLength = SEQUENCE_LENGTH, loss = 'answer', evalSplit = 0, seed = 0 } = recipe?.training ?? {};
+  const options: DatasetOptions = {
+    tokenizer: file.tokenizer,
+    template: file.chatTemplate,
+    loss,
+    sequenceLength: Math.min(sequenceLength, file.config.contextLength),
+    vocabularySize: file.config.vocabularySize,
+  };
+  const data: ExportData = { name: '', calibration: [], heldOut: [] };
+  for (const [index, source] of sources.entries()) {
+    const { examples } = await readDataset(source, index, options);
+    const split = heldOutSplit(examples, evalSplit || HELD_OUT_SHARE, seed);
+    data.calibration.push(...split.train);
+    data.heldOut.push(...split.heldOut);
+  }
+  data.name = sources.map(({ path: file }) => path.basename(file)).join(', ');
+  return data;
+}
+
+/** A dataset by path; with the mapping of the recipe's, where it is one of them. */
+async function givenSource<T extends { path: string }>(file: string, named: T[]): Promise<T | { path: string }> {
+  if (!fs.existsSync(file)) throw new UserError(`The dataset "${file}" is not there; check the path`);
+  const hash = await fileSha256(file);
+  for (const source of named)
+    if (fs.existsSync(source.path) && (await fileSha256(source.path)) === hash) return { ...source, path: file };
+  return { path: file };
+}

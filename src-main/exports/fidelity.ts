@@ -1,0 +1,138 @@
+import { Adapter } from '../effilora/adapter.ts';
+import { plainLora, type PlainLora } from '../effilora/exports/plain-lora.ts';
+import type { Adaptation } from '../models/types.ts';
+import { meanLoss } from '../trainer/evaluate.ts';
+import type { ExportData } from './data.ts';
+import { exactForms, narrowForms, wholeError, wideForms, type FittedSite, type Fitting } from './forms.ts';
+import type { ExportForm, FidelityReport } from './request.ts';
+
+/** A form that keeps less of the adapter's gain than this has the other one measured beside it. */
+export const GAIN_TO_KEEP = 0.9;
+
+/** The plain LoRA that goes into files, and how close it comes. */
+export interface Fitted {
+  plain: PlainLora;
+  report: FidelityReport;
+}
+
+/**
+ * Turns an adapter into a plain LoRA and measures it: output errors on the calibration data, losses on the held-out part.
+ * Where the rank r form keeps too little of the gain, the rank N * r form is measured as well.
+ */
+export async function fit(fitting: Fitting, data: ExportData | undefined, form: ExportForm): Promise<Fitted> {
+  const { adapter } = fitting;
+  if (adapter.options.name === 'lora') return fitExact(fitting, data);
+  const { sites, tokens } = await fittedSites(fitting, form);
+  const plain = await plainOf(fitting, sites);
+  const losses = await heldOutLosses(fitting, data, plain);
+  const gainKept = gainOf(losses);
+  const alternative =
+    form === 'rank-r' && gainKept !== null && gainKept < GAIN_TO_KEEP
+      ? await wideAlternative(fitting, data!, losses!)
+      : null;
+  const report: FidelityReport = {
+    form,
+    rank: plain.options.rank,
+    calibration: { dataset: data!.name, tokens },
+    sites: sites.map(({ site, exported, averaged }) => ({ site, exported, averaged })),
+    error: { exported: wholeError(sites, 'exported'), averaged: wholeError(sites, 'averaged') },
+    heldOut: losses,
+    gainKept,
+    alternative,
+    summary: '',
+  };
+  return { plain, report: { ...report, summary: summaryOf(report) } };
+}
+
+async function fitExact(fitting: Fitting, data: ExportData | undefined): Promise<Fitted> {
+  const plain = await plainOf(fitting, exactForms(fitting));
+  const losses = await heldOutLosses(fitting, data, plain);
+  const report: FidelityReport = {
+    form: 'exact',
+    rank: plain.options.rank,
+    calibration: null,
+    sites: [],
+    error: { exported: 0, averaged: 0 },
+    heldOut: losses,
+    gainKept: gainOf(losses),
+    alternative: null,
+    summary: 'This adapter is a plain LoRA already: the export is exact.',
+  };
+  return { plain, report };
+}
+
+function fittedSites(fitting: Fitting, form: ExportForm) {
+  return form === 'rank-r' ? narrowForms(fitting) : wideForms(fitting);
+}
+
+function plainOf({ adapter, model }: Fitting, sites: FittedSite[]): Promise<PlainLora> {
+  return plainLora(adapter, new Map(sites.map(({ site, form }) => [site, form])), (site) => model.siteWeight(site));
+}
+
+/** Mean loss on the held-out examples of base, adapter and plain LoRA; null without examples. */
+async function heldOutLosses(
+  fitting: Fitting,
+  data: ExportData | undefined,
+  plain: PlainLora,
+): Promise<FidelityReport['heldOut']> {
+  if (!data || data.heldOut.length === 0) return null;
+  const { model, adapter, progress } = fitting;
+  const losses: number[] = [];
+  const measure = async (adaptation?: Adaptation) => {
+    progress.at('measuring', losses.length, 3);
+    losses.push((await meanLoss(model, data.heldOut, adaptation)).loss);
+  };
+  await measure();
+  await measure(adapter);
+  await withPlain(fitting, plain, measure);
+  progress.at('measuring', 3, 3);
+  const [base, exact, exported] = losses as [number, number, number];
+  return { dataset: data.name, examples: data.heldOut.length, base, exact, exported };
+}
+
+async function withPlain<T>({ model }: Fitting, plain: PlainLora, use: (adapter: Adapter) => Promise<T>): Promise<T> {
+  const adapter = new Adapter(model.sites(), plain.options, 0);
+  try {
+    adapter.import(plain.tensors);
+    return await use(adapter);
+  } finally {
+    adapter.dispose();
+  }
+}
+
+async function wideAlternative(
+  fitting: Fitting,
+  data: ExportData,
+  losses: NonNullable<FidelityReport['heldOut']>,
+): Promise<FidelityReport['alternative']> {
+  const { sites } = await wideForms(fitting);
+  const plain = await plainOf(fitting, sites);
+  const { loss } = await withPlain(fitting, plain, (adapter) => meanLoss(fitting.model, data.heldOut, adapter));
+  return {
+    form: 'rank-nr',
+    rank: plain.options.rank,
+    error: wholeError(sites, 'exported'),
+    loss,
+    gainKept: gainOf({ ...losses, exported: loss })!,
+  };
+}
+
+/** Share of the adapter's gain in held-out loss that an export keeps; null where there is none to keep. */
+export function gainOf(losses: FidelityReport['heldOut']): number | null {
+  if (!losses || losses.exact >= losses.base) return null;
+  return (losses.base - losses.exported) / (losses.base - losses.exact);
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
+/** What a report means, in a sentence or two. */
+export function summaryOf({ form, rank, gainKept, error, alternative }: FidelityReport): string {
+  const kept =
+    gainKept === null
+      ? `The export's outputs are ${percent(error.exported)} off the adapter's (${percent(error.averaged)} with the router averaged).`
+      : `As a plain LoRA of rank ${rank} the export keeps ${percent(gainKept)} of the adapter's gain in held-out loss.`;
+  if (form === 'rank-nr' || !alternative) return kept;
+  return alternative.gainKept > gainKept!
+    ? `${kept} The form of rank ${alternative.rank} keeps ${percent(alternative.gainKept)}: choose rank-nr for it.`
+    : `${kept} The form of rank ${alternative.rank} keeps no more (${percent(alternative.gainKept)}).`;
+}

@@ -1,0 +1,131 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { PreparedExample } from '../data/dataset.ts';
+import type { Adapter } from '../effilora/adapter.ts';
+import { droppedHeads } from '../effilora/adapter-file.ts';
+import type { AdapterDescription } from '../effilora/adapter-schema.ts';
+import { Calibration, type Matrix } from '../effilora/exports/moments.ts';
+import { averaged, gramOf, inner, regressed, relativeError } from '../effilora/exports/narrow.ts';
+import { keptHeads, siteTrainable, type SiteForm } from '../effilora/exports/plain-lora.ts';
+import { regressedOnInput, relativeErrorOnInput } from '../effilora/exports/wide.ts';
+import type { SiteShape } from '../effilora/types.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import { eachLayerGroup, observe } from './calibrate.ts';
+import type { Progress } from './progress.ts';
+
+/** One site's form and how far off it is. */
+export interface FittedSite {
+  site: string;
+  form: SiteForm;
+  /** relative output errors */
+  exported: number;
+  averaged: number;
+  /** E|B z|^2, the weight of the site in the whole error */
+  energy: number;
+}
+
+/** An adapter on its model, its description (dropped heads), and what it is calibrated on. */
+export interface Fitting {
+  model: CausalLM;
+  adapter: Adapter;
+  description: AdapterDescription;
+  batches: PreparedExample[][];
+  progress: Progress;
+}
+
+const nameOf = ({ layer, site }: SiteShape) => `${layer}.${site}`;
+
+/** B B^T [N * r, N * r] of a site. */
+async function headGram(adapter: Adapter, site: SiteShape): Promise<Matrix> {
+  const { variable } = siteTrainable(adapter, site, 'B');
+  return gramOf((await variable.data()) as Float32Array, variable.shape[0]);
+}
+
+/** Without a router nothing is approximated: z = h. Dropped heads are zero. */
+export function exactForms({ adapter, description }: Pick<Fitting, 'adapter' | 'description'>): FittedSite[] {
+  const rank = adapter.options.rank;
+  const dropped = droppedHeads(description);
+  return adapter.sites.map((site) => {
+    const kept = keptHeads(adapter, site, dropped).length > 0;
+    const data = Float64Array.from({ length: rank * rank }, (_, i) => (kept && i % (rank + 1) === 0 ? 1 : 0));
+    const form: SiteForm = { kind: 'rank-r', p: { rows: rank, columns: rank, data } };
+    return { site: nameOf(site), form, exported: 0, averaged: 0, energy: 0 };
+  });
+}
+
+/** The least-squares plain LoRA of rank r, and how many tokens it rests on. */
+export async function narrowForms(fitting: Fitting): Promise<{ sites: FittedSite[]; tokens: number }> {
+  const { model, adapter, batches, progress } = fitting;
+  const calibration = new Calibration(adapter);
+  let done = 0;
+  progress.at('calibrating', 0, batches.length);
+  try {
+    await observe(model, adapter, calibration, batches, () => progress.at('calibrating', ++done, batches.length));
+    const sites: FittedSite[] = [];
+    for (const site of adapter.sites) {
+      const moments = calibration.moments(site);
+      const bb = await headGram(adapter, site);
+      const p = regressed(moments);
+      sites.push({
+        site: nameOf(site),
+        form: { kind: 'rank-r', p },
+        exported: relativeError(p, moments, bb),
+        averaged: relativeError(averaged(moments), moments, bb),
+        energy: inner(bb, moments.zz),
+      });
+    }
+    return { sites, tokens: calibration.tokens };
+  } finally {
+    calibration.dispose();
+  }
+}
+
+/** The plain LoRA of rank N * r by regression on the whole input. */
+export async function wideForms(fitting: Fitting): Promise<{ sites: FittedSite[]; tokens: number }> {
+  const { model, adapter, batches, progress } = fitting;
+  const found: FittedSite[] = [];
+  let tokens = 0;
+  await eachLayerGroup(model, adapter, batches, progress, async (calibration, sites) => {
+    tokens = calibration.tokens;
+    for (const site of sites) {
+      found.push(await wideSite(fitting, calibration, site));
+      progress.check();
+    }
+  });
+  return { sites: found, tokens };
+}
+
+async function wideSite(
+  { adapter, description }: Fitting,
+  calibration: Calibration,
+  site: SiteShape,
+): Promise<FittedSite> {
+  const moments = calibration.moments(site);
+  const inputs = calibration.inputMoments(site);
+  const bb = await headGram(adapter, site);
+  const p = regressed(moments);
+  const start = tf.tidy(() => {
+    const narrow = tf.tensor2d(Float32Array.from(p.data), [p.rows, p.columns]);
+    return tf.matMul<tf.Tensor2D>(narrow, siteTrainable(adapter, site, 'A').variable);
+  });
+  const l = await regressedOnInput(inputs, start);
+  const fitted: FittedSite = {
+    site: nameOf(site),
+    form: {
+      kind: 'rank-nr',
+      l: Float32Array.from(await l.data()),
+      heads: keptHeads(adapter, site, droppedHeads(description)),
+    },
+    exported: await relativeErrorOnInput(l, inputs, moments.zz, bb),
+    averaged: relativeError(averaged(moments), moments, bb),
+    energy: inner(bb, moments.zz),
+  };
+  tf.dispose([start, l, inputs.zx, inputs.xx]);
+  return fitted;
+}
+
+/** Relative error over all sites' outputs. */
+export function wholeError(sites: FittedSite[], kind: 'exported' | 'averaged'): number {
+  const whole = sites.reduce((sum, { energy }) => sum + energy, 0);
+  const error = sites.reduce((sum, site) => sum + site.energy * site[kind] ** 2, 0);
+  return whole > 0 ? Math.sqrt(error / whole) : 0;
+}

@@ -1,0 +1,41 @@
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import { UserError } from '../engine/types.ts';
+
+/**
+ * Makes a folder whose files are all there or none: `write` fills one beside it, which is then renamed. Where `write` throws,
+ * nothing is left.
+ * @throws UserError when the folder holds something already, or can't be made
+ */
+export async function writeNewFolder(folder: string, write: (aside: string) => Promise<void>): Promise<void> {
+  await refuseUsed(folder);
+  const aside = `${path.resolve(folder)}.partial-${process.pid}`;
+  try {
+    await fsp.mkdir(aside, { recursive: true });
+    await write(aside);
+    for (const name of await fsp.readdir(aside)) await sync(path.join(aside, name));
+    await fsp.rm(folder, { recursive: true, force: true });
+    await fsp.rename(aside, folder);
+  } catch (error) {
+    await fsp.rm(aside, { recursive: true, force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOSPC') throw new UserError(`The disk of ${folder} is full; free some space and try again`);
+    if (code === 'EACCES' || code === 'EROFS')
+      throw new UserError(`${folder} can't be written (${code}); choose another folder with --out`);
+    throw error;
+  }
+}
+
+/** @throws UserError when there is something under that name other than an empty folder */
+export async function refuseUsed(folder: string): Promise<void> {
+  const names = await fsp.readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new UserError(`${folder} is no folder; choose another one with --out`);
+  });
+  if (names.length > 0) throw new UserError(`${folder} holds files already; choose another folder with --out`);
+}
+
+async function sync(file: string): Promise<void> {
+  const handle = await fsp.open(file, 'r+');
+  await handle.sync().finally(() => handle.close());
+}

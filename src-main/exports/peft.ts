@@ -1,0 +1,45 @@
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import type { PlainLora } from '../effilora/exports/plain-lora.ts';
+import { encodeSafetensors } from '../models/safetensors.ts';
+import { DECODER_SITES } from '../models/types.ts';
+
+/** Where a linear lies inside a block, by Hugging Face's names. */
+const PART: Record<string, string> = Object.fromEntries(
+  DECODER_SITES.map((site) => [
+    site,
+    `${['q_proj', 'k_proj', 'v_proj', 'o_proj'].includes(site) ? 'self_attn' : 'mlp'}.${site}`,
+  ]),
+);
+
+/** `layers.<i>.<site>` -> `model.layers.<i>.self_attn.<site>` */
+export function huggingFaceModule(layer: string | number, site: string): string {
+  return `model.layers.${layer}.${PART[site]}`;
+}
+
+/** Writes PEFT's two files of a plain LoRA, f32 (PEFT's own format, peft.utils.save_and_load). */
+export async function writePeft(folder: string, { options, tensors }: PlainLora, baseModel: string): Promise<void> {
+  const named = tensors.map(({ name, shape, data }) => {
+    const [, layer, site, kind] = name.split('.') as [string, string, string, 'A' | 'B' | 'magnitude'];
+    const module = `base_model.model.${huggingFaceModule(layer, site)}`;
+    const key = kind === 'magnitude' ? `${module}.lora_magnitude_vector` : `${module}.lora_${kind}.weight`;
+    return { name: key, dtype: 'F32' as const, shape: kind === 'B' ? shape.slice(1) : shape, data };
+  });
+  const config = {
+    peft_type: 'LORA',
+    task_type: 'CAUSAL_LM',
+    base_model_name_or_path: baseModel,
+    r: options.rank,
+    lora_alpha: options.alpha,
+    lora_dropout: 0,
+    target_modules: options.targets,
+    bias: 'none',
+    use_rslora: options.rsLora,
+    use_dora: options.dora,
+    fan_in_fan_out: false,
+    init_lora_weights: true,
+    inference_mode: true,
+  };
+  await fsp.writeFile(path.join(folder, 'adapter_model.safetensors'), encodeSafetensors(named, { format: 'pt' }));
+  await fsp.writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
+}

@@ -1,0 +1,78 @@
+import { z } from 'zod';
+
+export const EXPORT_TARGETS = ['peft', 'gguf', 'merged-safetensors', 'merged-gguf', 'effilora'] as const;
+export type ExportTarget = (typeof EXPORT_TARGETS)[number];
+
+/** Number types of what is written, the first one being the default. */
+export const EXPORT_TYPES = {
+  peft: ['f32'],
+  gguf: ['f16', 'f32'],
+  'merged-safetensors': ['bf16', 'f16', 'f32'],
+  'merged-gguf': ['f16', 'q8_0', 'q4_0'],
+  effilora: ['f32'],
+} as const satisfies Record<ExportTarget, readonly string[]>;
+export type ExportType = (typeof EXPORT_TYPES)[ExportTarget][number];
+
+/** rank-r: the adapter's own A. rank-nr: a plain LoRA of N times the rank, larger and more faithful. */
+export const EXPORT_FORMS = ['rank-r', 'rank-nr'] as const;
+export type ExportForm = (typeof EXPORT_FORMS)[number];
+
+/** What is to be exported, and how. */
+export const exportRequestSchema = z.strictObject({
+  /** a run's or adapter's folder, its adapter.safetensors, or a PEFT folder */
+  adapter: z.string().min(1),
+  to: z.enum(EXPORT_TARGETS),
+  /** folder for the result; it may not hold anything yet */
+  out: z.string().min(1),
+  /** base model by path or name; default: the one in the adapter's recipe */
+  model: z.string().min(1).optional(),
+  /** dataset for calibration; default: the adapter's own training data */
+  calibrate: z.string().min(1).optional(),
+  /** share of all heads to leave out, lowest importance first */
+  drop: z.number().min(0).max(1).optional(),
+  form: z.enum(EXPORT_FORMS).default('rank-r'),
+  /** one of EXPORT_TYPES[to]; default its first */
+  type: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0']).optional(),
+  engine: z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
+});
+export type ExportRequest = z.input<typeof exportRequestSchema>;
+
+export const EXPORT_STAGES = ['opening', 'calibrating', 'measuring', 'writing'] as const;
+
+/** How far an export is. */
+export interface ExportProgress {
+  stage: (typeof EXPORT_STAGES)[number];
+  /** of `total`, in the stage's own units */
+  done: number;
+  total: number;
+  /** of the stage; undefined while nothing is done yet */
+  secondsLeft?: number;
+}
+
+/** How close an export comes to the adapter. */
+export interface FidelityReport {
+  /** exact: the adapter's own mathematics, nothing approximated */
+  form: ExportForm | 'exact';
+  /** rank of the plain LoRA */
+  rank: number;
+  calibration: { dataset: string; tokens: number } | null;
+  /** relative output error, sqrt(E|export - exact|^2 / E|exact|^2), by `<layer>.<site>`; averaged: with the router's mean instead */
+  sites: { site: string; exported: number; averaged: number }[];
+  /** the same over all sites' outputs */
+  error: { exported: number; averaged: number };
+  /** mean loss over the held-out label tokens; null without data */
+  heldOut: { dataset: string; examples: number; base: number; exact: number; exported: number } | null;
+  /** (base - exported) / (base - exact); null where it was not measured or the adapter gains nothing */
+  gainKept: number | null;
+  /** measured where `form` keeps less than GAIN_TO_KEEP: the rank N * r form */
+  alternative: { form: ExportForm; rank: number; error: number; loss: number; gainKept: number } | null;
+  /** what it means, in a sentence */
+  summary: string;
+}
+
+export interface ExportResult {
+  folder: string;
+  files: { name: string; byteLength: number }[];
+  /** null for `effilora`, which is the adapter itself */
+  fidelity: FidelityReport | null;
+}
