@@ -8,6 +8,7 @@ import { nvidiaDriver, nvidiaGpu } from './tensorflow/cuda.ts';
 import { openCompiler } from './tensorflow/open-compiler.ts';
 import { isInstalled, TENSORFLOW_VERSION } from './tensorflow/install.ts';
 import { UserError, type EngineName, type EngineStatus } from './types.ts';
+import { openWebgpu, webgpuStatus } from './webgpu/open.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -48,9 +49,12 @@ function portableStatus(name: 'wasm' | 'cpu'): EngineStatus {
   };
 }
 
-/** Every engine on this machine, in the order `auto` prefers them. */
+/** Every engine on this machine, in the order `auto` prefers them: CUDA TensorFlow, webgpu on a GPU, then what runs on CPUs. */
 export async function listEngines(): Promise<EngineStatus[]> {
-  return [await tensorflowStatus(), portableStatus('wasm'), portableStatus('cpu')];
+  const [tensorflow, webgpu] = await Promise.all([tensorflowStatus(), webgpuStatus()]);
+  const gpus = [tensorflow, webgpu].filter(({ kind }) => kind === 'gpu');
+  const rest = [tensorflow, portableStatus('wasm'), portableStatus('cpu'), webgpu];
+  return [...gpus, ...rest.filter((engine) => !gpus.includes(engine))];
 }
 
 /** Which engine `auto` takes, and why: the first that is available. */
@@ -67,9 +71,11 @@ export async function chooseEngine(): Promise<EngineStatus> {
  */
 export async function openEngine(choice: EngineName | 'auto'): Promise<EngineStatus> {
   const status = choice === 'auto' ? await chooseEngine() : (await listEngines()).find((e) => e.name === choice);
-  if (!status) throw new UserError(`The engine "${choice}" does not exist here; choose tensorflow, wasm or cpu`);
+  if (!status)
+    throw new UserError(`The engine "${choice}" does not exist here; choose tensorflow, webgpu, wasm or cpu`);
   if (!status.available) throw new UserError(`The engine ${status.name} can't be used: ${status.reason}`);
   if (status.name === 'tensorflow') status.versions.tensorflow = await registerTensorflow();
+  if (status.name === 'webgpu') await openWebgpu();
   if (status.name === 'wasm') {
     const wasm = await import('@tensorflow/tfjs-backend-wasm');
     wasm.setWasmPaths(path.join(path.dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'dist/'));

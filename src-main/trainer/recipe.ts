@@ -84,7 +84,7 @@ export const recipeSchema = z.strictObject({
   dataset: z.union([z.string().min(1), z.array(datasetSchema).min(1)]),
   method: methodSchema.prefault({}),
   training: trainingSchema.prefault({}),
-  engine: z.enum(['auto', 'tensorflow', 'wasm', 'cpu']).default('auto'),
+  engine: z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
   /** what the Configurator planned for: bytes and seconds */
   budget: z.strictObject({ memoryBytes: count.optional(), seconds: z.number().positive().optional() }).optional(),
   /** an adapter to start from: folder or adapter.safetensors */

@@ -1,0 +1,82 @@
+import { UserError } from '../types.ts';
+import type { FoundAdapter } from './adapter.ts';
+
+/** Features that are used where a device has them; for each there is a way without. */
+const FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+
+/** Limits that are raised from WebGPU's guaranteed minimum to what the device has. */
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const;
+
+/** The GPU is gone or full: nothing can be read from it any more, so the last checkpoint is what there is. */
+export class DeviceError extends UserError {}
+
+/** A device with all it has, and what went wrong on it. */
+export class Device {
+  /** what Dawn said of calls that were not valid: our own mistakes, which tests look for */
+  readonly log: string[] = [];
+  #failure?: DeviceError;
+
+  private constructor(
+    readonly gpu: GPUDevice,
+    readonly found: FoundAdapter,
+  ) {
+    gpu.addEventListener('uncapturederror', (event) => {
+      event.preventDefault(); // it would be written to standard output
+      this.#note((event as GPUUncapturedErrorEvent).error);
+    });
+    void gpu.lost.then(({ reason, message }) => this.#lose(reason, message));
+  }
+
+  /** @throws UserError when the driver refuses */
+  static async open(found: FoundAdapter): Promise<Device> {
+    const { adapter } = found;
+    const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
+    const requiredLimits = Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]]));
+    try {
+      return new Device(await adapter.requestDevice({ requiredFeatures, requiredLimits }), found);
+    } catch (error) {
+      throw new UserError(
+        `${found.device} could not be opened (${(error as Error).message}); close other programs that use it, or choose another engine`,
+      );
+    }
+  }
+
+  has(feature: (typeof FEATURES)[number]): boolean {
+    return this.gpu.features.has(feature);
+  }
+
+  /** @throws DeviceError once the device is lost or its memory has run out */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Notes that memory ran out while `bytes` were in use. */
+  outOfMemory(usedBytes?: number): DeviceError {
+    const used = usedBytes === undefined ? '' : ` with ${(usedBytes / 2 ** 30).toFixed(2)} GiB in use`;
+    this.#failure ??= new DeviceError(
+      `The memory of ${this.found.device} ran out${used}: lower training.batch or training.sequenceLength, or give the plan a smaller memory budget; checkpoints written so far are kept, --resume goes on from the last one`,
+    );
+    return this.#failure;
+  }
+
+  #note(error: GPUError): void {
+    if (error.constructor.name === 'GPUOutOfMemoryError') this.outOfMemory();
+    this.log.push(error.message);
+  }
+
+  #lose(reason: GPUDeviceLostReason, message: string): void {
+    this.#failure ??= new DeviceError(
+      `${this.found.device} stopped working (${reason}: ${message.split('\n')[0]}): a step that takes too long or too much memory does that, too, so lower training.batch or training.sequenceLength; checkpoints written so far are kept, --resume goes on from the last one`,
+    );
+  }
+}

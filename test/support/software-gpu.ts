@@ -1,0 +1,14 @@
+// Import this first in a test: the webgpu engine then runs on SwiftShader, the software GPU that comes with Chromium.
+import { existsSync } from 'node:fs';
+
+const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+/** Why tests of the webgpu engine can't run here; undefined where they can. */
+export const noSoftwareGpu = existsSync(DRIVER)
+  ? undefined
+  : `SwiftShader is not here (${DRIVER}; Debian's package chromium brings it)`;
+
+if (!noSoftwareGpu) {
+  process.env.VK_ICD_FILENAMES = DRIVER;
+  process.env.EFFILORA_WEBGPU = 'software';
+}
