@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import type { BackendValues, DataId, DataStorage, DataType, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
-import { registerAddN } from './add-n.ts';
 import { BufferPool } from './buffers.ts';
 import type { Device } from './device.ts';
 
@@ -143,7 +142,6 @@ export class Backend extends WebGPUBackend {
 export function registerWebgpu(device: Device): Backend {
   const backend = withNavigator(() => new Backend(device));
   tf.registerBackend('webgpu', () => backend);
-  registerAddN();
   return backend;
 }
 

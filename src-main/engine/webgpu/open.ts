@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { UserError, type EngineStatus } from '../types.ts';
 import { findAdapter } from './adapter.ts';
+import { registerAddN } from './add-n.ts';
 import { registerWebgpu, type Backend } from './backend.ts';
 import { Device } from './device.ts';
 
@@ -38,5 +39,6 @@ export async function openWebgpu(): Promise<Backend> {
   const found = await findAdapter();
   if (typeof found === 'string') throw new UserError(`The engine webgpu can't be used: ${found}`);
   backend = registerWebgpu(await Device.open(found));
+  registerAddN();
   return backend;
 }
