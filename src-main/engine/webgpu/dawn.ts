@@ -1,4 +1,3 @@
-/// <reference types="@webgpu/types" />
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
