@@ -16,6 +16,13 @@ import { trainerProcess } from './studio/runs/trainer-process.ts';
 import { openStudio } from './studio/studio.ts';
 import type { Studio } from './studio/studio.ts';
 
+/** What the file dialog offers. */
+const FILES = {
+  model: { name: 'Models', extensions: ['gguf'] },
+  dataset: { name: 'Datasets', extensions: ['jsonl', 'json', 'csv', 'tsv', 'parquet', 'txt'] },
+  adapter: { name: 'Adapters', extensions: ['effilora', 'gguf', 'safetensors'] },
+};
+
 // Electron's door: everything behind it is the studio's services, which know nothing of windows.
 const out = dirname(dirname(fileURLToPath(import.meta.url)));
 const preload = join(out, 'preload', 'index.cjs');
@@ -82,10 +89,9 @@ function serveContract(studio: Studio): void {
     port1.start();
     event.senderFrame.postMessage('effilora:port', null, [port2]);
   });
-  ipcMain.handle('effilora:choose', async (_event, kind: 'model' | 'dataset') => {
-    const extensions = kind === 'model' ? ['gguf'] : ['jsonl', 'json', 'csv', 'tsv', 'parquet', 'txt'];
-    const filters = [{ name: kind === 'model' ? 'Models' : 'Datasets', extensions }];
-    const { filePaths } = await dialog.showOpenDialog({ properties: ['openFile'], filters });
+  ipcMain.handle('effilora:choose', async (_event, kind: keyof typeof FILES) => {
+    if (!(kind in FILES)) return null;
+    const { filePaths } = await dialog.showOpenDialog({ properties: ['openFile'], filters: [FILES[kind]] });
     return filePaths[0] ?? null;
   });
 }

@@ -117,7 +117,7 @@ declare global {
     effilora?: {
       requestPort(): void;
       pathOf(file: File): string;
-      chooseFile(kind: 'model' | 'dataset'): Promise<string | null>;
+      chooseFile(kind: 'model' | 'dataset' | 'adapter'): Promise<string | null>;
     };
   }
 }

@@ -7,6 +7,7 @@ import type { AllowedPaths } from './paths.ts';
 /** A folder with more entries than this shows the first ones, and says so. */
 const MAX_ENTRIES = 2_000;
 const MODEL_FILE = /\.gguf$/i;
+const ADAPTER_FILE = /\.(effilora|gguf|safetensors)$/i;
 const DATASET_FILE = /\.(jsonl|json|csv|tsv|parquet|txt|md)$/i;
 
 export function machineStatus(dataFolder: string): MachineStatus {
@@ -49,11 +50,11 @@ export async function folderSize(folder: string): Promise<{ bytes: number; files
 export async function browse(
   allowed: AllowedPaths,
   path: string | undefined,
-  show: 'models' | 'datasets' | 'all',
+  show: 'models' | 'datasets' | 'adapters' | 'all',
 ): Promise<FolderListing> {
   const roots = await allowed.roots();
   const folder = await allowed.check(path ?? roots[0] ?? process.cwd());
-  const wanted = { models: MODEL_FILE, datasets: DATASET_FILE, all: /./ }[show];
+  const wanted = { models: MODEL_FILE, datasets: DATASET_FILE, adapters: ADAPTER_FILE, all: /./ }[show];
   const found = (await readdir(folder, { withFileTypes: true })).filter(
     (entry) => !entry.name.startsWith('.') && (entry.isDirectory() || (entry.isFile() && wanted.test(entry.name))),
   );

@@ -180,8 +180,10 @@ function adapterCalls(studio: Studio) {
     }),
     verify: os.adapters.verify.handler(({ input }) => adapters.verify(input.id)),
     import: os.adapters.import.handler(async ({ input }) => {
-      await checkReference(studio, input.model);
-      return adapters.import(await studio.allowed.check(input.path), input.model);
+      const place = await studio.allowed.check(input.path);
+      const { model } = input.model ? input : await studio.worker.call('modelOfAdapter', { place });
+      await checkReference(studio, model!);
+      return adapters.import(place, model!);
     }),
     prune: os.adapters.prune.handler(({ input: { id, name, heads, renormalize } }) =>
       adapters.prune(id, name, heads, renormalize),

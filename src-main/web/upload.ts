@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { UserError } from '../engine/types.ts';
 
-const ACCEPTED = ['.gguf', '.jsonl', '.json', '.csv', '.tsv', '.parquet', '.txt', '.md'];
+const ACCEPTED = ['.gguf', '.effilora', '.jsonl', '.json', '.csv', '.tsv', '.parquet', '.txt', '.md'];
 /** Left free on the disk, bytes. */
 const SPARE_BYTES = 1 << 30;
 

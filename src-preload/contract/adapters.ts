@@ -116,8 +116,11 @@ export const adapters = {
   purge: oc.input(byId).output(z.object({})),
   /** hashes its files and its base model afresh */
   verify: oc.input(byId).output(verification),
-  /** an EffiLoRA adapter, a PEFT LoRA folder, a GGUF LoRA or an .effilora file; `model` opens its base model */
-  import: oc.input(z.object({ path, model: z.string().min(1).max(4096) })).output(adapterEntry),
+  /**
+   * an EffiLoRA adapter, a PEFT LoRA folder, a GGUF LoRA or an .effilora file; `model` opens its base model, by default the
+   * one that the adapter's recipe names
+   */
+  import: oc.input(z.object({ path, model: z.string().min(1).max(4096).optional() })).output(adapterEntry),
   /** a copy without some heads */
   prune: oc
     .input(

@@ -55,6 +55,6 @@ export const machine = {
 export const files = {
   /** `path` outside the chosen folders is refused */
   browse: oc
-    .input(z.object({ path: z.string().max(4096).optional(), show: z.enum(['models', 'datasets', 'all']) }))
+    .input(z.object({ path: z.string().max(4096).optional(), show: z.enum(['models', 'datasets', 'adapters', 'all']) }))
     .output(folderListing),
 };

@@ -1,4 +1,6 @@
+import { basename } from 'node:path';
 import { listEngines } from '../../engine/index.ts';
+import { UserError } from '../../engine/types.ts';
 import type { EngineStatus } from '../../engine/types.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
@@ -24,6 +26,11 @@ export const jobs: Jobs = {
   async identifyModel({ reference }) {
     const file = await modelOf(reference);
     return { name: file.name, sha256: await file.sha256() };
+  },
+  async modelOfAdapter({ place }) {
+    const { model } = (await readAdapter(place)).description.recipe;
+    if (typeof model === 'string') return { model };
+    throw new UserError(`${basename(place)} doesn't say which model it was made for. Choose its base model.`);
   },
   importAdapter: async ({ place, model, folder }) => importAdapter(place, await modelOf(model), folder),
   async pruneAdapter({ from, folder, heads, renormalize }) {

@@ -32,6 +32,8 @@ export interface Jobs {
   propose(request: PlanRequest): Promise<Plan>;
   /** hashes a model's file unless that was done before */
   identifyModel(request: { reference: string }): Promise<{ name: string; sha256: string }>;
+  /** what opens an adapter's base model, by its recipe. @throws UserError when it has none */
+  modelOfAdapter(request: { place: string }): Promise<{ model: string }>;
   /** writes a foreign adapter into `folder` in the studio's form, after checking it against its base model */
   importAdapter(request: { place: string; model: string; folder: string }): Promise<void>;
   /** writes a copy without some heads into `folder` */

@@ -1,0 +1,136 @@
+import { cpSync, rmSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { writeRandomAdapter } from '../support/adapters.ts';
+import { TINY_MODEL } from '../trainer/support.ts';
+import { checkAccessibility, shoot } from './support/look.ts';
+import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
+  const scratch = scratchFolder();
+  const model = join(scratch.folder, 'tiny-llama');
+  let host: Host;
+  let browser: Browser;
+  let page: Page;
+  let errors: string[];
+
+  beforeAll(async () => {
+    cpSync(TINY_MODEL, model, { recursive: true });
+    for (const [name, seed] of [
+      ['arithmetic', 1],
+      ['poems', 2],
+    ] as const)
+      await writeRandomAdapter(join(scratch.folder, name), model, { seed });
+    const bad = join(scratch.folder, 'bad');
+    await writeRandomAdapter(bad, model);
+    truncateSync(join(bad, 'adapter.safetensors'), 2_000);
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+    ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  async function importAdapter(name: string) {
+    await page.getByRole('link', { name: 'Library' }).click();
+    await page.getByRole('button', { name: 'Import an adapter' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Import an adapter' });
+    await dialog.getByLabel('Path').fill(join(scratch.folder, name));
+    await dialog.getByRole('button', { name: 'Import', exact: true }).click();
+    return dialog;
+  }
+
+  it('imports, and refuses a damaged file in one sentence', async () => {
+    await page.getByText('No adapters yet').waitFor();
+    await checkAccessibility(page);
+    const dialog = await importAdapter('bad');
+    await dialog
+      .getByRole('alert')
+      .getByText(/is not a whole safetensors file/)
+      .waitFor();
+    await checkAccessibility(page);
+    await shoot(page, 'import');
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    await page.getByText('No adapters yet').waitFor();
+    for (const name of ['arithmetic', 'poems']) {
+      await importAdapter(name);
+      await page.getByRole('heading', { name }).waitFor();
+    }
+    await page.getByRole('link', { name: 'Library' }).click();
+    await page.getByRole('link', { name: 'arithmetic' }).waitFor();
+    expect(await page.getByRole('row').count()).toBe(3);
+  });
+
+  it('finds by a tag and by words in the notes', async () => {
+    await page.getByRole('link', { name: 'arithmetic' }).click();
+    await page.getByLabel('Tags').fill('school, small');
+    await page.getByLabel('Notes').fill('Sums for the second form');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('Saved.').waitFor();
+    await page.getByRole('link', { name: 'Library' }).click();
+    await page.getByLabel('Search').fill('SECOND sums');
+    await page.getByRole('link', { name: 'poems' }).waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'arithmetic' }).waitFor();
+    await page.getByLabel('Search').fill('third');
+    await page.getByText('Nothing matches this search').waitFor();
+    await page.getByLabel('Search').fill('');
+    await page.getByLabel('Tag').selectOption('school');
+    await page.getByRole('link', { name: 'poems' }).waitFor({ state: 'detached' });
+    await page.getByLabel('Tag').selectOption('');
+    await page.getByRole('link', { name: 'poems' }).waitFor();
+    await checkAccessibility(page);
+    await shoot(page, 'library');
+  });
+
+  it('duplicates, archives, deletes and restores', async () => {
+    await page.getByRole('button', { name: 'Duplicate poems' }).click();
+    await page.getByRole('link', { name: 'poems copy' }).waitFor();
+    await page.getByRole('button', { name: 'Archive poems copy' }).click();
+    await page.getByRole('link', { name: 'poems copy' }).waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Delete poems' }).click();
+    await page.getByText('“poems” was moved to the trash').waitFor();
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('link', { name: 'poems' }).waitFor();
+    await page.getByRole('button', { name: /^Archive\s+1$/ }).click();
+    await page.getByRole('button', { name: 'Delete poems copy' }).click();
+    await page.getByRole('button', { name: /^Trash\s+1$/ }).click();
+    await page.getByRole('button', { name: 'Delete poems copy for good' }).click();
+    await page.getByText('Nothing here.').waitFor();
+  });
+
+  it('verifies, shows the lineage, and says when files are gone', async () => {
+    await page.getByRole('button', { name: /^Adapters\s+2$/ }).click();
+    await page.getByRole('button', { name: 'Duplicate poems' }).click();
+    await page.getByRole('link', { name: 'poems copy' }).click();
+    await page.getByRole('button', { name: 'Verify' }).click();
+    await page.getByText('✓ Base model tiny-llama').waitFor();
+    await page
+      .getByText('copy of poems')
+      .or(page.locator('li', { hasText: 'copy of' }))
+      .first()
+      .waitFor();
+    await checkAccessibility(page);
+    await shoot(page, 'adapter');
+    const folder = await page.locator('td', { hasText: '/adapters/' }).textContent();
+    rmSync(folder!.trim(), { recursive: true });
+    await page.getByRole('link', { name: 'Library' }).click();
+    await page.getByText('Its files were moved or deleted').waitFor();
+  });
+
+  it('compares two adapters', async () => {
+    await page.getByLabel('Choose arithmetic').check();
+    await page.getByLabel('Choose poems', { exact: true }).check();
+    await page.getByRole('link', { name: 'Compare 2' }).click();
+    await page.getByRole('heading', { name: 'Head maps as a difference' }).waitFor();
+    await page.getByRole('img', { name: 'Difference of the head maps' }).waitFor();
+    await checkAccessibility(page);
+    await shoot(page, 'compare');
+    expect(errors).toEqual([]);
+  });
+});

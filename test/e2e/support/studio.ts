@@ -1,0 +1,65 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
+
+const HOST = fileURLToPath(new URL('./host.ts', import.meta.url));
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+
+/** Why browser tests can't run here; undefined where they can. */
+export const noBrowser = CHROMIUM === undefined ? 'needs chromium (Debian: apt-get install chromium)' : undefined;
+
+export interface Host {
+  url: string;
+  child: ChildProcess;
+  /** ends it as Ctrl-C would */
+  close(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+/** The web host with the real trainer, in a process of its own. */
+export async function startHost(dataFolder: string, port = 0, environment: NodeJS.ProcessEnv = {}): Promise<Host> {
+  const child = fork(HOST, [dataFolder, String(port)], {
+    execArgv: ['--import', 'tsx'],
+    env: { ...process.env, ...environment },
+  });
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+  };
+  const [{ url }] = (await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(([code]) => Promise.reject(new Error(`The web host ended with code ${code}`))),
+  ])) as [{ url: string }];
+  return { url, child, close: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+}
+
+export function openBrowser(args: string[] = []): Promise<Browser> {
+  return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox', ...args] });
+}
+
+/** A page that fails the test for any error in its console. */
+export async function openPage(browser: Browser, url: string, options: { dark?: boolean } = {}) {
+  const context = await browser.newContext({
+    viewport: { width: 1360, height: 900 },
+    colorScheme: options.dark ? 'dark' : 'light',
+    reducedMotion: 'reduce',
+  });
+  const page = await context.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  await page.goto(url);
+  return { page, errors };
+}
+
+/** Waits until the page shows `text`, or fails with what it shows instead. */
+export async function untilShown(page: Page, text: string | RegExp, timeout = 60_000): Promise<void> {
+  await page.getByText(text).first().waitFor({ timeout });
+}
