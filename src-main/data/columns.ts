@@ -30,6 +30,13 @@ const FORMATS: { format: ExampleFormat; required: Record<string, string[]>; opti
   { format: 'text', required: { text: ['text', 'content', 'document'] }, optional: {} },
 ];
 
+/** The fields of each format: those it needs, and those it can use. */
+export const FORMAT_FIELDS = FORMATS.map(({ format, required, optional }) => ({
+  format,
+  required: Object.keys(required),
+  optional: Object.keys(optional),
+}));
+
 const FIELDS = [...new Set(FORMATS.flatMap(({ required, optional }) => Object.keys({ ...required, ...optional })))];
 
 /** How to read a dataset's rows. */

@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
 import { lstat, readdir } from 'node:fs/promises';
 import { cpus, freemem, hostname, platform, release, totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import type { FolderListing, MachineStatus } from '../../src-preload/contract/index.ts';
+import { promisify } from 'node:util';
+import type { FolderListing, GpuStatus, MachineStatus } from '../../src-preload/contract/index.ts';
+import { nvidiaDriver } from '../engine/tensorflow/cuda.ts';
 import type { AllowedPaths } from './paths.ts';
 
 /** A folder with more entries than this shows the first ones, and says so. */
@@ -10,9 +13,10 @@ const MODEL_FILE = /\.gguf$/i;
 const ADAPTER_FILE = /\.(effilora|gguf|safetensors)$/i;
 const DATASET_FILE = /\.(jsonl|json|csv|tsv|parquet|txt|md)$/i;
 
-export function machineStatus(dataFolder: string): MachineStatus {
+export async function machineStatus(dataFolder: string): Promise<MachineStatus> {
   const processors = cpus();
   return {
+    gpus: await nvidiaGpus(),
     host: hostname(),
     platform: `${platform()} ${release()}`,
     processor: processors[0]?.model.trim() ?? 'unknown',
@@ -22,6 +26,21 @@ export function machineStatus(dataFolder: string): MachineStatus {
     usedBytes: process.memoryUsage().rss,
     dataFolder,
   };
+}
+
+const askNvidia = promisify(execFile);
+
+/** What nvidia-smi says of each GPU now; none where it isn't there. */
+async function nvidiaGpus(): Promise<GpuStatus[]> {
+  if (!nvidiaDriver()) return [];
+  const query = ['--query-gpu=name,memory.total,memory.used,utilization.gpu', '--format=csv,noheader,nounits'];
+  const { stdout } = await askNvidia('nvidia-smi', query, { timeout: 5_000 }).catch(() => ({ stdout: '' }));
+  const lines = stdout.split('\n').filter((line) => line.trim() !== '');
+  return lines.map((line) => {
+    const [name = '', total, used, busy] = line.split(', ');
+    const bytes = (mebibytes: string | undefined) => (Number(mebibytes) || 0) * 2 ** 20;
+    return { name, memoryBytes: bytes(total), usedBytes: bytes(used), busy: (Number(busy) || 0) / 100 };
+  });
 }
 
 /** Bytes and files under `folder`; links are not followed. */

@@ -6,10 +6,12 @@ import type { Recipe } from '../../src-preload/contract/index.ts';
 import { UserError } from '../engine/types.ts';
 import { lineageOf } from './adapters/lineage.ts';
 import { watchAdapters } from './adapters/watch.ts';
+import { choicesOf } from './hub/choices.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
 import { readLines, parseLines } from './runs/files.ts';
 import { watchList } from './runs/watch-list.ts';
 import { watchRun } from './runs/watch.ts';
+import { installEngine } from './work/install.ts';
 import type { Studio } from './studio.ts';
 import type { MetricsRecord } from '../../src-preload/contract/index.ts';
 import { join } from 'node:path';
@@ -50,12 +52,13 @@ export function createRouter(studio: Studio) {
       browse: os.files.browse.handler(({ input }) => browse(studio.allowed, input.path, input.show)),
     },
     models: modelCalls(studio),
+    hub: hubCalls(studio),
     datasets: datasetCalls(studio),
     plans: {
-      propose: os.plans.propose.handler(async ({ input }) => {
+      propose: os.plans.propose.handler(async ({ input, signal }) => {
         await checkReference(studio, input.model);
         for (const part of input.mix) await studio.allowed.check(part.path);
-        return studio.worker.call('propose', input);
+        return studio.worker.call('propose', input, { signal });
       }),
       toYaml: os.plans.toYaml.handler(({ input }) => ({ yaml: stringify(input.recipe) })),
     },
@@ -75,10 +78,26 @@ export function createRouter(studio: Studio) {
 function machineCalls(studio: Studio) {
   return {
     status: os.machine.status.handler(() => machineStatus(studio.dataFolder)),
+    install: os.machine.install.handler(({ input, signal }) => installEngine(studio.worker, input.engine, signal)),
     engines: os.machine.engines.handler(({ input }) => studio.worker.call('engines', input)),
     storage: os.machine.storage.handler(() =>
       Promise.all(studio.storageFolders.map(async (part) => ({ ...part, ...(await folderSize(part.folder)) }))),
     ),
+  };
+}
+
+function hubCalls({ hub, downloads }: Studio) {
+  return {
+    search: os.hub.search.handler(({ input }) => hub.search(input.kind, input.query)),
+    choices: os.hub.choices.handler(async ({ input: { kind, repository } }) =>
+      choicesOf(kind, await hub.files(kind, repository)),
+    ),
+    download: os.hub.download.handler(({ input }) => downloads.start(input)),
+    cancel: os.hub.cancel.handler(({ input }) => {
+      downloads.cancel(input.id);
+      return {};
+    }),
+    watch: os.hub.watch.handler(({ signal }) => downloads.watch(signal)),
   };
 }
 
@@ -104,10 +123,13 @@ function datasetCalls(studio: Studio) {
       studio.datasets.remove(input.id);
       return {};
     }),
-    preview: os.datasets.preview.handler(async ({ input }) => {
+    columns: os.datasets.columns.handler(async ({ input, signal }) =>
+      studio.worker.call('columns', { path: await studio.allowed.check(input.path) }, { signal }),
+    ),
+    preview: os.datasets.preview.handler(async ({ input, signal }) => {
       await checkReference(studio, input.model);
       for (const part of input.mix) await studio.allowed.check(part.path);
-      return studio.worker.call('preview', input);
+      return studio.worker.call('preview', input, { signal });
     }),
   };
 }

@@ -3,8 +3,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AdapterLibrary } from './adapters/library.ts';
+import { cacheFolder } from '../engine/folders.ts';
 import { openLibrary } from './database/open.ts';
 import type { Library } from './database/open.ts';
+import { HubClient } from './hub/client.ts';
+import { Downloads } from './hub/downloads.ts';
 import { DatasetLibrary } from './library/datasets.ts';
 import { modelCaches } from './library/found.ts';
 import { ModelLibrary } from './library/models.ts';
@@ -40,6 +43,8 @@ export interface Studio {
   secret: SecretStore;
   allowed: AllowedPaths;
   worker: Worker;
+  hub: HubClient;
+  downloads: Downloads;
   storageFolders: { name: string; folder: string }[];
   close(): Promise<void>;
 }
@@ -57,6 +62,19 @@ export function openStudio(options: StudioOptions): Studio {
   const settings = new SettingsStore(library);
   const worker = new Worker();
   const queue = new RunQueue(runs, options.trainer, runsFolder);
+  const models = new ModelLibrary(library, join(resources, 'models.json'));
+  const datasets = new DatasetLibrary(library, join(resources, 'examples'));
+  const secret = options.secret ?? fileSecret(dataFolder);
+  const hub = new HubClient(() => secret.read());
+  const hubFolder = join(dataFolder, 'hub');
+  const downloads = new Downloads(
+    hub,
+    (kind) => join(hubFolder, `${kind}s`),
+    async (kind, path) => {
+      if (kind === 'model') models.add(path, await worker.call('inspectModel', { reference: path }));
+      else await datasets.add(path);
+    },
+  );
   const chosen = options.folders ?? [homedir()];
   const own = [dataFolder, join(resources, 'examples'), ...modelCaches().map(({ folder }) => folder)];
   const adapters = new AdapterLibrary(library, runs, worker, adaptersFolder);
@@ -70,17 +88,22 @@ export function openStudio(options: StudioOptions): Studio {
     queue,
     settings,
     worker,
-    models: new ModelLibrary(library, join(resources, 'models.json')),
     adapters,
-    datasets: new DatasetLibrary(library, join(resources, 'examples')),
-    secret: options.secret ?? fileSecret(dataFolder),
+    models,
+    datasets,
+    secret,
+    hub,
+    downloads,
     allowed: new AllowedPaths(() => [...chosen, ...settings.values().folders, ...own]),
     storageFolders: [
       { name: 'Runs', folder: runsFolder },
       { name: 'Adapters', folder: adaptersFolder },
       { name: 'Uploaded files', folder: uploadsFolder },
+      { name: 'From the hub', folder: hubFolder },
+      { name: 'Engine and embedded model', folder: cacheFolder() },
     ],
     async close() {
+      downloads.close();
       await queue.close();
       await adapters.enterEnded();
       worker.close();

@@ -20,7 +20,7 @@ export interface Checkpoint {
   /** label tokens and all tokens so far */
   tokens: { label: number; all: number };
   /** lengths of the telemetry files, bytes: what was written later is cut off when resuming */
-  telemetryBytes: { metrics: number; heads: number };
+  telemetryBytes: { metrics: number; heads: number; samples: number };
   /** held-out loss: best so far, and evaluations since */
   best: { loss: number | null; step: number; evaluationsSince: number };
   /** of the last step, and of the last evaluation */

@@ -11,6 +11,7 @@ import { meanLoss } from './evaluate.ts';
 import type { RunEvent, RunSummary } from './events.ts';
 import type { Run } from './prepare.ts';
 import type { Recipe } from './recipe.ts';
+import { SamplePrompts } from './samples.ts';
 import { learningRateAt } from './schedules.ts';
 import type { StepReport } from './step.ts';
 import { JsonLines } from './telemetry.ts';
@@ -36,6 +37,8 @@ export class Loop {
     private readonly order: DataOrder,
     private readonly metrics: JsonLines,
     private readonly heads: JsonLines,
+    private readonly samples: JsonLines,
+    private readonly prompts: SamplePrompts,
     private readonly control: RunControl,
     private readonly emit: (event: RunEvent) => void,
   ) {}
@@ -51,9 +54,11 @@ export class Loop {
     const weights = recipe.dataset.map(({ weight }) => weight);
     const { seed, shuffle } = recipe.training;
     const order = new DataOrder(run.sizes, weights, seed, shuffle, from?.order);
-    const metrics = await JsonLines.open(path.join(folder, 'metrics.jsonl'), from?.telemetryBytes.metrics ?? 0);
-    const heads = await JsonLines.open(path.join(folder, 'heads.jsonl'), from?.telemetryBytes.heads ?? 0);
-    const loop = new Loop(recipe, folder, run, order, metrics, heads, control, emit);
+    const lines = (name: keyof Checkpoint['telemetryBytes']) =>
+      JsonLines.open(path.join(folder, `${name}.jsonl`), from?.telemetryBytes[name] ?? 0);
+    const [metrics, heads, samples] = [await lines('metrics'), await lines('heads'), await lines('samples')];
+    const prompts = new SamplePrompts(run.file.tokenizer, run.heldOut, recipe.training.samples);
+    const loop = new Loop(recipe, folder, run, order, metrics, heads, samples, prompts, control, emit);
     if (from) loop.restore(from);
     return loop;
   }
@@ -73,6 +78,7 @@ export class Loop {
   async close(): Promise<void> {
     await this.metrics.close();
     await this.heads.close();
+    await this.samples.close();
   }
 
   async run(): Promise<RunSummary> {
@@ -156,6 +162,7 @@ export class Loop {
     if (heldOut.length === 0 || (this.step % evalEvery !== 0 && this.step !== steps)) return undefined;
     const { loss } = await meanLoss(model, heldOut, step.adapter);
     this.last.evalLoss = loss;
+    for (const line of await this.prompts.answer(this.step, model, step.adapter)) await this.samples.append(line);
     if (step.reducer.evaluate(loss))
       this.emit({ kind: 'log', line: `Step ${this.step}: the held-out loss rose, the last selection is undone` });
     if (this.best.loss === null || loss < this.best.loss) {
@@ -215,6 +222,7 @@ export class Loop {
     this.emit({ kind: 'checkpointing', step: this.step });
     await this.metrics.sync();
     await this.heads.sync();
+    await this.samples.sync();
     const checkpoint: Checkpoint = {
       step: this.step,
       adapter: await adapter.export(),
@@ -222,7 +230,7 @@ export class Loop {
       reducer: reducer.exportState(),
       order,
       tokens: this.tokens,
-      telemetryBytes: { metrics: this.metrics.length, heads: this.heads.length },
+      telemetryBytes: { metrics: this.metrics.length, heads: this.heads.length, samples: this.samples.length },
       best: this.best,
       last: this.last,
       seconds: this.seconds,

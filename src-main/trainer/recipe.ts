@@ -70,6 +70,8 @@ const trainingSchema = z.strictObject({
   /** held-out share (below 1) or number of examples */
   evalSplit: z.number().nonnegative().default(0.05),
   evalEvery: count.default(50),
+  /** held-out prompts that are answered at every evaluation, into samples.jsonl */
+  samples: z.number().int().min(0).max(32).default(2),
   /** evaluations without a better held-out loss before the run stops; 0 = off */
   patience: z.number().int().nonnegative().default(0),
   shuffle: z.boolean().default(true),

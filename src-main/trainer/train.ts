@@ -18,7 +18,7 @@ export interface TrainOptions {
 }
 
 /**
- * Trains by a recipe into `folder`: adapter.safetensors, adapter.json, metrics.jsonl, heads.jsonl, recipe.yaml, trainer.log,
+ * Trains by a recipe into `folder`: adapter.safetensors, adapter.json, metrics.jsonl, heads.jsonl, samples.jsonl, recipe.yaml, trainer.log,
  * checkpoints/. Killed at any moment and resumed, it ends in the same numbers.
  * @throws UserError when something does not fit (then nothing is written), the loss is no number, or the disk is full (then the
  * last good checkpoint stays)

@@ -1,10 +1,12 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
 
+const exampleFormat = z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']);
+
 export const mixPart = z.object({
   path: z.string().min(1).max(4096),
   weight: z.number().positive().max(1000).default(1),
-  format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
+  format: exampleFormat.optional(),
   mapping: z.record(z.string(), z.string()).optional(),
 });
 export type MixPart = z.infer<typeof mixPart>;
@@ -61,10 +63,19 @@ export const datasetPreview = z.object({
 });
 export type DatasetPreview = z.infer<typeof datasetPreview>;
 
+/** A file before it is read as examples: what its columns could serve as. */
+export const datasetColumns = z.object({
+  columns: z.array(z.object({ name: z.string(), example: z.string() })),
+  /** by format: the fields it needs, and those it can use */
+  formats: z.array(z.object({ format: exampleFormat, required: z.array(z.string()), optional: z.array(z.string()) })),
+});
+export type DatasetColumns = z.infer<typeof datasetColumns>;
+
 export const datasets = {
   list: oc.output(z.array(datasetEntry)),
   add: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(datasetEntry),
   remove: oc.input(z.object({ id: z.string() })).output(z.object({})),
+  columns: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(datasetColumns),
   /** reads and tokenizes the mix as training would */
   preview: oc
     .input(

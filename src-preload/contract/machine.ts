@@ -1,4 +1,4 @@
-import { oc } from '@orpc/contract';
+import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 
 export const engineStatus = z.object({
@@ -9,8 +9,23 @@ export const engineStatus = z.object({
   memoryBytes: z.number(),
   versions: z.record(z.string(), z.string()),
   reason: z.string(),
+  /** the studio can set it up by itself on this machine */
+  installable: z.boolean(),
 });
 export type EngineStatus = z.infer<typeof engineStatus>;
+
+export const gpuStatus = z.object({
+  name: z.string(),
+  memoryBytes: z.number(),
+  usedBytes: z.number(),
+  /** share of the time it computes, 0 to 1 */
+  busy: z.number(),
+});
+export type GpuStatus = z.infer<typeof gpuStatus>;
+
+/** What an installation says while it goes on; `done` comes last. */
+export const installEvent = z.object({ line: z.string(), done: z.boolean() });
+export type InstallEvent = z.infer<typeof installEvent>;
 
 export const machineStatus = z.object({
   host: z.string(),
@@ -22,6 +37,7 @@ export const machineStatus = z.object({
   /** what this studio and its trainer hold now */
   usedBytes: z.number(),
   dataFolder: z.string(),
+  gpus: z.array(gpuStatus),
 });
 export type MachineStatus = z.infer<typeof machineStatus>;
 
@@ -49,6 +65,8 @@ export const machine = {
   status: oc.output(machineStatus),
   /** engines are probed in a process of their own; this may take seconds the first time */
   engines: oc.input(z.object({ refresh: z.boolean().default(false) })).output(z.array(engineStatus)),
+  /** sets an engine up; ending the stream leaves it as it was */
+  install: oc.input(z.object({ engine: z.enum(['tensorflow']) })).output(eventIterator(installEvent)),
   storage: oc.output(z.array(storagePart)),
 };
 

@@ -38,6 +38,8 @@ export class RunData {
   importance = new Float32Array(0);
   share = new Float32Array(0);
   frozen = new Uint8Array(0);
+  /** most memory that a step was measured with, bytes */
+  peakBytes = 0;
   /** importance that gets the strongest colour */
   peak = 0;
   /** every `stride`-th frame that came is kept */
@@ -87,6 +89,7 @@ export class RunData {
     this.seen = 0;
     this.stride = 1;
     this.peak = 0;
+    this.peakBytes = 0;
     this.current = false;
   }
 
@@ -105,6 +108,7 @@ export class RunData {
     const last = this.metrics.at(-1)?.step ?? 0;
     // A step may come twice after a lost connection: it is the same line.
     if (record.step > last) this.metrics.push(record);
+    this.peakBytes = Math.max(this.peakBytes, record.memory ?? 0);
   }
 
   private addFrame(frame: HeadsFrame): void {

@@ -45,19 +45,16 @@ export const useWizard = defineStore('wizard', () => {
   return { draft, plan, loaded, reachable, load, clear };
 });
 
-/** A finished run's recipe as a new draft. */
+/** Keys of a recipe's training that the draft holds elsewhere, or that a plan makes again. */
+const NOT_FIXED = ['training.loss'];
+
+/** A run's recipe as a new draft: what it trained with is fixed, and can be given back to the plan. */
 export function draftOf(recipe: Recipe, name: string): Draft {
-  const { method, training } = recipe;
-  const fixed: Record<string, unknown> = {
-    'method.name': method.name,
-    'method.rank': method.rank,
-    'method.heads': method.heads,
-    'method.reducer.ratio': method.reducer?.ratio,
-    'training.steps': training.steps,
-    'training.batch': training.batch,
-    'training.sequenceLength': training.sequenceLength,
-    'training.learningRate': training.learningRate,
+  const fixed = {
+    ...flatten(recipe.method, 'method'),
+    ...flatten(recipe.training, 'training'),
   };
+  for (const key of NOT_FIXED) delete fixed[key];
   const budget = recipe['budget'] as { memoryBytes?: number; seconds?: number } | undefined;
   const mix = typeof recipe.dataset === 'string' ? [{ path: recipe.dataset }] : recipe.dataset;
   return {
@@ -66,8 +63,19 @@ export function draftOf(recipe: Recipe, name: string): Draft {
     name,
     model: recipe.model,
     mix: mix.map(({ path, ...part }) => ({ weight: 1, ...part, path })),
+    lossOn: recipe.training['loss'] === 'all' ? 'all' : 'answer',
     memoryBytes: budget?.memoryBytes ?? null,
     seconds: budget?.seconds ?? null,
-    fixed: Object.fromEntries(Object.entries(fixed).filter(([, value]) => value !== undefined)),
+    fixed,
   };
+}
+
+/** `{ reducer: { ratio: 0.5 } }` -> `{ 'method.reducer.ratio': 0.5 }`; lists stay whole. */
+function flatten(value: object, prefix: string): Record<string, unknown> {
+  const entries = Object.entries(value).map(([key, inner]): [string, unknown][] =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.entries(flatten(inner as object, `${prefix}.${key}`))
+      : [[`${prefix}.${key}`, inner]],
+  );
+  return Object.fromEntries(entries.flat());
 }

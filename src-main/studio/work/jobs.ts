@@ -1,11 +1,14 @@
 import { basename } from 'node:path';
+import type { EngineStatus } from '../../../src-preload/contract/index.ts';
 import { listEngines } from '../../engine/index.ts';
+import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
+import { installTensorflow } from '../../engine/tensorflow/install.ts';
 import { UserError } from '../../engine/types.ts';
-import type { EngineStatus } from '../../engine/types.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import { pruned } from '../../trainer/prune.ts';
+import { columnsOfFile } from './columns.ts';
 import { importAdapter } from './import-adapter.ts';
 import { previewMix } from './preview.ts';
 import { proposePlan } from './plan.ts';
@@ -18,7 +21,7 @@ let opened: { reference: string; file: ModelFile } | undefined;
 export const jobs: Jobs = {
   engines({ refresh }) {
     if (refresh) engines = undefined;
-    return (engines ??= listEngines());
+    return (engines ??= engineStates());
   },
   inspectModel: async ({ reference }) => summaryOf(await modelOf(reference)),
   preview: async (request) => previewMix(await modelOf(request.model), request),
@@ -36,7 +39,18 @@ export const jobs: Jobs = {
   async pruneAdapter({ from, folder, heads, renormalize }) {
     await writeStoredAdapter(folder, pruned(await readAdapter(from), heads, renormalize));
   },
+  columns: ({ path }) => columnsOfFile(path),
+  async install(_, log) {
+    engines = undefined;
+    await buildAddon(await installTensorflow(log), log);
+  },
 };
+
+async function engineStates(): Promise<EngineStatus[]> {
+  const can = process.platform === 'linux' && process.arch === 'x64';
+  const states = await listEngines();
+  return states.map((engine) => ({ ...engine, installable: can && engine.name === 'tensorflow' && !engine.available }));
+}
 
 async function modelOf(reference: string): Promise<ModelFile> {
   if (opened?.reference === reference) return opened.file;

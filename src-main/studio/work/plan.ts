@@ -1,4 +1,6 @@
+import { stat } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
+import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { readDataset } from '../../data/dataset.ts';
 import { heterogeneity } from '../../data/heterogeneity.ts';
@@ -8,6 +10,7 @@ import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
+import { parseRecipe } from '../../trainer/recipe.ts';
 import { DECODER_SITES } from '../../models/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 
@@ -32,19 +35,21 @@ const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
  * @throws UserError when a dataset can't be read
  */
 export async function proposePlan(model: ModelFile, request: PlanRequest): Promise<Plan> {
-  const data = await dataFacts(model, request);
+  const data = await knownFacts(model, request);
   const facts = modelFacts(model);
   const engine = engineFacts();
   const limitBytes = Math.min(request.memoryBytes, totalmem());
   const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds: request.seconds }, engine);
   const run = withFixed(proposal, request.fixed);
+  const recipe = withOptions(recipeOf(request, run), request.fixed);
+  parseRecipe(stringify(recipe), 'The recipe');
   const memory = memoryPlan(facts, engine, { ...run.training, method: run.method });
   const tokens = run.training.batch * run.training.accumulate * Math.min(data.meanTokens, run.training.sequenceLength);
   const flops = flopsPerToken(facts, { ...run.training, method: run.method });
   const fits = memory.total <= limitBytes;
   const sites = facts.sites.filter(({ site }) => run.method.targets.includes(site));
   return {
-    recipe: recipeOf(request, run),
+    recipe,
     fits,
     limitBytes,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
@@ -60,6 +65,16 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
       frozenShare: run.method.name === 'effilora' ? run.method.reducer.ratio : 0,
     },
   };
+}
+
+/** The mix looked at last: while a slider moves only the budget changes, and reading again would hold the plan up. */
+let known: { key: string; facts: DataFacts } | undefined;
+
+async function knownFacts(model: ModelFile, request: PlanRequest): Promise<DataFacts> {
+  const changedAt = await Promise.all(request.mix.map(async ({ path }) => (await stat(path)).mtimeMs));
+  const key = JSON.stringify([request.model, request.mix, changedAt]);
+  if (known?.key !== key) known = { key, facts: await dataFacts(model, request) };
+  return known.facts;
 }
 
 async function dataFacts(model: ModelFile, request: PlanRequest): Promise<DataFacts> {
@@ -133,13 +148,17 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
     warmup: Math.max(1, Math.round(0.2 * steps)),
     interval: Math.max(1, Math.round(0.1 * steps)),
   };
+  const targets = Array.isArray(fixed['method.targets']) ? (fixed['method.targets'] as string[]) : method.targets;
+  const recompute = typeof fixed['training.recompute'] === 'boolean' ? fixed['training.recompute'] : training.recompute;
+  const accumulate = Math.max(1, Math.round((training.batch * training.accumulate) / batch));
   return {
-    method: { ...method, name, rank, heads, alpha: 2 * rank, reducer },
+    method: { ...method, name, rank, heads, alpha: 2 * rank, targets, reducer },
     training: {
       ...training,
       steps,
       batch,
-      accumulate: Math.max(1, Math.round((training.batch * training.accumulate) / batch)),
+      recompute,
+      accumulate: number('training.accumulate', accumulate),
       sequenceLength: number('training.sequenceLength', training.sequenceLength),
       learningRate: number('training.learningRate', 1e-3),
     },
@@ -162,6 +181,20 @@ function recipeOf(request: PlanRequest, { method, training }: ReturnType<typeof 
     },
     budget: { memoryBytes: Math.round(request.memoryBytes), ...(request.seconds ? { seconds: request.seconds } : {}) },
   };
+}
+
+/** Every option that the user fixed, by dotted key; those that the plan weighs are in it already. */
+function withOptions(recipe: Plan['recipe'], fixed: PlanRequest['fixed']): Plan['recipe'] {
+  const whole = structuredClone(recipe) as Record<string, unknown>;
+  for (const [key, value] of Object.entries(fixed)) {
+    const path = key.split('.');
+    const last = path.pop()!;
+    const isReducer = path.includes('reducer');
+    if (path.includes('__proto__') || (isReducer && recipe.method.name !== 'effilora')) continue;
+    const holder = path.reduce((at, part) => (at[part] ??= {}) as Record<string, unknown>, whole);
+    holder[last] = value;
+  }
+  return whole as Plan['recipe'];
 }
 
 const CHOICES: Record<string, string> = {

@@ -1,4 +1,5 @@
 import type {
+  DatasetColumns,
   DatasetPreview,
   EngineStatus,
   MixPart,
@@ -38,4 +39,8 @@ export interface Jobs {
   importAdapter(request: { place: string; model: string; folder: string }): Promise<void>;
   /** writes a copy without some heads into `folder` */
   pruneAdapter(request: { from: string; folder: string; heads: string[]; renormalize: boolean }): Promise<void>;
+  /** @throws UserError when the file can't be read */
+  columns(request: { path: string }): Promise<DatasetColumns>;
+  /** @throws UserError when the engine can't be set up here */
+  install(request: { engine: 'tensorflow' }, log: (line: string) => void): Promise<void>;
 }

@@ -9,11 +9,21 @@ export interface JobCall {
   job: keyof Jobs;
   request: unknown;
 }
-export type JobAnswer = { id: number; result: unknown } | { id: number; error: string; forPeople: boolean };
+export type JobAnswer =
+  { id: number; line: string } | { id: number; result: unknown } | { id: number; error: string; forPeople: boolean };
+
+export interface CallOptions {
+  /** ends the job: its process is ended, others that wait are asked again in a new one */
+  signal?: AbortSignal;
+  /** what the job says while it goes on */
+  onLine?: (line: string) => void;
+}
 
 interface Waiting {
+  call: JobCall;
   resolve: (value: never) => void;
   reject: (error: Error) => void;
+  onLine?: (line: string) => void;
 }
 
 /** After this long without work the process is let go, so that it doesn't hold memory a training needs, milliseconds. */
@@ -26,14 +36,18 @@ export class Worker {
   private calls = 0;
   private idle: NodeJS.Timeout | undefined;
 
-  call<Name extends keyof Jobs>(job: Name, request: Parameters<Jobs[Name]>[0]): ReturnType<Jobs[Name]> {
+  call<Name extends keyof Jobs>(
+    job: Name,
+    request: Parameters<Jobs[Name]>[0],
+    { signal, onLine }: CallOptions = {},
+  ): ReturnType<Jobs[Name]> {
     clearTimeout(this.idle);
-    const id = (this.calls += 1);
-    const child = (this.process ??= this.launch());
-    const answer = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
-    child.send({ id, job, request } satisfies JobCall, (error) => {
-      if (error) this.settle({ id, error: error.message, forPeople: false });
+    const call: JobCall = { id: (this.calls += 1), job, request };
+    const answer = new Promise((resolve, reject) => {
+      this.waiting.set(call.id, { call, resolve, reject, onLine });
+      signal?.addEventListener('abort', () => this.cancel(call.id), { once: true });
     });
+    this.send(call);
     return answer as ReturnType<Jobs[Name]>;
   }
 
@@ -41,6 +55,22 @@ export class Worker {
     clearTimeout(this.idle);
     this.process?.kill();
     this.process = undefined;
+  }
+
+  private send(call: JobCall): void {
+    const child = (this.process ??= this.launch());
+    child.send(call, (error) => {
+      if (error) this.settle({ id: call.id, error: error.message, forPeople: false });
+    });
+  }
+
+  private cancel(id: number): void {
+    const cancelled = this.waiting.get(id);
+    if (!cancelled) return;
+    this.waiting.delete(id);
+    cancelled.reject(new UserError('This was cancelled.'));
+    this.close();
+    for (const { call } of this.waiting.values()) this.send(call);
   }
 
   private launch(): ChildProcess {
@@ -53,7 +83,9 @@ export class Worker {
     });
     child.on('message', (answer: JobAnswer) => this.settle(answer));
     child.once('exit', (code, signal) => {
-      if (this.process === child) this.process = undefined;
+      // One that was let go or cancelled has been replaced already.
+      if (this.process !== child) return;
+      this.process = undefined;
       const error = new UserError(
         `The studio's helper process ended (${signal ?? `code ${code}`}) in the middle of this. ` +
           'Most often the memory ran out: close other programs, or choose a smaller model or dataset, and try again.',
@@ -66,6 +98,7 @@ export class Worker {
 
   private settle(answer: JobAnswer): void {
     const waiting = this.waiting.get(answer.id);
+    if ('line' in answer) return waiting?.onLine?.(answer.line);
     this.waiting.delete(answer.id);
     if ('error' in answer) waiting?.reject(answer.forPeople ? new UserError(answer.error) : new Error(answer.error));
     else waiting?.resolve(answer.result as never);

@@ -1,0 +1,62 @@
+import type { PreparedExample } from '../data/dataset.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import { generate } from '../models/generate.ts';
+import { StreamText } from '../models/stream-text.ts';
+import type { Adaptation, Tokenizer } from '../models/types.ts';
+
+/** Tokens of an answer at most: enough to see whether form and content come, and cheap beside an evaluation. */
+const ANSWER_TOKENS = 48;
+
+/** One line of samples.jsonl: what the model answers to a held-out prompt at an evaluation. */
+export interface SampleLine {
+  step: number;
+  prompt: string;
+  answer: string;
+  /** the dataset's own answer */
+  expected: string;
+}
+
+/** Held-out prompts that the run is asked again and again. */
+export class SamplePrompts {
+  private readonly prompts: { ids: Int32Array; prompt: string; expected: string }[];
+
+  /** The first `count` examples that have a prompt and an answer; without a tokenizer there are none. */
+  constructor(
+    private readonly tokenizer: Tokenizer | undefined,
+    heldOut: PreparedExample[],
+    count: number,
+  ) {
+    this.prompts = tokenizer ? heldOut.flatMap((example) => promptOf(example, tokenizer)).slice(0, count) : [];
+  }
+
+  /** The likeliest answer to each prompt, from the model with `adaptation`. */
+  async answer(step: number, model: CausalLM, adaptation: Adaptation): Promise<SampleLine[]> {
+    const lines: SampleLine[] = [];
+    for (const { ids, prompt, expected } of this.prompts) {
+      const text = new StreamText(this.tokenizer!);
+      let answer = '';
+      for await (const { id } of generate(model, ids, { maxTokens: ANSWER_TOKENS, adaptation }))
+        answer += text.push(id);
+      lines.push({ step, prompt, answer: (answer + text.end()).trim(), expected });
+    }
+    return lines;
+  }
+}
+
+/** What comes before the first token that carries loss is the prompt, as the model reads it in training. */
+function promptOf({ example, inputIds, labels }: PreparedExample, tokenizer: Tokenizer) {
+  const end = labels.findIndex((label) => label >= 0);
+  const told = questionOf(example) ?? { prompt: '', expected: '' };
+  if (end <= 0 || told.prompt === '') return [];
+  const ids = inputIds.slice(0, end);
+  const expected = told.expected || tokenizer.decode(inputIds.slice(end), { skipSpecialTokens: true });
+  return [{ ids, prompt: told.prompt, expected }];
+}
+
+function questionOf(example: PreparedExample['example']): { prompt: string; expected: string } | undefined {
+  if (example.kind === 'completion') return { prompt: example.prompt, expected: example.completion };
+  if (example.kind !== 'chat') return undefined;
+  const answered = example.messages.findIndex(({ role }) => role === 'assistant');
+  const asked = example.messages.slice(0, answered).at(-1);
+  return asked && { prompt: asked.content, expected: example.messages[answered]!.content };
+}

@@ -1,0 +1,82 @@
+/** One option of a recipe as the expert panel shows it. What is left empty is planned, or has the trainer's default. */
+export type Option = { key: string; label: string; hint?: string } & (
+  | { kind: 'number'; min: number; max: number; step: number | 'any' }
+  | { kind: 'choice'; values: readonly string[] }
+  | { kind: 'switch' }
+  | { kind: 'sites' }
+);
+
+const number = (key: string, label: string, min: number, max: number, step: number | 'any' = 1, hint?: string) =>
+  ({ kind: 'number', key, label, min, max, step, hint }) as const;
+const choice = (key: string, label: string, values: readonly string[], hint?: string) =>
+  ({ kind: 'choice', key, label, values, hint }) as const;
+const onOff = (key: string, label: string, hint?: string) => ({ kind: 'switch', key, label, hint }) as const;
+
+export const SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+
+/** Every option of a recipe, by what it is about. */
+export const GROUPS: { title: string; options: Option[] }[] = [
+  {
+    title: 'Structure',
+    options: [
+      choice('method.name', 'Method', ['effilora', 'hydralora', 'lora']),
+      number('method.rank', 'Rank', 1, 256),
+      number('method.heads', 'Heads a site', 1, 16),
+      number('method.alpha', 'Alpha', 0.1, 1024, 'any', 'scale = alpha / rank'),
+      choice('method.share', 'A is shared', ['global', 'module'], 'by input width, or by site name'),
+      choice('method.router', 'A router for each', ['site', 'layer']),
+      number('method.dropout', 'Dropout before A', 0, 0.95, 'any'),
+      onOff('method.rsLora', 'rsLoRA scaling'),
+      onOff('method.dora', 'DoRA'),
+      { kind: 'sites', key: 'method.targets', label: 'Adapted sites' },
+    ],
+  },
+  {
+    title: 'Reducer',
+    options: [
+      number('method.reducer.ratio', 'Share of frozen heads', 0, 0.95, 'any'),
+      number('method.reducer.warmup', 'First selection after, steps', 1, 1_000_000),
+      number('method.reducer.interval', 'Steps between selections', 1, 1_000_000),
+      number('method.reducer.beta', 'Smoothing of importance', 0, 1, 'any'),
+      choice('method.reducer.policy', 'Policy', ['topk', 'sample']),
+      number('method.reducer.temperature', 'Temperature of sampling', 0.01, 100, 'any'),
+      choice('method.reducer.schedule', 'Schedule', ['step', 'cubic']),
+      number('method.reducer.finalStep', 'Full ratio at step', 1, 1_000_000),
+      onOff('method.reducer.probe', 'Observe frozen heads', 'so that they can come back'),
+      number('method.reducer.minActivePerSite', 'Active heads a site at least', 0, 16),
+      number('method.reducer.tolerance', 'Undo above this rise of held-out loss', 0.0001, 10, 'any'),
+    ],
+  },
+  {
+    title: 'Training',
+    options: [
+      number('training.steps', 'Steps', 1, 1_000_000),
+      number('training.batch', 'Examples at once', 1, 256),
+      number('training.accumulate', 'Micro-batches a step', 1, 256),
+      number('training.sequenceLength', 'Sequence length, tokens', 16, 131_072),
+      onOff('training.packing', 'Pack short examples into a row'),
+      number('training.learningRate', 'Learning rate', 0.0000001, 1, 'any'),
+      number('training.rateOfB', 'Learning rate of B over the rest', 0.01, 100, 'any'),
+      choice('training.schedule', 'Learning rate over time', ['constant', 'linear', 'cosine']),
+      number('training.warmupSteps', 'Warm-up steps', 0, 100_000),
+      number('training.weightDecay', 'Weight decay', 0, 1, 'any'),
+      number('training.clipNorm', 'Clip gradients at norm', 0, 1000, 'any', '0 = off'),
+      choice('training.precision', 'Products in', ['f32', 'bf16']),
+      onOff('training.recompute', 'Recompute blocks in backward', 'less memory, more time'),
+      onOff('training.shuffle', 'Shuffle'),
+      number('training.seed', 'Seed', 0, 2 ** 31),
+    ],
+  },
+  {
+    title: 'Judging and keeping',
+    options: [
+      number('training.evalSplit', 'Held out', 0, 100_000, 'any', 'a share below 1, or a number of examples'),
+      number('training.evalEvery', 'Steps between evaluations', 1, 1_000_000),
+      number('training.samples', 'Sample answers at each', 0, 32),
+      number('training.patience', 'Stop after evaluations without gain', 0, 1000, 1, '0 = off'),
+      number('training.checkpointEvery', 'Steps between checkpoints', 1, 1_000_000),
+      number('training.keepCheckpoints', 'Checkpoints kept', 1, 100),
+      number('training.headsEvery', 'Steps between head records', 1, 10_000),
+    ],
+  },
+];
