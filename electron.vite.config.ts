@@ -9,6 +9,7 @@ export default defineConfig({
       rollupOptions: {
         input: {
           index: resolve('src-main/index.ts'),
+          stage: resolve('src-main/studio/stage/process.ts'),
           work: resolve('src-main/studio/work/process.ts'),
           process: resolve('src-main/trainer/process.ts'),
         },

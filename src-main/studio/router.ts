@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs';
-import { implement, ORPCError } from '@orpc/server';
 import { stringify } from 'yaml';
-import { contract } from '../../src-preload/contract/index.ts';
-import type { Recipe } from '../../src-preload/contract/index.ts';
 import { UserError } from '../engine/types.ts';
-import { lineageOf } from './adapters/lineage.ts';
-import { watchAdapters } from './adapters/watch.ts';
+import { adapterCalls } from './calls/adapters.ts';
+import { checkRecipe, checkReference } from './calls/check.ts';
+import { inspectorCalls } from './calls/inspector.ts';
+import { os } from './calls/os.ts';
 import { choicesOf } from './hub/choices.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
 import { readLines, parseLines } from './runs/files.ts';
@@ -15,34 +14,6 @@ import { installEngine } from './work/install.ts';
 import type { Studio } from './studio.ts';
 import type { MetricsRecord } from '../../src-preload/contract/index.ts';
 import { join } from 'node:path';
-
-/** Where a call comes from. */
-export interface CallContext {
-  /** the person sits at this machine: may widen the folders the studio reaches */
-  local: boolean;
-}
-
-/** UserErrors reach the page as they are; anything else is logged here and named as a fault of the studio's. */
-const os = implement(contract)
-  .$context<CallContext>()
-  .use(async ({ next }) => {
-    try {
-      return await next();
-    } catch (error) {
-      throw forView(error);
-    }
-  });
-
-function forView(error: unknown): unknown {
-  if (error instanceof ORPCError) return error;
-  if (error instanceof UserError) return new ORPCError('BAD_REQUEST', { message: error.message });
-  console.error(error);
-  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return new ORPCError('INTERNAL_SERVER_ERROR', {
-    message: 'Something in the studio went wrong. The details say what; trying again may help.',
-    data: { detail },
-  });
-}
 
 /** The contract, served from `studio`'s services. */
 export function createRouter(studio: Studio) {
@@ -64,6 +35,7 @@ export function createRouter(studio: Studio) {
     },
     runs: runCalls(studio),
     adapters: adapterCalls(studio),
+    inspector: inspectorCalls(studio),
     settings: settingsCalls(studio),
     drafts: {
       get: os.drafts.get.handler(() => studio.settings.draft()),
@@ -175,45 +147,6 @@ function runCalls(studio: Studio) {
   };
 }
 
-function adapterCalls(studio: Studio) {
-  const { adapters, runs, library } = studio;
-  const { store } = adapters;
-  return {
-    list: os.adapters.list.handler(({ input }) => store.search(input)),
-    get: os.adapters.get.handler(({ input }) => adapters.detail(input.id)),
-    lineage: os.adapters.lineage.handler(({ input }) => lineageOf(input.id, store, runs, library)),
-    change: os.adapters.change.handler(({ input: { id, name, notes, tags, archived } }) =>
-      adapters.change(id, {
-        ...(name === undefined ? {} : { name }),
-        ...(notes === undefined ? {} : { notes }),
-        ...(tags === undefined ? {} : { tags: JSON.stringify([...new Set(tags)]) }),
-        ...(archived === undefined ? {} : { archived_at: archived ? Date.now() : null }),
-      }),
-    ),
-    duplicate: os.adapters.duplicate.handler(({ input }) => adapters.duplicate(input.id)),
-    remove: os.adapters.remove.handler(({ input }) => {
-      adapters.change(input.id, { trashed_at: Date.now() });
-      return {};
-    }),
-    restore: os.adapters.restore.handler(({ input }) => adapters.change(input.id, { trashed_at: null })),
-    purge: os.adapters.purge.handler(async ({ input }) => {
-      await adapters.purge(input.id);
-      return {};
-    }),
-    verify: os.adapters.verify.handler(({ input }) => adapters.verify(input.id)),
-    import: os.adapters.import.handler(async ({ input }) => {
-      const place = await studio.allowed.check(input.path);
-      const { model } = input.model ? input : await studio.worker.call('modelOfAdapter', { place });
-      await checkReference(studio, model!);
-      return adapters.import(place, model!);
-    }),
-    prune: os.adapters.prune.handler(({ input: { id, name, heads, renormalize } }) =>
-      adapters.prune(id, name, heads, renormalize),
-    ),
-    watch: os.adapters.watch.handler(({ signal }) => watchAdapters(adapters, signal)),
-  };
-}
-
 async function allMetrics(path: string): Promise<MetricsRecord[]> {
   const records: MetricsRecord[] = [];
   for (let from = 0; ;) {
@@ -242,18 +175,4 @@ function settingsCalls(studio: Studio) {
       kept: await studio.secret.write(input.token),
     })),
   };
-}
-
-/** A model named by path must lie inside the chosen folders; a plain name is resolved by the trainer. */
-async function checkReference(studio: Studio, reference: string): Promise<void> {
-  if (/[/\\]/.test(reference) || reference.startsWith('.')) await studio.allowed.check(reference);
-}
-
-/** Every path a recipe names. */
-async function checkRecipe(studio: Studio, recipe: Recipe): Promise<void> {
-  await checkReference(studio, recipe.model);
-  const parts = typeof recipe.dataset === 'string' ? [recipe.dataset] : recipe.dataset.map((part) => part.path);
-  for (const path of parts) await studio.allowed.check(path);
-  const init = recipe['init'];
-  if (typeof init === 'string') await studio.allowed.check(init);
 }

@@ -17,6 +17,7 @@ import { RunStore } from './runs/store.ts';
 import type { TrainerPort } from './runs/trainer-port.ts';
 import { fileSecret, SettingsStore } from './settings.ts';
 import type { SecretStore } from './settings.ts';
+import { Stage } from './stage/stage.ts';
 import { Worker } from './work/worker.ts';
 
 export interface StudioOptions {
@@ -45,6 +46,7 @@ export interface Studio {
   worker: Worker;
   hub: HubClient;
   downloads: Downloads;
+  stage: Stage;
   storageFolders: { name: string; folder: string }[];
   close(): Promise<void>;
 }
@@ -61,6 +63,7 @@ export function openStudio(options: StudioOptions): Studio {
   const runs = new RunStore(library);
   const settings = new SettingsStore(library);
   const worker = new Worker();
+  const stage = new Stage();
   const queue = new RunQueue(runs, options.trainer, runsFolder);
   const models = new ModelLibrary(library, join(resources, 'models.json'));
   const datasets = new DatasetLibrary(library, join(resources, 'examples'));
@@ -88,6 +91,7 @@ export function openStudio(options: StudioOptions): Studio {
     queue,
     settings,
     worker,
+    stage,
     adapters,
     models,
     datasets,
@@ -107,6 +111,7 @@ export function openStudio(options: StudioOptions): Studio {
       await queue.close();
       await adapters.enterEnded();
       worker.close();
+      stage.close();
       library.close();
     },
   };

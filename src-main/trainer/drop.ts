@@ -1,6 +1,6 @@
 import type { PreparedExample } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
-import { droppedHeads, withoutDropped } from '../effilora/adapter-file.ts';
+import { droppedHeads, withoutDropped, withZeros } from '../effilora/adapter-file.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import { freezeOrder } from '../effilora/selection.ts';
 import type { HeadName } from '../effilora/types.ts';
@@ -42,22 +42,26 @@ function inOrder(names: HeadName[], heads: AdapterDescription['heads'], order: D
   return freezeOrder(importance, { policy: 'topk', temperature: 1, seed: 0 }, 0).map((head) => names[head]!);
 }
 
-/** The adapter without those heads: their B are gone from its tensors, its description says so. */
+/**
+ * The adapter without some heads, besides those it has left out before: their B are gone from its tensors, their names stay
+ * in its description.
+ * @throws UserError when a name is no head of the adapter
+ */
 export function withoutHeads(
   { description, tensors }: StoredAdapter,
   heads: ReadonlySet<HeadName>,
   renormalize: boolean,
 ): StoredAdapter {
-  const before = droppedHeads(description);
-  if (before.size > 0)
-    throw new UserError('Heads of this adapter were left out already; drop from the adapter as it was trained');
-  const described = Object.entries(description.heads).map(([name, head]) => [
-    name,
-    { ...head, dropped: heads.has(name) },
-  ]);
+  const unknown = [...heads].find((name) => !(name in description.heads));
+  if (unknown !== undefined)
+    throw new UserError(`The adapter has no head ${unknown}; a head is named <layer>.<site>.<head>, e.g. 0.q_proj.1`);
+  const dropped = new Set([...droppedHeads(description), ...heads]);
+  const described = Object.entries(description.heads).map(
+    ([name, head]) => [name, { ...head, dropped: dropped.has(name) }] as const,
+  );
   return {
-    description: { ...description, renormalize, heads: Object.fromEntries(described) as AdapterDescription['heads'] },
-    tensors: withoutDropped(tensors, description.method, heads),
+    description: { ...description, renormalize, heads: Object.fromEntries(described) },
+    tensors: withoutDropped(withZeros(tensors, description), description.method, dropped),
   };
 }
 

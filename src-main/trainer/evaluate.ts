@@ -33,10 +33,10 @@ function* batches(examples: PreparedExample[], sequenceLength: number): Generato
 }
 
 /** Log-likelihood of each example's label tokens, and how many they are. */
-async function logLikelihoods(
+export async function logLikelihoods(
   model: CausalLM,
   examples: PreparedExample[],
-  adaptation: Adaptation | undefined,
+  adaptation?: Adaptation,
 ): Promise<{ sum: number; tokens: number }[]> {
   const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
   const out: { sum: number; tokens: number }[] = [];
@@ -105,6 +105,31 @@ function withAnswer(example: Example, option: string): Example {
   return { ...example, messages: [...example.messages.slice(0, -1), { ...last, content: put(last.content) }] };
 }
 
+/** An example's question with the options to choose from, where it has an answer among some. */
+export function optionsOf({ example }: PreparedExample): { answer: string; options: string[] } | undefined {
+  if (example.kind !== 'chat' && example.kind !== 'completion') return undefined;
+  const { answer, options } = example;
+  return answer && options?.includes(answer) ? { answer, options } : undefined;
+}
+
+/** Which of the options of an example is likeliest as its answer: the one with the highest log-likelihood. */
+export async function likeliestOption(
+  model: CausalLM,
+  { example, source }: PreparedExample,
+  candidates: string[],
+  options: DatasetOptions,
+  adaptation?: Adaptation,
+): Promise<string> {
+  const prepared = candidates.map((option) => prepare(withAnswer(example, option), source, options));
+  const scores = await logLikelihoods(
+    model,
+    prepared.filter((p) => typeof p !== 'string'),
+    adaptation,
+  );
+  const best = scores.reduce((most, score, i) => (score.sum > scores[most]!.sum ? i : most), 0);
+  return candidates[best]!;
+}
+
 /**
  * Share of the examples whose right option has the highest log-likelihood among the options of their "Answer format" line.
  * @returns undefined where no example has an answer and options
@@ -115,25 +140,14 @@ export async function accuracy(
   options: DatasetOptions,
   adaptation?: Adaptation,
 ): Promise<{ accuracy: number; examples: number; chosen: string[] } | undefined> {
-  const asked = examples.flatMap(({ example, source }) =>
-    (example.kind === 'chat' || example.kind === 'completion') &&
-    example.answer &&
-    example.options?.includes(example.answer)
-      ? [{ example, source, answer: example.answer, options: example.options }]
-      : [],
-  );
+  const asked = examples.flatMap((example) => {
+    const question = optionsOf(example);
+    return question ? [{ example, ...question }] : [];
+  });
   if (asked.length === 0) return undefined;
   const chosen: string[] = [];
-  for (const { example, source, options: candidates } of asked) {
-    const prepared = candidates.map((option) => prepare(withAnswer(example, option), source, options));
-    const scores = await logLikelihoods(
-      model,
-      prepared.filter((p) => typeof p !== 'string'),
-      adaptation,
-    );
-    const best = scores.reduce((most, score, i) => (score.sum > scores[most]!.sum ? i : most), 0);
-    chosen.push(candidates[best]!);
-  }
+  for (const { example, options: candidates } of asked)
+    chosen.push(await likeliestOption(model, example, candidates, options, adaptation));
   const right = asked.filter(({ answer }, i) => answer === chosen[i]).length;
   return { accuracy: right / asked.length, examples: asked.length, chosen };
 }

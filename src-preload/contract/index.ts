@@ -1,6 +1,7 @@
 import { adapters } from './adapters.ts';
 import { datasets } from './datasets.ts';
 import { hub } from './hub.ts';
+import { inspector } from './inspector.ts';
 import { files, machine } from './machine.ts';
 import { models } from './models.ts';
 import { plans } from './plans.ts';
@@ -8,13 +9,14 @@ import { runs } from './runs.ts';
 import { drafts, settings } from './settings.ts';
 
 /** Every call and every stream between a view and the studio, whatever carries them. */
-export const contract = { machine, files, models, datasets, hub, plans, runs, adapters, settings, drafts };
+export const contract = { machine, files, models, datasets, hub, plans, runs, adapters, inspector, settings, drafts };
 export type Contract = typeof contract;
 
 export * from './adapters.ts';
 export * from './datasets.ts';
 export type { Download, HubChoice, HubEntry } from './hub.ts';
 export type { EngineStatus, FolderListing, GpuStatus, InstallEvent, MachineStatus } from './machine.ts';
+export * from './inspector.ts';
 export type { ModelEntry } from './models.ts';
 export * from './plans.ts';
 export * from './runs.ts';

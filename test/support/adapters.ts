@@ -38,7 +38,13 @@ export async function writeRandomAdapter(
     method,
     baseModel: { name: file.name, architecture: file.config.architecture, sha256: await file.sha256() },
     datasets: [{ name: 'rows.jsonl', sha256: 'a'.repeat(64), examples: 12 }],
-    recipe: { model, dataset: [{ path: '/nowhere/rows.jsonl', weight: 1 }], method: { name: method.name } },
+    recipe: {
+      model,
+      dataset: [{ path: '/nowhere/rows.jsonl', weight: 1 }],
+      method: { name: method.name },
+      training: { sequenceLength: 64, evalSplit: 4 },
+      engine: 'wasm',
+    },
     metrics: { steps: 20, loss: 2.5, evalLoss: 2.75 },
     heads: Object.fromEntries(
       names.map((name, head) => [name, { importance: importance[head]!, frozenSince: null, dropped: false }]),

@@ -7,8 +7,9 @@ import { UserError } from '../../engine/types.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
-import { pruned } from '../../trainer/prune.ts';
+import { withoutHeads } from '../../trainer/drop.ts';
 import { columnsOfFile } from './columns.ts';
+import { headSimilarity, rowSimilarity } from './similarity.ts';
 import { importAdapter } from './import-adapter.ts';
 import { previewMix } from './preview.ts';
 import { proposePlan } from './plan.ts';
@@ -36,8 +37,10 @@ export const jobs: Jobs = {
     throw new UserError(`${basename(place)} doesn't say which model it was made for. Choose its base model.`);
   },
   importAdapter: async ({ place, model, folder }) => importAdapter(place, await modelOf(model), folder),
+  headSimilarity,
+  rowSimilarity,
   async pruneAdapter({ from, folder, heads, renormalize }) {
-    await writeStoredAdapter(folder, pruned(await readAdapter(from), heads, renormalize));
+    await writeStoredAdapter(folder, withoutHeads(await readAdapter(from), new Set(heads), renormalize));
   },
   columns: ({ path }) => columnsOfFile(path),
   async install(_, log) {

@@ -6,6 +6,7 @@ import type {
   ModelEntry,
   Plan,
   PlanRequest,
+  Similarities,
 } from '../../../src-preload/contract/index.ts';
 
 /** What is known of a model after opening it. */
@@ -37,6 +38,11 @@ export interface Jobs {
   modelOfAdapter(request: { place: string }): Promise<{ model: string }>;
   /** writes a foreign adapter into `folder` in the studio's form, after checking it against its base model */
   importAdapter(request: { place: string; model: string; folder: string }): Promise<void>;
+  headSimilarity(request: { folder: string; layer: number; site: string }): Promise<Similarities>;
+  rowSimilarity(request: {
+    folders: [string, string];
+    name?: string;
+  }): Promise<Similarities & { name: string; names: string[] }>;
   /** writes a copy without some heads into `folder` */
   pruneAdapter(request: { from: string; folder: string; heads: string[]; renormalize: boolean }): Promise<void>;
   /** @throws UserError when the file can't be read */

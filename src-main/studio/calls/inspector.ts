@@ -1,0 +1,87 @@
+import type { CurveEvent, DropCurve } from '../../../src-preload/contract/index.ts';
+import { recoveryRecipe } from '../adapters/recovery.ts';
+import type { AdapterRow } from '../adapters/store.ts';
+import type { CurveJob } from '../stage/types.ts';
+import type { Studio } from '../studio.ts';
+import { checkData, checkRecipe, checkReference } from './check.ts';
+import { os, stream } from './os.ts';
+
+/** What is looked at in one adapter: which heads matter, which tokens they serve, how alike they are. */
+export function inspectorCalls(studio: Studio) {
+  const { adapters, stage, worker } = studio;
+  /** the adapter with what opens its base model, after the checks that a path needs */
+  const onModel = async (id: string) => {
+    const row = adapters.present(id);
+    const model = adapters.modelReference(row);
+    await checkReference(studio, model);
+    return { row, on: { model, engine: studio.settings.values().engine, folder: row.folder } };
+  };
+  return {
+    dropCurve: os.inspector.dropCurve.handler(async ({ input: { id, ...asked }, signal }) => {
+      const { row, on } = await onModel(id);
+      await checkData(studio, asked.data, [row.folder]);
+      return stream(measureCurve(studio, row, { ...on, ...asked }, signal));
+    }),
+    curves: os.inspector.curves.handler(({ input }) => keptCurves(studio, input.id)),
+    probe: os.inspector.probe.handler(async ({ input: { id, heads, renormalize, ...asked }, signal }) => {
+      const { row, on } = await onModel(id);
+      await checkData(studio, asked.data, [row.folder]);
+      return stream(stage.run('probe', { ...on, ...asked, off: { heads, renormalize } }, signal));
+    }),
+    route: os.inspector.route.handler(async ({ input: { id, heads, renormalize, ...asked }, signal }) => {
+      const { on } = await onModel(id);
+      for await (const event of stage.run('route', { ...on, ...asked, off: { heads, renormalize } }, signal))
+        if (event.kind === 'tokens') return { tokens: event.tokens };
+      return { tokens: [] };
+    }),
+    headSimilarity: os.inspector.headSimilarity.handler(({ input: { id, ...asked } }) =>
+      worker.call('headSimilarity', { folder: adapters.present(id).folder, ...asked }),
+    ),
+    rowSimilarity: os.inspector.rowSimilarity.handler(({ input: { id, other, name } }) =>
+      worker.call('rowSimilarity', { folders: [adapters.present(id).folder, adapters.present(other).folder], name }),
+    ),
+    recover: os.inspector.recover.handler(async ({ input: { id, name, steps, path } }) => {
+      adapters.present(id);
+      const recipe = recoveryRecipe(await adapters.detail(id), steps, path);
+      await checkRecipe(studio, recipe);
+      const run = await studio.queue.create({ name, recipe, predicted: null, hold: false });
+      return { runId: run.id };
+    }),
+  };
+}
+
+/** Measures a curve and keeps it with the adapter once it is complete. */
+async function* measureCurve(
+  studio: Studio,
+  row: AdapterRow,
+  job: CurveJob,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<CurveEvent, void> {
+  const points: DropCurve['points'] = [];
+  let data = { name: '', examples: 0 };
+  let left = Infinity;
+  for await (const event of studio.stage.run('curve', job, signal)) {
+    if (event.kind === 'data') data = event;
+    if (event.kind === 'point') {
+      points.push(event.point);
+      left = event.total - event.done;
+    }
+    yield event;
+  }
+  if (left > 0) return;
+  const { name, examples } = data;
+  const curve = { data: name, examples, renormalize: job.renormalize, points };
+  studio.library
+    .prepare(
+      `INSERT INTO drop_curves (adapter_id, data, curve, created_at) VALUES (?, ?, ?, ?)
+       ON CONFLICT (adapter_id, data) DO UPDATE SET curve = excluded.curve, created_at = excluded.created_at`,
+    )
+    .run(row.id, name, JSON.stringify(curve), Date.now());
+}
+
+function keptCurves(studio: Studio, id: string): DropCurve[] {
+  const rows = studio.library
+    .prepare('SELECT curve, created_at FROM drop_curves WHERE adapter_id = ? ORDER BY created_at DESC')
+    .all(id) as { curve: string; created_at: number }[];
+  return rows.map(({ curve, created_at }) => ({ ...(JSON.parse(curve) as DropCurve), createdAt: created_at }));
+}

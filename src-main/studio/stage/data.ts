@@ -1,0 +1,35 @@
+import { basename } from 'node:path';
+import { readDataset } from '../../data/dataset.ts';
+import type { DatasetOptions, PreparedExample } from '../../data/dataset.ts';
+import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
+import { UserError } from '../../engine/types.ts';
+import { exportData } from '../../exports/data.ts';
+import type { ModelFile } from '../../models/types.ts';
+import { readingOptions } from '../../trainer/measure.ts';
+import type { DataOnStage } from './types.ts';
+
+export interface ExamplesOnStage {
+  name: string;
+  examples: PreparedExample[];
+  options: DatasetOptions;
+}
+
+/**
+ * The examples to measure on: a dataset's first ones, or what the adapter's training held out.
+ * @throws UserError when neither is there
+ */
+export async function examplesOnStage(
+  file: ModelFile,
+  { path, examples: most }: DataOnStage,
+  description?: AdapterDescription,
+): Promise<ExamplesOnStage> {
+  const options = readingOptions(file);
+  if (path !== undefined) {
+    const { examples } = await readDataset({ path }, 0, options);
+    return { name: basename(path), examples: examples.slice(0, most), options };
+  }
+  const data = description && (await exportData(file, description));
+  if (!data || data.heldOut.length === 0)
+    throw new UserError("The adapter's training data is not there any more. Choose a dataset to measure on.");
+  return { name: `${data.name}, held out`, examples: data.heldOut.slice(0, most), options };
+}

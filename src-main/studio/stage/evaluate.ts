@@ -1,0 +1,61 @@
+import { setImmediate } from 'node:timers/promises';
+import type { PreparedExample } from '../../data/dataset.ts';
+import { likeliestOption, logLikelihoods, optionsOf } from '../../trainer/evaluate.ts';
+import { examplesOnStage } from './data.ts';
+import { modelOnStage } from './loaded.ts';
+import type { Act, EvaluateEvent, EvaluateJob } from './types.ts';
+
+/** Examples whose loss is computed at a time: enough to fill a batch, few enough to be cancelled soon. */
+const AT_A_TIME = 8;
+/** A question is shown up to this many characters. */
+const SHOWN = 600;
+
+/** Loss and chosen option of every example under every column. */
+export async function evaluateJob(job: EvaluateJob, { tell, signal }: Act<EvaluateEvent>): Promise<void> {
+  const stage = await modelOnStage(job, tell);
+  const first = job.columns.find(({ folder }) => folder !== undefined);
+  const described = first && (await stage.adapter(first.folder!, first.off)).description;
+  const { name, examples, options } = await examplesOnStage(stage.file, job.data, described);
+  tell({ kind: 'examples', name, examples: examples.map((example) => shown(example, stage.file.tokenizer)) });
+  const total = job.columns.length * examples.length;
+  const started = performance.now();
+  let done = 0;
+  for (const [column, { folder, off }] of job.columns.entries()) {
+    const adapter = folder === undefined ? undefined : (await stage.adapter(folder, off)).adapter;
+    for (let from = 0; from < examples.length; from += AT_A_TIME) {
+      const group = examples.slice(from, from + AT_A_TIME);
+      const sums = await logLikelihoods(stage.model, group, adapter);
+      for (const [at, example] of group.entries()) {
+        await setImmediate();
+        signal.throwIfAborted();
+        const { sum, tokens } = sums[at]!;
+        const candidates = optionsOf(example)?.options;
+        const chosen = candidates && (await likeliestOption(stage.model, example, candidates, options, adapter));
+        done += 1;
+        const secondsLeft = ((performance.now() - started) / 1000 / done) * (total - done);
+        const result = { loss: -sum / tokens, tokens, chosen };
+        tell({ kind: 'result', column, example: from + at, result, done, total, secondsLeft });
+      }
+    }
+  }
+}
+
+function shown(prepared: PreparedExample, tokenizer: { decode(ids: ArrayLike<number>): string } | undefined) {
+  const { example, inputIds } = prepared;
+  const question = optionsOf(prepared);
+  if (example.kind === 'chat') {
+    const asked = example.messages.filter(({ role }) => role !== 'assistant').at(-1)?.content ?? '';
+    const told = question?.answer ?? example.messages.at(-1)?.content ?? '';
+    return cut(asked, told, question?.options);
+  }
+  if (example.kind === 'completion')
+    return cut(example.prompt, question?.answer ?? example.completion, question?.options);
+  if (example.kind === 'text') return cut(example.text, '', undefined);
+  return cut(tokenizer?.decode(inputIds) ?? [...inputIds].join(' '), '', undefined);
+}
+
+const cut = (question: string, answer: string, options: string[] = []) => ({
+  question: question.slice(0, SHOWN),
+  answer: answer.slice(0, SHOWN),
+  options,
+});

@@ -1,0 +1,106 @@
+import { UserError } from '../../engine/types.ts';
+import { chatTemplate } from '../../models/chat-template.ts';
+import { generate } from '../../models/generate.ts';
+import type { GeneratedToken } from '../../models/generate.ts';
+import { StreamText } from '../../models/stream-text.ts';
+import type { ChatMessage, ChatTemplate, ModelFile, Tokenizer } from '../../models/types.ts';
+import { modelOnStage } from './loaded.ts';
+import type { LoadedModel } from './loaded.ts';
+import type { Act, GenerateEvent, GenerateJob, TemplateEvent, TemplateJob } from './types.ts';
+
+interface Column {
+  index: number;
+  tokens: AsyncGenerator<GeneratedToken>;
+  text: StreamText;
+  count: number;
+  seconds: number;
+  last: number;
+}
+
+/** Answers a prompt in several columns at once, a token of each in turn; each one's own time is counted. */
+export async function generateJob(job: GenerateJob, { tell, signal }: Act<GenerateEvent>): Promise<void> {
+  const stage = await modelOnStage(job, tell);
+  const tokenizer = tokenizerOf(stage.file);
+  const { ids } = promptOf(stage.file, job.messages, job.template);
+  let columns: Column[] = [];
+  try {
+    for (const index of job.columns.keys()) columns.push(await openColumn(stage, job, index, ids, tell));
+    while (columns.length > 0) {
+      for (const column of columns) {
+        signal.throwIfAborted();
+        await advance(column, tokenizer, tell);
+      }
+      columns = columns.filter((column) => column.last !== ENDED);
+    }
+  } finally {
+    for (const { tokens } of columns) await tokens.return(undefined);
+  }
+}
+
+const ENDED = -2;
+
+async function openColumn(
+  stage: LoadedModel,
+  { columns, sampling }: GenerateJob,
+  index: number,
+  ids: number[],
+  tell: Act<GenerateEvent>['tell'],
+): Promise<Column> {
+  const { folder, off } = columns[index]!;
+  const started = performance.now();
+  const copy = columns.slice(0, index).filter((column) => column.folder === folder).length;
+  const adaptation = folder === undefined ? undefined : (await stage.adapter(folder, off, copy)).adapter;
+  tell({ kind: 'ready', column: index, milliseconds: performance.now() - started });
+  const { model, file } = stage;
+  const stop = [...new Set([...model.config.eosTokenIds, ...(file.tokenizer?.eosTokenIds ?? [])])];
+  const tokens = generate(model, ids, { ...sampling, adaptation, stop });
+  return { index, tokens, text: new StreamText(file.tokenizer!), count: 0, seconds: 0, last: -1 };
+}
+
+/** One more token of a column, or its end. */
+async function advance(column: Column, tokenizer: Tokenizer, tell: Act<GenerateEvent>['tell']): Promise<void> {
+  const started = performance.now();
+  const { value, done } = await column.tokens.next();
+  column.seconds += (performance.now() - started) / 1000;
+  const { index } = column;
+  if (done) {
+    const reason = tokenizer.eosTokenIds.includes(column.last) ? 'end' : 'length';
+    tell({ kind: 'done', column: index, tokens: column.count, seconds: column.seconds, reason });
+    column.last = ENDED;
+    return;
+  }
+  column.count += 1;
+  column.last = value.id;
+  const shown = ({ id, logProbability }: { id: number; logProbability: number }) => ({
+    text: tokenizer.decode([id]),
+    probability: Math.exp(logProbability),
+  });
+  tell({ kind: 'token', column: index, piece: column.text.push(value.id), ...shown(value), top: value.top.map(shown) });
+}
+
+/** What a template makes of a conversation, before anything is generated. */
+export async function templateJob(job: TemplateJob, { tell }: Act<TemplateEvent>): Promise<void> {
+  const { file } = await modelOnStage(job, tell);
+  const { prompt, ids } = promptOf(file, job.messages, job.template);
+  tell({ kind: 'template', source: file.chatTemplate?.source ?? '', prompt, tokens: ids.length });
+}
+
+function tokenizerOf({ tokenizer, name }: ModelFile): Tokenizer {
+  if (tokenizer) return tokenizer;
+  throw new UserError(`${name} has no tokenizer, so it can't read text. Add its tokenizer.json.`);
+}
+
+/** Text and token ids of a conversation: by the template given, else the model's own, else turn after turn. */
+function promptOf(file: ModelFile, messages: ChatMessage[], source?: string): { prompt: string; ids: number[] } {
+  const tokenizer = tokenizerOf(file);
+  const template = source ? ownTemplate(source, tokenizer) : file.chatTemplate;
+  const prompt = template
+    ? template.render(messages, { addGenerationPrompt: true })
+    : messages.map(({ content }) => `${content}\n`).join('');
+  return { prompt, ids: tokenizer.encode(prompt, { addSpecialTokens: !template }) };
+}
+
+function ownTemplate(source: string, tokenizer: Tokenizer): ChatTemplate {
+  const text = (id: number | undefined) => (id === undefined ? '' : tokenizer.decode([id]));
+  return chatTemplate(source, { bos: text(tokenizer.bosTokenId), eos: text(tokenizer.eosTokenIds[0]) }, 'The template');
+}

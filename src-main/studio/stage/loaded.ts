@@ -1,0 +1,90 @@
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Adapter } from '../../effilora/adapter.ts';
+import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
+import { droppedHeads } from '../../effilora/adapter-file.ts';
+import { openEngine } from '../../engine/index.ts';
+import { loadCausalLM } from '../../models/causal-lm.ts';
+import type { CausalLM } from '../../models/causal-lm.ts';
+import { openModelFile, resolveModel } from '../../models/open.ts';
+import type { ModelFile } from '../../models/types.ts';
+import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
+import type { Off, OnModel } from './types.ts';
+
+/** So many adapters stay on the engine: going back to one of them takes no reading. */
+const KEPT_ADAPTERS = 6;
+
+export interface AdapterOnStage {
+  adapter: Adapter;
+  description: AdapterDescription;
+}
+
+/** A base model on the engine, and the adapters used last. */
+export class LoadedModel {
+  private readonly adapters = new Map<string, AdapterOnStage>();
+
+  private constructor(
+    readonly key: string,
+    readonly file: ModelFile,
+    readonly model: CausalLM,
+  ) {}
+
+  static async open({ model: reference, engine }: OnModel, log: (line: string) => void): Promise<LoadedModel> {
+    const file = await openModelFile(await resolveModel(reference, log));
+    try {
+      await openEngine(engine);
+      log(`Loading ${file.name}`);
+      return new LoadedModel(keyOf({ model: reference, engine }), file, await loadCausalLM(file));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * An adapter on this model, with heads left out besides its own. `copy` tells apart several of the same in one job, as each
+   * leaves other heads out.
+   */
+  async adapter(folder: string, off?: Off, copy = 0): Promise<AdapterOnStage> {
+    const { mtimeMs } = await stat(join(folder, 'adapter.safetensors'));
+    const key = `${folder}:${mtimeMs}:${copy}`;
+    const found = this.adapters.get(key) ?? (await this.read(folder));
+    this.adapters.delete(key);
+    this.adapters.set(key, found);
+    for (const [old, { adapter }] of this.adapters) {
+      if (this.adapters.size <= KEPT_ADAPTERS) break;
+      this.adapters.delete(old);
+      adapter.dispose();
+    }
+    const { adapter, description } = found;
+    const heads = new Set([...droppedHeads(description), ...(off?.heads ?? [])]);
+    adapter.drop({ heads, renormalize: off?.renormalize ?? description.renormalize });
+    return found;
+  }
+
+  private async read(folder: string): Promise<AdapterOnStage> {
+    const stored = await readAdapter(folder);
+    return { description: stored.description, adapter: adapterOnModel(stored, this.model, basename(folder)) };
+  }
+
+  async close(): Promise<void> {
+    for (const { adapter } of this.adapters.values()) adapter.dispose();
+    this.model.dispose();
+    await this.file.close();
+  }
+}
+
+const keyOf = ({ model, engine }: OnModel) => `${engine}:${model}`;
+let loaded: LoadedModel | undefined;
+
+/** The model of a job: the one that is loaded, or a new one in its place. @throws UserError when it can't be opened */
+export async function modelOnStage(
+  wanted: OnModel,
+  tell: (event: { kind: 'loading'; what: string }) => void,
+): Promise<LoadedModel> {
+  if (loaded?.key === keyOf(wanted)) return loaded;
+  await loaded?.close();
+  loaded = undefined;
+  loaded = await LoadedModel.open(wanted, (what) => tell({ kind: 'loading', what }));
+  return loaded;
+}

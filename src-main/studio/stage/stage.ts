@@ -1,0 +1,89 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { UserError } from '../../engine/types.ts';
+import type { FromStage, StageJob, StageJobs, ToStage } from './types.ts';
+
+/** After this long without work the process is let go with the model it holds, milliseconds. */
+const IDLE_MS = 10 * 60_000;
+
+interface Waiting {
+  take(message: FromStage): void;
+}
+
+/**
+ * The process where base models run: one model stays loaded, adapters come and go on it. Started when first needed, again after
+ * a crash. Jobs run one after the other.
+ */
+export class Stage {
+  private process: ChildProcess | undefined;
+  private readonly waiting = new Map<number, Waiting>();
+  private jobs = 0;
+  private idle: NodeJS.Timeout | undefined;
+
+  /**
+   * Events of a job as they come. Leaving the loop, or `signal`, cancels it.
+   * @throws UserError for what doesn't fit, and when the process ends in the middle
+   */
+  async *run<Job extends StageJob>(
+    job: Job,
+    request: StageJobs[Job][0],
+    signal?: AbortSignal,
+  ): AsyncGenerator<StageJobs[Job][1], void> {
+    signal?.throwIfAborted();
+    clearTimeout(this.idle);
+    const id = (this.jobs += 1);
+    const child = (this.process ??= this.launch());
+    const messages: FromStage[] = [];
+    let wake = () => {};
+    this.waiting.set(id, { take: (message) => (messages.push(message), wake()) });
+    const send = (message: ToStage) => child.connected && child.send(message);
+    const cancel = () => {
+      send({ id, cancel: true });
+      wake();
+    };
+    signal?.addEventListener('abort', cancel);
+    send({ id, job, request });
+    try {
+      for (;;) {
+        if (messages.length === 0 && !signal?.aborted) await new Promise<void>((resolve) => (wake = resolve));
+        if (signal?.aborted) return;
+        const message = messages.shift();
+        if (!message) continue;
+        if ('event' in message) yield message.event as StageJobs[Job][1];
+        else if ('error' in message) throw message.forPeople ? new UserError(message.error) : new Error(message.error);
+        else return;
+      }
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      this.waiting.delete(id);
+      send({ id, cancel: true });
+      if (this.waiting.size === 0) this.idle = setTimeout(() => this.close(), IDLE_MS).unref();
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.idle);
+    this.process?.kill();
+    this.process = undefined;
+  }
+
+  private launch(): ChildProcess {
+    const entry = fileURLToPath(
+      new URL(import.meta.url.endsWith('.ts') ? './process.ts' : './stage.js', import.meta.url),
+    );
+    const child = fork(entry, {
+      execArgv: entry.endsWith('.ts') ? ['--import', 'tsx'] : [],
+      serialization: 'advanced',
+    });
+    child.on('message', (message: FromStage) => this.waiting.get(message.id)?.take(message));
+    child.once('exit', (code, signal) => {
+      if (this.process === child) this.process = undefined;
+      const error =
+        `The process that runs the model ended (${signal ?? `code ${code}`}) in the middle of this. ` +
+        'Most often the memory ran out: close other programs, or choose a smaller model, and try again.';
+      for (const [id, waiting] of this.waiting) waiting.take({ id, error, forPeople: true });
+    });
+    return child;
+  }
+}

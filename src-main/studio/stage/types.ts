@@ -1,0 +1,158 @@
+import type { ChatMessage } from '../../models/types.ts';
+
+/** A base model to run, on the engine of the settings. */
+export interface OnModel {
+  /** path or name */
+  model: string;
+  engine: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
+}
+
+/** Heads that are left out besides those the adapter has left out itself. */
+export interface Off {
+  heads: string[];
+  renormalize: boolean;
+}
+
+/** One column of the playground: the base model, or an adapter on it. */
+export interface ColumnOnStage {
+  /** the adapter's folder; undefined: the base model alone */
+  folder?: string;
+  off?: Off;
+}
+
+/** Examples to measure on: a dataset by path, or what an adapter's training held out. */
+export interface DataOnStage {
+  path?: string;
+  /** at most so many, the first ones */
+  examples: number;
+}
+
+export interface SamplingOnStage {
+  maxTokens: number;
+  temperature: number;
+  topP: number;
+  topK: number;
+  seed: number;
+  /** likeliest tokens given with each */
+  alternatives: number;
+}
+
+export interface GenerateJob extends OnModel {
+  columns: ColumnOnStage[];
+  messages: ChatMessage[];
+  /** Jinja, instead of the model's own */
+  template?: string;
+  sampling: SamplingOnStage;
+}
+
+/** A token with its probability, and the likeliest ones in its place. */
+export interface TokenOnStage {
+  text: string;
+  probability: number;
+  top: { text: string; probability: number }[];
+}
+
+export type GenerateEvent =
+  | { kind: 'loading'; what: string }
+  /** the adapter is on the model; how long that took */
+  | { kind: 'ready'; column: number; milliseconds: number }
+  | ({ kind: 'token'; column: number; /** text that is whole now */ piece: string } & TokenOnStage)
+  | { kind: 'done'; column: number; tokens: number; seconds: number; reason: 'end' | 'length' };
+
+export interface CurveJob extends OnModel {
+  folder: string;
+  data: DataOnStage;
+  ratios: number[];
+  /** one random order each */
+  seeds: number[];
+  renormalize: boolean;
+}
+export interface CurvePoint {
+  order: 'importance' | 'random';
+  seed: number;
+  ratio: number;
+  dropped: number;
+  loss: number;
+}
+export type CurveEvent =
+  | { kind: 'loading'; what: string }
+  | { kind: 'data'; name: string; examples: number }
+  | { kind: 'point'; point: CurvePoint; done: number; total: number; secondsLeft: number };
+
+export interface ProbeJob extends OnModel {
+  folder: string;
+  off: Off;
+  data: DataOnStage;
+  prompt: string;
+  maxTokens: number;
+}
+export type ProbeEvent =
+  | { kind: 'loading'; what: string }
+  | { kind: 'loss'; loss: number; tokens: number; examples: number; name: string }
+  | { kind: 'answer'; piece: string };
+
+export interface RouteJob extends OnModel {
+  folder: string;
+  off: Off;
+  text: string;
+  layer: number;
+  site: string;
+}
+export type RouteEvent =
+  | { kind: 'loading'; what: string }
+  /** omega of each token, one number a head */
+  | { kind: 'tokens'; tokens: { text: string; omega: number[] }[] };
+
+export interface EvaluateJob extends OnModel {
+  columns: ColumnOnStage[];
+  data: DataOnStage;
+}
+/** One example under one column: mean loss over its label tokens, and the option that was likeliest. */
+export interface ExampleResult {
+  loss: number;
+  tokens: number;
+  chosen?: string;
+}
+export type EvaluateEvent =
+  | { kind: 'loading'; what: string }
+  | { kind: 'examples'; name: string; examples: { question: string; answer: string; options: string[] }[] }
+  | {
+      kind: 'result';
+      column: number;
+      example: number;
+      result: ExampleResult;
+      done: number;
+      total: number;
+      secondsLeft: number;
+    };
+
+export interface TemplateJob extends OnModel {
+  messages: ChatMessage[];
+  template?: string;
+}
+export type TemplateEvent =
+  | { kind: 'loading'; what: string }
+  /** the template's source (empty where the model has none) and the prompt it makes */
+  | { kind: 'template'; source: string; prompt: string; tokens: number };
+
+/** What runs where a base model is loaded. Each gives events until it ends. */
+export interface StageJobs {
+  generate: [GenerateJob, GenerateEvent];
+  curve: [CurveJob, CurveEvent];
+  probe: [ProbeJob, ProbeEvent];
+  route: [RouteJob, RouteEvent];
+  evaluate: [EvaluateJob, EvaluateEvent];
+  template: [TemplateJob, TemplateEvent];
+}
+export type StageJob = keyof StageJobs;
+
+export type ToStage = { id: number; job: StageJob; request: unknown } | { id: number; cancel: true };
+export type FromStage =
+  { id: number; event: unknown } | { id: number; done: true } | { id: number; error: string; forPeople: boolean };
+
+/** What a job gets besides its request. */
+export interface Act<Event> {
+  tell(event: Event): void;
+  /** aborted when nobody wants the rest */
+  signal: AbortSignal;
+}

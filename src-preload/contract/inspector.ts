@@ -1,0 +1,117 @@
+import { eventIterator, oc } from '@orpc/contract';
+import { z } from 'zod';
+
+/** What is measured on: a dataset by path, or what the adapter's training held out. */
+export const measureData = z.object({
+  path: z.string().min(1).max(4096).optional(),
+  /** the first so many examples */
+  examples: z.number().int().min(1).max(10_000),
+});
+export type MeasureData = z.infer<typeof measureData>;
+
+const loading = z.object({ kind: z.literal('loading'), what: z.string() });
+
+export const curvePoint = z.object({
+  order: z.enum(['importance', 'random']),
+  /** of the random order */
+  seed: z.number(),
+  /** share of all heads left out */
+  ratio: z.number(),
+  dropped: z.number(),
+  loss: z.number(),
+});
+export type CurvePoint = z.infer<typeof curvePoint>;
+
+export const curveEvent = z.discriminatedUnion('kind', [
+  loading,
+  z.object({ kind: z.literal('data'), name: z.string(), examples: z.number() }),
+  z.object({
+    kind: z.literal('point'),
+    point: curvePoint,
+    done: z.number(),
+    total: z.number(),
+    secondsLeft: z.number(),
+  }),
+]);
+export type CurveEvent = z.infer<typeof curveEvent>;
+
+/** A curve measured before. */
+export const dropCurve = z.object({
+  data: z.string(),
+  examples: z.number(),
+  renormalize: z.boolean(),
+  points: z.array(curvePoint),
+  createdAt: z.number(),
+});
+export type DropCurve = z.infer<typeof dropCurve>;
+
+export const probeEvent = z.discriminatedUnion('kind', [
+  loading,
+  z.object({ kind: z.literal('loss'), loss: z.number(), tokens: z.number(), examples: z.number(), name: z.string() }),
+  z.object({ kind: z.literal('answer'), piece: z.string() }),
+]);
+export type ProbeEvent = z.infer<typeof probeEvent>;
+
+export const similarities = z.object({
+  rows: z.array(z.string()),
+  columns: z.array(z.string()),
+  /** cosine of row r and column c, or nothing where one of them is zero */
+  values: z.array(z.array(z.number().nullable())),
+});
+export type Similarities = z.infer<typeof similarities>;
+
+const byId = z.object({ id: z.string().min(1).max(64) });
+const heads = z.array(z.string().max(128)).max(1_000_000);
+const layer = z.number().int().min(0).max(10_000);
+const site = z.string().min(1).max(64);
+
+export const inspector = {
+  /** measures the loss along the drop ratios; kept with the adapter when it is complete */
+  dropCurve: oc
+    .input(
+      byId.extend({
+        data: measureData,
+        ratios: z.array(z.number().min(0).max(1)).min(2).max(101),
+        seeds: z.array(z.number().int().nonnegative()).max(10),
+        renormalize: z.boolean().default(false),
+      }),
+    )
+    .output(eventIterator(curveEvent)),
+  /** measured before, newest first */
+  curves: oc.input(byId).output(z.array(dropCurve)),
+  /** loss and a sample answer with some heads left out */
+  probe: oc
+    .input(
+      byId.extend({
+        heads,
+        renormalize: z.boolean().default(false),
+        data: measureData,
+        prompt: z.string().max(20_000),
+        maxTokens: z.number().int().min(1).max(512).default(48),
+      }),
+    )
+    .output(eventIterator(probeEvent)),
+  /** which head serves each token of a text at one site */
+  route: oc
+    .input(
+      byId.extend({ heads, renormalize: z.boolean().default(false), text: z.string().min(1).max(20_000), layer, site }),
+    )
+    .output(z.object({ tokens: z.array(z.object({ text: z.string(), omega: z.array(z.number()) })) })),
+  /** cosine of the heads of one site to each other */
+  headSimilarity: oc.input(byId.extend({ layer, site })).output(similarities),
+  /** cosine of the rows of A of two adapters; one of the names both have */
+  rowSimilarity: oc
+    .input(byId.extend({ other: z.string().min(1).max(64), name: z.string().max(128).optional() }))
+    .output(similarities.extend({ name: z.string(), names: z.array(z.string()) })),
+  /** a run that trains on from the adapter as it is, dropped heads left out, all others active */
+  recover: oc
+    .input(
+      byId.extend({
+        name: z.string().trim().min(1).max(120),
+        steps: z.number().int().min(1).max(100_000),
+        /** default: the data the adapter was trained on */
+        path: z.string().min(1).max(4096).optional(),
+      }),
+    )
+    .output(z.object({ runId: z.string() })),
+};
