@@ -1,17 +1,12 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Builds the page with vite when it is older than its sources, or not there. A package carries it built. */
 export async function ensureRenderer(root: string, log: (line: string) => void): Promise<string> {
   const outDir = join(root, 'out', 'renderer');
   const sources = join(root, 'src-renderer');
-  const built = await newest(join(outDir, 'index.html'));
-  const changed = Math.max(
-    await newest(sources),
-    await newest(join(root, 'src-preload')),
-    await newest(join(root, 'package-lock.json')),
-  );
-  if (built >= changed || changed === 0) return outDir;
+  const inputs = [sources, join(root, 'src-preload'), join(root, 'package-lock.json')];
+  if (!isOlder(join(outDir, 'index.html'), inputs)) return outDir;
   log('Building the page');
   const [{ build }, { default: vue }] = await Promise.all([import('vite'), import('@vitejs/plugin-vue')]);
   await build({
@@ -24,10 +19,14 @@ export async function ensureRenderer(root: string, log: (line: string) => void):
   return outDir;
 }
 
+/** True if something under `sources` changed after `output` was written. Sources that aren't there change never. */
+export function isOlder(output: string, sources: string[]): boolean {
+  return newest(output) < Math.max(...sources.map(newest));
+}
+
 /** The latest change under `path`, milliseconds; 0 when it isn't there. */
-async function newest(path: string): Promise<number> {
-  const found = await stat(path).catch(() => undefined);
+function newest(path: string): number {
+  const found = statSync(path, { throwIfNoEntry: false });
   if (!found?.isDirectory()) return found?.mtimeMs ?? 0;
-  const times = await Promise.all((await readdir(path)).map((name) => newest(join(path, name))));
-  return Math.max(0, ...times);
+  return Math.max(0, ...readdirSync(path).map((name) => newest(join(path, name))));
 }
