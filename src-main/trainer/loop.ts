@@ -5,6 +5,7 @@ import { DataOrder } from '../data/order.ts';
 import { UserError } from '../engine/types.ts';
 import { writeAdapter } from './adapter-folder.ts';
 import { writeAtomic } from './atomic.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { writeCheckpoint, type Checkpoint } from './checkpoints.ts';
 import type { RunControl } from './control.ts';
 import { meanLoss } from './evaluate.ts';
@@ -21,12 +22,17 @@ const MANY_STEPS = 1000;
 /** Seconds a step are averaged over about this many steps for the time left. */
 const SPEED_STEPS = 20;
 
+/** Steps between two collections of the host's garbage. */
+const COLLECT_STEPS = 25;
+
 /** A run under way: what changes from step to step. */
 export class Loop {
   private step = 0;
   private tokens = { label: 0, all: 0 };
   private seconds = 0;
   private secondsAStep = 0;
+  /** steps timed since the run was opened */
+  private counted = 0;
   private best: Checkpoint['best'] = { loss: null, step: 0, evaluationsSince: 0 };
   private last: Checkpoint['last'] = { loss: null, evalLoss: null };
 
@@ -93,6 +99,7 @@ export class Loop {
       if (this.control.asked === 'stop') return this.end('stopped');
       await this.oneStep();
       if (this.step % checkpointEvery === 0 && this.step < steps) await this.checkpoint();
+      if (this.step % COLLECT_STEPS === 0) collectGarbage();
     }
     return this.end(this.step < steps ? 'early' : 'finished');
   }
@@ -179,7 +186,9 @@ export class Loop {
 
   private countTime(seconds: number): void {
     this.seconds += seconds;
-    const share = this.secondsAStep === 0 ? 1 : 1 / SPEED_STEPS;
+    this.counted++;
+    // The first step compiles, too.
+    const share = this.counted <= 2 ? 1 : 1 / SPEED_STEPS;
     this.secondsAStep += share * (seconds - this.secondsAStep);
   }
 
@@ -235,11 +244,7 @@ export class Loop {
       last: this.last,
       seconds: this.seconds,
     };
-    try {
-      await writeCheckpoint(path.join(this.folder, 'checkpoints'), checkpoint, this.recipe.training.keepCheckpoints);
-    } catch (error) {
-      throw diskError(error, this.folder, this.step);
-    }
+    await writeCheckpoint(path.join(this.folder, 'checkpoints'), checkpoint, this.recipe.training.keepCheckpoints);
     this.emit({ kind: 'checkpoint', step: this.step });
   }
 
@@ -276,12 +281,4 @@ export class Loop {
       heads: adapter.heads.length,
     };
   }
-}
-
-function diskError(error: unknown, folder: string, step: number): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code ?? '')) return error;
-  return new UserError(
-    `The disk is full: the checkpoint of step ${step} in ${folder} was not written, the one before it is whole; make room and go on with --resume`,
-  );
 }

@@ -44,6 +44,8 @@ export async function train(recipe: Recipe, folder: string, options: TrainOption
       };
       return runLoop(recipe, folder, run, checkpoint, control, tell);
     });
+  } catch (error) {
+    throw diskError(error, folder);
   } finally {
     await closeRun(run);
   }
@@ -89,4 +91,13 @@ async function inFolder<T>(folder: string, fresh: boolean, work: () => Promise<T
     }
     throw error;
   }
+}
+
+/** A full disk, or a quota, is the user's to mend; whatever was written whole before stays. */
+function diskError(error: unknown, folder: string): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code ?? '')) return error;
+  return new UserError(
+    `The disk is full: ${folder} could not be written, its last checkpoint is whole; make room and go on with --resume`,
+  );
 }
