@@ -122,7 +122,9 @@ describe.each(['tensorflow', 'wasm'])('PyTorch’s reference case through the co
       const result = await cliJson<{ loss: number; perplexity: number; tokens: number }>(args);
       expect(Math.abs(result.loss / expected - 1)).toBeLessThan(1e-4);
       expect(result.perplexity).toBeCloseTo(Math.exp(result.loss), 5);
-      expect(result.tokens).toBe(batches[0]!.labels.flatMap((row) => row.slice(1)).filter((label) => label >= 0).length);
+      expect(result.tokens).toBe(
+        batches[0]!.labels.flatMap((row) => row.slice(1)).filter((label) => label >= 0).length,
+      );
     }
   });
 });

@@ -82,7 +82,9 @@ const TEMPLATE =
 export function tinyChatModel(folder: string): string {
   const model = path.join(folder, 'chat-model');
   fs.cpSync(TINY_MODEL, model, { recursive: true });
-  const printable = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i)).filter((c) => !'^`~\\'.includes(c));
+  const printable = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i)).filter(
+    (c) => !'^`~\\'.includes(c),
+  );
   // GPT-2's characters for the bytes of newline and space.
   const tokens = ['<|pad|>', '<|begin|>', END, ...printable, 'Ċ', 'Ġ'];
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
