@@ -4,6 +4,7 @@ import { demoCommand } from './cli/demo.ts';
 import { enginesCommand } from './cli/engines.ts';
 import { evalCommand } from './cli/eval.ts';
 import { EXIT, report } from './cli/exit.ts';
+import { exportCommand } from './cli/export.ts';
 import { generateCommand } from './cli/generate.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { modelsCommand } from './cli/models.ts';
@@ -16,6 +17,7 @@ const COMMANDS = [
   planCommand,
   evalCommand,
   generateCommand,
+  exportCommand,
   inspectCommand,
   dataCommand,
   modelsCommand,

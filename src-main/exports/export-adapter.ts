@@ -1,12 +1,16 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../engine/types.ts';
+import { loadCausalLM } from '../models/causal-lm.ts';
+import { openModelFile } from '../models/open.ts';
+import { meanLoss } from '../trainer/evaluate.ts';
 import { calibrationBatches } from './calibrate.ts';
 import { exportData, type ExportData } from './data.ts';
-import { fit, type Fitted } from './fidelity.ts';
+import { fit, withLosses } from './fidelity.ts';
+import { headMapSvg } from './head-map.ts';
+import { modelCard } from './model-card.ts';
 import { refuseUsed, writeNewFolder } from './new-folder.ts';
 import { openBaseModel, openForExport, readForExport, type OpenedExport } from './open-export.ts';
-import { writePeft } from './peft.ts';
 import { Progress } from './progress.ts';
 import {
   EXPORT_TYPES,
@@ -15,13 +19,27 @@ import {
   type ExportRequest,
   type ExportResult,
   type ExportType,
+  type FidelityReport,
 } from './request.ts';
+import { sampleAnswers } from './samples.ts';
+import { writeShareFile } from './share-file.ts';
+import { modelOf, WRITERS } from './targets.ts';
 
 type Parsed = ReturnType<typeof exportRequestSchema.parse>;
 
+/** One export under way. */
+interface Work {
+  opened: OpenedExport;
+  data: ExportData | undefined;
+  request: Parsed;
+  type: ExportType;
+  name: string;
+  progress: Progress;
+}
+
 /**
- * Exports an adapter into a new folder, whole or not at all, with a model card and the fidelity report beside it. Opens the
- * engine and the base model in this process: call it in one that may be busy.
+ * Exports an adapter into a new folder, whole or not at all, with a model card, the head map and the fidelity report beside it.
+ * Opens the engine and the base model in this process: call it in one that may be busy.
  * @param signal cancels it; what was written is removed
  * @throws UserError when adapter, model, data or folder don't fit
  */
@@ -37,11 +55,16 @@ export async function exportAdapter(
   progress.at('opening', 0, 1);
   const stored = await readForExport(parsed);
   const file = await openBaseModel(stored, parsed.model);
-  const opened = await openForExport(stored, file, parsed);
+  const opened = await openForExport(stored, file, parsed).catch(async (error: unknown) => {
+    await file.close();
+    throw error;
+  });
   try {
     const data = await exportData(file, stored.description, parsed.calibrate);
     progress.at('opening', 1, 1);
-    return await exportOpened(opened, data, parsed, type, progress);
+    const work: Work = { opened, data, request: parsed, type, name: nameOf(parsed.adapter), progress };
+    const fidelity = await (parsed.to === 'effilora' ? share(work) : approximate(work));
+    return { folder: parsed.out, files: await listFiles(parsed.out), fidelity };
   } finally {
     await opened.close();
   }
@@ -56,38 +79,84 @@ function typeOf({ to, type }: Parsed): ExportType {
   return type;
 }
 
-async function exportOpened(
-  opened: OpenedExport,
-  data: ExportData | undefined,
-  request: Parsed,
-  type: ExportType,
-  progress: Progress,
-): Promise<ExportResult> {
-  const { adapter, model, stored } = opened;
+/** The name of an adapter's folder. */
+function nameOf(adapter: string): string {
+  const resolved = path.resolve(adapter);
+  return path.basename(resolved.endsWith('.safetensors') ? path.dirname(resolved) : resolved);
+}
+
+/** The adapter itself as one file. */
+async function share(work: Work): Promise<null> {
+  const { opened, data, request, name, progress } = work;
+  progress.at('measuring', 0, 1);
+  const samples = await sampleAnswers(opened, data, progress);
+  progress.at('measuring', 1, 1);
+  await writeNewFolder(request.out, async (folder) => {
+    progress.at('writing', 0, 1);
+    const { card, headMap } = await writeTexts(folder, work, null);
+    await writeShareFile(path.join(folder, `${name}.effilora`), opened.stored, { card, headMap, samples });
+    progress.at('writing', 1, 1);
+  });
+  return null;
+}
+
+/** A plain LoRA, or a model it is merged into, and how close that comes. */
+async function approximate(work: Work): Promise<FidelityReport> {
+  const { opened, data, request, type, name, progress } = work;
+  const { model, adapter } = opened;
   if (!data && adapter.options.name !== 'lora')
     throw new UserError(
       "The adapter's training data is not there any more; name a dataset like it with --calibrate, which the export needs",
     );
+  if (request.to === 'gguf' && adapter.options.dora)
+    throw new UserError(
+      "A GGUF LoRA file has no place for DoRA's magnitudes; export a merged model (--to merged-gguf) or a PEFT folder instead",
+    );
   const batches = data ? calibrationBatches(data.calibration) : [];
-  const fitted = await fit({ model, adapter, description: stored.description, batches, progress }, data, request.form);
+  const { plain, report } = await fit({ model, adapter, batches, progress }, data, request.form);
+  let fidelity = report;
   await writeNewFolder(request.out, async (folder) => {
-    await writeTarget(folder, opened, fitted, request, type, progress);
-    await fsp.writeFile(path.join(folder, 'fidelity.json'), `${JSON.stringify(fitted.report, null, 1)}\n`);
+    progress.at('writing', 0, 1);
+    await WRITERS[request.to as keyof typeof WRITERS](folder, { opened, plain, name, type, progress });
+    const written = modelOf(request.to, folder, name);
+    if (written) fidelity = await measureWritten(work, written, report);
+    await writeTexts(folder, work, fidelity);
+    await fsp.writeFile(path.join(folder, 'fidelity.json'), `${JSON.stringify(fidelity, null, 1)}\n`);
+    progress.at('writing', 1, 1);
   });
-  return { folder: request.out, files: await listFiles(request.out), fidelity: fitted.report };
+  return fidelity;
 }
 
-async function writeTarget(
-  folder: string,
-  { stored }: OpenedExport,
-  { plain }: Fitted,
-  { to }: Parsed,
-  _type: ExportType,
-  progress: Progress,
-): Promise<void> {
-  progress.at('writing', 0, 1);
-  if (to === 'peft') await writePeft(folder, plain, stored.description.baseModel.name);
-  progress.at('writing', 1, 1);
+/** The loss of a merged model as it was written, its rounding included. */
+async function measureWritten(
+  { opened, data, progress }: Work,
+  place: string,
+  report: FidelityReport,
+): Promise<FidelityReport> {
+  if (!data || !report.heldOut) return report;
+  opened.freeModel();
+  progress.check();
+  const file = await openModelFile(place);
+  try {
+    const model = await loadCausalLM(file);
+    try {
+      const { loss } = await meanLoss(model, data.heldOut);
+      return withLosses(report, { ...report.heldOut, exported: loss });
+    } finally {
+      model.dispose();
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeTexts(folder: string, { opened, request, type, name }: Work, fidelity: FidelityReport | null) {
+  const { description } = opened.stored;
+  const card = modelCard({ name, description, to: request.to, type, fidelity });
+  const headMap = headMapSvg(description);
+  await fsp.writeFile(path.join(folder, 'README.md'), card);
+  await fsp.writeFile(path.join(folder, 'head-map.svg'), headMap);
+  return { card, headMap };
 }
 
 async function listFiles(folder: string): Promise<ExportResult['files']> {

@@ -8,6 +8,7 @@ import type { ExportForm, FidelityReport } from './request.ts';
 
 /** A form that keeps less of the adapter's gain than this has the other one measured beside it. */
 export const GAIN_TO_KEEP = 0.9;
+const EXACT = 'This adapter is a plain LoRA already: nothing is approximated.';
 
 /** The plain LoRA that goes into files, and how close it comes. */
 export interface Fitted {
@@ -45,7 +46,7 @@ export async function fit(fitting: Fitting, data: ExportData | undefined, form: 
 }
 
 async function fitExact(fitting: Fitting, data: ExportData | undefined): Promise<Fitted> {
-  const plain = await plainOf(fitting, exactForms(fitting));
+  const plain = await plainOf(fitting, exactForms(fitting.adapter));
   const losses = await heldOutLosses(fitting, data, plain);
   const report: FidelityReport = {
     form: 'exact',
@@ -56,7 +57,7 @@ async function fitExact(fitting: Fitting, data: ExportData | undefined): Promise
     heldOut: losses,
     gainKept: gainOf(losses),
     alternative: null,
-    summary: 'This adapter is a plain LoRA already: the export is exact.',
+    summary: EXACT,
   };
   return { plain, report };
 }
@@ -123,10 +124,17 @@ export function gainOf(losses: FidelityReport['heldOut']): number | null {
   return (losses.base - losses.exported) / (losses.base - losses.exact);
 }
 
+/** The report with other losses, e.g. those of the files as they were written. */
+export function withLosses(report: FidelityReport, heldOut: FidelityReport['heldOut']): FidelityReport {
+  const changed = { ...report, heldOut, gainKept: gainOf(heldOut) };
+  return { ...changed, summary: summaryOf(changed) };
+}
+
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
 /** What a report means, in a sentence or two. */
-export function summaryOf({ form, rank, gainKept, error, alternative }: FidelityReport): string {
+function summaryOf({ form, rank, gainKept, error, alternative }: FidelityReport): string {
+  if (form === 'exact') return EXACT;
   const kept =
     gainKept === null
       ? `The export's outputs are ${percent(error.exported)} off the adapter's (${percent(error.averaged)} with the router averaged).`

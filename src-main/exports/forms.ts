@@ -1,8 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { PreparedExample } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
-import { droppedHeads } from '../effilora/adapter-file.ts';
-import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import { Calibration, type Matrix } from '../effilora/exports/moments.ts';
 import { averaged, gramOf, inner, regressed, relativeError } from '../effilora/exports/narrow.ts';
 import { keptHeads, siteTrainable, type SiteForm } from '../effilora/exports/plain-lora.ts';
@@ -23,11 +21,10 @@ export interface FittedSite {
   energy: number;
 }
 
-/** An adapter on its model, its description (dropped heads), and what it is calibrated on. */
+/** An adapter on its model, and what it is calibrated on. */
 export interface Fitting {
   model: CausalLM;
   adapter: Adapter;
-  description: AdapterDescription;
   batches: PreparedExample[][];
   progress: Progress;
 }
@@ -41,9 +38,9 @@ async function headGram(adapter: Adapter, site: SiteShape): Promise<Matrix> {
 }
 
 /** Without a router nothing is approximated: z = h. Dropped heads are zero. */
-export function exactForms({ adapter, description }: Pick<Fitting, 'adapter' | 'description'>): FittedSite[] {
+export function exactForms(adapter: Adapter): FittedSite[] {
   const rank = adapter.options.rank;
-  const dropped = droppedHeads(description);
+  const dropped = adapter.dropped.heads;
   return adapter.sites.map((site) => {
     const kept = keptHeads(adapter, site, dropped).length > 0;
     const data = Float64Array.from({ length: rank * rank }, (_, i) => (kept && i % (rank + 1) === 0 ? 1 : 0));
@@ -94,11 +91,7 @@ export async function wideForms(fitting: Fitting): Promise<{ sites: FittedSite[]
   return { sites: found, tokens };
 }
 
-async function wideSite(
-  { adapter, description }: Fitting,
-  calibration: Calibration,
-  site: SiteShape,
-): Promise<FittedSite> {
+async function wideSite({ adapter }: Fitting, calibration: Calibration, site: SiteShape): Promise<FittedSite> {
   const moments = calibration.moments(site);
   const inputs = calibration.inputMoments(site);
   const bb = await headGram(adapter, site);
@@ -113,7 +106,7 @@ async function wideSite(
     form: {
       kind: 'rank-nr',
       l: Float32Array.from(await l.data()),
-      heads: keptHeads(adapter, site, droppedHeads(description)),
+      heads: keptHeads(adapter, site, adapter.dropped.heads),
     },
     exported: await relativeErrorOnInput(l, inputs, moments.zz, bb),
     averaged: relativeError(averaged(moments), moments, bb),

@@ -1,38 +1,46 @@
 import { droppedHeads } from '../effilora/adapter-file.ts';
-import { lowestHeads, withDroppedHeads } from '../effilora/exports/drop.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { openEngine } from '../engine/index.ts';
 import { UserError } from '../engine/types.ts';
-import { loadCausalLM, type CausalLM } from '../models/causal-lm.ts';
+import { loadCausalLM } from '../models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from '../trainer/adapter-folder.ts';
+import { headsToDrop, withoutHeads } from '../trainer/drop.ts';
+import type { OpenedModel } from '../trainer/opened-model.ts';
 import type { StoredAdapter } from '../trainer/stored-adapter.ts';
 import type { ExportRequest } from './request.ts';
 
 /** An adapter on its base model, on the engine. */
-export interface OpenedExport {
+export interface OpenedExport extends OpenedModel {
   stored: StoredAdapter;
-  file: ModelFile;
-  model: CausalLM;
   adapter: Adapter;
-  close(): Promise<void>;
+  /** frees the base model's weights before something else needs the room */
+  freeModel(): void;
 }
 
 /** SHA-256 of an imported adapter whose base model is not known. */
 const UNKNOWN = '0'.repeat(64);
 
-/** Reads the adapter, drops the share of its heads that is asked for. @throws UserError */
-export async function readForExport(request: Pick<ExportRequest, 'adapter' | 'drop'>): Promise<StoredAdapter> {
-  const stored = await readAdapter(request.adapter);
-  if (!request.drop) return stored;
-  const description = withDroppedHeads(stored.description, lowestHeads(stored.description, request.drop));
-  if (droppedHeads(description).size === Object.keys(description.heads).length)
-    throw new UserError(`A drop of ${request.drop} leaves no head of the adapter; drop fewer`);
-  return { ...stored, description };
+/** Reads the adapter, without the share of its heads that is to be left out. @throws UserError */
+export async function readForExport({
+  adapter,
+  drop,
+}: Pick<ExportRequest, 'adapter' | 'drop'>): Promise<StoredAdapter> {
+  const stored = await readAdapter(adapter);
+  if (!drop) return stored;
+  const heads = headsToDrop(stored.description, drop);
+  const result = withoutHeads(stored, heads, stored.description.renormalize);
+  if (droppedHeads(result.description).size === Object.keys(result.description.heads).length)
+    throw new UserError(`A drop of ${drop} leaves no head of the adapter; drop fewer`);
+  return result;
 }
 
-/** The base model of an adapter: the one given, else the one in its recipe. @throws UserError when it is another model */
+/**
+ * The base model of an adapter: the one given, which may be another file of the same model (another quantization), else the one
+ * in its recipe.
+ * @throws UserError when it is not there, or the recipe's file is not the one any more
+ */
 export async function openBaseModel({ description }: StoredAdapter, given?: string): Promise<ModelFile> {
   const reference = given ?? (description.recipe as { model?: unknown }).model;
   if (typeof reference !== 'string')
@@ -41,10 +49,10 @@ export async function openBaseModel({ description }: StoredAdapter, given?: stri
     );
   const file = await openModelFile(await resolveModel(reference));
   const { name, sha256 } = description.baseModel;
-  if (sha256 === UNKNOWN || sha256 === (await file.sha256())) return file;
+  if (given !== undefined || sha256 === UNKNOWN || sha256 === (await file.sha256())) return file;
   await file.close();
   throw new UserError(
-    `${file.path} is not the model the adapter was trained on (${name}, SHA-256 ${sha256.slice(0, 12)}…); give that one with --model`,
+    `${file.path} is not the file the adapter was trained on (${name}, SHA-256 ${sha256.slice(0, 12)}…); name that one, or another of the same model, with --model`,
   );
 }
 
@@ -54,19 +62,23 @@ export async function openForExport(
   file: ModelFile,
   request: ExportRequest,
 ): Promise<OpenedExport> {
-  await openEngine(request.engine ?? 'auto');
+  const engine = await openEngine(request.engine ?? 'auto');
   const model = await loadCausalLM(file);
   try {
     const adapter = adapterOnModel(stored, model, request.adapter);
+    let loaded = true;
+    const freeModel = () => {
+      if (loaded) model.dispose();
+      loaded = false;
+    };
     const close = async () => {
       adapter.dispose();
-      model.dispose();
+      freeModel();
       await file.close();
     };
-    return { stored, file, model, adapter, close };
+    return { engine, stored, file, model, adapter, freeModel, close };
   } catch (error) {
     model.dispose();
-    await file.close();
     throw error;
   }
 }

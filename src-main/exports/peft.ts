@@ -2,20 +2,7 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { encodeSafetensors } from '../models/safetensors.ts';
-import { DECODER_SITES } from '../models/types.ts';
-
-/** Where a linear lies inside a block, by Hugging Face's names. */
-const PART: Record<string, string> = Object.fromEntries(
-  DECODER_SITES.map((site) => [
-    site,
-    `${['q_proj', 'k_proj', 'v_proj', 'o_proj'].includes(site) ? 'self_attn' : 'mlp'}.${site}`,
-  ]),
-);
-
-/** `layers.<i>.<site>` -> `model.layers.<i>.self_attn.<site>` */
-export function huggingFaceModule(layer: string | number, site: string): string {
-  return `model.layers.${layer}.${PART[site]}`;
-}
+import { huggingFaceModule } from './modules.ts';
 
 /** Writes PEFT's two files of a plain LoRA, f32 (PEFT's own format, peft.utils.save_and_load). */
 export async function writePeft(folder: string, { options, tensors }: PlainLora, baseModel: string): Promise<void> {

@@ -115,13 +115,19 @@ function parseHeader(bytes: Uint8Array, fileBytes: number, broken: (what: string
   const tensorCount = cursor.count(8 + 4 + 8 + 4 + 8, 'tensors');
   const metadataCount = cursor.count(8 + 4 + 1, 'metadata entries');
   const metadata = new Map<string, GgufValue>();
-  for (let i = 0; i < metadataCount; i++) metadata.set(cursor.string(), cursor.value(cursor.u32()));
+  const entries = new Map<string, Uint8Array>();
+  for (let i = 0; i < metadataCount; i++) {
+    const name = cursor.string();
+    const start = cursor.offset;
+    metadata.set(name, cursor.value(cursor.u32()));
+    entries.set(name, bytes.subarray(start, cursor.offset));
+  }
   const found = Array.from({ length: tensorCount }, () => tensorInfo(cursor, broken));
   const alignment = metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT;
   if (typeof alignment !== 'number' || !(alignment >= 1 && alignment <= 1 << 20) || alignment % 1)
     throw broken(`its alignment is ${String(alignment)}`);
   const dataStart = Math.ceil(cursor.offset / alignment) * alignment;
-  return { version, metadata, tensors: placeTensors(found, dataStart, fileBytes, broken) };
+  return { version, metadata, entries, tensors: placeTensors(found, dataStart, fileBytes, broken) };
 }
 
 function tensorInfo(cursor: Cursor, broken: (what: string) => UserError): GgufTensor {

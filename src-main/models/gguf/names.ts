@@ -1,3 +1,5 @@
+import type { ModelConfig } from '../types.ts';
+
 /** GGUF tensor name -> Hugging Face name, per block (llama.cpp, gguf-py/tensor_mapping.py). */
 const BLOCK: Record<string, string> = {
   attn_norm: 'input_layernorm',
@@ -39,6 +41,16 @@ export function huggingFaceName(name: string, gemma: boolean): string | undefine
   return found && `${found}.${topKind}`;
 }
 
+/** The other way: the GGUF name of a Hugging Face tensor; undefined for one that has none. */
+export function ggufName(name: string, gemma: boolean): string | undefined {
+  const [, layer, part, kind] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];
+  const [, top, topKind] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
+  const found = layer ? keyOf(gemma ? GEMMA_BLOCK : BLOCK, part!) : top && keyOf(TOP, top);
+  return found && (layer ? `blk.${layer}.${found}.${kind}` : `${found}.${topKind}`);
+}
+
+const keyOf = (names: Record<string, string>, value: string) => Object.keys(names).find((key) => names[key] === value);
+
 /**
  * llama.cpp's converter interleaves the two halves of each q and k head for its RoPE; this gives the file's row for each
  * Hugging Face row: (head, half p, k) lies at (head, k, p).
@@ -50,4 +62,18 @@ export function unpermuteRows(rows: number, heads: number): Int32Array {
     const inHead = row % headSize;
     return row - inHead + 2 * (inHead % half) + Math.floor(inHead / half);
   });
+}
+
+/** The other way: the Hugging Face row for each of the file's. */
+export function permuteRows(rows: number, heads: number): Int32Array {
+  const out = new Int32Array(rows);
+  unpermuteRows(rows, heads).forEach((from, to) => (out[from] = to));
+  return out;
+}
+
+/** Heads of a linear whose rows the converter interleaves: q and k of the llama architecture. */
+export function permutedHeads(name: string, config: ModelConfig): number | undefined {
+  if (config.architecture !== 'llama') return undefined;
+  if (/self_attn\.q_proj\.(weight|bias)$/.test(name)) return config.attentionHeads;
+  return /self_attn\.k_proj\.(weight|bias)$/.test(name) ? config.keyValueHeads : undefined;
 }

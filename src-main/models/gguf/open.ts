@@ -9,7 +9,7 @@ import type { ModelConfig, ModelFile } from '../types.ts';
 import { configFromGguf } from './config.ts';
 import { dequantize } from './dequantize.ts';
 import { readGgufHeader } from './header.ts';
-import { huggingFaceName, unpermuteRows } from './names.ts';
+import { huggingFaceName, permutedHeads, unpermuteRows } from './names.ts';
 import type { GgufHeader, GgufTensor } from './types.ts';
 
 /** Opens a GGUF file: header, configuration, tokenizer and template; tensors are read when asked for. */
@@ -63,13 +63,6 @@ function modelFile(reader: FileReader, header: GgufHeader, config: ModelConfig):
     },
     close: () => reader.close(),
   };
-}
-
-/** Heads of a linear whose rows the converter has interleaved: q and k of the llama architecture. */
-function permutedHeads(name: string, config: ModelConfig): number | undefined {
-  if (config.architecture !== 'llama') return undefined;
-  if (/self_attn\.q_proj\.(weight|bias)$/.test(name)) return config.attentionHeads;
-  return /self_attn\.k_proj\.(weight|bias)$/.test(name) ? config.keyValueHeads : undefined;
 }
 
 function reorderRows(bytes: Uint8Array, rows: number, heads: number): Uint8Array {

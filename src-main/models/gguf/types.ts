@@ -34,5 +34,7 @@ export interface GgufTensor {
 export interface GgufHeader {
   version: number;
   metadata: Map<string, GgufValue>;
+  /** each metadata entry's bytes, type and value, as they can be written again */
+  entries: Map<string, Uint8Array>;
   tensors: Map<string, GgufTensor>;
 }

@@ -1,0 +1,58 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { PlainLora } from '../effilora/exports/plain-lora.ts';
+import { scaleOf } from '../effilora/methods/structure.ts';
+import { outputNorms } from '../effilora/weight-decomposition.ts';
+import type { NamedTensor } from '../effilora/types.ts';
+import type { ModelFile } from '../models/types.ts';
+import { huggingFaceModule } from './modules.ts';
+
+/** Reads a base model's tensors with a plain LoRA worked into the linears it adapts. */
+export class MergedTensors {
+  readonly #file: ModelFile;
+  readonly #plain: PlainLora;
+  readonly #tensors: Map<string, NamedTensor>;
+  /** `layers.<i>.<site>` by the weight's Hugging Face name */
+  readonly #adapted = new Map<string, string>();
+
+  constructor(file: ModelFile, plain: PlainLora) {
+    this.#file = file;
+    this.#plain = plain;
+    this.#tensors = new Map(plain.tensors.map((tensor) => [tensor.name, tensor]));
+    for (const { name } of plain.tensors) {
+      const [, layer, site, kind] = name.split('.') as [string, string, string, string];
+      if (kind === 'A') this.#adapted.set(`${huggingFaceModule(layer, site)}.weight`, `layers.${layer}.${site}`);
+    }
+  }
+
+  /** Whether a tensor, by its Hugging Face name, is changed by the adapter. */
+  changes(name: string): boolean {
+    return this.#adapted.has(name);
+  }
+
+  /** The tensor in f32 and Hugging Face layout: W, or W + scale B A of an adapted linear (with DoRA its rows rescaled). */
+  async read(name: string): Promise<Float32Array> {
+    const values = await this.#file.readTensor(name);
+    const place = this.#adapted.get(name);
+    return place === undefined ? values : this.#merged(values, place);
+  }
+
+  async #merged(values: Float32Array, place: string): Promise<Float32Array> {
+    const { options } = this.#plain;
+    const a = this.#tensors.get(`${place}.A`)!;
+    const b = this.#tensors.get(`${place}.B`)!;
+    const magnitude = this.#tensors.get(`${place}.magnitude`);
+    const [rank, inFeatures] = a.shape as [number, number];
+    const out = b.shape[1]!;
+    const result = tf.tidy(() => {
+      const product = tf.matMul<Tensor2D>(tf.tensor2d(b.data, [out, rank]), tf.tensor2d(a.data, [rank, inFeatures]));
+      const merged = tf.add<Tensor2D>(tf.tensor2d(values, [out, inFeatures]), tf.mul(product, scaleOf(options)));
+      if (!magnitude) return merged;
+      const norms = tf.reshape(outputNorms(tf.transpose(merged)), [out, 1]);
+      return tf.mul<Tensor2D>(merged, tf.div(tf.tensor2d(magnitude.data, [out, 1]), norms));
+    });
+    const merged = (await result.data()) as Float32Array;
+    result.dispose();
+    return merged;
+  }
+}

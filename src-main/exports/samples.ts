@@ -1,0 +1,38 @@
+import type { ExportData } from './data.ts';
+import { answer } from '../trainer/answer.ts';
+import type { OpenedModel } from '../trainer/opened-model.ts';
+import type { Progress } from './progress.ts';
+
+/** A question of the held-out data and what the adapter answers, greedily. */
+export interface Sample {
+  prompt: string;
+  answer: string;
+}
+
+const SAMPLES = 3;
+const TOKENS = 96;
+
+/** Answers to the first few held-out questions; none without a tokenizer or data in questions. */
+export async function sampleAnswers(
+  opened: OpenedModel,
+  data: ExportData | undefined,
+  progress: Progress,
+): Promise<Sample[]> {
+  if (!opened.file.tokenizer) return [];
+  const prompts = (data?.heldOut ?? []).flatMap(({ example }) => {
+    if (example.kind === 'completion') return [{ prompt: example.prompt, raw: true }];
+    if (example.kind !== 'chat') return [];
+    const question = example.messages.find(({ role }) => role === 'user');
+    return question ? [{ prompt: question.content, raw: false }] : [];
+  });
+  const samples: Sample[] = [];
+  for (const question of prompts.slice(0, SAMPLES)) {
+    let text = '';
+    for await (const piece of answer(opened, { ...question, maxTokens: TOKENS })) {
+      progress.check();
+      text += piece.text;
+    }
+    samples.push({ prompt: question.prompt, answer: text.trim() });
+  }
+  return samples;
+}
