@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { fusedKernels } from '../engine/fused.ts';
+import { fusedKernels, type WholeOptimizer } from '../engine/fused.ts';
 import type { Trainable } from './adapter.ts';
 import type { NamedTensor } from './types.ts';
 
@@ -95,6 +95,26 @@ export class AdamW {
     }
   }
 
+  /** null: the engine has no such thing */
+  #whole: WholeOptimizer | null | undefined;
+
+  /**
+   * One update of all tensors at once and in place, where the engine in use can do that.
+   * @returns the gradients' global norm before clipping, and of every trainable's blocks mean |p g| before the update
+   */
+  updateWhole(gradients: Tensor2D[], numbers: BlockNumbers): { gradNorm: Scalar; sensitivities: Tensor1D } | undefined {
+    if (this.#whole === undefined) {
+      const tensors = this.#slots.map(({ trainable, m, v }) => ({
+        p: trainable.variable,
+        m,
+        v,
+        blocks: trainable.blocks,
+      }));
+      this.#whole = fusedKernels()?.openOptimizer?.(tensors, this.options) ?? null;
+    }
+    return this.#whole?.step(gradients, tf.concat2d(numbers, 0));
+  }
+
   /**
    * One update. `gradients` in the order of the trainables; those of frozen heads are not used.
    * @returns the gradients' global norm before clipping, and what each variable becomes
@@ -155,6 +175,8 @@ export class AdamW {
 
   /** Gives back the moments; the weights belong to the adapter. */
   dispose(): void {
+    this.#whole?.dispose();
+    this.#whole = undefined;
     for (const { m, v } of this.#slots) {
       m.dispose();
       v.dispose();

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { mixture, productAdd } from '../engine/fused.ts';
+import { mixture, productAdd, type LowRankInputs } from '../engine/fused.ts';
+import { hasLowRank, lowRankMixture } from '../engine/low-rank.ts';
 import { dropout, featureNoise } from './dropout.ts';
 import { fileLayoutOfB, memoryLayoutOfB } from './layout.ts';
 import { adaptedSites, adapterTensors, headNames, headsPerSite, scaleOf, siteTensors } from './methods/structure.ts';
@@ -28,6 +29,8 @@ interface Site {
   tap?: tf.Variable<tf.Rank.R2>;
   noise?: Tensor2D;
 }
+
+type SiteInputs = Omit<LowRankInputs, 'router'>;
 
 /** Heads left out of the forward pass (METHOD.md, Drop). */
 export interface Drop {
@@ -121,13 +124,34 @@ export class Adapter {
     const scale = scaleOf(this.options);
     const active = this.step?.active[site.firstHead / headsPerSite(this.options)];
     return tf.tidy(() => {
-      const z = this.#weightedHeads(site, x, a, parameters);
-      this.observeHeads?.(site.shape, x, a, z);
-      const adapted = productAdd(y, z, b, scale, active);
+      const adapted = this.#isWhole(site)
+        ? this.#mixedWhole(site, { x, y, a, b, scale }, parameters, active)
+        : this.#mixedInParts(site, { x, y, a, b, scale }, parameters, active);
       if (!this.options.dora) return adapted;
       const magnitude = parameters[site.names.magnitude!] as Tensor2D;
       return decompose(adapted, magnitude, adaptedNorms(weight(), a, b, scale), bias);
     });
+  }
+
+  /** True where the engine has the whole site in one piece and nothing looks into it: no dropout, no drop, no observer. */
+  #isWhole({ names, shape }: Site): boolean {
+    const isOpen =
+      this.observeRouter || this.observeHeads || this.step?.dropout || this.#drop?.mask.has(key(shape)) === true;
+    return hasLowRank() && names.router !== undefined && !isOpen;
+  }
+
+  #mixedWhole({ names, shape }: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
+    const router = parameters[names.router!] as Tensor2D;
+    const weight = this.step?.shareWeight;
+    const share = weight && { tap: parameters[tapName(shape)] as Tensor2D, weight };
+    return lowRankMixture({ ...inputs, router }, { active, share });
+  }
+
+  #mixedInParts(site: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
+    const { x, y, a, b, scale } = inputs;
+    const z = this.#weightedHeads(site, x, a, parameters);
+    this.observeHeads?.(site.shape, x, a, z);
+    return productAdd(y, z, b, scale, active);
   }
 
   /** concat_j(omega_j h) [tokens, N * r]; h itself without a router. */

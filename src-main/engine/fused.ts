@@ -36,10 +36,66 @@ export interface FusedKernels {
   /** mixed = (h | logits) [tokens, rank + heads] -> concat_j(softmax(logits)_j h) [tokens, heads * rank], and the softmax */
   mixture(mixed: Tensor2D, rank: number, heads: number): [Tensor2D, Tensor2D];
   mixtureGrad(dOut: Tensor2D, mixed: Tensor2D, weights: Tensor2D, rank: number, heads: number): Tensor2D;
+  /** the whole of engine/low-rank.ts in one piece, and what its gradients need */
+  lowRank?(inputs: LowRankInputs): [Tensor2D, LowRankSaved];
+  lowRankGrad?(
+    dy: Tensor2D,
+    inputs: Omit<LowRankInputs, 'y'>,
+    saved: LowRankSaved,
+    active: Tensor1D,
+    shareWeight: Tensor2D | undefined,
+  ): LowRankGradients;
   /** a^T b [blocks * rank, out] by blocks of rows; a block with active = 0 costs nothing and is 0 */
   blockProduct(a: Tensor2D, b: Tensor2D, active: Tensor1D): Tensor2D;
   /** p, m, v, g of one shape; rows [blocks, 4] = rate (0: nothing moves), 1 / bias corrections, decay factor */
   adamw(p: Tensor, m: Tensor, v: Tensor, g: Tensor, rows: Tensor2D, options: AdamWOptions): [Tensor, Tensor, Tensor];
+  /** AdamW over all tensors at once and in place; undefined where they are too large for that */
+  openOptimizer?(tensors: OptimizerTensor[], options: WholeOptimizerOptions): WholeOptimizer | undefined;
+}
+
+export interface OptimizerTensor {
+  p: tf.Variable;
+  m: tf.Variable;
+  v: tf.Variable;
+  /** equal blocks of rows, with a row of numbers each */
+  blocks: number;
+}
+
+export interface WholeOptimizerOptions extends AdamWOptions {
+  /** 0: off */
+  clipNorm: number;
+}
+
+export interface WholeOptimizer {
+  /**
+   * Clips by the global norm of what moves and updates. `gradients` in the tensors' order, `rows` [all blocks, 4] as for `adamw`.
+   * @returns the norm before clipping, and of every block mean |p g| before the update
+   */
+  step(gradients: Tensor2D[], rows: Tensor2D): { gradNorm: tf.Scalar; sensitivities: Tensor1D };
+  /** Gives the variables `p` memory of their own again. */
+  dispose(): void;
+}
+
+/** y + scale * sum_j softmax(router x)_j B_j (A x): a [rank, in], router [heads, in], b [heads * rank, out] */
+export interface LowRankInputs {
+  x: Tensor2D;
+  y: Tensor2D;
+  a: Tensor2D;
+  router: Tensor2D;
+  b: Tensor2D;
+  scale: number;
+}
+
+/** (A x | router x) [tokens, rank + heads] and omega [tokens, heads] */
+export type LowRankSaved = [Tensor2D, Tensor2D];
+
+export interface LowRankGradients {
+  dx: Tensor2D;
+  dA: Tensor2D;
+  dRouter: Tensor2D;
+  dB: Tensor2D;
+  /** sum_t shareWeight_t softmax_tj, [1, heads] */
+  share?: Tensor2D;
 }
 
 export interface AdamWOptions {

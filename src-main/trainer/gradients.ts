@@ -49,10 +49,22 @@ export function applyGradients(
   numbers: BlockNumbers,
 ): { report: Tensor1D; updates: ReturnType<AdamW['update']>['updates'] } {
   const { trainables } = adapter;
+  const own = gradients.slice(0, trainables.length);
+  const shares = gradients.slice(trainables.length).map((share) => tf.reshape<tf.Rank.R1>(share, [share.size]));
+  const whole = optimizer.updateWhole(own, numbers);
+  if (whole) {
+    const scores = tf.gather(whole.sensitivities, tf.tensor1d(headBlocks(adapter), 'int32'));
+    return { report: tf.concat([tf.reshape<tf.Rank.R1>(whole.gradNorm, [1]), scores, ...shares]), updates: [] };
+  }
   const scores = trainables.flatMap(({ role, variable, blocks }, k) =>
     role === 'B' ? [sensitivity(variable, gradients[k]!, blocks)] : [],
   );
-  const shares = gradients.slice(trainables.length).map((share) => tf.reshape<tf.Rank.R1>(share, [share.size]));
-  const { gradNorm, updates } = optimizer.update(gradients.slice(0, trainables.length), numbers);
+  const { gradNorm, updates } = optimizer.update(own, numbers);
   return { report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...scores, ...shares]), updates };
+}
+
+/** Which of all trainables' blocks are heads. */
+function headBlocks({ trainables }: Adapter): number[] {
+  const roles = trainables.flatMap(({ role, blocks }) => new Array<string>(blocks).fill(role));
+  return roles.flatMap((role, block) => (role === 'B' ? [block] : []));
 }

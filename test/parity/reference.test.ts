@@ -1,10 +1,12 @@
+import '../support/software-gpu.ts';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fileLayoutOfB } from '../../src-main/effilora/layout.ts';
 import { listEngines, openEngine } from '../../src-main/engine/index.ts';
+import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { batchTensors, disposeBatch } from '../../src-main/models/batch.ts';
 import { microBatchGradients } from '../../src-main/trainer/gradients.ts';
 import { error, openCase, rowsOf } from './case.ts';
@@ -22,30 +24,34 @@ const engines = (await listEngines()).filter(({ available }) => available).map((
 type Case = Awaited<ReturnType<typeof openCase>>;
 
 /** Step 1's gradients by the adapter file's names and in its layout. */
-function firstGradients({ model, adapter, batches }: Case): Map<string, Float32Array> {
+async function firstGradients({ model, adapter, batches }: Case): Promise<Map<string, Float32Array>> {
   const batch = batchTensors(model.config, batches[0]!);
   adapter.step = undefined;
   const { gradients, loss } = tf.tidy(() =>
     microBatchGradients(model, adapter, batch, tf.scalar(1 / batch.labelCount), true),
   );
-  const named = adapter.trainables.map(({ name, role, shape }, k): [string, Float32Array] => {
-    const data = gradients[k]!.dataSync() as Float32Array;
+  const named = adapter.trainables.map(async ({ name, role, shape }, k): Promise<[string, Float32Array]> => {
+    const data = (await gradients[k]!.data()) as Float32Array;
     return [name, role === 'B' ? fileLayoutOfB(data, shape[0]!, shape[1]!, shape[2]!) : data];
   });
+  const all = new Map(await Promise.all(named));
   tf.dispose([loss, ...gradients]);
   disposeBatch(batch);
-  return new Map(named);
+  return all;
 }
 
 describe.each(engines)('PyTorch on %s', (engine) => {
   beforeAll(async () => {
     await openEngine(engine);
   });
+  afterAll(async () => {
+    if (engine === 'webgpu') expect((await openWebgpu()).opened.log).toEqual([]);
+  });
 
   it.each(cases)('%s: gradients, losses, importance, frozen sets, final tensors and logits', async (name) => {
     const before = tf.memory().numTensors;
     const c = await openCase(name);
-    const gradients = firstGradients(c);
+    const gradients = await firstGradients(c);
     const errors = { gradients: 0, losses: 0, importance: 0, tensors: 0, logits: 0 };
     const worst = (key: keyof typeof errors, value: number) => (errors[key] = Math.max(errors[key], value));
     for (const { name, data } of await c.tensors('grads')) worst('gradients', error(gradients.get(name)!, data));
@@ -70,7 +76,7 @@ describe.each(engines)('PyTorch on %s', (engine) => {
       worst('tensors', error(final.get(name)!.data, data));
     }
     const logits = c.model.logits(c.batches[0]!, { adaptation: c.adapter });
-    worst('logits', error(logits.dataSync() as Float32Array, (await c.tensors('final_logits'))[0]!.data));
+    worst('logits', error((await logits.data()) as Float32Array, (await c.tensors('final_logits'))[0]!.data));
     logits.dispose();
     c.dispose();
     expect(tf.memory().numTensors).toBe(before);

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { BackendValues, DataId, DataStorage, DataType, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
 import { BufferPool } from './buffers.ts';
 import type { Device } from './device.ts';
+import { Tiles } from './tiles.ts';
 
 interface TensorData {
   values: BackendValues | null;
@@ -52,6 +53,8 @@ export class Backend extends WebGPUBackend {
   /** pipelines of our own kernels, by their text */
   readonly pipelines = new Map<string, GPUComputePipeline>();
 
+  readonly tiles = new Tiles();
+
   constructor(readonly opened: Device) {
     super(opened.gpu, opened.found.adapter.info);
     tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', DISPATCHES_A_SUBMIT);
@@ -82,6 +85,16 @@ export class Backend extends WebGPUBackend {
     for (const buffer of this.stagingPendingDisposal) this.pool.releaseBuffer(buffer, false);
     this.uniformPendingDisposal = [];
     this.stagingPendingDisposal = [];
+  }
+
+  /** Records one dispatch of our own, as tfjs records its. */
+  dispatch(pipeline: GPUComputePipeline, group: GPUBindGroup, [x, y, z]: [number, number, number]): void {
+    this.ensureCommandEncoderReady();
+    this.computePassEncoder ??= this.commandEncoder!.beginComputePass();
+    this.computePassEncoder.setPipeline(pipeline);
+    this.computePassEncoder.setBindGroup(0, group);
+    this.computePassEncoder.dispatchWorkgroups(x, y, z);
+    if (++this.dispatchCountInPass >= DISPATCHES_A_SUBMIT) this.flush();
   }
 
   /** Records a command that is not a dispatch. */

@@ -4,6 +4,7 @@ import { findAdapter } from './adapter.ts';
 import { registerAddN } from './add-n.ts';
 import { registerWebgpu, type Backend } from './backend.ts';
 import { Device } from './device.ts';
+import { registerWebgpuKernels } from './fused.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -40,5 +41,6 @@ export async function openWebgpu(): Promise<Backend> {
   if (typeof found === 'string') throw new UserError(`The engine webgpu can't be used: ${found}`);
   backend = registerWebgpu(await Device.open(found));
   registerAddN();
+  registerWebgpuKernels(backend);
   return backend;
 }

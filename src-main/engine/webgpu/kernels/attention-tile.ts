@@ -1,0 +1,58 @@
+import type { AttentionOptions } from '../../fused.ts';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
+import type { Backend } from '../backend.ts';
+
+/** Threads of a workgroup of every attention kernel. */
+export const THREADS = 64;
+
+/** Queries and keys are taken this many at a time, the most whose `tiles` vectors fit into a workgroup's memory. */
+export function tileTokens(backend: Backend, headSize: number, tiles: number, matrices: number): number {
+  const most = backend.opened.gpu.limits.maxComputeWorkgroupStorageSize;
+  const bytes = (tokens: number) => 4 * (tiles * tokens * headSize + matrices * tokens * tokens + 4 * tokens);
+  return [16, 8, 4, 2].find((tokens) => bytes(tokens) <= most) ?? 1;
+}
+
+/** Sizes every attention kernel takes, in the order of `PARAMS`. */
+export const PARAMS = { length: 'u32', heads: 'u32', keyHeads: 'u32', window: 'u32', scale: 'f32' } as const;
+export const paramsOf = ({ length, heads, keyValueHeads, window, scale }: AttentionOptions) => [
+  ...[length, heads, keyValueHeads, window ?? 0, scale],
+];
+
+/** Constants of a tile: T tokens, W vectors of four a head, N of them a thread. */
+export function constants(tokens: number, headSize: number): string {
+  const vectors = headSize / 4;
+  return `const T = ${tokens}u; const W = ${vectors}u; const N = ${Math.ceil((tokens * vectors) / THREADS)}u;`;
+}
+
+/** Whether query `q` sees key `k` (tokens of a row whose first token is `first`): causal, in one segment, in the window. */
+export const SEES = `fn sees(first: u32, q: u32, k: u32) -> bool {
+  return q < p.length && k <= q && (p.window == 0u || q - k < p.window) && segments[first + q] == segments[first + k];
+}`;
+
+/** Reads T tokens' vectors of one head into workgroup memory, zeros past the row's end. */
+export const load = (tile: string, from: string, heads: string, head: string, start: string) => `
+  for (var i = thread; i < T * W; i += ${THREADS}u) {
+    let token = ${start} + i / W;
+    ${tile}[i] = vec4f(0.0);
+    if (token < p.length) { ${tile}[i] = ${from}[((first + token) * ${heads} + ${head}) * W + i % W]; }
+  }`;
+
+/** Heads are read four numbers at a time: pads each with zeros, which add nothing to any dot product. */
+export function wholeVectors(x: Tensor2D, heads: number): Tensor2D {
+  const size = x.shape[1] / heads;
+  if (size % 4 === 0) return x;
+  return tf.tidy(() => {
+    const apart = tf.reshape(x, [x.shape[0] * heads, size]) as Tensor2D;
+    return tf.reshape(tf.pad2d(apart, [[0, 0], [0, 4 - (size % 4)]]), [x.shape[0], -1]); // prettier-ignore
+  });
+}
+
+/** Takes the zeros of `wholeVectors` off again. */
+export function withoutPadding(x: Tensor2D, heads: number, size: number): Tensor2D {
+  if (x.shape[1] === heads * size) return x;
+  return tf.tidy(() => {
+    const apart = tf.reshape(x, [x.shape[0] * heads, x.shape[1] / heads]) as Tensor2D;
+    return tf.reshape(tf.slice2d(apart, [0, 0], [-1, size]), [x.shape[0], heads * size]);
+  });
+}

@@ -1,0 +1,83 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Backend } from '../backend.ts';
+import { copy, empty, INVOCATION, reduction, run, spread, view, type Kernel } from '../kernel.ts';
+import { frozenProduct, frozenProductGrad, type FrozenMatrix } from './frozen.ts';
+
+const THREADS = 128;
+/** Logits that exist at a time, bytes. */
+const LOGITS_BYTES = 32 * 2 ** 20;
+/** Rows are taken in multiples of this, so that every chunk starts where a device can bind it. */
+const ROWS = 64;
+
+/** loss = -log softmax(logits)[label], and its gradient over the logits themselves; zeros for a negative label. A workgroup a row. */
+function kernel(backend: Backend): Kernel {
+  const sum = reduction(backend, THREADS, 'sum');
+  const max = reduction(backend, THREADS, 'max');
+  return {
+    name: 'crossEntropy',
+    reads: { labels: 'i32' },
+    writes: { logits: 'f32', losses: 'f32' },
+    params: { rows: 'u32', vocabulary: 'u32' },
+    enable: sum.enable,
+    code: `${sum.code}
+${max.code}
+@compute @workgroup_size(${THREADS})
+fn main(${INVOCATION}${sum.invocation}) {
+  let row = flat(group, groups);
+  if (row >= p.rows) { return; }
+  let start = row * p.vocabulary;
+  let label = labels[row];
+  var mine = -3.0e38;
+  for (var i = thread; i < p.vocabulary; i += ${THREADS}u) { mine = max(mine, logits[start + i]); }
+  let most = ${max.call('mine')};
+  var total = 0.0;
+  for (var i = thread; i < p.vocabulary; i += ${THREADS}u) { total += exp(logits[start + i] - most); }
+  let all = ${sum.call('total')};
+  let counts = select(0.0, 1.0, label >= 0);
+  if (thread == 0u) { losses[row] = counts * (most + log(all) - logits[start + u32(max(label, 0))]); }
+  storageBarrier();
+  workgroupBarrier();
+  for (var i = thread; i < p.vocabulary; i += ${THREADS}u) {
+    let hit = select(0.0, 1.0, i32(i) == label);
+    logits[start + i] = counts * (exp(logits[start + i] - most) / all - hit);
+  }
+}`,
+  };
+}
+
+/** Per row the loss, and its gradient to the logits [rows, vocabulary]. */
+export function crossEntropy(backend: Backend, logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D] {
+  const gradient = empty<Tensor2D>(backend, logits.shape);
+  copy(backend, logits, gradient);
+  const losses = empty<Tensor1D>(backend, [logits.shape[0]]);
+  crossEntropyInPlace(backend, gradient, labels, losses);
+  return [losses, gradient];
+}
+
+function crossEntropyInPlace(backend: Backend, logits: Tensor2D, labels: Tensor1D, losses: Tensor1D): void {
+  run(backend, kernel(backend), [labels], [logits, losses], logits.shape, spread(logits.shape[0]));
+}
+
+/**
+ * The sum over rows of -log softmax(x W^T)[label] and its gradient to x, by chunks of rows: no more than LOGITS_BYTES of logits
+ * ever exist, and their gradient takes their place. x [rows, width].
+ */
+export function loss(backend: Backend, x: Tensor2D, weight: FrozenMatrix, labels: Tensor1D): [Scalar, Tensor2D] {
+  const [rows, width] = x.shape;
+  const most = Math.max(1, Math.floor(LOGITS_BYTES / (4 * weight.rows * ROWS))) * ROWS;
+  const dx = empty<Tensor2D>(backend, x.shape);
+  const losses = empty<Tensor1D>(backend, [rows]);
+  for (let start = 0; start < rows; start += most) {
+    const count = Math.min(most, rows - start);
+    tf.tidy(() => {
+      const part = (tensor: tf.Tensor, each: number, shape: number[]) => view(backend, tensor, start * each, shape);
+      const logits = empty<Tensor2D>(backend, [count, weight.rows]);
+      frozenProduct(backend, part(x, width, [count, width]) as Tensor2D, weight, logits);
+      const chunkLabels = part(labels, 1, [count]) as Tensor1D;
+      crossEntropyInPlace(backend, logits, chunkLabels, part(losses, 1, [count]) as Tensor1D);
+      frozenProductGrad(backend, logits, weight, part(dx, width, [count, width]) as Tensor2D);
+    });
+  }
+  return [tf.sum<Scalar>(losses), dx];
+}
