@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { BackendValues, DataId, DataStorage, DataType, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
 import { BufferPool } from './buffers.ts';
 import type { Device } from './device.ts';
-import { Tiles } from './tiles.ts';
+import { CANDIDATES, type Tile, type TileKind } from './tiles.ts';
 
 interface TensorData {
   values: BackendValues | null;
@@ -53,7 +53,8 @@ export class Backend extends WebGPUBackend {
   /** pipelines of our own kernels, by their text */
   readonly pipelines = new Map<string, GPUComputePipeline>();
 
-  readonly tiles = new Tiles();
+  /** of products; tuner.ts finds better ones for the device */
+  tiles: Record<TileKind, Tile> = { square: CANDIDATES.square[0]!, flat: CANDIDATES.flat[0]! };
 
   constructor(readonly opened: Device) {
     super(opened.gpu, opened.found.adapter.info);

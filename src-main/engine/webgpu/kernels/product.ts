@@ -1,15 +1,8 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';
 import { run, type Kernel } from '../kernel.ts';
+import { tileKind, type Tile } from '../tiles.ts';
 import type { Operand } from './operands.ts';
-
-/** What a workgroup makes at a time: rows x columns of the result, `inner` deep; `perThread` rows and 4 columns a thread. */
-export interface Tile {
-  rows: number;
-  columns: number;
-  inner: number;
-  perThread: number;
-}
 
 /** Which of a matrix's two sides lies along its rows in memory. */
 type Along = 'inner' | 'outer';
@@ -162,7 +155,7 @@ export function product(
 ): void {
   const { rows, columns, inner, scale = 1, stride = columns, shift = 0 } = sizes;
   const { leftStride = inner, leftShift = 0, rank = 0, heads = 0, split = 0 } = sizes;
-  const tile = backend.tiles.of(spec, sizes);
+  const tile = backend.tiles[tileKind(rows, columns)];
   const params = [rows, columns, inner, scale, stride, shift, leftStride, leftShift, rank, heads, split];
   const groups = [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows)] as [number, number];
   run(backend, kernel(spec, tile), reads, writes, params, groups);
