@@ -11,6 +11,12 @@ export const router = createRouter({
     { path: '/library', component: () => import('./views/LibraryView.vue'), meta: { title: 'Library' } },
     { path: '/library/compare', component: () => import('./views/CompareView.vue'), meta: { title: 'Compare' } },
     {
+      path: '/library/:id/inspect',
+      component: () => import('./views/InspectView.vue'),
+      props: true,
+      meta: { title: 'Inspector' },
+    },
+    {
       path: '/library/:id',
       component: () => import('./views/AdapterView.vue'),
       props: true,

@@ -27,6 +27,11 @@ afterAll(async () => {
   scratch.remove();
 });
 
+async function drained(events: AsyncIterable<unknown>): Promise<void> {
+  const all = events[Symbol.asyncIterator]();
+  while (!(await all.next()).done);
+}
+
 const RATIOS = [0, 0.5, 1];
 const data = { path, examples: 12 };
 
@@ -82,9 +87,9 @@ describe('inspector', () => {
 
   it('says what is missing: data that was held out, a tokenizer for text', async () => {
     const held = { id, heads: [], data: { examples: 4 }, prompt: '' };
-    await expect(
-      open.client.inspector.probe(held).then((events) => events[Symbol.asyncIterator]().next()),
-    ).rejects.toThrow(/training data is not there any more/);
+    await expect(open.client.inspector.probe(held).then(drained)).rejects.toThrow(
+      /training data is not there any more/,
+    );
     await expect(open.client.inspector.route({ id, heads: [], text: 'x', layer: 0, site: 'q_proj' })).rejects.toThrow(
       /no tokenizer/,
     );

@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { writeRandomAdapter } from '../support/adapters.ts';
+import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { checkAccessibility, shoot } from './support/look.ts';
+import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
+  const scratch = scratchFolder();
+  const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
+  let host: Host;
+  let browser: Browser;
+  let page: Page;
+  let errors: string[];
+
+  beforeAll(async () => {
+    await writeRandomAdapter(join(scratch.folder, 'arithmetic'), model, { strength: 3 });
+    await writeRandomAdapter(join(scratch.folder, 'poems'), model, { seed: 2 });
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+    ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
+    for (const name of ['poems', 'arithmetic']) {
+      await page.getByRole('link', { name: 'Library' }).click();
+      await page.getByRole('button', { name: 'Import an adapter' }).click();
+      await page.getByLabel('Path').fill(join(scratch.folder, name));
+      await page.getByRole('button', { name: 'Import', exact: true }).click();
+      await page.getByRole('heading', { name, exact: true }).waitFor();
+    }
+    await page.getByRole('link', { name: 'Inspect heads' }).click();
+    await page.getByRole('heading', { name: 'Inside “arithmetic”' }).waitFor();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  it('asks for a dataset where nothing was held out, then measures the curve and tells how heads are cut', async () => {
+    const card = page.getByRole('region', { name: 'Drop curve', exact: true });
+    await card.getByRole('button', { name: 'Measure the curve' }).click();
+    await card
+      .getByRole('alert')
+      .getByText(/Choose a dataset to measure on/)
+      .waitFor();
+    await card.getByLabel('Measured on').selectOption({ label: 'Example: train' });
+    await card.getByLabel('Examples at most').fill('6');
+    await card.getByRole('button', { name: 'Measure the curve' }).click();
+    await card.getByText('6 examples of train.jsonl, two random orders.').waitFor({ timeout: 120_000 });
+    await card.getByText('Show loss against the share of heads left out as a table').click();
+    expect(await card.getByRole('row').count()).toBe(1 + 11 + 11);
+    await card.getByRole('slider').fill('0.5');
+    await card.getByText('Leave out 9 of 18 heads').waitFor();
+    const told = await card.locator('dl').textContent();
+    expect(told).toMatch(/Loss expected\s*\d/);
+    await checkAccessibility(page);
+    await shoot(page, 'inspector');
+  });
+
+  it('switches a head by keyboard and measures loss and a sample answer at once', async () => {
+    const card = page.getByRole('region', { name: 'Head map', exact: true });
+    await card.getByRole('button', { name: 'All on' }).click();
+    const map = card.getByRole('img', { name: /^Head map: 0 of 18 heads off/ });
+    await map.focus();
+    await page.keyboard.press('ArrowRight');
+    await card.getByRole('button', { name: 'Measure as I switch' }).click();
+    await card.getByText('Loss with 0 of 18 heads off').waitFor();
+    await card.getByText(/6 examples of train.jsonl/).waitFor({ timeout: 60_000 });
+    await card.getByRole('img').focus();
+    await page.keyboard.press(' ');
+    await card.getByText('Loss with 1 of 18 heads off').waitFor();
+    await card.getByText(/\([+-]?\d[\d.e-]*\)/).waitFor({ timeout: 60_000 });
+    await page.waitForFunction(`document.querySelector('.answer').textContent.length > 3`);
+    await card.getByRole('button', { name: 'Switch layer 0', exact: true }).click();
+    await card.getByText('Loss with 9 of 18 heads off').waitFor();
+    await card.getByRole('button', { name: 'Stop measuring' }).click();
+  });
+
+  it('colours a text by the head that serves each token, and compares heads and rows', async () => {
+    const router = page.getByRole('region', { name: 'Which head serves which token' });
+    await router.getByLabel('Text').fill('hello there');
+    await router.getByLabel('Layer').selectOption('1');
+    await router.getByLabel('Site').selectOption('down_proj');
+    await router.getByRole('button', { name: 'Colour the text' }).click();
+    await router.getByText('Show the router').click();
+    const shares = await router.getByRole('row').nth(1).getByRole('cell').allTextContents();
+    const percents = shares.slice(1).map((share) => Number.parseInt(share, 10));
+    expect(percents).toHaveLength(3);
+    expect(Math.abs(percents.reduce((sum, share) => sum + share, 0) - 100)).toBeLessThanOrEqual(2);
+    const alike = page.getByRole('region', { name: 'How alike they are' });
+    await alike.getByRole('button', { name: 'Compare heads' }).click();
+    await alike.getByRole('region', { name: 'Cosines of the heads' }).getByText('1.00').first().waitFor();
+    await alike.getByLabel('Other adapter').selectOption('poems');
+    await alike.getByRole('button', { name: 'Compare rows' }).click();
+    await alike.getByRole('region', { name: 'Cosines of the rows of A' }).getByText('row 1').first().waitFor();
+    await checkAccessibility(page);
+    await shoot(page, 'inspector-below');
+  });
+
+  it('saves a pruned adapter and shows what it comes from', async () => {
+    const card = page.getByRole('region', { name: 'Drop curve', exact: true });
+    await card.getByRole('slider').fill('0.33');
+    await card.getByLabel('Name').fill('smaller');
+    await card.getByRole('button', { name: 'Save as pruned adapter' }).click();
+    await page.getByRole('heading', { name: 'smaller', exact: true }).waitFor();
+    await page.getByText('pruned from', { exact: false }).first().waitFor();
+    expect(await page.locator('dl').textContent()).toMatch(/Heads13 \/ 18/);
+    expect(errors).toEqual([]);
+  });
+});
