@@ -1,0 +1,65 @@
+// Measures one adapter of the quality benchmark: `quality-evaluate.ts TEST,TEST,... FOLDER [drop]`; the folder `-` stands for the
+// base model. Prints one JSON line, a `Measurement`; with `drop`, one for each of the two orders of dropping, `Drops`.
+import path from 'node:path';
+import { readDataset } from '../../src-main/data/dataset.ts';
+import type { Adapter } from '../../src-main/effilora/adapter.ts';
+import { openEngine } from '../../src-main/engine/index.ts';
+import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
+import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
+import { meanLoss } from '../../src-main/trainer/evaluate.ts';
+import { dropCurve, type DropOrder } from '../../src-main/trainer/drop.ts';
+import type { StoredAdapter } from '../../src-main/trainer/stored-adapter.ts';
+import { MODEL, SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
+import type { Drops } from './quality-tables.ts';
+
+const DROP_RATIOS = [0, 0.1, 0.3, 0.5, 0.7];
+/** Examples of each set that a drop curve is measured on. */
+const DROP_EXAMPLES = 40;
+
+const [tests, folder, what] = process.argv.slice(2) as [string, string, string?];
+await openEngine('tensorflow');
+const file = await openModelFile(await resolveModel(MODEL));
+const model = await loadCausalLM(file);
+const options = {
+  loss: 'answer',
+  sequenceLength: SEQUENCE_LENGTH,
+  vocabularySize: file.config.vocabularySize,
+} as const;
+const datasets = await Promise.all(tests.split(',').map((test, index) => readDataset({ path: test }, index, options)));
+const sets = datasets.map(({ source, examples }) => ({ set: path.basename(source.path).split('.')[0]!, examples }));
+const stored = folder === '-' ? undefined : await readAdapter(folder);
+const adapter = stored && adapterOnModel(stored, model, folder);
+
+async function measure(): Promise<Measurement> {
+  const losses: Record<string, number> = {};
+  for (const { set, examples } of sets) losses[set] = (await meanLoss(model, examples, adapter)).loss;
+  if (!adapter) return { losses, parameters: 0, trained: 0 };
+  const parameters = adapter.trainables.reduce((sum, { variable }) => sum + variable.size, 0);
+  return { losses, parameters, trained: trained(adapter, stored!) };
+}
+
+/** Numbers that the last step could still move: all of them but the frozen heads'. */
+function trained(adapter: Adapter, { description: { heads } }: StoredAdapter): number {
+  return adapter.trainables.reduce((sum, { variable, blocks, firstHead }) => {
+    if (firstHead === undefined) return sum + variable.size;
+    const names = adapter.heads.slice(firstHead, firstHead + blocks);
+    return sum + (variable.size / blocks) * names.filter((name) => heads[name]!.frozenSince === null).length;
+  }, 0);
+}
+
+async function drops(order: DropOrder): Promise<Omit<Drops, 'run'>> {
+  const points: Drops['points'] = [];
+  for (const { set, examples } of sets) {
+    const few = examples.slice(0, DROP_EXAMPLES);
+    const curve = await dropCurve(model, adapter!, stored!.description, few, DROP_RATIOS, { order });
+    points.push(...curve.map((point) => ({ ...point, set })));
+  }
+  return { by: order.by, points };
+}
+
+if (what === 'drop')
+  for (const order of [{ by: 'importance' }, { by: 'random', seed: 0 }] as const)
+    console.log(JSON.stringify(await drops(order)));
+else console.log(JSON.stringify(await measure()));
+process.exit(0);

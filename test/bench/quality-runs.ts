@@ -1,0 +1,65 @@
+// What the quality benchmark runs, and what a run gives.
+
+export const MODEL = 'smollm2-135m';
+export const SEQUENCE_LENGTH = 256;
+
+/** What training one run takes. */
+export interface Training {
+  /** of the steps alone */
+  seconds: number;
+  /** of the process, all threads together: what a busy machine changes little */
+  cpuSeconds: number;
+  /** largest resident size */
+  peakBytes: number;
+}
+
+/** What a run is worth. */
+export interface Measurement {
+  /** mean held-out loss over the label tokens, by set */
+  losses: Record<string, number>;
+  /** numbers of the adapter, and those of them that train to the end */
+  parameters: number;
+  trained: number;
+}
+
+/** One run; `method` undefined: the base model as it is. */
+export interface QualityRun {
+  /** also its folder's */
+  name: string;
+  /** the row of the table it is of */
+  title: string;
+  method?: object;
+  training: object;
+}
+
+/** Every method is worth its best of these. */
+const RATES = [5e-4, 1e-3, 2e-3];
+
+const reduced = (ratio: number) => ({ ...EFFILORA, reducer: { ratio, warmup: 40, interval: 20 } });
+const EFFILORA = { name: 'effilora', rank: 8, heads: 3 };
+const METHODS: { name: string; title: string; method: object }[] = [
+  { name: 'lora', title: 'LoRA, rank 16', method: { name: 'lora', rank: 16 } },
+  { name: 'hydralora', title: 'HydraLoRA, 3 heads of rank 8', method: { name: 'hydralora', rank: 8, heads: 3 } },
+  { name: 'effilora', title: 'EffiLoRA, 3 heads of rank 8', method: EFFILORA },
+  ...[30, 60, 80].map((percent) => ({
+    name: `effilora-${percent}`,
+    title: `EffiLoRA, Reducer at ${percent} %`,
+    method: reduced(percent / 100),
+  })),
+];
+
+export const RUNS: QualityRun[] = [
+  { name: 'base', title: 'Base model', training: {} },
+  ...METHODS.flatMap(({ name, title, method }) =>
+    RATES.map((learningRate) => ({ name: `${name}-${learningRate}`, title, method, training: { learningRate } })),
+  ),
+  {
+    name: 'effilora-60-f32',
+    title: 'EffiLoRA, Reducer at 60 %, all in f32',
+    method: reduced(0.6),
+    training: { learningRate: 1e-3, precision: 'f32' },
+  },
+];
+
+/** Whose heads are dropped: by importance and at random. */
+export const DROP_RUN = 'effilora-60-0.001';

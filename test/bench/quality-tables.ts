@@ -1,0 +1,68 @@
+import type { DropPoint } from '../../src-main/trainer/drop.ts';
+import { SETS } from './quality-data.ts';
+import { RUNS, type Measurement, type Training } from './quality-runs.ts';
+
+/** One finished run: a line of results.jsonl. */
+export interface Finished extends Measurement, Partial<Training> {
+  name: string;
+  /** complete: what a finished run is known by */
+  recipe: string;
+}
+
+/** A drop curve's points of every set: a line of drops.jsonl. */
+export interface Drops {
+  run: string;
+  by: 'importance' | 'random';
+  points: (DropPoint & { set: string })[];
+}
+
+export const mean = (losses: Record<string, number>) => SETS.reduce((sum, set) => sum + losses[set]!, 0) / SETS.length;
+
+const row = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`;
+const head = (cells: string[]) => [row(cells), row(cells.map(() => '---'))];
+const millions = (count: number) => (count / 1e6).toFixed(2);
+
+/** Every run: the best of each title marked, losses by set, time over LoRA's, peak memory. */
+export function runsTable(finished: Finished[]): string {
+  const of = (name: string) => finished.find((one) => one.name === name);
+  const first = RUNS.map(({ name }) => of(name)).find((one) => one?.cpuSeconds);
+  const best = new Map<string, number>();
+  for (const { name, title } of RUNS) {
+    const one = of(name);
+    if (one) best.set(title, Math.min(best.get(title) ?? Infinity, mean(one.losses)));
+  }
+  const lines = RUNS.flatMap(({ name, title, training }) => {
+    const one = of(name);
+    if (!one) return [];
+    const average = mean(one.losses);
+    const { learningRate } = training as { learningRate?: number };
+    return row([
+      title,
+      learningRate?.toExponential() ?? '',
+      millions(one.parameters),
+      millions(one.trained),
+      ...SETS.map((set) => one.losses[set]!.toFixed(3)),
+      average === best.get(title) ? `**${average.toFixed(4)}**` : average.toFixed(4),
+      one.cpuSeconds ? (one.cpuSeconds / first!.cpuSeconds!).toFixed(2) : '',
+      one.seconds?.toFixed(0) ?? '',
+      one.peakBytes ? (one.peakBytes / 2 ** 30).toFixed(1) : '',
+    ]);
+  });
+  const columns = ['method', 'rate', 'parameters, millions', 'trained to the end', ...SETS, 'mean'];
+  return [...head([...columns, 'CPU time, the first = 1', 'seconds', 'peak GiB']), ...lines].join('\n');
+}
+
+/** Loss over all sets' label tokens by drop ratio, least important heads first and at random. */
+export function dropsTable(drops: Drops[]): string {
+  const ratios = [...new Set(drops.flatMap(({ points }) => points.map(({ ratio }) => ratio)))].sort((a, b) => a - b);
+  const lines = drops.map(({ by, points }) =>
+    row([
+      by === 'random' ? 'at random' : 'by importance',
+      ...ratios.map((ratio) => {
+        const losses = points.filter((point) => point.ratio === ratio).map(({ set, loss }) => [set, loss] as const);
+        return mean(Object.fromEntries(losses)).toFixed(4);
+      }),
+    ]),
+  );
+  return [...head(['heads dropped', ...ratios.map((ratio) => `${Math.round(100 * ratio)} %`)]), ...lines].join('\n');
+}
