@@ -60,6 +60,7 @@ export class Adapter {
   observeHeads?: (site: SiteShape, x: Tensor2D, a: Tensor2D, z: Tensor2D) => void;
   readonly #sites = new Map<string, Site>();
   readonly #layers = new Map<number, LayerTensors>();
+  #structure?: string;
   #drop?: { bias: Map<string, Tensor2D>; mask: Map<string, Tensor2D> };
   #dropped: Drop = { heads: new Set(), renormalize: false };
 
@@ -101,6 +102,12 @@ export class Adapter {
       if (shape.layer === layer && tap) tensors[tapName(shape)] = tap;
     }
     return tensors;
+  }
+
+  /** As models/types.ts `Adaptation` has it: options and sites, and nothing that changes what `apply` does. */
+  get structure(): string | undefined {
+    if (this.#drop || this.observeRouter || this.step) return undefined;
+    return (this.#structure ??= JSON.stringify([this.options, this.sites]));
   }
 
   /** The taps by site, in the order of `sites`; none for lora. */

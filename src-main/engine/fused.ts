@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { FrozenMatrix, PackedKernels } from './packed.ts';
 
 /** Which keys a query sees: those of its own segment, not after it, and inside the window. */
 export interface AttentionOptions {
@@ -31,6 +32,8 @@ export interface FusedKernels {
   crossEntropy(logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D];
   /** sum of crossEntropy over x W and the gradient to x, where the engine has it in one piece */
   loss?(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): [tf.Scalar, Tensor2D];
+  /** for weights that stay packed, where the engine has that */
+  packed?: PackedKernels;
   /** y + scale * a b */
   productAdd(y: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number): Tensor2D;
   /** mixed = (h | logits) [tokens, rank + heads] -> concat_j(softmax(logits)_j h) [tokens, heads * rank], and the softmax */
@@ -294,12 +297,12 @@ export function mixture(mixed: Tensor2D, rank: number, heads: number): Tensor2D 
 
 /**
  * Sum over the rows of -log softmax(x W)[label], rows with a negative label left out. x [tokens, width]; W [width, vocabulary],
- * or [vocabulary, width] where `transposed`; frozen. The gradient to x is made in the forward pass, `chunk` tokens at a time, so
+ * or [vocabulary, width] where `transposed` (as packed ones always are); frozen. The gradient to x is made in the forward pass, `chunk` tokens at a time, so
  * that no more than [chunk, vocabulary] logits ever exist.
  */
 export function linearCrossEntropy(
   x: Tensor2D,
-  weight: Tensor2D,
+  weight: FrozenMatrix,
   transposed: boolean,
   labels: Tensor1D,
   chunk = 512,
@@ -307,6 +310,11 @@ export function linearCrossEntropy(
   return tf.customGrad((...args) => {
     const [input, save] = args as unknown as [Tensor2D, tf.GradSaveFunc];
     const kernels = fusedKernels();
+    if (!(weight instanceof tf.Tensor)) {
+      const [loss, dx] = kernels!.packed!.loss(input, weight, labels);
+      save([dx]);
+      return { value: loss, gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0]!, dy) };
+    }
     if (kernels?.loss) {
       const [loss, dx] = kernels.loss(input, weight, transposed, labels);
       save([dx]);

@@ -35,16 +35,49 @@ export function shiftedLabels({ rows, length, labels, segments }: TokenBatch): {
   return found;
 }
 
-/** A batch's tensors on the engine. */
-export function batchTensors(config: ModelConfig, batch: TokenBatch): BatchTensors {
-  const shifted = shiftedLabels(batch);
-  const padded = Math.max(1, Math.ceil(shifted.length / LABEL_ROUNDING)) * LABEL_ROUNDING;
-  const labelRows = new Int32Array(padded);
-  const labels = new Int32Array(padded).fill(-1);
+/** Rows are padded to one of few lengths, so that a dataset's batches need few graphs: powers of two, and halfway between them. */
+export function paddedLength(length: number): number {
+  let power = 32;
+  while (power < length) power *= 2;
+  return power > 32 && length <= (power * 3) / 4 ? (power * 3) / 4 : power;
+}
+
+/** Rows and labels as `BatchTensors` has them, `room` of them. */
+export function labelArrays(shifted: { row: number; label: number }[], room: number) {
+  const labelRows = new Int32Array(room);
+  const labels = new Int32Array(room).fill(-1);
   shifted.forEach(({ row, label }, i) => {
     labelRows[i] = row;
     labels[i] = label;
   });
+  return { labelRows, labels };
+}
+
+/** The batch with more rows and longer ones: padding has no label and no segment. */
+export function padBatch(batch: TokenBatch, rows: number, length: number): TokenBatch {
+  if (rows === batch.rows && length === batch.length) return batch;
+  const pad = (values: Int32Array, filler: number) => {
+    const out = new Int32Array(rows * length).fill(filler);
+    for (let row = 0; row < batch.rows; row++)
+      out.set(values.subarray(row * batch.length, (row + 1) * batch.length), row * length);
+    return out;
+  };
+  const { inputIds, labels, positions, segments } = batch;
+  return {
+    rows,
+    length,
+    inputIds: pad(inputIds, 0),
+    labels: pad(labels, -100),
+    positions: pad(positions, 0),
+    segments: pad(segments, -1),
+  };
+}
+
+/** A batch's tensors on the engine. */
+export function batchTensors(config: ModelConfig, batch: TokenBatch): BatchTensors {
+  const shifted = shiftedLabels(batch);
+  const room = Math.max(1, Math.ceil(shifted.length / LABEL_ROUNDING)) * LABEL_ROUNDING;
+  const { labelRows, labels } = labelArrays(shifted, room);
   const rope = (local: boolean): RopeTables => {
     const { cos, sin } = ropeTables(config, batch.positions, local);
     const shape: [number, number] = [batch.positions.length, config.headSize / 2];

@@ -1,10 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { frozenProduct, frozenRows, frozenTransposed, packedKernels } from '../engine/frozen.ts';
+import { PackedMatrix } from '../engine/packed.ts';
 import { attention, linearCrossEntropy, rmsNorm } from '../engine/fused.ts';
 import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors } from './batch.ts';
 import { block } from './block.ts';
+import { compiledLogProbabilities } from './compiled-evaluation.ts';
+import { CompiledForward } from './compiled-forward.ts';
 import { recomputed } from './recompute.ts';
 import { type DECODER_SITES, type Adaptation, type ModelConfig, type ModelFile, type TokenBatch } from './types.ts';
+import type { WeightFormat } from './weight-format.ts';
 import { disposeWeights, loadWeights, modelSites, type ModelWeights } from './weights.ts';
 
 export interface ForwardOptions {
@@ -30,12 +35,12 @@ export class CausalLM {
 
   /** The frozen weight of a site, [in, out]; the caller disposes it. */
   siteWeight({ layer, site }: { layer: number; site: string }): Tensor2D {
-    return tf.transpose(this.weights.layers[layer]!.linears[site as (typeof DECODER_SITES)[number]].weight);
+    return frozenTransposed(this.weights.layers[layer]!.linears[site as (typeof DECODER_SITES)[number]].weight);
   }
 
   /** Token embeddings [tokens, hidden]; gemma3 multiplies them by sqrt(hidden). */
   embed(ids: tf.Tensor1D): Tensor2D {
-    const x = tf.gather(this.weights.embedding, ids) as Tensor2D;
+    const x = frozenRows(this.weights.embedding, ids);
     return this.config.gemmaNorms ? tf.mul<Tensor2D>(x, Math.sqrt(this.config.hiddenSize)) : x;
   }
 
@@ -82,7 +87,7 @@ export class CausalLM {
     const tensors = batchTensors(this.config, batch);
     const logits = tf.tidy(() => {
       const x = this.normed(this.hidden(tensors, { recompute: false, ...options }));
-      return tf.reshape(tf.matMul(x, this.weights.head, false, true), [batch.rows, batch.length, -1]) as Tensor3D;
+      return tf.reshape(frozenProduct(x, this.weights.head), [batch.rows, batch.length, -1]) as Tensor3D;
     });
     disposeBatch(tensors);
     return logits;
@@ -90,10 +95,29 @@ export class CausalLM {
 
   /** log p of every label, at the label's own place in the batch; 0 where there is none. */
   async labelLogProbabilities(batch: TokenBatch, options: ForwardOptions = {}): Promise<Float32Array> {
+    const values =
+      (await compiledLogProbabilities(this, batch, options.adaptation)) ?? (await this.eagerly(batch, options));
+    const out = new Float32Array(batch.inputIds.length);
+    shiftedLabels(batch).forEach(({ row }, i) => (out[row + 1] = values[i]!));
+    return out;
+  }
+
+  private async eagerly(batch: TokenBatch, options: ForwardOptions): Promise<Float32Array> {
     const tensors = batchTensors(this.config, batch);
-    const picked = tf.tidy(() => {
-      const x = this.normed(this.hidden(tensors, { recompute: false, ...options }), tensors.labelRows);
-      const labels = tf.maximum(tensors.labels, 0);
+    const picked = this.pickedLogProbabilities(tensors, options);
+    disposeBatch(tensors);
+    const values = (await picked.data()) as Float32Array;
+    picked.dispose();
+    return values;
+  }
+
+  /** log p of the labels of `labelRows`, in their order; anything at padding. */
+  pickedLogProbabilities(batch: BatchTensors, options: ForwardOptions): tf.Tensor1D {
+    return tf.tidy(() => {
+      const x = this.normed(this.hidden(batch, { recompute: false, ...options }), batch.labelRows);
+      const { head } = this.weights;
+      if (head instanceof PackedMatrix) return packedKernels()!.logProbabilities(x, head, batch.labels);
+      const labels = tf.maximum(batch.labels, 0);
       const parts: tf.Tensor1D[] = [];
       for (let start = 0; start < x.shape[0]; start += CHUNK_TOKENS) {
         const count = Math.min(CHUNK_TOKENS, x.shape[0] - start);
@@ -101,18 +125,12 @@ export class CausalLM {
       }
       return tf.concat(parts);
     });
-    disposeBatch(tensors);
-    const values = await picked.data();
-    picked.dispose();
-    const out = new Float32Array(batch.inputIds.length);
-    shiftedLabels(batch).forEach(({ row }, i) => (out[row + 1] = values[i]!));
-    return out;
   }
 
   /** log softmax(x head^T)[label], [tokens] */
   private logProbabilitiesOf(x: Tensor2D, labels: tf.Tensor): tf.Tensor1D {
     return tf.tidy(() => {
-      const logits = tf.matMul(x, this.weights.head, false, true);
+      const logits = frozenProduct(x, this.weights.head);
       const rows = tf.range(0, x.shape[0], 1, 'int32');
       const chosen = tf.gatherND(logits, tf.stack([rows, tf.cast(labels, 'int32')], 1));
       return tf.sub(chosen, tf.logSumExp(logits, 1)) as tf.Tensor1D;
@@ -120,6 +138,7 @@ export class CausalLM {
   }
 
   dispose(): void {
+    CompiledForward.release(this.weights);
     disposeWeights(this.weights);
   }
 }
@@ -133,6 +152,6 @@ function pickRows(x: Tensor2D, rows: tf.Tensor1D): Tensor2D {
 }
 
 /** Loads a model's weights onto the engine in use. @throws UserError when the file lacks a tensor */
-export async function loadCausalLM(file: ModelFile): Promise<CausalLM> {
-  return new CausalLM(file.config, await loadWeights(file));
+export async function loadCausalLM(file: ModelFile, format: WeightFormat = 'auto'): Promise<CausalLM> {
+  return new CausalLM(file.config, await loadWeights(file, format));
 }

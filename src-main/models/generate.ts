@@ -1,11 +1,15 @@
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { frozenProduct } from '../engine/frozen.ts';
 import { rmsNorm } from '../engine/fused.ts';
 import { randomStream } from '../engine/random.ts';
 import { UserError } from '../engine/types.ts';
 import { block, type RopeTables } from './block.ts';
 import type { CausalLM } from './causal-lm.ts';
+import { CompiledDecoder } from './compiled-decoder.ts';
+import { CompiledForward } from './compiled-forward.ts';
+import type { Decoder } from './decoder.ts';
 import { KeyValueCache } from './key-value-cache.ts';
 import { ropeTables } from './rope.ts';
 import { likeliest, sample, type SamplingOptions, type TokenProbability } from './sampling.ts';
@@ -49,12 +53,12 @@ export async function* generate(
     );
   const options = { temperature: 0, topP: 1, topK: 0, ...sampling };
   const random = randomStream(seed, 'generate');
-  const cache = new KeyValueCache(model.config);
+  const decoder = openDecoder(model, adaptation);
   try {
     let next = Int32Array.from(promptIds);
     const most = Math.min(maxTokens, contextLength - promptIds.length);
     for (let count = 0; count < most; count++) {
-      const logits = await nextLogits(model, cache, next, adaptation);
+      const logits = await decoder.next(next);
       const token = sample(logits, options, random);
       yield { ...token, top: likeliest(logits, alternatives) };
       if (stop.includes(token.id)) return;
@@ -62,8 +66,16 @@ export async function* generate(
       await setImmediate();
     }
   } finally {
-    cache.dispose();
+    decoder.dispose();
   }
+}
+
+/** Compiled where the engine can do that, else with a cache of tensors. */
+function openDecoder(model: CausalLM, adaptation: Adaptation | undefined): Decoder {
+  const forward = CompiledForward.of(model.weights, adaptation);
+  if (forward) return new CompiledDecoder(model, forward, adaptation);
+  const cache = new KeyValueCache(model.config);
+  return { next: (ids) => nextLogits(model, cache, ids, adaptation), dispose: () => cache.dispose() };
 }
 
 /** Takes tokens into the cache and returns the logits [vocabulary] of the one after them. */
@@ -81,7 +93,7 @@ export async function nextLogits(
   const logits = tf.tidy(() => {
     const x = hiddenOf(model, cache, rest, adaptation);
     const last = tf.slice(x, [rest.length - 1, 0], [1, -1]);
-    return tf.matMul(rmsNorm(last, model.weights.norm, model.config.normEpsilon), model.weights.head, false, true);
+    return frozenProduct(rmsNorm(last, model.weights.norm, model.config.normEpsilon), model.weights.head);
   });
   const values = (await logits.data()) as Float32Array;
   logits.dispose();

@@ -90,6 +90,7 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
     byteLength: readers.reduce((sum, reader) => sum + reader.byteLength, 0),
     sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
     readTensor: (name) => readFloats(find(name).reader, find(name).entry),
+    place: (name) => ({ path: find(name).reader.path, offset: find(name).entry.offset }),
     readRaw: (name) => find(name).reader.read(find(name).entry.offset, find(name).entry.byteLength),
     close,
   };

@@ -78,6 +78,14 @@ export interface TensorInfo {
   byteLength: number;
 }
 
+export interface TensorPlace {
+  path: string;
+  /** bytes from the start of the file */
+  offset: number;
+  /** row i in Hugging Face order lies at order[i] in the file; undefined: in order */
+  order?: number[];
+}
+
 export interface Tokenizer {
   /** ids of `text`; special tokens written in the text (such as <|im_start|>) become their single ids */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
@@ -115,6 +123,8 @@ export interface ModelFile {
   sha256(): Promise<string>;
   /** dequantized to f32, in Hugging Face layout (GGUF's llama q/k permutation undone, gemma's +1 undone) */
   readTensor(name: string): Promise<Float32Array>;
+  /** where a tensor lies, for an engine that reads it into place itself */
+  place(name: string): TensorPlace;
   /** the bytes as they lie in the file */
   readRaw(name: string): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -134,6 +144,11 @@ export type LayerParameters = Record<string, Tensor2D | Tensor3D>;
  * effilora/adapter.ts implements this shape; models/ knows nothing of LoRA.
  */
 export interface Adaptation {
+  /**
+   * Two adaptations of one structure differ only in the numbers of their tensors. Undefined: `apply` does something beside them
+   * (observes, leaves heads out), so that no graph can be shared.
+   */
+  readonly structure?: string;
   /** tensors block `layer` uses (A, its B, its routers), trainable ones among them */
   parameters(layer: number): LayerParameters;
   /** x [tokens, in], y = W x + b [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] on demand, `bias` the frozen bias (DoRA). */

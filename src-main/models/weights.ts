@@ -1,11 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { packedKernels } from '../engine/frozen.ts';
+import { PackedMatrix, type FrozenMatrix } from '../engine/packed.ts';
 import { UserError } from '../engine/types.ts';
+import { GGML_TYPES, type GgmlType } from './gguf/types.ts';
 import { DECODER_SITES, type ModelConfig, type ModelFile, type SiteName } from './types.ts';
+import { residentType, type WeightFormat } from './weight-format.ts';
 
 /** A frozen linear: weight [out, in] as in the file, so that nothing is transposed while loading; bias [out]. */
 export interface Linear {
-  weight: Tensor2D;
+  weight: FrozenMatrix;
   bias?: Tensor1D;
 }
 
@@ -23,11 +27,11 @@ export interface LayerWeights {
 
 export interface ModelWeights {
   /** [vocabulary, hidden] */
-  embedding: Tensor2D;
+  embedding: FrozenMatrix;
   layers: LayerWeights[];
   norm: Tensor1D;
   /** [vocabulary, hidden]; the embedding itself where they are tied */
-  head: Tensor2D;
+  head: FrozenMatrix;
 }
 
 const SITES_OF_ATTENTION: SiteName[] = ['q_proj', 'k_proj', 'v_proj', 'o_proj'];
@@ -57,17 +61,31 @@ export function modelSites(config: ModelConfig) {
   ).flat();
 }
 
-/** Reads every weight as f32, tensor by tensor. @throws UserError for a tensor that is missing or of another shape */
-export async function loadWeights(file: ModelFile): Promise<ModelWeights> {
+/**
+ * Reads every weight. Matrices stay as `format` says where the engine has products for that, else they are unpacked to f32.
+ * @throws UserError for a tensor that is missing or of another shape
+ */
+export async function loadWeights(file: ModelFile, format: WeightFormat): Promise<ModelWeights> {
   const { config } = file;
-  const shapes = new Map(file.tensors.map((tensor) => [tensor.name, tensor.shape]));
+  const tensors = new Map(file.tensors.map((tensor) => [tensor.name, tensor]));
+  const find = (name: string, shape: number[]) => {
+    const found = tensors.get(name);
+    if (found?.shape.join() === shape.join()) return found;
+    throw new UserError(
+      `${file.path}: the tensor "${name}" is ${found ? found.shape.join(' x ') : 'missing'} where ${shape.join(' x ')} is needed`,
+    );
+  };
   const load = async (name: string, shape: number[]) => {
-    const found = shapes.get(name);
-    if (!found || found.join() !== shape.join())
-      throw new UserError(
-        `${file.path}: the tensor "${name}" is ${found ? found.join(' x ') : 'missing'} where ${shape.join(' x ')} is needed`,
-      );
+    find(name, shape);
     return tf.keep(tf.tensor(await file.readTensor(name), shape));
+  };
+  const matrix = async (name: string, rows: number, width: number): Promise<FrozenMatrix> => {
+    const kernels = packedKernels();
+    const inFile = find(name, [rows, width]).type;
+    const type = residentType(inFile, width, format);
+    if (!kernels || !type) return (await load(name, [rows, width])) as Tensor2D;
+    const source = { ...file.place(name), format: GGML_TYPES[inFile as GgmlType].id, rows, width };
+    return PackedMatrix.load(kernels, source, GGML_TYPES[type].id);
   };
   const norm = async (name: string, size: number) => {
     const weight = (await load(name, [size])) as Tensor1D;
@@ -76,25 +94,25 @@ export async function loadWeights(file: ModelFile): Promise<ModelWeights> {
     weight.dispose();
     return plusOne;
   };
-  const embedding = (await load('model.embed_tokens.weight', [config.vocabularySize, config.hiddenSize])) as Tensor2D;
+  const embedding = await matrix('model.embed_tokens.weight', config.vocabularySize, config.hiddenSize);
   const layers: LayerWeights[] = [];
-  for (let layer = 0; layer < config.layers; layer++) layers.push(await loadLayer(config, layer, load, norm));
+  for (let layer = 0; layer < config.layers; layer++)
+    layers.push(await loadLayer(config, layer, { load, matrix, norm }));
   return {
     embedding,
     layers,
     norm: await norm('model.norm.weight', config.hiddenSize),
-    head: config.tiedEmbeddings
-      ? embedding
-      : ((await load('lm_head.weight', [config.vocabularySize, config.hiddenSize])) as Tensor2D),
+    head: config.tiedEmbeddings ? embedding : await matrix('lm_head.weight', config.vocabularySize, config.hiddenSize),
   };
 }
 
-async function loadLayer(
-  config: ModelConfig,
-  layer: number,
-  load: (name: string, shape: number[]) => Promise<tf.Tensor>,
-  norm: (name: string, size: number) => Promise<Tensor1D>,
-): Promise<LayerWeights> {
+interface Loaders {
+  load(name: string, shape: number[]): Promise<tf.Tensor>;
+  matrix(name: string, rows: number, width: number): Promise<FrozenMatrix>;
+  norm(name: string, size: number): Promise<Tensor1D>;
+}
+
+async function loadLayer(config: ModelConfig, layer: number, { load, matrix, norm }: Loaders): Promise<LayerWeights> {
   const prefix = `model.layers.${layer}`;
   const widths = siteWidths(config);
   const linears = {} as Record<SiteName, Linear>;
@@ -106,7 +124,7 @@ async function loadLayer(
       ? config.attentionBias === 'all' || (config.attentionBias === 'qkv' && site !== 'o_proj')
       : config.mlpBias;
     linears[site] = {
-      weight: (await load(`${name}.weight`, [outFeatures, inFeatures])) as Tensor2D,
+      weight: await matrix(`${name}.weight`, outFeatures, inFeatures),
       bias: biased ? ((await load(`${name}.bias`, [outFeatures])) as Tensor1D) : undefined,
     };
   }
@@ -122,7 +140,16 @@ async function loadLayer(
   };
 }
 
-/** Frees every tensor. */
-export function disposeWeights(weights: ModelWeights): void {
-  tf.dispose([weights.embedding, weights.norm, weights.head, weights.layers] as unknown as tf.TensorContainer);
+/** Frees every tensor and matrix. */
+export function disposeWeights({ embedding, head, norm, layers }: ModelWeights): void {
+  const matrices = new Set([embedding, head]); // one, where they are tied
+  for (const { linears, ...norms } of layers) {
+    tf.dispose(norms as tf.TensorContainer);
+    for (const { weight, bias } of Object.values(linears)) {
+      matrices.add(weight);
+      bias?.dispose();
+    }
+  }
+  for (const matrix of matrices) matrix.dispose();
+  norm.dispose();
 }

@@ -7,7 +7,7 @@ import { fusedKernels } from '../engine/fused.ts';
 import type { CompiledStep, Compiler } from '../engine/tensorflow/compile.ts';
 import type { Session } from '../engine/tensorflow/session.ts';
 import type { Precision } from '../engine/tensorflow/lower.ts';
-import { shiftedLabels, type BatchTensors } from '../models/batch.ts';
+import { padBatch, paddedLength, shiftedLabels, type BatchTensors } from '../models/batch.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import { ropeTables } from '../models/rope.ts';
 import type { TokenBatch } from '../models/types.ts';
@@ -30,33 +30,6 @@ export interface StepValues {
 /** Names, shapes and host values of what one graph is fed. */
 type Feeds = Record<string, { values: Float32Array | Int32Array; shape: number[] }>;
 
-/** Rows are padded to one of few lengths, so that a dataset's batches need few graphs: powers of two, and halfway between them. */
-function paddedLength(length: number): number {
-  let power = 32;
-  while (power < length) power *= 2;
-  return power > 32 && length <= (power * 3) / 4 ? (power * 3) / 4 : power;
-}
-
-function padded(batch: TokenBatch): TokenBatch {
-  const length = paddedLength(batch.length);
-  if (length === batch.length) return batch;
-  const pad = (values: Int32Array, filler: number) => {
-    const out = new Int32Array(batch.rows * length).fill(filler);
-    for (let row = 0; row < batch.rows; row++)
-      out.set(values.subarray(row * batch.length, (row + 1) * batch.length), row * length);
-    return out;
-  };
-  const { rows, inputIds, labels, positions, segments } = batch;
-  return {
-    rows,
-    length,
-    inputIds: pad(inputIds, 0),
-    labels: pad(labels, -100),
-    positions: pad(positions, 0),
-    segments: pad(segments, -1),
-  };
-}
-
 /**
  * The training step inside the engine: one graph a batch shape, in which weights, adapter and moments stay. With several
  * micro-batches one graph adds up gradients and another applies them. A loss that is no number moves nothing: the graph itself
@@ -74,12 +47,12 @@ export class CompiledTraining {
     private readonly optimizer: AdamW,
     private readonly precision: Precision,
   ) {
-    this.session = compiler.openSession();
+    this.session = compiler.sessionOf(model.weights);
   }
 
   /** One step. @throws NotRecordable when a part of it can't be compiled */
   async run(values: StepValues): Promise<StepNumbers> {
-    const batches = values.batches.map(padded);
+    const batches = values.batches.map((batch) => padBatch(batch, batch.rows, paddedLength(batch.length)));
     if (batches.length === 1) {
       const feeds = { ...this.batchFeeds(batches[0]!, values, 0), ...this.updateFeeds(values) };
       const [report, loss] = await this.runGraph('whole', feeds, (inputs) => this.whole(inputs, batches[0]!.length));

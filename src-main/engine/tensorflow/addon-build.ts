@@ -21,7 +21,11 @@ const LOOPS = [
   '-freciprocal-math',
 ];
 const UNITS: { source: string; object: string; flags: string[] }[] = [
-  ...['graph', 'operations', 'threads'].map((name) => ({ source: `${name}.cc`, object: `${name}.o`, flags: ['-O2'] })),
+  ...['graph', 'operations', 'packed-operations', 'residents', 'resident-calls', 'threads'].map((name) => ({
+    source: `${name}.cc`,
+    object: `${name}.o`,
+    flags: ['-O2'],
+  })),
   { source: 'amx.cc', object: 'amx.o', flags: ['-O3', '-march=sapphirerapids'] },
   {
     source: 'vector.cc',

@@ -1,3 +1,5 @@
+import type { MatrixSource } from '../packed.ts';
+
 /** What our addon (addon/*.cc, over libtensorflow's C API) offers. Node numbers count from 0 in order of creation. */
 export interface Addon {
   createGraph(): GraphHandle;
@@ -22,6 +24,12 @@ export interface Addon {
   profile(graph: GraphHandle, feeds: AnyFeed[], fetches: number[], targets: number[]): ArrayBuffer;
   /** whether matrix products run on AMX tiles */
   hasTiles(): boolean;
+  /** reads a matrix into our own memory (addon/residents.h) and gives its number */
+  loadMatrix(source: MatrixSource, format: number): Promise<number>;
+  /** the number of an empty cache of keys and values */
+  openSequence(layers: number): number;
+  /** frees a matrix or a sequence */
+  release(number: number): void;
   trim(): void;
   setThreads(count: number): void;
 }

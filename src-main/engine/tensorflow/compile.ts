@@ -42,6 +42,7 @@ export class Compiler {
   private readonly residents = new Map<number, Resident>();
   /** what was compiled together is read together: every new set of fetches costs TensorFlow a pass over the graph */
   private readonly groups = new Map<Resident, ReadGroup>();
+  private readonly sessions = new WeakMap<object, Session>();
   /** real tensors made again from residents for eager use */
   private readonly copies = new Map<number, number>();
 
@@ -57,6 +58,13 @@ export class Compiler {
   /** A session for steps that share their residents. A tensor lives in the session that used it last. */
   openSession(): Session {
     return new Session(this.addon, this.options);
+  }
+
+  /** The one session of everything that reads the same tensors, such as a model's weights: they must not move between two. */
+  sessionOf(owner: object): Session {
+    const session = this.sessions.get(owner) ?? this.openSession();
+    this.sessions.set(owner, session);
+    return session;
   }
 
   /**
@@ -300,6 +308,22 @@ export class Compiler {
     const copy = this.copies.get(id);
     if (copy !== undefined) this.binding.deleteTensor(copy);
     this.copies.delete(id);
+  }
+
+  /** New values for variables, of which some or all live in sessions: one run for each session. */
+  async write(variables: Variable[], values: (Float32Array | Int32Array)[]): Promise<void> {
+    const fills = new Map<Session, { resident: Resident; staged: StagedTensor }[]>();
+    variables.forEach((variable, i) => {
+      const resident = this.residents.get(this.idOf(variable));
+      if (!resident) return tf.tidy(() => void variable.assign(tf.tensor(values[i]!, variable.shape, variable.dtype)));
+      const list = fills.get(resident.session) ?? [];
+      list.push({ resident, staged: this.addon.stage(resident.dtype, resident.shape, values[i]!) });
+      fills.set(resident.session, list);
+    });
+    for (const [session, list] of fills) {
+      await session.fill(list);
+      this.forget(list.map(({ resident }) => resident));
+    }
   }
 
   /** A variable got a new tensor from eager code: its value goes into the resident that the compiled step knows. */

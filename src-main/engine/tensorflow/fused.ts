@@ -14,7 +14,7 @@ export interface NodeBackend extends KernelBackend {
 const { float, int } = attribute;
 
 /** Shapes that TensorFlow cannot infer, for the recorder; null where it can. Not an attribute of the operation. */
-const shapes = (...list: (number[] | null)[]): Attribute => attribute.string('_shapes', JSON.stringify(list));
+export const shapes = (...list: (number[] | null)[]): Attribute => attribute.string('_shapes', JSON.stringify(list));
 
 const ACTIVATIONS: Record<Activation, number> = { silu: 0, gelu_tanh: 1 };
 
@@ -29,7 +29,7 @@ function attentionAttributes(options: AttentionOptions): Attribute[] {
 }
 
 /** Our addon's operations (addon/operations.cc) as the engine's fused kernels; they run eagerly and inside compiled steps. */
-export function tensorflowKernels(backend: NodeBackend, tiles: boolean): FusedKernels {
+export function tensorflowKernels(backend: NodeBackend, tiles: boolean): Omit<FusedKernels, 'packed'> {
   const one = (name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
     backend.executeSingleOutput(name, attributes, inputs) as Tensor2D;
   const many = <T>(name: string, attributes: Attribute[], inputs: TensorInfo[], count: number) =>

@@ -17,10 +17,15 @@ const OWN: Record<string, { inputs: (string | undefined)[]; output?: string }> =
   StudioLoss: { inputs: ['T', 'U'] },
   StudioProductAdd: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioBlockProduct: { inputs: [undefined, 'T'] },
+  StudioPackedProduct: { inputs: ['T', undefined], output: 'U' },
+  StudioPackedLoss: { inputs: ['T', undefined, undefined] },
+  StudioLogProbabilities: { inputs: ['T', undefined, undefined] },
+  StudioCachedAttention: { inputs: ['T', 'U', 'V', undefined, undefined], output: 'W' },
   StudioSum: { inputs: ['T', 'U'], output: 'W' },
   StudioSum3: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioSum4: { inputs: ['T', 'U', 'V', 'X'], output: 'W' },
 };
+const LOSSES = ['StudioLoss', 'StudioPackedLoss', 'StudioLogProbabilities'];
 /** Outputs of our operations that stay f32 whatever the others are. */
 const ALWAYS_F32: Record<string, number[]> = { StudioAttention: [1], StudioCrossEntropy: [0] };
 
@@ -216,7 +221,9 @@ export class Lowering {
   }
 
   private isBf16Product(node: RecordedNode): boolean {
-    if (this.precision !== 'bf16' || !isMatrixProduct(node)) return false;
+    if (this.precision !== 'bf16') return false;
+    if (node.operation === 'StudioPackedProduct') return true;
+    if (!isMatrixProduct(node)) return false;
     const known = this.inBf16.get(node);
     if (known !== undefined) return known;
     const result = size(node.outputs[0]!.shape) * inner(node) >= SMALLEST_BF16_PRODUCT;
@@ -225,7 +232,7 @@ export class Lowering {
   }
 
   private isLowLoss(node: RecordedNode): boolean {
-    return node.operation === 'StudioLoss' && this.precision === 'bf16';
+    return LOSSES.includes(node.operation) && this.precision === 'bf16';
   }
 
   /** Whether this use of a value takes it in bf16 as well as in f32. */
@@ -302,7 +309,7 @@ export class Lowering {
       return this.keep(node, [this.tileProduct(node, type, this.natural(node.inputs[0]!), scale)], [type]);
     }
     const attributes = node.attributes.map((a) =>
-      this.isLowLoss(node) && a.name === 'split' ? { ...a, value: 0 } : a,
+      this.precision === 'bf16' && a.name === 'split' ? { ...a, value: 0 } : a,
     );
     const inputs = node.inputs.map((input, i) => {
       const name = typed[i];

@@ -7,6 +7,7 @@ import { buildAddon } from './addon-build.ts';
 import { Compiler, type CompilerBackend } from './compile.ts';
 import { tensorflowKernels } from './fused.ts';
 import { registerGather } from './gather.ts';
+import { packedTensorflowKernels } from './packed.ts';
 import { expectedInstallation } from './install.ts';
 
 let compiler: Compiler | undefined;
@@ -23,7 +24,10 @@ export async function openCompiler(): Promise<Compiler> {
   const gpu = installation.variant === 'cuda';
   const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
   addon.setThreads(threads);
-  if (!gpu) registerFusedKernels('tensorflow', tensorflowKernels(backend, addon.hasTiles()));
+  if (!gpu) {
+    const packed = packedTensorflowKernels(addon, backend);
+    registerFusedKernels('tensorflow', { ...tensorflowKernels(backend, addon.hasTiles()), packed });
+  }
   registerGather();
   compiler = new Compiler(addon, backend, { threads, gpu });
   return compiler;

@@ -54,6 +54,11 @@ function modelFile(reader: FileReader, header: GgufHeader, config: ModelConfig):
     ...texts(header, reader.path),
     byteLength: reader.byteLength,
     sha256: () => fileSha256(reader.path),
+    place(name) {
+      const { offset, shape } = find(name);
+      const heads = permutedHeads(name, config);
+      return { path: reader.path, offset, ...(heads && { order: [...unpermuteRows(shape[0]!, heads)] }) };
+    },
     readRaw,
     async readTensor(name) {
       const values = dequantize(await readRaw(name), find(name).type);

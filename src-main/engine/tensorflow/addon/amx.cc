@@ -126,7 +126,7 @@ void packBands(const Operand& o, int64_t line, int64_t bands, int64_t from, int6
     }
 }
 
-/** Memory of a product's packed operands, kept per thread: asking the system for megabytes at every product would cost more. */
+/** Memory of a product's operands as tiles, kept per thread: asking the system for megabytes at every product would cost more. */
 struct Buffer {
   uint32_t* data = nullptr;
   size_t capacity = 0;
@@ -140,6 +140,30 @@ struct Buffer {
   }
   ~Buffer() { std::free(data); }
 };
+
+/** The same for a right operand that is packed in blocks: a small piece at a time is unpacked into f32, which stays in the cache. */
+void packBlocks(const Operand& o, int64_t line, int64_t bands, int64_t from, int64_t to, bool split, uint32_t* out, int64_t stride) {
+  static thread_local Buffer piece;
+  BlockFormat block = blockFormat(o.view.format);
+  const uint8_t* data = static_cast<const uint8_t*>(o.view.data);
+  int64_t rowBytes = o.stride / block.weights * block.bytes, end = std::min(to, o.depth), lines = std::min(bands * 16, o.lines - line);
+  float* values = reinterpret_cast<float*>(piece.need(o.alongDepth ? 16 * (end - from) : 32 * lines));
+  const View view{values, Type::f32};
+  if (o.alongDepth) {
+    for (int64_t band = 0; band < bands; band++) {
+      int64_t count = std::max<int64_t>(0, std::min<int64_t>(16, lines - band * 16));
+      for (int64_t i = 0; i < count; i++)
+        table().unpackRow(data + (line + band * 16 + i) * rowBytes, o.view.format, from, end - from, values + i * (end - from));
+      packBands({view, count, end - from, end - from, true}, 0, 1, 0, to - from, true, split, out + band * stride, stride);
+    }
+    return;
+  }
+  for (int64_t k = from; k < to; k += kStep) {
+    int64_t count = std::min<int64_t>(kStep, end - k);
+    for (int64_t i = 0; i < count; i++) table().unpackRow(data + (k + i) * rowBytes, o.view.format, line, lines, values + i * lines);
+    packBands({view, lines, count, lines, false}, 0, bands, 0, kStep, true, split, out + (k - from) / kStep * (split ? 2 : 1) * kTileWords, stride);
+  }
+}
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start = 0, reserved[14] = {};
@@ -253,7 +277,8 @@ void productOf(const Operand& a, const Operand& b, View add, View out, const Pro
     for (int64_t from = 0; from < steps; from += kDepth / kStep) {
       int64_t count = std::min<int64_t>(kDepth / kStep, steps - from), part = count * parts * kTileWords;
       uint32_t* right = packedB.need(width / 16 * part);
-      packBands(b, column, width / 16, from * kStep, (from + count) * kStep, true, split, right, part);
+      if (b.view.type == Type::packed) packBlocks(b, column, width / 16, from * kStep, (from + count) * kStep, split, right, part);
+      else packBands(b, column, width / 16, from * kStep, (from + count) * kStep, true, split, right, part);
       // a piece of two bands of B stays in L1 while all rows of A pass by
       for (int64_t piece = 0; piece < count; piece += kPiece / parts)
         for (int64_t j = 0; j < width / 32; j++)

@@ -12,6 +12,7 @@
 #include "tensorflow/c/c_api.h"
 #include "javascript.h"
 #include "kernels.h"
+#include "resident-calls.h"
 
 namespace {
 
@@ -401,5 +402,6 @@ NAPI_MODULE_INIT() {
     napi_create_function(env, call.name, NAPI_AUTO_LENGTH, call.callback, nullptr, &function);
     napi_set_named_property(env, exports, call.name, function);
   }
+  exportResidentCalls(env, exports);
   return exports;
 }

@@ -5,16 +5,56 @@
 
 namespace kernels {
 
-enum class Type { f32, bf16 };
+enum class Type { f32, bf16, packed };
 
-/** A tensor's numbers, of either type; rows are read into f32 and written from it. */
+/** A tensor's numbers; rows are read into f32 and written from it. Packed ones (right operands of products only) have a format. */
 struct View {
   void* data = nullptr;
   Type type = Type::f32;
+  int format = 0;
 };
+
+/** GGML's numbers for its types (ggml.h) */
+enum Format { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ5_0 = 6, kQ5_1 = 7, kQ8_0 = 8, kQ4_K = 12, kQ5_K = 13, kQ6_K = 14, kBf16 = 30 };
+
+/** Bytes of one block of a format and the weights in it; 0 bytes: not known. */
+struct BlockFormat {
+  int bytes, weights;
+};
+constexpr BlockFormat blockFormat(int format) {
+  switch (format) {
+    case kF32: return {4, 1};
+    case kF16: return {2, 1};
+    case kBf16: return {2, 1};
+    case kQ4_0: return {18, 32};
+    case kQ4_1: return {20, 32};
+    case kQ5_0: return {22, 32};
+    case kQ5_1: return {24, 32};
+    case kQ8_0: return {34, 32};
+    case kQ4_K: return {144, 256};
+    case kQ5_K: return {176, 256};
+    case kQ6_K: return {210, 256};
+    default: return {0, 1};
+  }
+}
+
+/** Up to so many tokens a product with packed weights unpacks into registers. */
+constexpr int64_t kFewTokens = 8;
 
 struct AttentionShape {
   int rows, length, heads, keyValueHeads, headSize, window;
+  float scale;
+};
+
+/** One layer's keys and values of a sequence: [key and value heads, capacity, headSize] each, f32. */
+struct LayerCache {
+  float *keys = nullptr, *values = nullptr;
+  int64_t capacity = 0;
+};
+/** `tokens` new ones from `position` on, of which the first `count` are real */
+struct CacheShape {
+  int64_t position, tokens, count;
+  int heads, keyValueHeads, headSize, window;
   float scale;
 };
 
@@ -44,18 +84,15 @@ struct Table {
   void (*productAdd)(View y, View a, View b, View out, int64_t rows, int64_t inner, int64_t width, float scale);
   void (*mixture)(const float* mixed, float* out, float* weights, int64_t tokens, int rank, int heads);
   void (*mixtureGrad)(const float* dOut, const float* mixed, const float* weights, float* dMixed, int64_t tokens, int rank, int heads);
-  void (*dequantize)(const uint8_t* blocks, int format, View out, int64_t rows, int64_t width);
+  void (*unpackRow)(const uint8_t* row, int format, int64_t first, int64_t count, float* y);
+  void (*packRow)(const float* x, int format, int64_t count, uint8_t* row);
+  void (*packedProduct)(View x, const uint8_t* data, int format, View y, int64_t tokens, int64_t rows, int64_t width, bool gradient);
+  void (*cachedAttention)(View q, View k, View v, View out, LayerCache& cache, const CacheShape& shape);
   void (*blockProduct)(const float* a, View b, const float* active, float* out, int64_t tokens, int blocks, int rank, int64_t width);
   void (*sum)(const View* terms, int count, View out, int64_t size);
   void (*adamw)(const float* p, const float* m, const float* v, const float* g, const float* rows, float* pOut, float* mOut, float* vOut,
                 int64_t blocks, int64_t width, float beta1, float beta2, float epsilon);
 };
-
-/** Bytes of one block of a GGUF type and the weights in it; 0 bytes: not known. */
-struct BlockFormat {
-  int bytes, weights;
-};
-BlockFormat blockFormat(int format);
 
 extern const Table tableAvx512, tableAvx2;
 const Table& table();

@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "operation.h"
+#include "loss.h"
+#include "packed-operations.h"
 #include "tensorflow/c/kernels.h"
 #include "tensorflow/c/ops.h"
 
@@ -16,20 +17,6 @@ namespace kernels {
 const Table& table() {
   static const Table& chosen = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") ? tableAvx512 : tableAvx2;
   return chosen;
-}
-
-BlockFormat blockFormat(int format) {
-  switch (format) {
-    case 2: return {18, 32};
-    case 3: return {20, 32};
-    case 6: return {22, 32};
-    case 7: return {24, 32};
-    case 8: return {34, 32};
-    case 12: return {144, 256};
-    case 13: return {176, 256};
-    case 14: return {210, 256};
-    default: return {0, 1};
-  }
 }
 
 namespace {
@@ -73,41 +60,16 @@ void blockProduct(TF_Tensor* a, TF_Tensor* b, const float* active, int blocks, T
   }
 }
 
-/**
- * Loss over the rows that have a label, `kLossRows` at a time: logits, softmax and the gradient to x follow each other, so that
- * no more than [kLossRows, vocabulary] logits exist, and rows without a label cost nothing.
- */
-constexpr int64_t kLossRows = 384;
 void loss(Call& c) {
   bool transposed = c.attributes.ints[0] != 0, split = c.attributes.ints[1] != 0;
   TF_Tensor *x = c.input(0), *weight = c.input(1), *labels = c.input(2);
-  int64_t rows = rowsOf(x), width = last(x), vocabulary = TF_Dim(weight, transposed ? 0 : 1);
-  need(TF_Dim(weight, transposed ? 1 : 0) == width && TF_TensorElementCount(labels) == rows, "loss: shapes do not fit");
-  TF_Tensor *total = c.output(0, {}), *dx = c.output(1, shapeOf(x));
-  std::vector<int64_t> chosen;
-  for (int64_t r = 0; r < rows; r++)
-    if (i32(labels)[r] >= 0) chosen.push_back(r);
-  std::memset(f32(dx), 0, rows * width * sizeof(float));
-  std::vector<float> part(kLossRows * width), losses(kLossRows);
-  std::vector<int32_t> partLabels(kLossRows);
-  int64_t most = std::min<int64_t>(kLossRows, chosen.size());
-  std::unique_ptr<float[]> logits(new float[most * vocabulary]);
-  double sum = 0;
-  size_t bytes = width * (view(x).type == Type::f32 ? 4 : 2);
-  for (int64_t start = 0; start < static_cast<int64_t>(chosen.size()); start += kLossRows) {
-    int64_t n = std::min<int64_t>(kLossRows, chosen.size() - start);
-    for (int64_t i = 0; i < n; i++) {
-      std::memcpy(reinterpret_cast<char*>(part.data()) + i * bytes, static_cast<char*>(TF_TensorData(x)) + chosen[start + i] * bytes, bytes);
-      partLabels[i] = i32(labels)[chosen[start + i]];
-    }
-    View logitsView{logits.get(), Type::f32}, partView{part.data(), view(x).type};
-    amxProduct()(partView, view(weight), {}, logitsView, {n, width, vocabulary, false, transposed}, split);
-    table().crossEntropy(logitsView, partLabels.data(), losses.data(), logitsView, n, vocabulary);
-    for (int64_t i = 0; i < n; i++) sum += losses[i];
-    amxProduct()(logitsView, view(weight), {}, {part.data(), Type::f32}, {n, vocabulary, width, false, !transposed}, split);
-    for (int64_t i = 0; i < n; i++) std::memcpy(f32(dx) + chosen[start + i] * width, &part[i * width], width * sizeof(float));
-  }
-  *f32(total) = static_cast<float>(sum);
+  int64_t width = last(x), vocabulary = TF_Dim(weight, transposed ? 0 : 1);
+  need(TF_Dim(weight, transposed ? 1 : 0) == width, "loss: shapes do not fit");
+  View w = view(weight);
+  lossAndGradient(
+      c, x, labels, vocabulary,
+      [&](View part, int64_t n, View out) { amxProduct()(part, w, {}, out, {n, width, vocabulary, false, transposed}, split); },
+      [&](View scores, int64_t n, View out) { amxProduct()(scores, w, {}, out, {n, vocabulary, width, false, !transposed}, split); });
 }
 
 void product(Call& c) {
@@ -133,7 +95,7 @@ void product(Call& c) {
   amxProduct()(view(a), view(b), add, view(out), s, i[2] != 0);
 }
 
-const std::vector<Operation>& operations() {
+const std::vector<Operation>& stepOperations() {
   static const std::vector<Operation> list = {
       {"StudioRmsNorm", {"x: T", "weight: float"}, {"y: U"}, {"T", "U"}, {}, {"epsilon"}, {0}, [](Call& c) {
          TF_Tensor *x = c.input(0), *w = c.input(1), *y = c.output(0, shapeOf(x));
@@ -201,15 +163,6 @@ const std::vector<Operation>& operations() {
          table().mixtureGrad(f32(d), f32(mixed), f32(weights), f32(out), rowsOf(mixed), static_cast<int>(c.attributes.ints[0]),
                              static_cast<int>(c.attributes.ints[1]));
        }},
-      {"StudioDequantize", {"blocks: int32"}, {"weights: T"}, {"T"}, {"format", "rows", "width"}, {}, {-1}, [](Call& c) {
-         TF_Tensor* blocks = c.input(0);
-         const auto& i = c.attributes.ints;
-         BlockFormat format = blockFormat(static_cast<int>(i[0]));
-         need(format.bytes > 0, "dequantize: unknown format");
-         need(TF_TensorByteSize(blocks) >= static_cast<size_t>(i[1] * (i[2] / format.weights) * format.bytes), "dequantize: sizes do not fit");
-         TF_Tensor* out = c.output(0, {i[1], i[2]});
-         table().dequantize(static_cast<const uint8_t*>(TF_TensorData(blocks)), static_cast<int>(i[0]), view(out), i[1], i[2]);
-       }},
       {"StudioBlockProduct", {"a: float", "b: T", "active: float"}, {"out: float"}, {"T"}, {"blocks"}, {}, {-1}, [](Call& c) {
          TF_Tensor *a = c.input(0), *b = c.input(1), *active = c.input(2);
          int blocks = static_cast<int>(c.attributes.ints[0]);
@@ -226,6 +179,15 @@ const std::vector<Operation>& operations() {
          const auto& f = c.attributes.floats;
          table().adamw(f32(p), f32(m), f32(v), f32(g), f32(rows), f32(pOut), f32(mOut), f32(vOut), blocks, count / blocks, f[0], f[1], f[2]);
        }}};
+  return list;
+}
+
+const std::vector<Operation>& operations() {
+  static const std::vector<Operation> list = [] {
+    auto all = stepOperations();
+    all.insert(all.end(), packedOperations().begin(), packedOperations().end());
+    return all;
+  }();
   return list;
 }
 
@@ -291,6 +253,7 @@ void registerOne() {
   for (const char* input : operation.inputs) TF_OpDefinitionBuilderAddInput(builder, input);
   for (const char* output : operation.outputs) TF_OpDefinitionBuilderAddOutput(builder, output);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(builder, inferShapes<index>);
+  TF_OpDefinitionBuilderSetIsStateful(builder, operation.stateful);
   TF_RegisterOpDefinition(builder, status);
   if (TF_GetCode(status) == TF_OK)
     TF_RegisterKernelBuilder(operation.name, TF_NewKernelBuilder(operation.name, "CPU", create<index>, compute, destroy), status);

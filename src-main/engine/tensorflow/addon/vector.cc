@@ -1,5 +1,7 @@
 // The loops of our own operations. Compiled twice, for AVX-512 and for AVX2 (STUDIO_TABLE names the result); the right one
 // is taken at run time. All arithmetic is in f32; bf16 is a storage format.
+#include <immintrin.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -283,11 +285,13 @@ void sum(const View* terms, int count, View out, int64_t size) {
 
 #include "attention.h"
 #include "blocks.h"
+#include "packed-product.h"
+#include "cached-attention.h"
 
 }  // namespace
 
 extern const Table STUDIO_TABLE;
 const Table STUDIO_TABLE = {rmsNorm, rmsNormGrad, rotary,  gated,       gatedGrad,  attention,    attentionGrad,
-                            crossEntropy, productAdd, mixture, mixtureGrad, dequantize, blockProduct, sum, adamw};
+                            crossEntropy, productAdd, mixture, mixtureGrad, unpackRow, packRow, packedProduct, cachedAttention, blockProduct, sum, adamw};
 
 }  // namespace kernels

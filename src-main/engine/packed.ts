@@ -1,0 +1,80 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+
+/** A matrix in a file, rows one after the other. `order`: row i of the matrix is row order[i] of the file. */
+export interface MatrixSource {
+  path: string;
+  /** bytes from the start of the file */
+  offset: number;
+  /** GGML's number of the type in the file */
+  format: number;
+  rows: number;
+  width: number;
+  order?: number[];
+}
+
+/** One layer's attention over a sequence that the engine keeps. */
+export interface CachedAttentionOptions {
+  heads: number;
+  keyValueHeads: number;
+  scale: number;
+  /** tokens; undefined = full attention */
+  window?: number;
+}
+
+/**
+ * What an engine offers for frozen weights that stay in the blocks of their file, and for sequences that it keeps. Matrices and
+ * sequences go by numbers, which operations take as int32 tensors.
+ */
+export interface PackedKernels {
+  /** reads a matrix from its file into the engine's memory, in another format where asked for */
+  load(source: MatrixSource, format: number): Promise<number>;
+  /** the number of an empty sequence */
+  openSequence(layers: number): number;
+  /** frees a matrix or a sequence */
+  release(number: number): void;
+  /** x W^T [tokens, rows]; with `gradient` x W [tokens, width] */
+  product(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
+  rows(ids: Tensor1D, weight: PackedMatrix): Tensor2D;
+  unpack(weight: PackedMatrix): Tensor2D;
+  /** sum of -log softmax(x W^T)[label], and its gradient to x; a negative label has none */
+  loss(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): [Scalar, Tensor2D];
+  /** log softmax(x W^T)[label]; 0 where the label is negative */
+  logProbabilities(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): Tensor1D;
+  /** takes k and v in and gives attention over all that q sees; place: number, first position, tokens that are no padding */
+  attend(
+    q: Tensor2D,
+    k: Tensor2D,
+    v: Tensor2D,
+    place: Tensor1D,
+    layer: Tensor1D,
+    options: CachedAttentionOptions,
+  ): Tensor2D;
+}
+
+/** A frozen matrix [rows, width] in the engine's own memory, in a GGUF format. Dispose it. */
+export class PackedMatrix {
+  private constructor(
+    readonly shape: [number, number],
+    /** GGML's number of its type */
+    readonly format: number,
+    /** [1] int32: what operations are given for it */
+    readonly number: Tensor1D,
+    private readonly kernels: PackedKernels,
+  ) {}
+
+  /** @throws where the file ends before the matrix does */
+  static async load(kernels: PackedKernels, source: MatrixSource, format: number): Promise<PackedMatrix> {
+    const number = await kernels.load(source, format);
+    return new PackedMatrix([source.rows, source.width], format, tf.keep(tf.tensor1d([number], 'int32')), kernels);
+  }
+
+  dispose(): void {
+    if (this.number.isDisposed) return;
+    this.kernels.release(this.number.dataSync()[0]!);
+    this.number.dispose();
+  }
+}
+
+/** A frozen matrix [rows, width]: f32, or packed. */
+export type FrozenMatrix = Tensor2D | PackedMatrix;

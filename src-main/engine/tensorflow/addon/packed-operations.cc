@@ -1,0 +1,104 @@
+// Operations on what lies in our own memory (residents.h): weights and sequences come as numbers. They are stateful to TensorFlow, so
+// that it neither computes one in advance nor takes two of them for one.
+#include "packed-operations.h"
+
+#include "loss.h"
+#include "residents.h"
+
+namespace kernels {
+namespace {
+
+std::shared_ptr<PackedMatrix> matrix(TF_Tensor* number) { return packedMatrix(i32(number)[0]); }
+
+/** y [tokens, rows] = x W^T, or with `gradient` y [tokens, width] = x W */
+void productWith(View x, const PackedMatrix& w, View y, int64_t tokens, bool gradient, bool split) {
+  bool tiles = amxProduct() && (gradient || tokens > kFewTokens);
+  if (!tiles) return table().packedProduct(x, w.data, w.format, y, tokens, w.rows, w.width, gradient);
+  ProductShape shape{tokens, gradient ? w.rows : w.width, gradient ? w.width : w.rows, false, !gradient};
+  amxProduct()(x, w.view(), {}, y, shape, split);
+}
+
+void product(Call& c) {
+  TF_Tensor* x = c.input(0);
+  auto w = matrix(c.input(1));
+  bool gradient = c.attributes.ints[0] != 0, split = c.attributes.ints[1] != 0;
+  need(last(x) == (gradient ? w->rows : w->width), "packed product: shapes do not fit");
+  auto shape = shapeOf(x);
+  shape.back() = gradient ? w->width : w->rows;
+  productWith(view(x), *w, view(c.output(0, shape)), rowsOf(x), gradient, split);
+}
+
+/** W[ids] in f32 */
+void rows(Call& c) {
+  TF_Tensor* ids = c.input(0);
+  auto w = matrix(c.input(1));
+  int64_t count = TF_TensorElementCount(ids);
+  TF_Tensor* out = c.output(0, {count, w->width});
+  for (int64_t i = 0; i < count; i++) {
+    need(i32(ids)[i] >= 0 && i32(ids)[i] < w->rows, "packed rows: an index is out of range");
+    table().unpackRow(w->data + i32(ids)[i] * w->rowBytes, w->format, 0, w->width, f32(out) + i * w->width);
+  }
+}
+
+void unpack(Call& c) {
+  auto w = matrix(c.input(0));
+  TF_Tensor* out = c.output(0, {w->rows, w->width});
+  parallelFor(w->rows, [&](int64_t i) { table().unpackRow(w->data + i * w->rowBytes, w->format, 0, w->width, f32(out) + i * w->width); });
+}
+
+void loss(Call& c) {
+  TF_Tensor *x = c.input(0), *labels = c.input(2);
+  auto w = matrix(c.input(1));
+  bool split = c.attributes.ints[0] != 0;
+  need(last(x) == w->width, "loss: shapes do not fit");
+  lossAndGradient(
+      c, x, labels, w->rows, [&](View part, int64_t n, View out) { productWith(part, *w, out, n, false, split); },
+      [&](View scores, int64_t n, View out) { productWith(scores, *w, out, n, true, split); });
+}
+
+/** log softmax(x W^T)[label] of each row; 0 where the label is negative */
+void logProbabilities(Call& c) {
+  TF_Tensor *x = c.input(0), *labels = c.input(2);
+  auto w = matrix(c.input(1));
+  bool split = c.attributes.ints[0] != 0;
+  need(last(x) == w->width && TF_TensorElementCount(labels) == rowsOf(x), "log probabilities: shapes do not fit");
+  TF_Tensor* out = c.output(0, {rowsOf(x)});
+  std::memset(f32(out), 0, rowsOf(x) * sizeof(float));
+  overLabels(
+      view(x), i32(labels), rowsOf(x), last(x), w->rows, [&](View part, int64_t n, View to) { productWith(part, *w, to, n, false, split); },
+      [](View, int64_t, View) {},
+      [&](const int64_t* chosen, const float* losses, int64_t n, const float*) {
+        for (int64_t i = 0; i < n; i++) f32(out)[chosen[i]] = -losses[i];
+      });
+}
+
+/** place: number of the sequence, position of the first token, tokens that are no padding */
+void attend(Call& c) {
+  TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *place = c.input(3), *layer = c.input(4);
+  auto sequence = sequenceCache(i32(place)[0]);
+  const auto& i = c.attributes.ints;
+  CacheShape shape{i32(place)[1], rowsOf(q), i32(place)[2], static_cast<int>(i[0]), static_cast<int>(i[1]), static_cast<int>(last(q) / i[0]),
+                   static_cast<int>(i[2]), c.attributes.floats[0]};
+  int32_t number = i32(layer)[0];
+  need(TF_TensorElementCount(place) == 3 && number >= 0 && number < static_cast<int32_t>(sequence->layers.size()) && shape.position >= 0 &&
+           shape.count >= 0 && shape.count <= shape.tokens && rowsOf(k) == shape.tokens && last(k) == int64_t(shape.keyValueHeads) * shape.headSize,
+       "cached attention: shapes do not fit");
+  table().cachedAttention(view(q), view(k), view(v), view(c.output(0, shapeOf(q))), sequence->layers[number], shape);
+}
+
+}  // namespace
+
+const std::vector<Operation>& packedOperations() {
+  static const std::vector<Operation> list = {
+      {"StudioPackedProduct", {"x: T", "weight: int32"}, {"y: U"}, {"T", "U"}, {"gradient", "split"}, {}, {-1}, product, true},
+      {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows, true},
+      {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack, true},
+      {"StudioPackedLoss", {"x: T", "weight: int32", "labels: int32"}, {"loss: float", "dx: float"}, {"T"}, {"split"}, {}, {-1, 0}, loss, true},
+      {"StudioLogProbabilities", {"x: T", "weight: int32", "labels: int32"}, {"values: float"}, {"T"}, {"split"}, {}, {2}, logProbabilities, true},
+      {"StudioCachedAttention", {"q: T", "k: U", "v: V", "place: int32", "layer: int32"}, {"out: W"}, {"T", "U", "V", "W"},
+       {"heads", "key_value_heads", "window"}, {"scale"}, {0}, attend, true},
+  };
+  return list;
+}
+
+}  // namespace kernels

@@ -1,0 +1,6 @@
+#pragma once
+#include "operation.h"
+
+namespace kernels {
+const std::vector<Operation>& packedOperations();
+}

@@ -1,0 +1,92 @@
+// What JavaScript asks of residents.h: weights from files into place, sequences begun and ended.
+#include "resident-calls.h"
+
+#include <memory>
+
+#include "javascript.h"
+#include "residents.h"
+
+namespace {
+
+/** A matrix on its way, read by a worker thread. */
+struct Load {
+  kernels::FileMatrix from;
+  std::shared_ptr<kernels::PackedMatrix> matrix;
+  std::string error;
+  napi_deferred deferred = nullptr;
+  napi_async_work work = nullptr;
+};
+
+void executeLoad(napi_env, void* data) {
+  Load* load = static_cast<Load*>(data);
+  try {
+    readMatrix(load->from, *load->matrix);
+  } catch (const std::exception& error) {
+    load->error = error.what();
+  }
+}
+
+void completeLoad(napi_env env, napi_status, void* data) {
+  std::unique_ptr<Load> load(static_cast<Load*>(data));
+  napi_value value, message;
+  if (load->error.empty()) {
+    napi_create_int32(env, kernels::keep(load->matrix), &value);
+    napi_resolve_deferred(env, load->deferred, value);
+  } else {
+    napi_create_string_utf8(env, load->error.c_str(), NAPI_AUTO_LENGTH, &message);
+    napi_create_error(env, nullptr, message, &value);
+    napi_reject_deferred(env, load->deferred, value);
+  }
+  napi_delete_async_work(env, load->work);
+}
+
+/** loadMatrix({path, offset, format, rows, width, order?}, format): Promise of its number */
+napi_value loadMatrix(napi_env env, napi_value* args) {
+  auto load = std::make_unique<Load>();
+  load->from.path = toString(env, get(env, args[0], "path"));
+  load->from.offset = toInt(env, get(env, args[0], "offset"));
+  load->from.format = static_cast<int>(toInt(env, get(env, args[0], "format")));
+  int64_t rows = toInt(env, get(env, args[0], "rows")), width = toInt(env, get(env, args[0], "width"));
+  int to = static_cast<int>(toInt(env, args[1]));
+  bool ordered;
+  check(env, napi_has_named_property(env, args[0], "order", &ordered));
+  if (ordered) load->from.order = toInts(env, get(env, args[0], "order"));
+  for (int format : {load->from.format, to})
+    if (kernels::blockFormat(format).bytes == 0 || width % kernels::blockFormat(format).weights != 0)
+      throw std::runtime_error("a matrix of this width can't be packed in this format");
+  load->matrix = std::make_shared<kernels::PackedMatrix>(to, rows, width);
+  napi_value promise, label;
+  check(env, napi_create_promise(env, &load->deferred, &promise));
+  check(env, napi_create_string_utf8(env, "load weights", NAPI_AUTO_LENGTH, &label));
+  check(env, napi_create_async_work(env, nullptr, label, executeLoad, completeLoad, load.get(), &load->work));
+  check(env, napi_queue_async_work(env, load->work));
+  load.release();
+  return promise;
+}
+
+/** openSequence(layers): the number of an empty cache */
+napi_value openSequence(napi_env env, napi_value* args) {
+  auto cache = std::make_shared<kernels::SequenceCache>();
+  cache->layers.resize(toInt(env, args[0]));
+  return number(env, kernels::keep(cache));
+}
+
+/** release(number) of a matrix or a sequence */
+napi_value release(napi_env env, napi_value* args) {
+  kernels::release(static_cast<int32_t>(toInt(env, args[0])));
+  return nullptr;
+}
+
+}  // namespace
+
+void exportResidentCalls(napi_env env, napi_value exports) {
+  const struct {
+    const char* name;
+    napi_callback callback;
+  } calls[] = {{"loadMatrix", guarded<loadMatrix>}, {"openSequence", guarded<openSequence>}, {"release", guarded<release>}};
+  for (const auto& call : calls) {
+    napi_value function;
+    napi_create_function(env, call.name, NAPI_AUTO_LENGTH, call.callback, nullptr, &function);
+    napi_set_named_property(env, exports, call.name, function);
+  }
+}

@@ -1,0 +1,47 @@
+import type { Scalar, Tensor, Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
+import type { PackedKernels } from '../packed.ts';
+import type { Addon, Attribute } from './addon.ts';
+import { attribute } from './addon.ts';
+import { shapes, type NodeBackend } from './fused.ts';
+
+const { float, int } = attribute;
+
+/** Our addon's operations on packed weights and kept sequences (addon/packed-operations.cc). */
+export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): PackedKernels {
+  const one = <T extends Tensor>(name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
+    backend.executeSingleOutput(name, attributes, inputs) as T;
+  return {
+    load: (source, format) => addon.loadMatrix(source, format),
+    openSequence: (layers) => addon.openSequence(layers),
+    release: (number) => addon.release(number),
+    product: (x, weight, gradient) =>
+      one<Tensor2D>(
+        'StudioPackedProduct',
+        [int('gradient', gradient ? 1 : 0), int('split', 1), shapes([x.shape[0], weight.shape[gradient ? 1 : 0]])],
+        [x, weight.number],
+      ),
+    rows: (ids, weight) =>
+      one<Tensor2D>('StudioPackedRows', [shapes([ids.size, weight.shape[1]])], [ids, weight.number]),
+    unpack: (weight) => one<Tensor2D>('StudioUnpack', [shapes(weight.shape)], [weight.number]),
+    loss: (x, weight, labels) =>
+      backend.executeMultipleOutputs(
+        'StudioPackedLoss',
+        [int('split', 1), shapes([], null)],
+        [x, weight.number, labels],
+        2,
+      ) as [Scalar, Tensor2D],
+    logProbabilities: (x, weight, labels) =>
+      one<Tensor1D>('StudioLogProbabilities', [int('split', 1)], [x, weight.number, labels]),
+    attend: (q, k, v, place, layer, options) =>
+      one<Tensor2D>(
+        'StudioCachedAttention',
+        [
+          int('heads', options.heads),
+          int('key_value_heads', options.keyValueHeads),
+          int('window', options.window ?? 0),
+          float('scale', options.scale),
+        ],
+        [q, k, v, place, layer],
+      ),
+  };
+}

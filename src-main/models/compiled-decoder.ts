@@ -1,0 +1,89 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import { frozenProduct, packedKernels } from '../engine/frozen.ts';
+import { rmsNorm } from '../engine/fused.ts';
+import { block } from './block.ts';
+import type { CausalLM } from './causal-lm.ts';
+import { type CompiledForward, ropeFeeds, ropeInputs } from './compiled-forward.ts';
+import type { Decoder } from './decoder.ts';
+import type { Adaptation } from './types.ts';
+
+/** Tokens a pass takes: prompts go in large pieces, the last one padded; generated tokens one by one. A graph each. */
+const PIECES = [1, 32, 256];
+
+/** Decodes inside the engine: graphs that serve every length, over keys and values that the engine keeps between runs. */
+export class CompiledDecoder implements Decoder {
+  private readonly kernels = packedKernels()!;
+  private readonly sequence: number;
+  private length = 0;
+  private fresh = true;
+
+  constructor(
+    private readonly model: CausalLM,
+    private readonly forward: CompiledForward,
+    private readonly adaptation: Adaptation | undefined,
+  ) {
+    this.sequence = this.kernels.openSequence(model.config.layers);
+  }
+
+  async next(ids: Int32Array): Promise<Float32Array> {
+    let logits: Float32Array = new Float32Array(0);
+    const largest = PIECES.at(-1)!;
+    for (let start = 0; start < ids.length; start += largest)
+      logits = await this.piece(ids.subarray(start, start + largest));
+    return logits;
+  }
+
+  private async piece(ids: Int32Array): Promise<Float32Array> {
+    const { config } = this.model;
+    const count = ids.length;
+    const size = PIECES.find((piece) => piece >= count)!;
+    const padded = new Int32Array(size);
+    padded.set(ids);
+    const positions = padded.map((_, i) => this.length + Math.min(i, count - 1));
+    const feeds = {
+      ids: { values: padded, shape: [size] },
+      place: { values: Int32Array.of(this.sequence, this.length, count), shape: [3] },
+      last: { values: Int32Array.of(count - 1), shape: [1] },
+      ...ropeFeeds(config, positions),
+    };
+    const logits = await this.forward.run(
+      'decode',
+      feeds,
+      this.adaptation,
+      (inputs, adaptation) => this.pass(inputs, adaptation),
+      this.fresh,
+    );
+    this.fresh = false;
+    this.length += count;
+    return logits;
+  }
+
+  /** Logits [1, vocabulary] of the token after the last one. */
+  private pass(inputs: Record<string, Tensor>, adaptation: Adaptation | undefined): Tensor {
+    const { config, weights } = this.model;
+    const { attentionHeads: heads, keyValueHeads, attentionScale: scale } = config;
+    const { rope, localRope } = ropeInputs(inputs);
+    const place = inputs.place as Tensor1D;
+    let x = this.model.embed(inputs.ids as Tensor1D);
+    weights.layers.forEach((layerWeights, layer) => {
+      const window = config.slidingWindow[layer];
+      const number = tf.tensor1d([layer], 'int32');
+      x = block(x, {
+        config,
+        weights: layerWeights,
+        layer,
+        rope: (window !== undefined && localRope) || rope,
+        attend: (q, k, v) => this.kernels.attend(q, k, v, place, number, { heads, keyValueHeads, scale, window }),
+        adaptation,
+        parameters: adaptation?.parameters(layer) ?? {},
+      });
+    });
+    const last = tf.gather(x, inputs.last as Tensor1D);
+    return frozenProduct(rmsNorm(last, weights.norm, config.normEpsilon), weights.head);
+  }
+
+  dispose(): void {
+    this.kernels.release(this.sequence);
+  }
+}

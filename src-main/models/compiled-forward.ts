@@ -1,0 +1,137 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import { packedKernels } from '../engine/frozen.ts';
+import type { CompiledStep, Compiler } from '../engine/tensorflow/compile.ts';
+import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
+import { ParameterSlots } from './parameter-slots.ts';
+import { ropeTables } from './rope.ts';
+import type { Adaptation, ModelConfig } from './types.ts';
+import type { RopeTables } from './block.ts';
+import type { ModelWeights } from './weights.ts';
+
+/** What a graph is fed, by name: numbers on the host and their shape. */
+export type Feeds = Record<string, { values: Float32Array | Int32Array; shape: number[] }>;
+
+/** A pass through the model on the feeds, as it is recorded. */
+export type Pass = (inputs: Record<string, Tensor>, adaptation: Adaptation | undefined) => Tensor;
+
+const forwards = new WeakMap<ModelWeights, CompiledForward>();
+
+/**
+ * A model's passes without gradients inside the engine: one graph for every kind of pass, its shapes and the adaptation's structure.
+ * Adaptations of one structure share the graph: their numbers are written into its slots, which takes no compiling.
+ */
+export class CompiledForward {
+  private readonly graphs = new Map<string, Promise<CompiledStep>>();
+  private readonly slots = new Map<string, ParameterSlots>();
+  /** runs follow each other: slots must not change under one */
+  private last: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    private readonly compiler: Compiler,
+    private readonly weights: ModelWeights,
+    private readonly layers: number,
+  ) {}
+
+  /** Undefined where the engine can't compile it, or where the adaptation does more than its tensors tell. */
+  static of(weights: ModelWeights, adaptation: Adaptation | undefined): CompiledForward | undefined {
+    const compiler = stepCompiler();
+    if (!compiler || !packedKernels() || (adaptation && adaptation.structure === undefined)) return undefined;
+    let forward = forwards.get(weights);
+    if (!forward) {
+      forward = new CompiledForward(compiler, weights, weights.layers.length);
+      forwards.set(weights, forward);
+    }
+    return forward;
+  }
+
+  /** Frees what passes of this model have kept. */
+  static release(weights: ModelWeights): void {
+    for (const slots of forwards.get(weights)?.slots.values() ?? []) slots.dispose();
+    forwards.delete(weights);
+  }
+
+  /**
+   * One pass; its graph is compiled at the first sight of these shapes. `fresh`: the adaptation's numbers may have changed since
+   * they were used last.
+   * @returns the pass's numbers
+   * @throws NotRecordable where a part of it can't be compiled
+   */
+  run(
+    kind: string,
+    feeds: Feeds,
+    adaptation: Adaptation | undefined,
+    pass: Pass,
+    fresh: boolean,
+  ): Promise<Float32Array> {
+    const turn = this.last.then(async () => {
+      const slots = adaptation && this.slotsOf(adaptation);
+      const names = Object.keys(feeds);
+      const shapes = names.map((name) => `${name}:${feeds[name]!.shape.join('x')}`);
+      const key = [kind, ...shapes, adaptation?.structure ?? ''].join(' ');
+      if (adaptation && slots) await slots.take(adaptation, fresh);
+      const graph =
+        this.graphs.get(key) ?? this.compile(names, feeds, adaptation && slots?.asAdaptation(adaptation), slots, pass);
+      this.graphs.set(key, graph);
+      const [values] = await (await graph).run(names.map((name) => feeds[name]!.values));
+      return values!;
+    });
+    this.last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  private slotsOf(adaptation: Adaptation): ParameterSlots {
+    const key = adaptation.structure!;
+    let slots = this.slots.get(key);
+    if (!slots) {
+      slots = new ParameterSlots(this.compiler, adaptation, this.layers);
+      this.slots.set(key, slots);
+    }
+    return slots;
+  }
+
+  private async compile(
+    names: string[],
+    feeds: Feeds,
+    adaptation: Adaptation | undefined,
+    slots: ParameterSlots | undefined,
+    pass: Pass,
+  ): Promise<CompiledStep> {
+    const examples = names.map((name) => {
+      const { values, shape } = feeds[name]!;
+      return tf.tensor(values, shape, values instanceof Int32Array ? 'int32' : 'float32');
+    });
+    const state = slots?.variables ?? [];
+    try {
+      return await this.compiler.compile({
+        session: this.compiler.sessionOf(this.weights),
+        feeds: examples,
+        state,
+        precision: 'f32',
+        step: () => ({
+          outputs: [pass(Object.fromEntries(names.map((name, i) => [name, examples[i]!])), adaptation)],
+          updates: state.map(() => undefined),
+        }),
+      });
+    } finally {
+      tf.dispose(examples);
+    }
+  }
+}
+
+/** RoPE's tables of these positions as feeds. */
+export function ropeFeeds(config: ModelConfig, positions: Int32Array): Feeds {
+  const shape = [positions.length, config.headSize / 2];
+  const tables = (local: boolean) => ropeTables(config, positions, local);
+  const { cos, sin } = tables(false);
+  const feeds: Feeds = { cos: { values: cos, shape }, sin: { values: sin, shape } };
+  if (config.rope.localTheta === undefined) return feeds;
+  const local = tables(true);
+  return { ...feeds, localCos: { values: local.cos, shape }, localSin: { values: local.sin, shape } };
+}
+
+/** The tables again, as tensors of a pass. */
+export function ropeInputs(inputs: Record<string, Tensor>): { rope: RopeTables; localRope?: RopeTables } {
+  const tables = (cos: string, sin: string) => ({ cos: inputs[cos] as Tensor2D, sin: inputs[sin] as Tensor2D });
+  return { rope: tables('cos', 'sin'), localRope: inputs.localCos && tables('localCos', 'localSin') };
+}

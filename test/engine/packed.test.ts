@@ -1,0 +1,159 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { frozenProduct, frozenRows, frozenTransposed, packedKernels } from '../../src-main/engine/frozen.ts';
+import { linearCrossEntropy } from '../../src-main/engine/fused.ts';
+import { openEngine } from '../../src-main/engine/index.ts';
+import { PackedMatrix, type MatrixSource } from '../../src-main/engine/packed.ts';
+import { randomStream } from '../../src-main/engine/random.ts';
+import { FileReader } from '../../src-main/models/file-reader.ts';
+import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
+import { readGgufHeader } from '../../src-main/models/gguf/header.ts';
+import { GGML_TYPES, type GgmlType } from '../../src-main/models/gguf/types.ts';
+import { runPython } from '../support/python.ts';
+import { data, largestDifference } from '../models/support.ts';
+
+const TYPES: GgmlType[] = ['q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k', 'f16', 'bf16'];
+/** more than one panel of AMX's 192 columns and 2,048 deep, and neither a multiple of its tiles */
+const ROWS = 275;
+const WIDTH = 2304;
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-packed-'));
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+beforeAll(async () => void (await openEngine('tensorflow')));
+
+/** Blocks of the Python package gguf's own file, drawn again and again: a matrix of any size whose numbers are known. */
+async function matrixFile(type: GgmlType): Promise<{ source: MatrixSource; values: Float32Array }> {
+  const reader = await FileReader.open(path.join(data, 'every-type.gguf'));
+  const { offset, byteLength } = (await readGgufHeader(reader)).tensors.get(`${type}.weight`)!;
+  const blocks = await reader.read(offset, byteLength);
+  await reader.close();
+  const { bytes: size, block, id } = GGML_TYPES[type];
+  const random = randomStream(5, type);
+  const bytes = new Uint8Array(((ROWS * WIDTH) / block) * size);
+  for (let at = 0; at < bytes.length; at += size) {
+    const from = Math.floor((random() * byteLength) / size) * size;
+    bytes.set(blocks.subarray(from, from + size), at);
+  }
+  const file = path.join(folder, type);
+  fs.writeFileSync(file, Buffer.concat([Buffer.alloc(5), bytes])); // at no aligned place
+  const source = { path: file, offset: 5, format: id, rows: ROWS, width: WIDTH };
+  return { source, values: dequantize(bytes, type) };
+}
+
+const load = (source: MatrixSource, format = source.format) => PackedMatrix.load(packedKernels()!, source, format);
+
+describe.each(TYPES)('%s', (type) => {
+  let matrix: PackedMatrix;
+  let plain: Tensor2D;
+  beforeAll(async () => {
+    const { source, values } = await matrixFile(type);
+    matrix = await load(source);
+    plain = tf.tensor2d(values, [ROWS, WIDTH]);
+  });
+  afterAll(() => {
+    matrix.dispose();
+    plain.dispose();
+  });
+
+  // one token and a few unpack into registers, more into panels
+  it.each([1, 3, 7, 8, 9, 70])('multiplies %i tokens, and their gradient, as its unpacked numbers do', (tokens) => {
+    tf.tidy(() => {
+      const x = tf.randomNormal<tf.Rank.R2>([tokens, WIDTH], 0, 1, 'float32', 1);
+      const dy = tf.randomNormal<tf.Rank.R2>([tokens, ROWS], 0, 1, 'float32', 2);
+      const [ours, theirs] = [matrix, plain].map((w) => tf.valueAndGrad((a) => frozenProduct(a as Tensor2D, w))(x, dy));
+      expect(largestDifference(ours!.value.dataSync(), theirs!.value.dataSync())).toBeLessThan(2e-5);
+      expect(largestDifference(ours!.grad.dataSync(), theirs!.grad.dataSync())).toBeLessThan(2e-5);
+    });
+  });
+
+  it('gives rows and the whole, to the last bit but one', () => {
+    tf.tidy(() => {
+      const ids = tf.tensor1d([3, ROWS - 1, 3, 0], 'int32');
+      const rows = [matrix, plain].map((w) => frozenRows(w, ids).dataSync());
+      expect(largestDifference(rows[0]!, rows[1]!)).toBeLessThan(1e-6);
+      const whole = [matrix, plain].map((w) => frozenTransposed(w).dataSync());
+      expect(largestDifference(whole[0]!, whole[1]!)).toBeLessThan(1e-6);
+    });
+  });
+
+  it('has the loss, its gradient and the log-probabilities of its unpacked numbers', () => {
+    tf.tidy(() => {
+      const x = tf.randomNormal<tf.Rank.R2>([40, WIDTH], 0, 0.01, 'float32', 3);
+      const wanted = Int32Array.from({ length: 40 }, (_, i) => (i % 5 === 0 ? -1 : (i * 37) % ROWS));
+      const labels = tf.tensor1d(wanted, 'int32');
+      const [ours, theirs] = [matrix, plain].map((w) =>
+        tf.valueAndGrad((a) => linearCrossEntropy(a as Tensor2D, w, true, labels))(x),
+      );
+      expect(largestDifference(ours!.value.dataSync(), theirs!.value.dataSync())).toBeLessThan(1e-5);
+      expect(largestDifference(ours!.grad.dataSync(), theirs!.grad.dataSync())).toBeLessThan(1e-4);
+      const logs = packedKernels()!.logProbabilities(x, matrix, labels).dataSync();
+      const all = tf.logSoftmax(frozenProduct(x, plain)).arraySync() as number[][];
+      const expected = Array.from(wanted, (label, i) => (label < 0 ? 0 : all[i]![label]!));
+      expect(largestDifference(logs, expected)).toBeLessThan(1e-5);
+    });
+  });
+});
+
+/** What the Python package gguf makes of f32 numbers, as bytes. */
+async function quantizedByGguf(values: string, type: string): Promise<Buffer> {
+  const script = path.join(folder, 'quantize.py');
+  const out = path.join(folder, 'quantized');
+  fs.writeFileSync(
+    script,
+    [
+      'import sys, numpy as np',
+      'from gguf import GGMLQuantizationType',
+      'from gguf.quants import quantize',
+      `x = np.fromfile(sys.argv[1], dtype=np.float32).reshape(${ROWS}, ${WIDTH})`,
+      'quantize(x, GGMLQuantizationType[sys.argv[2]]).tofile(sys.argv[3])',
+    ].join('\n'),
+  );
+  await runPython(script, [values, type, out]);
+  return fs.readFileSync(out);
+}
+
+describe('quantizing at load', () => {
+  it.each(['q8_0', 'q4_0', 'bf16'] as const)('makes of f32 what the package gguf makes of it: %s', async (type) => {
+    const values = tf.tidy(() => tf.randomNormal([ROWS, WIDTH], 0, 0.05, 'float32', 4).dataSync()) as Float32Array;
+    const file = path.join(folder, 'values');
+    fs.writeFileSync(file, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    const source = { path: file, offset: 0, format: GGML_TYPES.f32.id, rows: ROWS, width: WIDTH };
+    const matrix = await load(source, GGML_TYPES[type].id);
+    const ours = tf.tidy(() => tf.transpose(frozenTransposed(matrix)).dataSync());
+    matrix.dispose();
+    const expected = dequantize(await quantizedByGguf(file, type.toUpperCase()), type);
+    const differing = expected.filter((value, i) => Math.abs(value - ours[i]!) > 1e-6).length;
+    // a tie may be rounded the other way: gguf counts in f64
+    expect(differing / expected.length).toBeLessThan(1e-4);
+    expect(largestDifference(ours, expected)).toBeLessThan(0.02);
+  });
+});
+
+describe('a packed matrix', () => {
+  it('takes rows in another order', async () => {
+    const { source, values } = await matrixFile('q4_1');
+    const order = Array.from({ length: ROWS }, (_, i) => (i * 7) % ROWS);
+    const matrix = await load({ ...source, order });
+    tf.tidy(() => {
+      const row = frozenRows(matrix, tf.tensor1d([11], 'int32')).dataSync();
+      expect(largestDifference(row, values.slice(77 * WIDTH, 78 * WIDTH))).toBeLessThan(1e-6);
+    });
+    matrix.dispose();
+  });
+
+  it('says what is wrong with a file that is too short, and with weights that have been freed', async () => {
+    const { source } = await matrixFile('q8_0');
+    await expect(load({ ...source, rows: ROWS + 1 })).rejects.toThrow(/file ends before/);
+    await expect(load({ ...source, width: 33 })).rejects.toThrow(/width/);
+    await expect(load({ ...source, path: path.join(folder, 'absent') })).rejects.toThrow(/can't be opened/);
+    const matrix = await load(source);
+    const number = tf.clone(matrix.number) as Tensor1D;
+    matrix.dispose();
+    const freed = Object.assign(Object.create(matrix) as PackedMatrix, { number });
+    expect(() => frozenRows(freed, tf.tensor1d([0], 'int32'))).toThrow(/have been freed/);
+    number.dispose();
+  });
+});
