@@ -1,9 +1,20 @@
+import { cpSync } from 'node:fs';
 import { resolve } from 'node:path';
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'electron-vite';
 
+/** The engine compiles its kernels on the user's machine: their sources travel beside the code that looks for them. */
+const engineSources = {
+  name: 'engine-sources',
+  writeBundle() {
+    for (const source of ['addon', 'stderr.cc'])
+      cpSync(resolve('src-main/engine/tensorflow', source), resolve('out/main', source), { recursive: true });
+  },
+};
+
 export default defineConfig({
   main: {
+    plugins: [engineSources],
     build: {
       outDir: 'out/main',
       rollupOptions: {
@@ -13,6 +24,8 @@ export default defineConfig({
           work: resolve('src-main/studio/work/process.ts'),
           process: resolve('src-main/trainer/process.ts'),
         },
+        // All in one folder: code finds its neighbours (processes, sources) beside itself, whichever chunk it is in.
+        output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },
       },
     },
   },

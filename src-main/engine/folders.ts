@@ -10,3 +10,8 @@ export function cacheFolder(): string {
   if (process.platform === 'darwin') return path.join(home, 'Library', 'Caches', 'effilora');
   return path.join(process.env.XDG_CACHE_HOME ?? path.join(home, '.cache'), 'effilora');
 }
+
+/** A packaged file's place on the disk: programs other than Electron can't look into its archive. */
+export function onDisk(file: string): string {
+  return file.replace(/([\\/])app\.asar([\\/])/, '$1app.asar.unpacked$2');
+}

@@ -5,11 +5,12 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { lastLine, run } from '../command.ts';
+import { onDisk } from '../folders.ts';
 import { withLock } from '../lock.ts';
 import { UserError } from '../types.ts';
 import { compileAddon, type Installation } from './install.ts';
 
-const SOURCES = fileURLToPath(new URL('./addon/', import.meta.url));
+const SOURCES = onDisk(fileURLToPath(new URL('./addon/', import.meta.url)));
 
 /** What lets loops over f32 become vector instructions: sums may be reordered; infinities and NaN keep their meaning. */
 const LOOPS = [
@@ -59,7 +60,7 @@ export async function buildAddon(installation: Installation, log: (line: string)
 async function build(installation: Installation, target: string, log: (line: string) => void): Promise<void> {
   log('Compiling the step compiler and its kernels');
   const stage = await fsp.mkdtemp(`${target}.`);
-  const headers = path.dirname(createRequire(import.meta.url).resolve('node-api-headers/package.json'));
+  const headers = path.dirname(onDisk(createRequire(import.meta.url).resolve('node-api-headers/package.json')));
   const include = [`-I${path.join(headers, 'include')}`, `-I${path.join(installation.folder, 'tensorflow/include')}`];
   try {
     const objects = await Promise.all(

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createRequire } from 'node:module';
 import { lastLine, run } from '../command.ts';
-import { cacheFolder } from '../folders.ts';
+import { cacheFolder, onDisk } from '../folders.ts';
 import { withLock } from '../lock.ts';
 import { downloadWheel, extractWheel, sha256OfFile, type Wheel } from '../python-wheel.ts';
 import { UserError } from '../types.ts';
@@ -111,7 +111,7 @@ async function layDown({ folder, variant }: Installation, log: (line: string) =>
 /** Compiles C++ sources into an addon beside the libraries of `folder`, `linked` to them or not. Needs only node_api.h, so it fits every Node and Electron. */
 export async function compileAddon(folder: string, sources: string[], output: string, linked = true): Promise<void> {
   const require = createRequire(import.meta.url);
-  const headers = path.join(path.dirname(require.resolve('node-api-headers/package.json')), 'include');
+  const headers = path.join(path.dirname(onDisk(require.resolve('node-api-headers/package.json'))), 'include');
   const libraries = path.join(folder, 'tensorflow');
   const link = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'].map((name) => path.join(libraries, name));
   const flags = ['-shared', '-fPIC', '-O2', '-std=c++17', '-w', '-DNAPI_VERSION=8'];
@@ -126,9 +126,9 @@ export async function compileAddon(folder: string, sources: string[], output: st
 
 async function compileBinding(folder: string): Promise<void> {
   const require = createRequire(import.meta.url);
-  const sources = path.join(path.dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json')), 'binding');
+  const sources = path.join(path.dirname(onDisk(require.resolve('@tensorflow/tfjs-node-gpu/package.json'))), 'binding');
   const names = fs.readdirSync(sources).filter((name) => name.endsWith('.cc'));
-  await compileAddon(folder, [fileURLToPath(new URL('./stderr.cc', import.meta.url))], 'stderr.node', false);
+  await compileAddon(folder, [onDisk(fileURLToPath(new URL('./stderr.cc', import.meta.url)))], 'stderr.node', false);
   const paths = names.map((name) => path.join(sources, name));
   await compileAddon(folder, paths, 'tfjs_binding.node');
 }
