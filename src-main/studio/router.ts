@@ -4,7 +4,7 @@ import { UserError } from '../engine/types.ts';
 import { adapterCalls } from './calls/adapters.ts';
 import { checkRecipe, checkReference } from './calls/check.ts';
 import { inspectorCalls } from './calls/inspector.ts';
-import { os } from './calls/os.ts';
+import { os, stream } from './calls/os.ts';
 import { choicesOf } from './hub/choices.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
 import { readLines, parseLines } from './runs/files.ts';
@@ -50,7 +50,9 @@ export function createRouter(studio: Studio) {
 function machineCalls(studio: Studio) {
   return {
     status: os.machine.status.handler(() => machineStatus(studio.dataFolder)),
-    install: os.machine.install.handler(({ input, signal }) => installEngine(studio.worker, input.engine, signal)),
+    install: os.machine.install.handler(({ input, signal }) =>
+      stream(installEngine(studio.worker, input.engine, signal)),
+    ),
     engines: os.machine.engines.handler(({ input }) => studio.worker.call('engines', input)),
     storage: os.machine.storage.handler(() =>
       Promise.all(studio.storageFolders.map(async (part) => ({ ...part, ...(await folderSize(part.folder)) }))),
@@ -69,7 +71,7 @@ function hubCalls({ hub, downloads }: Studio) {
       downloads.cancel(input.id);
       return {};
     }),
-    watch: os.hub.watch.handler(({ signal }) => downloads.watch(signal)),
+    watch: os.hub.watch.handler(({ signal }) => stream(downloads.watch(signal))),
   };
 }
 
@@ -142,8 +144,8 @@ function runCalls(studio: Studio) {
       return {};
     }),
     metrics: os.runs.metrics.handler(({ input }) => allMetrics(join(runs.row(input.id).folder, 'metrics.jsonl'))),
-    watch: os.runs.watch.handler(({ input, signal }) => watchRun(runs, input.id, input.from, signal)),
-    watchList: os.runs.watchList.handler(({ signal }) => watchList(runs, queue, signal)),
+    watch: os.runs.watch.handler(({ input, signal }) => stream(watchRun(runs, input.id, input.from, signal))),
+    watchList: os.runs.watchList.handler(({ signal }) => stream(watchList(runs, queue, signal))),
   };
 }
 
