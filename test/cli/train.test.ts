@@ -1,0 +1,148 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { resultOf, smallRun, temporary } from '../trainer/support.ts';
+import { bin, cli, cliJson, readJsonLines, start, startCli } from './support.ts';
+
+const work = temporary('cli-train');
+/** Long enough that a signal meets it under way. */
+const recipe = smallRun(work, { training: { steps: 150, evalEvery: 50, checkpointEvery: 25 } });
+const folder = (name: string) => path.join(work, name);
+/** With `--json` every step is told, so that a signal can be sent at one. */
+const atStep = (step: number) => new RegExp(`"step":${step},"loss"`);
+
+describe('effilora train', () => {
+  beforeAll(async () => {
+    const { code, stdout, stderr } = await cli(['train', recipe, '--out', folder('whole')]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toMatch(/Done: 150 steps in .*, loss \d.*held-out loss \d.*21 of 42 heads frozen/);
+    expect(stderr).toMatch(/\[#{16}\.{8}\] 100\/150 · \d+ s left · loss \d/);
+  });
+
+  it('writes adapter, telemetry, and the complete recipe, which reproduces the run', async () => {
+    const names = ['adapter.json', 'adapter.safetensors', 'checkpoints', 'heads.jsonl', 'metrics.jsonl', 'recipe.yaml'];
+    expect(fs.readdirSync(folder('whole'))).toEqual(expect.arrayContaining(names));
+    expect((await cli(['train', path.join(folder('whole'), 'recipe.yaml'), '--out', folder('again')])).code).toBe(0);
+    expect(resultOf(folder('again'))).toEqual(resultOf(folder('whole')));
+  });
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)(
+    '%s writes a checkpoint, says how to go on, and exits with %i; resumed it ends as if never ended',
+    async (signal, code) => {
+      const out = folder(signal);
+      const run = startCli(['train', recipe, '--out', out, '--json']);
+      await run.wrote(atStep(40));
+      run.child.kill(signal);
+      const ended = await run.ended;
+      expect(ended).toMatchObject({
+        code,
+        stderr: expect.stringMatching(/Go on with: effilora train .* --resume/) as string,
+      });
+      const done = readJsonLines<{ step: number }>(path.join(out, 'metrics.jsonl')).at(-1)!.step;
+      expect(done).toBeLessThan(150);
+      // The very step it ended at, not the last regular checkpoint.
+      expect(fs.readdirSync(path.join(out, 'checkpoints'))).toContain(`step-${String(done).padStart(8, '0')}`);
+      expect(await cli(['train', out, '--resume'])).toMatchObject({ code: 0 });
+      expect(resultOf(out)).toEqual(resultOf(folder('whole')));
+    },
+  );
+
+  it('a second Ctrl-C ends it at once, and the last checkpoint is there to go on from', async () => {
+    const out = folder('twice');
+    const run = startCli(['train', recipe, '--out', out, '--json']);
+    await run.wrote(atStep(55));
+    run.child.kill('SIGINT');
+    await run.wrote(/Ctrl-C again/);
+    run.child.kill('SIGINT');
+    expect(await run.ended).toMatchObject({ code: 130 });
+    expect(await cli(['train', recipe, '--out', out, '--resume'])).toMatchObject({ code: 0 });
+    expect(resultOf(out)).toEqual(resultOf(folder('whole')));
+  });
+
+  const hasScript = spawnSync('script', ['--version']).status === 0;
+  it.skipIf(!hasScript)(
+    'in a terminal (needs `script`) shows one line that changes, and Ctrl-C typed there is the same',
+    async () => {
+      const out = folder('terminal');
+      const command = `${process.execPath} ${bin} train ${recipe} --out ${out}`;
+      const run = start('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
+        env: { TERM: 'xterm', COLUMNS: '200' },
+      });
+      await run.wrote(/\r\x1b\[K\[#+\.+\] 20\/150/);
+      run.child.stdin!.write('\x03');
+      expect(await run.ended).toMatchObject({ code: 130 });
+      expect(await cli(['train', out, '--resume'])).toMatchObject({ code: 0 });
+      expect(resultOf(out)).toEqual(resultOf(folder('whole')));
+    },
+  );
+
+  it('killed with SIGKILL itself, its trainer writes a checkpoint and ends', async () => {
+    const out = folder('orphan');
+    const run = startCli(['train', recipe, '--out', out, '--json']);
+    await run.wrote(atStep(35));
+    run.child.kill('SIGKILL');
+    await run.ended;
+    const last = () => readJsonLines<{ step: number }>(path.join(out, 'metrics.jsonl')).at(-1)!.step;
+    await expect
+      .poll(() => fs.readdirSync(path.join(out, 'checkpoints')), { timeout: 30_000 })
+      .toContain(`step-${String(last()).padStart(8, '0')}`);
+    expect(await cli(['train', out, '--resume'])).toMatchObject({ code: 0 });
+    expect(resultOf(out)).toEqual(resultOf(folder('whole')));
+  });
+
+  it('with --json tells every step and ends with the summary', async () => {
+    const short = temporary('cli-train-json');
+    const small = smallRun(short, { training: { steps: 6 } });
+    const { stdout } = await cli(['train', small, '--out', path.join(short, 'run'), '--json']);
+    const events = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { kind: string; line?: object });
+    const metrics = events.filter(({ kind }) => kind === 'metrics').map(({ line }) => line);
+    expect(metrics).toEqual(readJsonLines(path.join(short, 'run', 'metrics.jsonl')));
+    expect(events.at(-1)).toMatchObject({ kind: 'done', summary: { reason: 'finished', step: 6, steps: 6 } });
+  });
+
+  it.each([
+    ['a folder that holds a run', () => [recipe, '--out', folder('whole')], /holds a run already; add --resume/],
+    ['a run that is not there', () => [folder('nothing'), '--resume'], /nothing holds no run to go on with/],
+    ['a recipe that is not there', () => [folder('no.yaml')], /The recipe ".*no\.yaml" is not there/],
+    ['a folder for a recipe', () => [folder('whole')], /is a folder; give a recipe, or add --resume/],
+  ])('refuses %s', async (_, args, message) => {
+    const before = fs.readdirSync(work).sort();
+    const { code, stderr } = await cli(['train', ...args()]);
+    expect({ code, stderr: stderr.trim() }).toEqual({ code: 2, stderr: expect.stringMatching(message) as string });
+    expect(fs.readdirSync(work).sort()).toEqual(before);
+  });
+
+  it('evaluates, inspects and drops from what it wrote', async () => {
+    const dataset = path.join(work, 'data.jsonl');
+    const model = (
+      JSON.parse(fs.readFileSync(path.join(folder('whole'), 'adapter.json'), 'utf8')) as { recipe: { model: string } }
+    ).recipe.model;
+    const measure = (args: string[]) =>
+      cliJson<{ loss: number }>(['eval', '--model', model, '--dataset', dataset, ...args]);
+    const base = await measure([]);
+    const tuned = await measure(['--adapter', folder('whole')]);
+    expect(tuned.loss).toBeLessThan(base.loss - 1);
+    type Inspected = {
+      heads: object[];
+      whole: { loss: number };
+      drop: { ratio: number; dropped: number; loss: number }[];
+    };
+    const args = ['inspect', folder('whole'), '--drop', '0.1,0.5,1', '--dataset', dataset];
+    const inspected = await cliJson<Inspected>(args);
+    expect(inspected.heads).toHaveLength(42);
+    expect(inspected.drop.map(({ dropped }) => dropped)).toEqual([4, 21, 42]);
+    expect(inspected.whole.loss).toBeCloseTo(tuned.loss, 6);
+    // Without any head it is the base model.
+    expect(inspected.drop[2]!.loss).toBeCloseTo(base.loss, 5);
+    expect(inspected.drop[0]!.loss).toBeLessThan(inspected.drop[2]!.loss);
+    const { stdout } = await cli(['inspect', folder('whole')]);
+    expect(stdout.match(/^ +[01] +\w+_proj( +\d\.\de-\d \d+%( \*\d+)?){3}$/gm)).toHaveLength(14);
+  });
+});
