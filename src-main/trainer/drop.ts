@@ -8,6 +8,7 @@ import { randomStream, shuffled } from '../engine/random.ts';
 import { UserError } from '../engine/types.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import { meanLoss, type Evaluation } from './evaluate.ts';
+import type { StoredAdapter } from './stored-adapter.ts';
 
 /** Which heads go first: the least important ones, or any (what importance is to be compared with). */
 export type DropOrder = { by: 'importance' } | { by: 'random'; seed: number };
@@ -39,6 +40,29 @@ function inOrder(names: HeadName[], heads: AdapterDescription['heads'], order: D
       'No importance was measured for this adapter’s heads, so the least important are not known; drop in random order',
     );
   return freezeOrder(importance, { policy: 'topk', temperature: 1, seed: 0 }, 0).map((head) => names[head]!);
+}
+
+/**
+ * The adapter without some heads, besides those it has left out before: their B are gone from its tensors, their names stay
+ * in its description.
+ * @throws UserError when a name is no head of the adapter
+ */
+export function withoutHeads(
+  { description, tensors }: StoredAdapter,
+  heads: ReadonlySet<HeadName>,
+  renormalize: boolean,
+): StoredAdapter {
+  const unknown = [...heads].find((name) => !(name in description.heads));
+  if (unknown !== undefined)
+    throw new UserError(`The adapter has no head ${unknown}; a head is named <layer>.<site>.<head>, e.g. 0.q_proj.1`);
+  const dropped = new Set([...droppedHeads(description), ...heads]);
+  const described = Object.entries(description.heads).map(
+    ([name, head]) => [name, { ...head, dropped: dropped.has(name) }] as const,
+  );
+  return {
+    description: { ...description, renormalize, heads: Object.fromEntries(described) },
+    tensors: withoutDropped(withZeros(tensors, description), description.method, dropped),
+  };
 }
 
 /** One point of a drop curve. */

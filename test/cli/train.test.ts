@@ -86,10 +86,12 @@ describe('effilora train', () => {
     await run.wrote(atStep(35));
     run.child.kill('SIGKILL');
     await run.ended;
-    const last = () => readJsonLines<{ step: number }>(path.join(out, 'metrics.jsonl')).at(-1)!.step;
-    await expect
-      .poll(() => fs.readdirSync(path.join(out, 'checkpoints')), { timeout: 30_000 })
-      .toContain(`step-${String(last()).padStart(8, '0')}`);
+    // The very step it ended at has a checkpoint.
+    const isWhole = () => {
+      const { step } = readJsonLines<{ step: number }>(path.join(out, 'metrics.jsonl')).at(-1)!;
+      return fs.readdirSync(path.join(out, 'checkpoints')).includes(`step-${String(step).padStart(8, '0')}`);
+    };
+    await expect.poll(isWhole, { timeout: 60_000 }).toBe(true);
     expect(await cli(['train', out, '--resume'])).toMatchObject({ code: 0 });
     expect(resultOf(out)).toEqual(resultOf(folder('whole')));
   });
