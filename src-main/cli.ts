@@ -6,6 +6,7 @@ import { evalCommand } from './cli/eval.ts';
 import { EXIT, report } from './cli/exit.ts';
 import { exportCommand } from './cli/export.ts';
 import { generateCommand } from './cli/generate.ts';
+import { importCommand } from './cli/import.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { modelsCommand } from './cli/models.ts';
 import { planCommand } from './cli/plan.ts';
@@ -18,6 +19,7 @@ const COMMANDS = [
   evalCommand,
   generateCommand,
   exportCommand,
+  importCommand,
   inspectCommand,
   dataCommand,
   modelsCommand,

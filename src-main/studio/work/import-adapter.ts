@@ -4,7 +4,8 @@ import { checkAdapterTensors } from '../../effilora/adapter-file.ts';
 import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { modelSites } from '../../models/weights.ts';
-import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
+import { readAnyAdapter } from '../../exports/read-any.ts';
+import { writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import type { StoredAdapter } from '../../trainer/stored-adapter.ts';
 
 /**
@@ -12,7 +13,8 @@ import type { StoredAdapter } from '../../trainer/stored-adapter.ts';
  * @throws UserError in one sentence when it is damaged, of an unknown kind, or made for another model; then nothing is written
  */
 export async function importAdapter(place: string, model: ModelFile, folder: string): Promise<void> {
-  const stored = await readAdapter(place);
+  const stored = await readAnyAdapter(place, model.config);
+  checkArchitecture(stored, model, basename(place));
   checkAdapterTensors(stored.tensors, modelSites(model.config), stored.description, basename(place));
   checkNumbers(stored, basename(place));
   const { baseModel } = stored.description;
@@ -27,6 +29,18 @@ export async function importAdapter(place: string, model: ModelFile, folder: str
     await rm(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Models of two families can have the same shapes. */
+function checkArchitecture(
+  { description: { baseModel } }: StoredAdapter,
+  { name, config }: ModelFile,
+  file: string,
+): void {
+  if (baseModel.architecture === 'unknown' || baseModel.architecture === config.architecture) return;
+  throw new UserError(
+    `${file} does not fit this model: it was trained on ${baseModel.name} (${baseModel.architecture}), ${name} is of the kind ${config.architecture}. Choose the model it was trained on.`,
+  );
 }
 
 /** A training that went wrong leaves values that are no numbers: an adapter of those answers nothing. */

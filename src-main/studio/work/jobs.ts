@@ -4,6 +4,7 @@ import { listEngines } from '../../engine/index.ts';
 import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
 import { installTensorflow } from '../../engine/tensorflow/install.ts';
 import { UserError } from '../../engine/types.ts';
+import { modelOfAdapter } from '../../exports/read-any.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
@@ -32,8 +33,8 @@ export const jobs: Jobs = {
     return { name: file.name, sha256: await file.sha256() };
   },
   async modelOfAdapter({ place }) {
-    const { model } = (await readAdapter(place)).description.recipe;
-    if (typeof model === 'string') return { model };
+    const model = await modelOfAdapter(place);
+    if (model !== undefined) return { model };
     throw new UserError(`${basename(place)} doesn't say which model it was made for. Choose its base model.`);
   },
   importAdapter: async ({ place, model, folder }) => importAdapter(place, await modelOf(model), folder),
