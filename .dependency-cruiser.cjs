@@ -1,4 +1,4 @@
-// The import directions of docs/contributing.md: doors -> studio -> serving, exports -> trainer -> effilora, models, data -> engine.
+// The import directions of docs/contributing.md: doors -> studio -> exports -> trainer -> effilora, models, data -> engine.
 const room = (name) => `^src-main/${name}/`;
 const doors = '^src-main/(index|web|cli)\\.ts$|^src-main/(cli|electron|web)/';
 
@@ -11,26 +11,21 @@ module.exports = {
     forbid(
       'engine-is-the-floor',
       room('engine'),
-      ['effilora', 'models', 'data', 'trainer', 'exports', 'serving', 'studio'].map(room).concat(doors),
+      ['effilora', 'models', 'data', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
     forbid(
       'effilora-stands-alone',
       room('effilora'),
-      ['models', 'data', 'trainer', 'exports', 'serving', 'studio'].map(room).concat(doors),
+      ['models', 'data', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
     forbid(
       'models-stand-alone',
       room('models'),
-      ['effilora', 'data', 'trainer', 'exports', 'serving', 'studio'].map(room).concat(doors),
+      ['effilora', 'data', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
-    forbid(
-      'data-stands-alone',
-      room('data'),
-      ['effilora', 'trainer', 'exports', 'serving', 'studio'].map(room).concat(doors),
-    ),
-    forbid('trainer-below-studio', room('trainer'), ['studio', 'exports', 'serving'].map(room).concat(doors)),
-    forbid('exports-below-studio', room('exports'), [room('studio'), room('serving'), doors]),
-    forbid('serving-below-studio', room('serving'), [room('studio'), room('exports'), doors]),
+    forbid('data-stands-alone', room('data'), ['effilora', 'trainer', 'exports', 'studio'].map(room).concat(doors)),
+    forbid('trainer-below-studio', room('trainer'), ['studio', 'exports'].map(room).concat(doors)),
+    forbid('exports-below-studio', room('exports'), [room('studio'), doors]),
     forbid('studio-below-doors', room('studio'), [doors]),
     forbid('effilora-knows-no-files', room('effilora'), [
       '^(node:)?(fs|path|child_process|os|net|http)(/|$)',

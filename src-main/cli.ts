@@ -10,6 +10,7 @@ import { importCommand } from './cli/import.ts';
 import { inspectCommand } from './cli/inspect.ts';
 import { modelsCommand } from './cli/models.ts';
 import { planCommand } from './cli/plan.ts';
+import { serveModelCommand } from './cli/serve-model.ts';
 import { studioCommand } from './cli/studio.ts';
 import { trainCommand } from './cli/train.ts';
 
@@ -20,6 +21,7 @@ const COMMANDS = [
   generateCommand,
   exportCommand,
   importCommand,
+  serveModelCommand,
   inspectCommand,
   dataCommand,
   modelsCommand,

@@ -1,5 +1,5 @@
-import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { sameText } from '../studio/same-text.ts';
 
 export interface GuardOptions {
   /** `host:port` values a request may carry in Host; an Origin must be http(s)://<one of them> */
@@ -51,12 +51,6 @@ function carries(request: IncomingMessage, token: string): boolean {
     .map((part) => part.trim().split('='))
     .find(([name]) => name === COOKIE)?.[1];
   return [fromLink, fromCookie].some((given) => given != null && sameText(given, token));
-}
-
-/** Compares without telling by its time how much agreed. */
-function sameText(a: string, b: string): boolean {
-  const [left, right] = [Buffer.from(a), Buffer.from(b)];
-  return left.length === right.length && timingSafeEqual(left, right);
 }
 
 /** No script, style, font or connection but the studio's own; no frame may hold it. */

@@ -50,7 +50,7 @@ async function openColumn(
   const started = performance.now();
   const copy = columns.slice(0, index).filter((column) => column.folder === folder).length;
   const adaptation = folder === undefined ? undefined : (await stage.adapter(folder, off, copy)).adapter;
-  tell({ kind: 'ready', column: index, milliseconds: performance.now() - started });
+  tell({ kind: 'ready', column: index, milliseconds: performance.now() - started, promptTokens: ids.length });
   const { model, file } = stage;
   const stop = [...new Set([...model.config.eosTokenIds, ...(file.tokenizer?.eosTokenIds ?? [])])];
   const tokens = generate(model, ids, { ...sampling, adaptation, stop });

@@ -54,8 +54,8 @@ export interface TokenOnStage {
 
 export type GenerateEvent =
   | { kind: 'loading'; what: string }
-  /** the adapter is on the model; how long that took */
-  | { kind: 'ready'; column: number; milliseconds: number }
+  /** the adapter is on the model; how long that took, and the prompt's length */
+  | { kind: 'ready'; column: number; milliseconds: number; promptTokens: number }
   | ({ kind: 'token'; column: number; /** text that is whole now */ piece: string } & TokenOnStage)
   | { kind: 'done'; column: number; tokens: number; seconds: number; reason: 'end' | 'length' };
 

@@ -1,0 +1,104 @@
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { InvalidArgumentError, type Command } from 'commander';
+import { UserError, type EngineName } from '../engine/types.ts';
+import { readAnyAdapter } from '../exports/read-any.ts';
+import { openModelFile, resolveModel } from '../models/open.ts';
+import type { ModelConfig } from '../models/types.ts';
+import { serveModel } from '../studio/serving/server.ts';
+import { Stage } from '../studio/stage/stage.ts';
+import { writeStoredAdapter } from '../trainer/adapter-folder.ts';
+import { command, engineOption, modelOption } from './command.ts';
+import { note, printJson } from './output.ts';
+import { whole } from './values.ts';
+
+interface ServeFlags {
+  model: string;
+  adapter: Map<string, string>;
+  host: string;
+  port: number;
+  engine: EngineName | 'auto';
+  json?: boolean;
+}
+
+/** `effilora serve-model`: a model and adapters on it for programs that speak OpenAI's API. */
+export function serveModelCommand(program: Command): void {
+  command(program, 'serve-model', 'answer programs that speak the OpenAI API, with a model and adapters on it', [
+    'serve-model --model smollm2-135m',
+    'serve-model --model smollm2-135m --adapter tuned=runs/my-run --adapter other=peft-folder',
+    'serve-model --model base.gguf --host 0.0.0.0 --port 8000',
+  ])
+    .addOption(modelOption().makeOptionMandatory())
+    .option('--adapter <name=path>', 'an adapter, called by that name; can be repeated', named, new Map())
+    .option('--host <address>', 'address to listen on; beyond this machine only with a token', '127.0.0.1')
+    .option('--port <number>', 'port; 0 takes a free one', whole(0, 65_535), 8080)
+    .addOption(engineOption())
+    .action(serve);
+}
+
+function named(text: string, before: Map<string, string>): Map<string, string> {
+  const [name, ...rest] = text.split('=');
+  if (!name || rest.length === 0) throw new InvalidArgumentError('give name=path, e.g. tuned=runs/my-run');
+  return new Map([...before, [name, rest.join('=')]]);
+}
+
+async function serve({ model, adapter, host, port, engine, json }: ServeFlags): Promise<void> {
+  const place = await resolveModel(model, note);
+  const file = await openModelFile(place);
+  const { config, name } = file;
+  await file.close();
+  const temporary = await fsp.mkdtemp(path.join(os.tmpdir(), 'effilora-serve-'));
+  const stage = new Stage();
+  const closeAll = async () => {
+    stage.close();
+    await fsp.rm(temporary, { recursive: true, force: true });
+  };
+  try {
+    if (adapter.has(name)) throw new UserError(`The base model is called ${name} already; call the adapter otherwise`);
+    const adapters = new Map<string, string>();
+    for (const [own, at] of adapter)
+      adapters.set(own, await adapterFolder(at, config, path.join(temporary, `${adapters.size}`)));
+    const on = { model: place, engine };
+    for (const folder of [undefined, ...adapters.values()]) await warmUp(stage, on, folder);
+    const names = os.hostname() ? [os.hostname(), ...addresses()] : addresses();
+    const server = await serveModel({ stage, on, baseName: name, adapters, host, port, names });
+    const models = [name, ...adapters.keys()];
+    if (json) printJson({ url: server.url, token: server.token ?? null, models });
+    else
+      console.log(`Serving ${models.join(', ')} at ${server.url}${server.token ? `\nAPI key: ${server.token}` : ''}`);
+    await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+    await server.close();
+  } finally {
+    await closeAll();
+  }
+}
+
+/** The folder of an adapter in the studio's form; one of another form is written there first. */
+async function adapterFolder(place: string, config: ModelConfig, into: string): Promise<string> {
+  const folder = path.resolve(place);
+  if (fs.existsSync(path.join(folder, 'adapter.safetensors'))) return folder;
+  await writeStoredAdapter(into, await readAnyAdapter(folder, config));
+  return into;
+}
+
+/** Loads model and adapter before the first request comes. @throws UserError when they don't fit */
+async function warmUp(
+  stage: Stage,
+  on: { model: string; engine: ServeFlags['engine'] },
+  folder?: string,
+): Promise<void> {
+  const sampling = { maxTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 0, alternatives: 0 };
+  const messages = [{ role: 'user' as const, content: 'Hello' }];
+  for await (const event of stage.run('generate', { ...on, columns: [{ folder }], messages, sampling }))
+    if (event.kind === 'loading') note(event.what);
+}
+
+/** This machine's addresses on its networks. */
+function addresses(): string[] {
+  return Object.values(os.networkInterfaces())
+    .flat()
+    .filter((address) => address !== undefined && address.family === 'IPv4')
+    .map((address) => address!.address);
+}
