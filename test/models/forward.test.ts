@@ -1,3 +1,4 @@
+import { noSoftwareGpu } from '../support/software-gpu.ts';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -31,14 +32,18 @@ async function expected(folder: string): Promise<{ ids: Int32Array; logits: Floa
   return { ids: new Int32Array(raw.slice().buffer), logits };
 }
 
-describe.each<EngineName>(['tensorflow', 'wasm', 'cpu'])('on %s', (engine) => {
+const engines: EngineName[] = ['tensorflow', 'wasm', 'cpu', ...(noSoftwareGpu ? [] : ['webgpu' as const])];
+
+describe.each(engines)('on %s', (engine) => {
   beforeAll(async () => void (await openEngine(engine)));
 
   it.each(MODELS)('%s has the logits of transformers', async (name) => {
     const folder = path.join(data, name);
     const model = await loadModel(folder);
     const { ids, logits } = await expected(folder);
-    const ours = tf.tidy(() => model.logits(wholeRow(ids)).dataSync());
+    const tensor = tf.tidy(() => model.logits(wholeRow(ids)));
+    const ours = await tensor.data();
+    tensor.dispose();
     expect(ours.length).toBe(logits.length);
     expect(largestDifference(ours, logits)).toBeLessThan(1e-4);
     model.dispose();

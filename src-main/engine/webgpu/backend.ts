@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { BackendValues, DataId, DataStorage, DataType, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
 import { BufferPool } from './buffers.ts';
 import type { Device } from './device.ts';
-import { CANDIDATES, type Tile, type TileKind } from './tiles.ts';
+import { CANDIDATES, SOFTWARE_TILE, type Tile, type TileKind } from './tiles.ts';
 
 interface TensorData {
   values: BackendValues | null;
@@ -54,11 +54,14 @@ export class Backend extends WebGPUBackend {
   readonly pipelines = new Map<string, GPUComputePipeline>();
 
   /** of products; tuner.ts finds better ones for the device */
-  tiles: Record<TileKind, Tile> = { square: CANDIDATES.square[0]!, flat: CANDIDATES.flat[0]! };
+  tiles: Record<TileKind, Tile>;
 
   constructor(readonly opened: Device) {
     super(opened.gpu, opened.found.adapter.info);
     tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', DISPATCHES_A_SUBMIT);
+    this.tiles = opened.found.software
+      ? { square: SOFTWARE_TILE, flat: SOFTWARE_TILE }
+      : { square: CANDIDATES.square[0]!, flat: CANDIDATES.flat[0]! };
     this.pool = new BufferPool(opened, () => this.flush());
     this.bufferManager = this.pool;
     // tfjs keeps buffers that recorded commands use until these are submitted; in order as they run, there is no need to.

@@ -5,6 +5,7 @@ import { registerAddN } from './add-n.ts';
 import { registerWebgpu, type Backend } from './backend.ts';
 import { Device } from './device.ts';
 import { registerWebgpuKernels } from './fused.ts';
+import { tunedTiles } from './tuner.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -42,5 +43,6 @@ export async function openWebgpu(): Promise<Backend> {
   backend = registerWebgpu(await Device.open(found));
   registerAddN();
   registerWebgpuKernels(backend);
+  if (!found.software) backend.tiles = await tunedTiles(backend);
   return backend;
 }

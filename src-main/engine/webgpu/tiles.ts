@@ -30,3 +30,6 @@ const FLAT = 33;
 
 export const tileKind = (rows: number, columns: number): TileKind =>
   Math.min(rows, columns) < FLAT ? 'flat' : 'square';
+
+/** A software adapter compiles every thread of a workgroup: few of them are as fast and ready sooner. */
+export const SOFTWARE_TILE: Tile = { rows: 16, columns: 16, inner: 16, perThread: 4 };

@@ -23,7 +23,7 @@ function* windows(backend: Backend, { tensor, format, rows, columns }: FrozenMat
     return;
   }
   // rows in portions whose bytes are a multiple of what a binding may start at
-  const count = Math.floor(most / bytesOfRows(format, align, columns)) * align;
+  const count = Math.max(1, Math.floor(most / bytesOfRows(format, align, columns))) * align;
   for (let start = 0; start < rows; start += count) {
     const some = Math.min(count, rows - start);
     const words = (n: number) => Math.ceil(bytesOfRows(format, n, columns) / 4);
