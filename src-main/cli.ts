@@ -30,20 +30,23 @@ const COMMANDS = [
   demoCommand,
 ];
 
-/** The command line's door. Returns the exit code; `args` are the words after `effilora`. */
-export async function runCommandLine(args: string[]): Promise<number> {
+/** `effilora` with every command on it. */
+export function commandLine(): Command {
   const program = new Command('effilora')
     .description('Fine-tune language models on your own machine with EffiLoRA.')
     .addHelpText('after', '\nExit codes: 0 done, 1 a fault of the program, 2 something to mend in what was given,')
     .addHelpText('after', '130 interrupted with a checkpoint to go on from. effilora COMMAND --help shows examples.')
     .exitOverride();
   for (const add of COMMANDS) add(program);
-  let exitCode: number = EXIT.ok;
+  return program;
+}
+
+/** The command line's door. Returns the exit code; `args` are the words after `effilora`. */
+export async function runCommandLine(args: string[]): Promise<number> {
   try {
-    await program.parseAsync(args, { from: 'user' });
-    exitCode = Number(process.exitCode ?? EXIT.ok);
+    await commandLine().parseAsync(args, { from: 'user' });
+    return Number(process.exitCode ?? EXIT.ok);
   } catch (error) {
-    exitCode = report(error, args.includes('--json'));
+    return report(error, args.includes('--json'));
   }
-  return exitCode;
 }

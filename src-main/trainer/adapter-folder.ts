@@ -92,6 +92,11 @@ export async function readAdapter(place: string): Promise<StoredAdapter> {
  * @throws UserError when it was made for another model
  */
 export function adapterOnModel({ description, tensors }: StoredAdapter, model: CausalLM, place: string): Adapter {
+  const { architecture, name } = description.baseModel;
+  if (!['unknown', model.config.architecture].includes(architecture))
+    throw new UserError(
+      `${place} does not fit this model: it was trained on ${name}, a ${architecture}, and this is a ${model.config.architecture}; open it on that model`,
+    );
   checkAdapterTensors(tensors, model.sites(), description, place);
   return openAdapter(description, tensors, model.sites(), place);
 }

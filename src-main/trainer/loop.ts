@@ -131,7 +131,7 @@ export class Loop {
     });
     if (!Number.isFinite(report.gradNorm))
       throw new UserError(
-        `The gradients of step ${number} are no numbers; the last checkpoint in ${this.folder} is good. Lower the learning rate, or look for broken examples in the dataset.`,
+        `The gradients of step ${number} are no numbers; a checkpoint in ${this.folder} is from before it and good. Lower the learning rate, or look for broken examples in the dataset.`,
       );
     this.step = number;
     this.last.loss = report.loss;
