@@ -5,11 +5,12 @@ import { fitsBlocks, quantize, type WritableType } from '../models/gguf/quantize
 import type { GgufTensor } from '../models/gguf/types.ts';
 import { ggufValue, writeGguf, type GgufTensorToWrite } from '../models/gguf/write.ts';
 import { FileReader } from '../models/file-reader.ts';
-import type { ModelConfig } from '../models/types.ts';
+import { UserError } from '../engine/types.ts';
+import { openGguf } from '../models/gguf/open.ts';
+import type { ModelConfig, ModelFile } from '../models/types.ts';
 import { reordered } from './gguf-lora.ts';
 import { ggufOfFolder } from './gguf-of-folder.ts';
 import type { MergedTensors } from './merge.ts';
-import type { ModelFile } from '../models/types.ts';
 
 export type GgufFileType = 'f16' | 'q8_0' | 'q4_0';
 
@@ -37,7 +38,8 @@ export async function writeMergedGguf(
   ]);
   if (base.format === 'huggingface') {
     const { entries, tensors } = await ggufOfFolder(base, merged, (tensor) => typeOf(tensor, type));
-    return writeGguf(file, new Map([...entries, ...own]), tensors, (done) => onTensor(done, tensors.length));
+    await writeGguf(file, new Map([...entries, ...own]), tensors, (done) => onTensor(done, tensors.length));
+    return checkSayable(file, base);
   }
   const reader = await FileReader.open(base.path);
   try {
@@ -51,6 +53,24 @@ export async function writeMergedGguf(
     await reader.close();
   }
 }
+
+/** GGUF has no words for some of what config.json can say (gemma3's pattern of windows): read back, it must be the same model. */
+async function checkSayable(file: string, { config, path }: ModelFile): Promise<void> {
+  const written = await openGguf(file);
+  await written.close();
+  const differs = SAYABLE.find((field) => !same(config[field], written.config[field]));
+  if (differs || !same(config.rope.localTheta, written.config.rope.localTheta))
+    throw new UserError(
+      `${path} has ${differs ?? 'a RoPE base of its sliding windows'} that GGUF can't say; export merged-safetensors instead`,
+    );
+}
+
+const SAYABLE = ['slidingWindow', 'attentionScale', 'activation', 'attentionBias', 'queryKeyNorm'] as const;
+
+const same = (a: unknown, b: unknown) =>
+  typeof a === 'number' && typeof b === 'number'
+    ? Math.abs(a - b) <= 1e-6 * Math.abs(a)
+    : JSON.stringify(a) === JSON.stringify(b);
 
 function mergedTensor(
   reader: FileReader,

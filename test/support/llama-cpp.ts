@@ -1,12 +1,13 @@
 import { getLlama, type LlamaModel, type Token } from 'node-llama-cpp';
 
-/** llama.cpp on the CPU with a model, as a judge of ours. Dispose it. */
-export async function openLlamaCpp(path: string) {
+/** llama.cpp on the CPU with a model, and a LoRA file on it, as a judge of ours. Dispose it. */
+export async function openLlamaCpp(path: string, lora?: string) {
   const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: 'error' as never });
   const model = await llama.loadModel({ modelPath: path });
   return {
     tokenize: (text: string): number[] => [...model.tokenize(text, true)],
     nextTokenProbabilities: (ids: readonly number[], every: number) => probabilities(model, ids, every),
+    greedy: (ids: readonly number[], tokens: number) => greedy(model, lora, ids, tokens),
     dispose: () => llama.dispose(),
   };
 }
@@ -23,4 +24,18 @@ async function probabilities(model: LlamaModel, ids: readonly number[], every: n
   return outputs.flatMap((output, position) =>
     output?.next.probabilities ? [{ position, probabilities: output.next.probabilities }] : [],
   );
+}
+
+/** The likeliest token each time, up to the one that ends the text, which is the last one given. */
+async function greedy(model: LlamaModel, lora: string | undefined, ids: readonly number[], tokens: number) {
+  const context = await model.createContext({ contextSize: Math.max(256, ids.length + tokens), lora });
+  const sequence = context.getSequence();
+  const out: number[] = [];
+  const evaluated = sequence.evaluate([...ids] as Token[], { temperature: 0, yieldEogToken: true });
+  for await (const token of evaluated) {
+    out.push(token);
+    if (out.length === tokens || model.isEogToken(token)) break;
+  }
+  await context.dispose();
+  return out;
 }
