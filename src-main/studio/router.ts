@@ -5,6 +5,7 @@ import { adapterCalls } from './calls/adapters.ts';
 import { checkRecipe, checkReference } from './calls/check.ts';
 import { inspectorCalls } from './calls/inspector.ts';
 import { os, stream } from './calls/os.ts';
+import { playgroundCalls } from './calls/playground.ts';
 import { choicesOf } from './hub/choices.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
 import { readLines, parseLines } from './runs/files.ts';
@@ -36,6 +37,7 @@ export function createRouter(studio: Studio) {
     runs: runCalls(studio),
     adapters: adapterCalls(studio),
     inspector: inspectorCalls(studio),
+    playground: playgroundCalls(studio),
     settings: settingsCalls(studio),
     drafts: {
       get: os.drafts.get.handler(() => studio.settings.draft()),

@@ -17,6 +17,7 @@ import { RunStore } from './runs/store.ts';
 import type { TrainerPort } from './runs/trainer-port.ts';
 import { fileSecret, SettingsStore } from './settings.ts';
 import type { SecretStore } from './settings.ts';
+import { ChatStore } from './library/chats.ts';
 import { Stage } from './stage/stage.ts';
 import { Worker } from './work/worker.ts';
 
@@ -47,6 +48,7 @@ export interface Studio {
   hub: HubClient;
   downloads: Downloads;
   stage: Stage;
+  chats: ChatStore;
   storageFolders: { name: string; folder: string }[];
   close(): Promise<void>;
 }
@@ -92,6 +94,7 @@ export function openStudio(options: StudioOptions): Studio {
     settings,
     worker,
     stage,
+    chats: new ChatStore(library),
     adapters,
     models,
     datasets,

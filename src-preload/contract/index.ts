@@ -5,11 +5,25 @@ import { inspector } from './inspector.ts';
 import { files, machine } from './machine.ts';
 import { models } from './models.ts';
 import { plans } from './plans.ts';
+import { playground } from './playground.ts';
 import { runs } from './runs.ts';
 import { drafts, settings } from './settings.ts';
 
 /** Every call and every stream between a view and the studio, whatever carries them. */
-export const contract = { machine, files, models, datasets, hub, plans, runs, adapters, inspector, settings, drafts };
+export const contract = {
+  machine,
+  files,
+  models,
+  datasets,
+  hub,
+  plans,
+  runs,
+  adapters,
+  inspector,
+  playground,
+  settings,
+  drafts,
+};
 export type Contract = typeof contract;
 
 export * from './adapters.ts';
@@ -19,6 +33,7 @@ export type { EngineStatus, FolderListing, GpuStatus, InstallEvent, MachineStatu
 export * from './inspector.ts';
 export type { ModelEntry } from './models.ts';
 export * from './plans.ts';
+export * from './playground.ts';
 export * from './runs.ts';
 export { draft, settingsValues } from './settings.ts';
 export type { Draft, SettingsValues } from './settings.ts';

@@ -21,10 +21,9 @@ interface Column {
 export async function generateJob(job: GenerateJob, { tell, signal }: Act<GenerateEvent>): Promise<void> {
   const stage = await modelOnStage(job, tell);
   const tokenizer = tokenizerOf(stage.file);
-  const { ids } = promptOf(stage.file, job.messages, job.template);
   let columns: Column[] = [];
   try {
-    for (const index of job.columns.keys()) columns.push(await openColumn(stage, job, index, ids, tell));
+    for (const index of job.columns.keys()) columns.push(await openColumn(stage, job, index, tell));
     while (columns.length > 0) {
       for (const column of columns) {
         signal.throwIfAborted();
@@ -41,17 +40,17 @@ const ENDED = -2;
 
 async function openColumn(
   stage: LoadedModel,
-  { columns, sampling }: GenerateJob,
+  { columns, sampling, template }: GenerateJob,
   index: number,
-  ids: number[],
   tell: Act<GenerateEvent>['tell'],
 ): Promise<Column> {
-  const { folder, off } = columns[index]!;
+  const { folder, off, messages } = columns[index]!;
   const started = performance.now();
   const copy = columns.slice(0, index).filter((column) => column.folder === folder).length;
   const adaptation = folder === undefined ? undefined : (await stage.adapter(folder, off, copy)).adapter;
   tell({ kind: 'ready', column: index, milliseconds: performance.now() - started, promptTokens: ids.length });
   const { model, file } = stage;
+  const { ids } = promptOf(file, messages, template);
   const stop = [...new Set([...model.config.eosTokenIds, ...(file.tokenizer?.eosTokenIds ?? [])])];
   const tokens = generate(model, ids, { ...sampling, adaptation, stop });
   return { index, tokens, text: new StreamText(file.tokenizer!), count: 0, seconds: 0, last: -1 };

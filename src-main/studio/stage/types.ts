@@ -38,8 +38,7 @@ export interface SamplingOnStage {
 }
 
 export interface GenerateJob extends OnModel {
-  columns: ColumnOnStage[];
-  messages: ChatMessage[];
+  columns: (ColumnOnStage & { messages: ChatMessage[] })[];
   /** Jinja, instead of the model's own */
   template?: string;
   sampling: SamplingOnStage;

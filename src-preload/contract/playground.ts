@@ -1,0 +1,106 @@
+import { eventIterator, oc } from '@orpc/contract';
+import { z } from 'zod';
+
+export const MOST_COLUMNS = 6;
+const text = z.string().max(100_000);
+
+export const sampling = z.object({
+  maxTokens: z.number().int().min(1).max(8_192).default(200),
+  /** 0 takes the likeliest token */
+  temperature: z.number().min(0).max(5).default(0.7),
+  topP: z.number().min(0.01).max(1).default(0.95),
+  /** 0 keeps all tokens */
+  topK: z.number().int().min(0).max(1_000).default(0),
+  seed: z
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 31)
+    .default(0),
+});
+export type Sampling = z.infer<typeof sampling>;
+
+const message = z.object({ role: z.enum(['system', 'user', 'assistant']), content: text });
+export type PlaygroundMessage = z.infer<typeof message>;
+
+const shownToken = z.object({ text: z.string(), probability: z.number() });
+export const generateEvent = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('loading'), what: z.string() }),
+  /** the column's adapter is on the model; how long that took */
+  z.object({ kind: z.literal('ready'), column: z.number(), milliseconds: z.number() }),
+  shownToken.extend({
+    kind: z.literal('token'),
+    column: z.number(),
+    /** text that is whole now */
+    piece: z.string(),
+    /** the likeliest tokens in its place */
+    top: z.array(shownToken),
+  }),
+  /** seconds: of this column alone */
+  z.object({
+    kind: z.literal('done'),
+    column: z.number(),
+    tokens: z.number(),
+    seconds: z.number(),
+    reason: z.enum(['end', 'length']),
+  }),
+]);
+export type GenerateEvent = z.infer<typeof generateEvent>;
+
+/** A conversation as it is kept: every column has its own answers to the same prompts. */
+export const conversation = z.object({
+  /** base model; the adapters' own where a column has one */
+  model: z.string().max(4096),
+  columns: z.array(z.object({ adapter: z.string().max(64).nullable(), name: z.string().max(200) })).max(MOST_COLUMNS),
+  system: text,
+  /** Jinja, instead of the model's own */
+  template: text.nullable(),
+  sampling,
+  turns: z
+    .array(
+      z.object({
+        prompt: text,
+        answers: z.array(z.object({ text, tokens: z.number(), seconds: z.number() })).max(MOST_COLUMNS),
+      }),
+    )
+    .max(1_000),
+});
+export type Conversation = z.infer<typeof conversation>;
+
+export const chatEntry = z.object({ id: z.string(), title: z.string(), updatedAt: z.number() });
+export type ChatEntry = z.infer<typeof chatEntry>;
+
+const byId = z.object({ id: z.string().min(1).max(64) });
+const onModel = z.object({
+  /** the base model where no column names an adapter */
+  model: z.string().min(1).max(4096),
+  template: text.nullable().default(null),
+});
+
+export const playground = {
+  /** one prompt answered in several columns at once */
+  generate: oc
+    .input(
+      onModel.extend({
+        columns: z
+          .array(z.object({ adapter: z.string().max(64).nullable(), messages: z.array(message).min(1).max(2_001) }))
+          .min(1)
+          .max(MOST_COLUMNS),
+        sampling,
+        /** likeliest tokens given with each */
+        alternatives: z.number().int().min(0).max(20).default(5),
+      }),
+    )
+    .output(eventIterator(generateEvent)),
+  /** the chat template's source and what it makes of some messages */
+  prompt: oc
+    .input(onModel.extend({ adapter: z.string().max(64).nullable(), messages: z.array(message).min(1).max(2_001) }))
+    .output(z.object({ source: z.string(), prompt: z.string(), tokens: z.number() })),
+  chats: oc.output(z.array(chatEntry)),
+  chat: oc.input(byId).output(z.object({ id: z.string(), title: z.string(), conversation })),
+  /** a new one without `id` */
+  keepChat: oc
+    .input(z.object({ id: z.string().max(64).optional(), title: z.string().trim().min(1).max(200), conversation }))
+    .output(chatEntry),
+  removeChat: oc.input(byId).output(z.object({})),
+};
