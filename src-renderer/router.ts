@@ -8,6 +8,7 @@ export const router = createRouter({
     { path: '/new', component: () => import('./views/WizardView.vue'), meta: { title: 'New fine-tune' } },
     { path: '/runs', component: () => import('./views/RunsView.vue'), meta: { title: 'Runs' } },
     { path: '/runs/:id', component: () => import('./views/RunView.vue'), props: true, meta: { title: 'Run' } },
+    { path: '/playground', component: () => import('./views/PlaygroundView.vue'), meta: { title: 'Playground' } },
     { path: '/library', component: () => import('./views/LibraryView.vue'), meta: { title: 'Library' } },
     { path: '/library/compare', component: () => import('./views/CompareView.vue'), meta: { title: 'Compare' } },
     {

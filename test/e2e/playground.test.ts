@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { writeRandomAdapter } from '../support/adapters.ts';
+import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { checkAccessibility, shoot } from './support/look.ts';
+import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
+  const scratch = scratchFolder();
+  const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
+  let host: Host;
+  let browser: Browser;
+  let page: Page;
+  let errors: string[];
+  const answer = (name: string) => page.getByRole('article', { name: `Answer of ${name}` });
+
+  beforeAll(async () => {
+    for (const [name, strength] of [
+      ['exact', 4],
+      ['pruned', 2],
+    ] as const)
+      await writeRandomAdapter(join(scratch.folder, name), model, { strength });
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+    ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
+    for (const name of ['exact', 'pruned']) {
+      await page.getByRole('link', { name: 'Library' }).click();
+      await page.getByRole('button', { name: 'Import an adapter' }).click();
+      await page.getByLabel('Path').fill(join(scratch.folder, name));
+      await page.getByRole('button', { name: 'Import', exact: true }).click();
+      await page.getByRole('heading', { name, exact: true }).waitFor();
+    }
+    await page.getByRole('link', { name: 'Library' }).click();
+    for (const name of ['exact', 'pruned']) await page.getByLabel(`Choose ${name}`).check();
+    await page.getByRole('link', { name: 'Chat', exact: true }).click();
+    await page.getByRole('heading', { name: 'Playground' }).waitFor();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  const prompt = () => page.getByRole('textbox', { name: 'Prompt', exact: true });
+
+  it('answers one prompt side by side, token by token, and shows what else was likely', async () => {
+    await page.getByText('Sampling and system prompt').click();
+    await page.getByLabel('Tokens at most').fill('16');
+    await page.getByLabel('Temperature').fill('0');
+    await prompt().fill('hello there');
+    await page.keyboard.press('Enter');
+    for (const name of ['Base model', 'exact', 'pruned'])
+      await answer(name)
+        .getByText(/\d+ tokens · [\d.]+ tokens\/s · on the model in \d+ ms/)
+        .waitFor({ timeout: 90_000 });
+    await page.getByLabel('Tokens and their probabilities').check();
+    const token = answer('exact').getByRole('button').first();
+    await token.click();
+    expect(await answer('exact').getByRole('row').count()).toBe(5);
+    await checkAccessibility(page);
+    await shoot(page, 'playground');
+  });
+
+  it('regenerates with another seed, stops when told to, and keeps the conversation', async () => {
+    await page.getByLabel('Tokens and their probabilities').uncheck();
+    await page.getByLabel('Temperature').fill('1.5');
+    await page.getByLabel('Tokens at most').fill('300');
+    const before = await answer('exact').textContent();
+    await page.getByRole('button', { name: 'Regenerate' }).click();
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByRole('button', { name: 'Send' }).waitFor();
+    expect(await answer('exact').textContent()).not.toBe(before);
+    await page.getByLabel('Tokens at most').fill('8');
+    await prompt().fill('and then');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await page.getByRole('button', { name: 'Regenerate' }).and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
+    expect(await answer('exact').count()).toBe(2);
+    await page.reload();
+    await page.getByRole('button', { name: 'hello there', exact: true }).click();
+    await page.getByText('and then').waitFor();
+    expect(await answer('exact').count()).toBe(2);
+  });
+
+  it('shows the chat template and what it makes of a prompt, and refuses a broken one in a sentence', async () => {
+    await page.getByText('Chat template').click();
+    await page.getByLabel('The prompt as the model reads it').getByText('<|assistant|>').waitFor();
+    await page.getByLabel('Template (Jinja)').fill('{% for %}');
+    await page.getByRole('button', { name: 'Show the prompt it makes' }).click();
+    await page.getByText(/chat template can't be read/).waitFor();
+    await page.getByRole('button', { name: 'Back to the model’s own' }).click();
+    await page.getByText('The model’s own. What you write here').waitFor();
+  });
+
+  it('runs a set of prompts into a table that can be kept', async () => {
+    const set = page.getByRole('region', { name: 'A set of prompts' });
+    await set.getByLabel('Prompts, one a line').fill('one\n=two\n\nthree');
+    await set.getByRole('button', { name: 'Run 3 prompts' }).click();
+    await set.getByRole('button', { name: 'Save as CSV' }).and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
+    expect(await set.getByRole('row').count()).toBe(4);
+    await checkAccessibility(page);
+    await shoot(page, 'playground-set');
+    const downloading = page.waitForEvent('download');
+    await set.getByRole('button', { name: 'Save as CSV' }).click();
+    const csv = readFileSync(await (await downloading).path(), 'utf8');
+    expect(csv).toMatch(/^prompt,Base model,exact,pruned\r\n/);
+    expect(csv).toContain("'=two");
+    expect(errors).toEqual([]);
+  });
+});
