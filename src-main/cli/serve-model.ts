@@ -91,7 +91,7 @@ async function warmUp(
 ): Promise<void> {
   const sampling = { maxTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 0, alternatives: 0 };
   const messages = [{ role: 'user' as const, content: 'Hello' }];
-  for await (const event of stage.run('generate', { ...on, columns: [{ folder }], messages, sampling }))
+  for await (const event of stage.run('generate', { ...on, columns: [{ folder, messages }], sampling }))
     if (event.kind === 'loading') note(event.what);
 }
 

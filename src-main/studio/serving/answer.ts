@@ -26,7 +26,7 @@ export async function* answerParts(
   signal: AbortSignal,
 ): AsyncGenerator<AnswerPart> {
   const stops = new StopText([body.stop ?? []].flat());
-  const job = { ...on, columns: [{ folder }], messages: messagesOf(body), sampling: samplingOf(body) };
+  const job = { ...on, columns: [{ folder, messages: messagesOf(body) }], sampling: samplingOf(body) };
   let tokens = 0;
   for await (const event of stage.run('generate', job, signal)) {
     if (event.kind === 'ready') yield { kind: 'begin', promptTokens: event.promptTokens };

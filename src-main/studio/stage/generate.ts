@@ -48,9 +48,10 @@ async function openColumn(
   const started = performance.now();
   const copy = columns.slice(0, index).filter((column) => column.folder === folder).length;
   const adaptation = folder === undefined ? undefined : (await stage.adapter(folder, off, copy)).adapter;
-  tell({ kind: 'ready', column: index, milliseconds: performance.now() - started, promptTokens: ids.length });
+  const milliseconds = performance.now() - started;
   const { model, file } = stage;
   const { ids } = promptOf(file, messages, template);
+  tell({ kind: 'ready', column: index, milliseconds, promptTokens: ids.length });
   const stop = [...new Set([...model.config.eosTokenIds, ...(file.tokenizer?.eosTokenIds ?? [])])];
   const tokens = generate(model, ids, { ...sampling, adaptation, stop });
   return { index, tokens, text: new StreamText(file.tokenizer!), count: 0, seconds: 0, last: -1 };
