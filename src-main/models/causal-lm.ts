@@ -3,6 +3,7 @@ import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { frozenProduct, frozenRows, frozenTransposed, packedKernels } from '../engine/frozen.ts';
 import { PackedMatrix } from '../engine/packed.ts';
 import { attention, linearCrossEntropy, rmsNorm } from '../engine/fused.ts';
+import { repeated } from '../engine/repeated.ts';
 import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors } from './batch.ts';
 import { block } from './block.ts';
 import { compiledLogProbabilities } from './compiled-evaluation.ts';
@@ -63,7 +64,7 @@ export class CausalLM {
           parameters,
         });
       const parameters = adaptation?.parameters(layer) ?? {};
-      x = recompute ? recomputed(run, x, parameters) : run(x, parameters);
+      x = repeated(recompute ? (input, own) => recomputed(run, input, own) : run, x, parameters);
     });
     return x;
   }

@@ -6,7 +6,7 @@ import { headsPerSite } from '../effilora/methods/structure.ts';
 import { fusedKernels } from '../engine/fused.ts';
 import type { CompiledStep, Compiler } from '../engine/tensorflow/compile.ts';
 import type { Session } from '../engine/tensorflow/session.ts';
-import type { Precision } from '../engine/tensorflow/lower.ts';
+import type { Precision } from '../engine/tensorflow/analysis.ts';
 import { padBatch, paddedLength, shiftedLabels, type BatchTensors } from '../models/batch.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import { ropeTables } from '../models/rope.ts';

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import '../../src-main/engine/gradients.ts';
 import { attention, fusedKernels, registerFusedKernels } from '../../src-main/engine/fused.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
-import type { Precision } from '../../src-main/engine/tensorflow/lower.ts';
+import type { Precision } from '../../src-main/engine/tensorflow/analysis.ts';
 import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
 import {
   type Batch,
@@ -181,9 +181,14 @@ describe('fused kernels', () => {
     }
   });
 
-  it.each([{ window: undefined }, { window: 70 }])('attend inside segments (window $window)', ({ window }) => {
+  it.each([
+    { window: undefined, size: 8 },
+    { window: 70, size: 8 },
+    { window: undefined, size: 64 },
+    { window: 70, size: 96 },
+  ])('attend inside segments (window $window, heads of $size)', ({ window, size }) => {
     // 2 rows of 150 tokens: whole blocks, cut blocks, padding, and segments that begin inside a block
-    const [rows, length, heads, keyValueHeads, size] = [2, 150, 4, 2, 8];
+    const [rows, length, heads, keyValueHeads] = [2, 150, 4, 2];
     const segments = tf.tensor1d(
       Int32Array.from({ length: rows * length }, (_, t) => {
         const i = t % length;

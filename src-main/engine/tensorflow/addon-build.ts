@@ -21,6 +21,7 @@ const LOOPS = [
   '-fassociative-math',
   '-freciprocal-math',
 ];
+const WIDE = '-mprefer-vector-width=512';
 const UNITS: { source: string; object: string; flags: string[] }[] = [
   ...['graph', 'operations', 'packed-operations', 'residents', 'resident-calls', 'threads'].map((name) => ({
     source: `${name}.cc`,
@@ -28,10 +29,11 @@ const UNITS: { source: string; object: string; flags: string[] }[] = [
     flags: ['-O2'],
   })),
   { source: 'amx.cc', object: 'amx.o', flags: ['-O3', '-march=sapphirerapids'] },
+  { source: 'amx-attention.cc', object: 'amx-attention.o', flags: [...LOOPS, '-march=sapphirerapids', WIDE] },
   {
     source: 'vector.cc',
     object: 'avx512.o',
-    flags: [...LOOPS, '-march=x86-64-v4', '-mprefer-vector-width=512', '-DSTUDIO_TABLE=tableAvx512'],
+    flags: [...LOOPS, '-march=x86-64-v4', WIDE, '-DSTUDIO_TABLE=tableAvx512'],
   },
   { source: 'vector.cc', object: 'avx2.o', flags: [...LOOPS, '-march=x86-64-v3', '-DSTUDIO_TABLE=tableAvx2'] },
 ];

@@ -1,11 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import { withParts } from '../repeated.ts';
 import type { Addon, Feed, StagedTensor } from './addon.ts';
 import { DataType } from './addon.ts';
 import type { NodeBackend } from './fused.ts';
-import { Lowering, type Precision } from './lower.ts';
-import { type Binding, isConstant, overrideBinding, Recorder, type RecordedNode, type Ref } from './recorder.ts';
-import { type Output, type Resident, Session, type SessionOptions } from './session.ts';
+import { Analysis, type Precision } from './analysis.ts';
+import type { Output } from './graph-builder.ts';
+import { Lowering } from './lower.ts';
+import { type Binding, overrideBinding, Recorder, type RecordedNode, type Ref } from './recorder.ts';
+import { type Resident, Session, type SessionOptions } from './session.ts';
 
 /** A step as a pure function: what it is fed, what it keeps, what it gives. */
 export interface StepDefinition {
@@ -89,19 +92,21 @@ export class Compiler {
       feedIds,
       new Set(stateIds),
     );
-    const { outputs, updates } = this.record(recorder, described, step);
+    const { outputs, updates } = this.record(recorder, described, step, session);
     const live = updates.flatMap((update, i) => (update ? [{ update, variable: i }] : []));
     const roots = [...outputs, ...live.map(({ update }) => update)];
 
     const sources = new Map<RecordedNode, Output>();
-    const lowering: Lowering = new Lowering(session, recorder.nodes, roots, precision, (node, type) =>
-      this.sourceValue(node, type, sources, session),
-    );
+    const analysis = new Analysis(recorder.nodes, roots, precision, session);
+    const lowering = new Lowering(session, analysis, {
+      value: (node, type) => this.sourceValue(node, type, sources, session),
+      type: (node) => this.sourceType(node),
+    });
     const fills: { resident: Resident; staged: StagedTensor }[] = [];
-    for (const node of lowering.live) if (node.source) this.place(node, lowering, stateIds, sources, fills, session);
+    for (const node of analysis.live) if (node.source) this.place(node, analysis, stateIds, sources, fills, session);
     const placed = state.map((_, i) => this.residents.get(stateIds[i]!));
     recorder.release((id) => this.residents.has(id));
-    const lowered = lowering.lower();
+    const lowered = lowering.lower(roots);
     await session.fill(fills);
     this.group(placed.filter((resident) => resident !== undefined));
     this.group(
@@ -156,6 +161,7 @@ export class Compiler {
     recorder: Recorder,
     described: Map<number, { dtype: number; shape: number[] }>,
     step: StepDefinition['step'],
+    session: Session,
   ): { outputs: Ref[]; updates: (Ref | undefined)[] } {
     const eager = this.backend.binding;
     const idsOf = this.backend.getInputTensorIds;
@@ -170,7 +176,8 @@ export class Compiler {
     };
     try {
       return tf.tidy(() => {
-        const { outputs, updates } = step();
+        // a GPU's functions would run where their call is placed: there the graph stays flat
+        const { outputs, updates } = session.fused ? withParts(recorder, step) : step();
         const ref = (tensor: Tensor) => recorder.ref(this.backend.getInputTensorIds([tensor])[0]!);
         const result = { outputs: outputs.map(ref), updates: updates.map((update) => update && ref(update)) };
         // a plain object of references: tidy frees the symbolic tensors themselves
@@ -198,7 +205,7 @@ export class Compiler {
   /** A value from outside becomes a placeholder, a constant, or a resident. */
   private place(
     node: RecordedNode,
-    lowering: Lowering,
+    analysis: Analysis,
     stateIds: number[],
     sources: Map<RecordedNode, Output>,
     fills: { resident: Resident; staged: StagedTensor }[],
@@ -212,16 +219,13 @@ export class Compiler {
     }
     const id = source.tensorId;
     let resident = this.residents.get(id);
+    if (resident) node.constant = undefined;
+    else if (node.constant) return;
     if (resident?.session !== session) {
       // it may live in another session: then it moves
       const values = this.backend.binding.tensorDataSync(id);
-      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       const isState = stateIds.includes(id);
-      if (!isState && isConstant(dtype, shape)) {
-        sources.set(node, session.constant(dtype, shape, bytes.slice()));
-        return;
-      }
-      const type = !isState && lowering.onlyInBf16(node) ? DataType.bfloat16 : dtype;
+      const type = !isState && analysis.onlyInBf16(node) ? DataType.bfloat16 : dtype;
       resident = session.resident(type, shape, dtype);
       fills.push({ resident, staged: this.addon.stage(dtype, shape, values) });
       if (this.residents.has(id)) this.dismiss(id);
@@ -231,13 +235,15 @@ export class Compiler {
     sources.set(node, resident.read);
   }
 
+  /** The type a value from outside is kept in. */
+  private sourceType({ source, outputs }: RecordedNode): number {
+    const resident = 'tensorId' in source! ? this.residents.get(source.tensorId) : undefined;
+    return resident?.dtype ?? outputs[0]!.dtype;
+  }
+
   private sourceValue(node: RecordedNode, type: number, sources: Map<RecordedNode, Output>, session: Session): Output {
     const value = sources.get(node)!;
-    const source = node.source!;
-    const has =
-      'tensorId' in source
-        ? (this.residents.get(source.tensorId)?.dtype ?? node.outputs[0]!.dtype)
-        : node.outputs[0]!.dtype;
+    const has = this.sourceType(node);
     if (has === type) return value;
     const key = `${value.node}:${type}`;
     let known = session.converted.get(key);

@@ -14,6 +14,10 @@ export interface RecordedNode {
   inputs: Ref[];
   outputs: { dtype: number; shape: number[] }[];
   source?: Source;
+  /** attributes of a Const, where the value is written into the graph */
+  constant?: Attribute[];
+  /** number of the pass through a repeated part that this belongs to */
+  part?: number;
 }
 
 /** Where a value from outside comes from: a feed by position, or a tensor that existed before the record began. */
@@ -97,6 +101,18 @@ export class Recorder {
     feeds.forEach((id, feed) => this.sources.set(id, this.addSource(id, { feed })));
   }
 
+  private parts = 0;
+  private part?: number;
+
+  /** A pass through a repeated part begins: what is recorded from now on belongs to it. */
+  readonly enter = (): void => {
+    this.part = this.parts++;
+  };
+  /** It ends; may be said again. */
+  readonly leave = (): void => {
+    this.part = undefined;
+  };
+
   /** What tfjs calls instead of the binding. */
   asBinding(): Binding {
     return overrideBinding(this.binding, {
@@ -136,9 +152,10 @@ export class Recorder {
       source,
     };
     const small = 'tensorId' in source && !this.variables.has(id) && isConstant(dtype, shape);
+    if (small) node.constant = this.constant(id, dtype, shape);
     // small constants may be shapes or axes, which shape inference must see
     const added = small
-      ? this.addon.addNode(this.scratch, 'Const', `c${this.nodes.length}`, this.constant(id, dtype, shape), [], [], [])
+      ? this.addon.addNode(this.scratch, 'Const', `c${this.nodes.length}`, node.constant!, [], [], [])
       : this.addon.addNode(
           this.scratch,
           'Placeholder',
@@ -183,7 +200,7 @@ export class Recorder {
       if (shapes[i]) this.addon.setShape(this.scratch, added.node, i, known);
       return { dtype, shape: known };
     });
-    const node: RecordedNode = { operation, attributes: passed, inputs, outputs };
+    const node: RecordedNode = { operation, attributes: passed, inputs, outputs, part: this.part };
     this.nodes.push(node);
     this.numbers.set(node, added.node);
     return outputs.map((_, output) => ({ node, output }));

@@ -1,12 +1,6 @@
-import type { Addon, Attribute, Feed, GraphHandle, HostTensor, StagedTensor } from './addon.ts';
+import type { Addon, Feed, HostTensor, StagedTensor } from './addon.ts';
 import { attribute, DataType } from './addon.ts';
-import { listLengths } from './recorder.ts';
-
-/** An output of a node of the session's graph. */
-export interface Output {
-  node: number;
-  output: number;
-}
+import { GraphBuilder, type Output } from './graph-builder.ts';
 
 /** A value that stays inside the session between runs. */
 export interface Resident {
@@ -26,49 +20,32 @@ export interface SessionOptions {
   gpu: boolean;
 }
 
+/** A repeated part of a step as an operation of the graph. */
+export interface PartFunction {
+  name: string;
+  inputTypes: number[];
+  outputTypes: number[];
+}
+
 /** One TensorFlow graph with one session: every compiled step of an engine shares its resident weights. */
-export class Session {
-  private readonly graph: GraphHandle;
-  private names = 0;
+export class Session extends GraphBuilder {
   /** nodes that destroy what was freed in this turn */
   private readonly freed: number[] = [];
   /** whether our own operations can be used */
   readonly fused: boolean;
   /** values from outside in another type, by node and type */
   readonly converted = new Map<string, Output>();
+  /** repeated parts that have become operations of this graph, by what they do */
+  readonly functions = new Map<string, PartFunction>();
   /** whether matrix products run on our own AMX kernel */
   get tiles(): boolean {
     return this.fused && this.addon.hasTiles();
   }
 
-  constructor(
-    readonly addon: Addon,
-    options: SessionOptions,
-  ) {
+  constructor(addon: Addon, options: SessionOptions) {
+    super(addon);
     this.fused = !options.gpu;
-    this.graph = addon.createGraph();
     addon.openSession(this.graph, sessionConfiguration(options));
-  }
-
-  add(operation: string, attributes: Attribute[], inputs: Output[], controls: number[] = []): Output[] {
-    const flat = inputs.flatMap(({ node, output }) => [node, output]);
-    const lists = listLengths(operation, inputs.length);
-    const added = this.addon.addNode(this.graph, operation, `n${this.names++}`, attributes, flat, controls, lists);
-    return added.outputs.length === 0
-      ? [{ node: added.node, output: 0 }]
-      : added.outputs.map((_, output) => ({ node: added.node, output }));
-  }
-
-  one(operation: string, attributes: Attribute[], inputs: Output[], controls: number[] = []): Output {
-    return this.add(operation, attributes, inputs, controls)[0]!;
-  }
-
-  placeholder(dtype: number, shape: number[]): Output {
-    return this.one('Placeholder', [attribute.type('dtype', dtype), attribute.shape('shape', shape)], []);
-  }
-
-  constant(dtype: number, shape: number[], data: Uint8Array): Output {
-    return this.one('Const', [attribute.type('dtype', dtype), attribute.tensor('value', dtype, shape, data)], []);
   }
 
   /** A variable; `fedAs` is the type its first value comes in (bf16 residents are fed as f32 and rounded on the way). */

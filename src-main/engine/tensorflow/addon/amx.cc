@@ -1,147 +1,21 @@
-// Matrix products on AMX tiles: bf16 operands, f32 sums. An f32 product is three of them (x = high + low in bf16, the product of the
-// two low parts left out), which leaves an error of about 2^-17 of each term: the rounding of an f32 sum of this length is not smaller.
-// C [m, n] = A [m, k] B [k, n]; operands may be stored transposed and in either type. Compiled for Sapphire Rapids, used where cpuid has it.
-#include <immintrin.h>
+// Matrix products on AMX tiles: bf16 operands, f32 sums, f32 operands as high and low parts (amx-tiles.h).
+// C [m, n] = A [m, k] B [k, n]; operands may be stored transposed and in either type. Used where cpuid has AMX.
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 
-#include "kernels.h"
+#include "amx-tiles.h"
 
 namespace kernels {
 namespace {
 
-constexpr int kTile = 16, kStep = 32;         // rows of a tile; bf16 numbers in one of its rows
-constexpr int kPanel = 192, kDepth = 2048;    // columns and depth of B that one task holds packed, in L2
-constexpr int64_t kRows = 512;                 // rows of A that pass by them
-constexpr int kPiece = 12;                     // steps of bf16 tiles of one band of B that lie in L1 together
-constexpr int64_t kTileWords = kTile * kTile;  // 1 KiB: 16 rows of 16 pairs
+constexpr int kPanel = 192, kDepth = 2048;  // columns and depth of B that one task holds packed, in L2
+constexpr int64_t kRows = 512;               // rows of A that pass by them
+constexpr int kPiece = 12;                   // steps of bf16 tiles of one band of B that lie in L1 together
 
-/** 16 rows of 16 pairs (dwords) turned into 16 columns. */
-inline void turn16(__m512i r[16]) {
-  __m512i t[16];
-  for (int i = 0; i < 8; i++) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; i++) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-    t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-    t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-    t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
-    r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd);
-    r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
-    r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd);
-  }
-}
-
-inline __m512i pack2(__m512 first, __m512 second) { return (__m512i)_mm512_cvtne2ps_pbh(second, first); }
-inline __m512 widenLow(__m512i pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
-inline __m512 widenHigh(__m512i pairs) { return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(int(0xffff0000)))); }
-inline __mmask16 firstOf(int64_t n) { return n >= 16 ? __mmask16(0xffff) : n <= 0 ? __mmask16(0) : __mmask16((1u << n) - 1); }
-
-/** An operand as [line, k], whichever way it is stored: lines are rows of A or columns of B. */
-struct Operand {
-  View view;
-  int64_t lines, depth, stride;
-  bool alongDepth;  // k is contiguous in memory
-};
-
-/** One tile of lines [line, line + 16) x k [k, k + 32), as 16 lines of 16 pairs; `low` gets what bf16 leaves over of f32. */
-inline void readTile(const Operand& o, int64_t line, int64_t k, __m512i high[16], __m512i* low) {
-  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  int64_t lines = std::min<int64_t>(16, o.lines - line), depth = std::min<int64_t>(32, o.depth - k);
-  if (o.alongDepth) {
-    for (int i = 0; i < 16; i++) {
-      if (i >= lines) {
-        high[i] = _mm512_setzero_si512();
-        if (low) low[i] = high[i];
-      } else if (o.view.type == Type::f32) {
-        const float* from = static_cast<const float*>(o.view.data) + (line + i) * o.stride + k;
-        __m512 a = _mm512_maskz_loadu_ps(firstOf(depth), from), b = _mm512_maskz_loadu_ps(firstOf(depth - 16), from + 16);
-        high[i] = pack2(a, b);
-        if (low) {
-          // the packed halves, back in f32
-          __m512 ha = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(high[i])), 16));
-          __m512 hb = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(high[i], 1)), 16));
-          low[i] = pack2(_mm512_sub_ps(a, ha), _mm512_sub_ps(b, hb));
-        }
-      } else {
-        const uint16_t* from = static_cast<const uint16_t*>(o.view.data) + (line + i) * o.stride + k;
-        high[i] = _mm512_maskz_loadu_epi16(depth >= 32 ? ~__mmask32(0) : (__mmask32(1) << depth) - 1, from);
-        if (low) low[i] = _mm512_setzero_si512();
-      }
-    }
-    return;
-  }
-  // k runs over rows in memory: pairs of rows are interleaved, which gives the tile turned
-  for (int r = 0; r < 16; r++) {
-    __m512 rows[2];
-    for (int p = 0; p < 2; p++) {
-      int64_t at = (k + 2 * r + p) * o.stride + line;
-      if (2 * r + p >= depth) rows[p] = _mm512_setzero_ps();
-      else if (o.view.type == Type::f32) rows[p] = _mm512_maskz_loadu_ps(firstOf(lines), static_cast<const float*>(o.view.data) + at);
-      else
-        rows[p] = _mm512_castsi512_ps(_mm512_slli_epi32(
-            _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(firstOf(lines), static_cast<const uint16_t*>(o.view.data) + at)), 16));
-    }
-    high[r] = _mm512_permutexvar_epi16(interleave, pack2(rows[0], rows[1]));
-    if (low) {
-      __m512 a = _mm512_sub_ps(rows[0], widenLow(high[r])), b = _mm512_sub_ps(rows[1], widenHigh(high[r]));
-      low[r] = _mm512_permutexvar_epi16(interleave, pack2(a, b));
-    }
-  }
-}
-
-/**
- * Tiles of `bands` bands of 16 lines over k [from, to), band after band `stride` words apart; `turned` (for B) or line by line
- * (for A); low tiles follow each high one. Neighbouring bands are read together: they are neighbours in memory where k is not.
- */
-void packBands(const Operand& o, int64_t line, int64_t bands, int64_t from, int64_t to, bool turned, bool split, uint32_t* out, int64_t stride) {
-  __m512i high[16], low[16];
-  for (int64_t k = from; k < to; k += kStep)
-    for (int64_t band = 0; band < bands; band++) {
-      uint32_t* tile = out + band * stride + (k - from) / kStep * (split ? 2 : 1) * kTileWords;
-      readTile(o, line + band * 16, k, high, split ? low : nullptr);
-      if (turned == o.alongDepth) {
-        turn16(high);
-        if (split) turn16(low);
-      }
-      for (int i = 0; i < 16; i++) _mm512_store_si512(tile + i * 16, high[i]);
-      if (!split) continue;
-      for (int i = 0; i < 16; i++) _mm512_store_si512(tile + kTileWords + i * 16, low[i]);
-    }
-}
-
-/** Memory of a product's operands as tiles, kept per thread: asking the system for megabytes at every product would cost more. */
-struct Buffer {
-  uint32_t* data = nullptr;
-  size_t capacity = 0;
-  uint32_t* need(size_t words) {
-    if (words > capacity) {
-      std::free(data);
-      data = static_cast<uint32_t*>(std::aligned_alloc(64, (words * 4 + 4095) / 4096 * 4096));
-      capacity = words;
-    }
-    return data;
-  }
-  ~Buffer() { std::free(data); }
-};
-
-/** The same for a right operand that is packed in blocks: a small piece at a time is unpacked into f32, which stays in the cache. */
+/** packBands for a right operand that is packed in blocks: a small piece at a time is unpacked into f32, which stays in the cache. */
 void packBlocks(const Operand& o, int64_t line, int64_t bands, int64_t from, int64_t to, bool split, uint32_t* out, int64_t stride) {
   static thread_local Buffer piece;
   BlockFormat block = blockFormat(o.view.format);
@@ -163,77 +37,6 @@ void packBlocks(const Operand& o, int64_t line, int64_t bands, int64_t from, int
     for (int64_t i = 0; i < count; i++) table().unpackRow(data + (k + i) * rowBytes, o.view.format, line, lines, values + i * lines);
     packBands({view, lines, count, lines, false}, 0, bands, 0, kStep, true, split, out + (k - from) / kStep * (split ? 2 : 1) * kTileWords, stride);
   }
-}
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start = 0, reserved[14] = {};
-  uint16_t columns[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-/** Tiles are a thread's state that oneDNN uses, too: what was there comes back. */
-class Tiles {
- public:
-  Tiles() {
-    _tile_storeconfig(&before_);
-    static const TileConfig config;
-    _tile_loadconfig(&config);
-  }
-  ~Tiles() {
-    if (before_.palette) _tile_loadconfig(&before_);
-    else _tile_release();
-  }
-
- private:
-  TileConfig before_;
-};
-
-/** c [32, 32] (row stride in floats) (+)= two bands of A times two bands of B over `steps` tiles of depth */
-template <bool split>
-inline void block(const uint32_t* a0, const uint32_t* a1, const uint32_t* b0, const uint32_t* b1, int64_t steps, float* c, int64_t stride, bool add) {
-  float* c1 = c + 16 * stride;
-  if (add) {
-    _tile_loadd(0, c, stride * 4);
-    _tile_loadd(1, c + 16, stride * 4);
-    _tile_loadd(2, c1, stride * 4);
-    _tile_loadd(3, c1 + 16, stride * 4);
-  } else {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-  constexpr int64_t next = split ? 2 * kTileWords : kTileWords;
-  for (int64_t s = 0; s < steps; s++, a0 += next, a1 += next, b0 += next, b1 += next) {
-    _tile_loadd(4, a0, 64);
-    _tile_loadd(6, b0, 64);
-    _tile_loadd(5, a1, 64);
-    _tile_loadd(7, b1, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(3, 5, 7);
-    if constexpr (split) {
-      _tile_loadd(6, b0 + kTileWords, 64);
-      _tile_loadd(7, b1 + kTileWords, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(3, 5, 7);
-      _tile_loadd(4, a0 + kTileWords, 64);
-      _tile_loadd(5, a1 + kTileWords, 64);
-      _tile_loadd(6, b0, 64);
-      _tile_loadd(7, b1, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-  }
-  _tile_stored(0, c, stride * 4);
-  _tile_stored(1, c + 16, stride * 4);
-  _tile_stored(2, c1, stride * 4);
-  _tile_stored(3, c1 + 16, stride * 4);
 }
 
 void writeRows(const float* from, int64_t fromStride, const ProductShape& shape, View add, View out, int64_t row, int64_t rows, int64_t column,

@@ -69,6 +69,10 @@ struct ProductShape {
 using ProductFunction = void (*)(View a, View b, View add, View out, const ProductShape& shape, bool split);
 /** nullptr where the processor or the system has no AMX */
 ProductFunction amxProduct();
+/** `Table::attention` and its gradient on AMX tiles: only where amxProduct() is, and for head sizes in steps of 32 */
+void amxAttention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape);
+void amxAttentionGrad(View q, View k, View v, const int32_t* segments, View out, const float* logSums, View dOut, View dq, View dk, View dv,
+                      const AttentionShape& shape);
 
 /** The loops, compiled once for each level of vector instructions; see vector.cc. Sizes are in elements. */
 struct Table {

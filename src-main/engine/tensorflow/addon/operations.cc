@@ -21,6 +21,8 @@ const Table& table() {
 
 namespace {
 
+bool onTiles(const AttentionShape& shape) { return amxProduct() && shape.headSize % 32 == 0; }
+
 AttentionShape attentionShape(Call& c, TF_Tensor* q, TF_Tensor* k) {
   const auto& i = c.attributes.ints;
   AttentionShape s{static_cast<int>(rowsOf(q) / i[0]), static_cast<int>(i[0]), static_cast<int>(i[1]),
@@ -124,14 +126,15 @@ const std::vector<Operation>& stepOperations() {
          TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3);
          AttentionShape shape = attentionShape(c, q, k);
          TF_Tensor *out = c.output(0, shapeOf(q)), *sums = c.output(1, {rowsOf(q), shape.heads});
-         table().attention(view(q), view(k), view(v), i32(s), view(out), f32(sums), shape);
+         (onTiles(shape) ? amxAttention : table().attention)(view(q), view(k), view(v), i32(s), view(out), f32(sums), shape);
        }},
       {"StudioAttentionGrad", {"q: T", "k: U", "v: V", "segments: int32", "out: W", "log_sums: float", "dout: X"}, {"dq: Y", "dk: Y", "dv: Y"},
        {"T", "U", "V", "W", "X", "Y"}, {"length", "heads", "key_value_heads", "window"}, {"scale"}, {0, 1, 2}, [](Call& c) {
          TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3), *out = c.input(4), *sums = c.input(5), *dOut = c.input(6);
          TF_Tensor *dq = c.output(0, shapeOf(q)), *dk = c.output(1, shapeOf(k)), *dv = c.output(2, shapeOf(v));
-         table().attentionGrad(view(q), view(k), view(v), i32(s), view(out), f32(sums), view(dOut), view(dq), view(dk), view(dv),
-                               attentionShape(c, q, k));
+         AttentionShape shape = attentionShape(c, q, k);
+         (onTiles(shape) ? amxAttentionGrad : table().attentionGrad)(view(q), view(k), view(v), i32(s), view(out), f32(sums), view(dOut), view(dq),
+                                                                     view(dk), view(dv), shape);
        }},
       {"StudioCrossEntropy", {"logits: T", "labels: int32"}, {"loss: float", "dlogits: T"}, {"T"}, {}, {}, {1, 0}, [](Call& c) {
          TF_Tensor* d = c.inPlace(1, 0);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "attention-mask.h"
 #include "kernels.h"
 #include "vector.h"
 

@@ -1,0 +1,219 @@
+import { DataType } from './addon.ts';
+import type { RecordedNode, Ref } from './recorder.ts';
+
+export type Precision = 'f32' | 'bf16';
+
+/** Type attributes of our own operations: of their inputs in order (undefined = f32 only), and of their outputs. */
+export const OWN: Record<string, { inputs: (string | undefined)[]; output?: string }> = {
+  StudioRmsNorm: { inputs: ['T'], output: 'U' },
+  StudioRmsNormGrad: { inputs: ['T', 'U'] },
+  StudioRotary: { inputs: ['T'], output: 'U' },
+  StudioGated: { inputs: ['T', 'U'], output: 'V' },
+  StudioGatedGrad: { inputs: ['T', 'U', 'V'], output: 'W' },
+  StudioAttention: { inputs: ['T', 'U', 'V'], output: 'W' },
+  StudioAttentionGrad: { inputs: ['T', 'U', 'V', undefined, 'W', undefined, 'X'], output: 'Y' },
+  StudioCrossEntropy: { inputs: ['T'], output: 'T' },
+  StudioLoss: { inputs: ['T', 'U'] },
+  StudioProductAdd: { inputs: ['T', 'U', 'V'], output: 'W' },
+  StudioBlockProduct: { inputs: [undefined, 'T'] },
+  StudioPackedProduct: { inputs: ['T', undefined], output: 'U' },
+  StudioPackedLoss: { inputs: ['T', undefined, undefined] },
+  StudioLogProbabilities: { inputs: ['T', undefined, undefined] },
+  StudioCachedAttention: { inputs: ['T', 'U', 'V', undefined, undefined], output: 'W' },
+  StudioSum: { inputs: ['T', 'U'], output: 'W' },
+  StudioSum3: { inputs: ['T', 'U', 'V'], output: 'W' },
+  StudioSum4: { inputs: ['T', 'U', 'V', 'X'], output: 'W' },
+};
+const LOSSES = ['StudioLoss', 'StudioPackedLoss', 'StudioLogProbabilities'];
+/** Outputs of our operations that stay f32 whatever the others are. */
+export const ALWAYS_F32: Record<string, number[]> = { StudioAttention: [1], StudioCrossEntropy: [0] };
+
+/** Products below this many multiplications stay f32: the casts would cost more than bf16 saves. */
+const SMALLEST_BF16_PRODUCT = 1 << 22;
+/** Products below this many multiplications are not worth packing into tiles. */
+const SMALLEST_TILE_PRODUCT = 1 << 21;
+/** A product over so few numbers is cheaper inside the sum that takes it. */
+const SMALL_INNER = 64;
+
+const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
+const sameShape = (a: number[], b: number[]) => a.length === b.length && a.every((n, i) => n === b[i]);
+const shapeOf = ({ node, output }: Ref) => node.outputs[output]!.shape;
+export const typeOf = ({ node, output }: Ref): number => node.outputs[output]!.dtype;
+export const flag = (node: RecordedNode, ...names: string[]): boolean =>
+  node.attributes.some(({ name, value }) => names.includes(name) && value === true);
+
+export function isMatrixProduct(node: RecordedNode): boolean {
+  return (
+    (node.operation === 'BatchMatMulV2' || node.operation === 'MatMul') &&
+    node.inputs.every((input) => shapeOf(input).length === 2 && typeOf(input) === DataType.float)
+  );
+}
+
+/** Inner size of a matrix product. */
+function inner(node: RecordedNode): number {
+  return shapeOf(node.inputs[0]!)[flag(node, 'adj_x', 'transpose_a') ? 0 : 1]!;
+}
+
+/** One use of a value: input `input` of `node` takes its output `output`. */
+export interface Use {
+  node: RecordedNode;
+  input: number;
+  output: number;
+}
+
+/** A sum of several terms and of small products. */
+export interface Sum {
+  terms: Ref[];
+  products: RecordedNode[];
+}
+
+/**
+ * What is to become of a record before anything of it is emitted: which nodes count, which sums and products become one pass,
+ * and which values are bf16. Nothing is joined across the border of a repeated part.
+ */
+export class Analysis {
+  readonly live: RecordedNode[];
+  readonly sums = new Map<RecordedNode, Sum>();
+  /** nodes that another node's pass does */
+  readonly absorbed = new Set<RecordedNode>();
+  private readonly users = new Map<RecordedNode, Use[]>();
+  private readonly inBf16 = new Map<RecordedNode, boolean>();
+
+  constructor(
+    nodes: RecordedNode[],
+    private readonly roots: Ref[],
+    private readonly precision: Precision,
+    /** what the engine offers: our own operations, and products on AMX tiles */
+    private readonly offers: { fused: boolean; tiles: boolean },
+  ) {
+    const needed = new Set(roots.map(({ node }) => node));
+    for (const node of [...nodes].reverse()) {
+      if (!needed.has(node)) continue;
+      for (const { node: input } of node.inputs) needed.add(input);
+    }
+    this.live = nodes.filter((node) => needed.has(node));
+    for (const node of this.live) {
+      node.inputs.forEach(({ node: from, output }, input) => {
+        const list = this.users.get(from) ?? [];
+        list.push({ node, input, output });
+        this.users.set(from, list);
+      });
+    }
+    if (offers.fused) for (const node of this.live) this.findSum(node);
+  }
+
+  usersOf(node: RecordedNode): Use[] {
+    return this.users.get(node) ?? [];
+  }
+
+  isRoot(node: RecordedNode): boolean {
+    return this.roots.some((root) => root.node === node);
+  }
+
+  // ---- sums ----
+
+  private isSum(node: RecordedNode): boolean {
+    const shape = node.outputs[0]!.shape;
+    return (
+      ['Add', 'AddV2', 'AddN'].includes(node.operation) &&
+      shape.length === 2 &&
+      size(shape) >= 4096 &&
+      node.inputs.every((input) => typeOf(input) === DataType.float && sameShape(shapeOf(input), shape))
+    );
+  }
+
+  private usedOnlyBy(node: RecordedNode, user: RecordedNode): boolean {
+    return node.part === user.part && this.usersOf(node).length === 1 && !this.isRoot(node);
+  }
+
+  /** Takes the terms of sums that only go into this one, and small products among them. */
+  private findSum(node: RecordedNode): void {
+    if (!this.isSum(node)) return;
+    const terms: Ref[] = [];
+    const products: RecordedNode[] = [];
+    for (const input of node.inputs) {
+      const inner_ = this.sums.get(input.node);
+      if (inner_ && this.usedOnlyBy(input.node, node)) {
+        terms.push(...inner_.terms);
+        products.push(...inner_.products);
+        this.sums.delete(input.node);
+        this.absorbed.add(input.node);
+      } else if (this.isSmallProduct(input.node) && this.usedOnlyBy(input.node, node)) {
+        products.push(input.node);
+        this.absorbed.add(input.node);
+      } else {
+        terms.push(input);
+      }
+    }
+    if (terms.length === 0) {
+      const product = products.shift()!;
+      this.absorbed.delete(product);
+      terms.push({ node: product, output: 0 });
+    }
+    this.sums.set(node, { terms, products });
+  }
+
+  private isSmallProduct(node: RecordedNode): boolean {
+    return (
+      isMatrixProduct(node) && inner(node) <= SMALL_INNER && !flag(node, 'adj_x', 'adj_y', 'transpose_a', 'transpose_b')
+    );
+  }
+
+  // ---- precision ----
+
+  /** Small products are left to TensorFlow: packing them into tiles gains nothing. */
+  onTiles(node: RecordedNode): boolean {
+    if (!this.offers.tiles || !(isMatrixProduct(node) || node.operation === 'StudioProductAdd')) return false;
+    const depth = node.operation === 'StudioProductAdd' ? shapeOf(node.inputs[1]!)[1]! : inner(node);
+    return size(node.outputs[0]!.shape) * depth >= SMALLEST_TILE_PRODUCT;
+  }
+
+  isBf16Product(node: RecordedNode): boolean {
+    if (this.precision !== 'bf16') return false;
+    if (node.operation === 'StudioPackedProduct') return true;
+    if (!isMatrixProduct(node)) return false;
+    const known = this.inBf16.get(node);
+    if (known !== undefined) return known;
+    const result = size(node.outputs[0]!.shape) * inner(node) >= SMALLEST_BF16_PRODUCT;
+    this.inBf16.set(node, result);
+    return result;
+  }
+
+  /** Whether our operations take their f32 operands as bf16 alone instead of in two parts. */
+  get unsplit(): boolean {
+    return this.precision === 'bf16';
+  }
+
+  private isLowLoss(node: RecordedNode): boolean {
+    return LOSSES.includes(node.operation) && this.precision === 'bf16';
+  }
+
+  /** Whether this use of a value takes it in bf16 as well as in f32. */
+  private takesBf16({ node, input }: Use): boolean {
+    if (this.sums.has(node) || this.absorbed.has(node)) return true;
+    if (node.operation in OWN) return OWN[node.operation]!.inputs[input] !== undefined;
+    return this.isBf16Product(node) || this.onTiles(node);
+  }
+
+  /** The type a node's typed outputs have: bf16 where every use takes it and a product wants it. */
+  outputType(node: RecordedNode): number {
+    if (this.precision !== 'bf16' || this.isRoot(node)) return DataType.float;
+    const users = this.usersOf(node).filter(({ output }) => !ALWAYS_F32[node.operation]?.includes(output));
+    if (this.sums.has(node) && !users.every((user) => this.isBf16Product(user.node))) return DataType.float;
+    return users.length > 0 && users.every((user) => this.takesBf16(user)) ? DataType.bfloat16 : DataType.float;
+  }
+
+  /** True if every use of a source is a bf16 product: then it can be resident in bf16 alone. */
+  onlyInBf16(node: RecordedNode): boolean {
+    const users = this.usersOf(node);
+    return (
+      users.length > 0 &&
+      users.every(
+        (user) =>
+          this.isBf16Product(user.node) ||
+          (this.isLowLoss(user.node) && user.input === 1) ||
+          (this.precision === 'bf16' && user.node.operation === 'GatherV2' && user.input === 0),
+      )
+    );
+  }
+}
