@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { fusedKernels, type WholeOptimizer } from '../engine/fused.ts';
+import { clipped, fusedKernels, type WholeOptimizer } from '../engine/fused.ts';
 import type { Trainable } from './adapter.ts';
 import type { NamedTensor } from './types.ts';
 
@@ -120,19 +120,9 @@ export class AdamW {
    * @returns the gradients' global norm before clipping, and what each variable becomes
    */
   update(gradients: Tensor2D[], numbers: BlockNumbers): { gradNorm: Scalar; updates: [tf.Variable, Tensor][] } {
-    const { clipNorm } = this.options;
-    const used = gradients.map((g, k) =>
-      // A frozen head's gradient is there only while it is probed.
-      this.#slots[k]!.trainable.role === 'B' ? onlyMoving(g, numbers[k]!) : g,
-    );
-    const gradNorm = globalNorm(used);
-    // torch.nn.utils.clip_grad_norm_: min(1, clipNorm / (norm + 1e-6))
-    const factor = clipNorm > 0 ? tf.minimum(1, tf.div(clipNorm, tf.add(gradNorm, 1e-6))) : undefined;
+    const gradNorm = globalNorm(gradients.map((g, k) => movingSquares(g, numbers[k]!)));
     const updates = this.#slots.flatMap(({ trainable: { variable }, m, v }, k): [tf.Variable, Tensor][] => {
-      const [p2, m2, v2] = tf.tidy(() => {
-        const g = factor ? tf.mul<Tensor2D>(used[k]!, factor) : used[k]!;
-        return adamw(variable, m, v, g, numbers[k]!, this.options);
-      });
+      const [p2, m2, v2] = tf.tidy(() => adamw([variable, m, v], gradients[k]!, numbers[k]!, gradNorm, this.options));
       return [
         [variable, p2],
         [m, m2],
@@ -186,18 +176,19 @@ export class AdamW {
 
 /** m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p = decay p - rate m^ / (sqrt(v^) + eps), by equal blocks of rows. */
 function adamw(
-  p: Tensor2D,
-  m: Tensor2D,
-  v: Tensor2D,
-  g: Tensor2D,
+  state: [Tensor2D, Tensor2D, Tensor2D],
+  gradient: Tensor2D,
   numbers: Tensor2D,
+  norm: Scalar,
   options: AdamWOptions,
 ): [Tensor, Tensor, Tensor] {
   const kernels = fusedKernels();
-  if (kernels) return kernels.adamw(p, m, v, g, numbers, options);
-  const { beta1, beta2, epsilon } = options;
+  if (kernels) return kernels.adamw(state, gradient, numbers, norm, options);
+  const { beta1, beta2, epsilon, clipNorm } = options;
+  const [p, m, v] = state;
+  const g = clipped(gradient, norm, clipNorm);
   const [blocks] = numbers.shape;
-  const moves = tf.tile(tf.reshape(moving(numbers), [blocks, 1, 1]), [1, p.shape[0] / blocks, 1]);
+  const moves = tf.tile(moving(numbers), [1, p.shape[0] / blocks, 1]);
   const by = (x: Tensor2D) => tf.reshape(x, [blocks, p.shape[0] / blocks, p.shape[1]]);
   const column = (k: number) => tf.reshape(tf.slice(numbers, [0, k], [-1, 1]), [blocks, 1, 1]);
   const m2 = tf.add(by(m), tf.mul(tf.mul(tf.sub(by(g), by(m)), 1 - beta1), moves));
@@ -208,20 +199,25 @@ function adamw(
   return [tf.reshape(p2, p.shape), tf.reshape(m2, p.shape), tf.reshape(v2, p.shape)];
 }
 
-/** [blocks]: 1 where the block is updated, 0 where its head is frozen. */
-function moving(numbers: Tensor2D): Tensor1D {
-  return tf.reshape(tf.cast(tf.greater(tf.slice(numbers, [0, 0], [-1, 1]), 0), 'float32'), [numbers.shape[0]]);
+/** [blocks, 1, 1]: 1 where the block is updated, 0 where its head is frozen. */
+function moving(numbers: Tensor2D): Tensor {
+  return tf.reshape(tf.cast(tf.greater(tf.slice(numbers, [0, 0], [-1, 1]), 0), 'float32'), [numbers.shape[0], 1, 1]);
 }
 
-function onlyMoving(g: Tensor2D, numbers: Tensor2D): Tensor2D {
+/** Sum of the squares over the blocks that move: a frozen head's gradient is there only while it is probed. */
+function movingSquares(g: Tensor2D, numbers: Tensor2D): Scalar {
+  const kernels = fusedKernels();
+  if (kernels?.squares) return kernels.squares(g, numbers);
   const [blocks] = numbers.shape;
-  const flags = tf.reshape(moving(numbers), [blocks, 1, 1]);
-  return tf.reshape(tf.mul(tf.reshape(g, [blocks, g.shape[0] / blocks, g.shape[1]]), flags), g.shape);
+  return tf.tidy(() => {
+    const by = tf.reshape(g, [blocks, g.shape[0] / blocks, g.shape[1]]);
+    return tf.sum(tf.mul(tf.square(by), moving(numbers))) as Scalar;
+  });
 }
 
-/** sqrt of the sum of all squares. */
-function globalNorm(gradients: Tensor2D[]): Scalar {
-  return tf.sqrt(tf.addN(gradients.map((g) => tf.tidy(() => tf.sum(tf.square(g)))))) as Scalar;
+/** The root of the sum of all squares. */
+function globalNorm(squares: Scalar[]): Scalar {
+  return tf.tidy(() => tf.sqrt(tf.addN(squares)));
 }
 
 function zerosLike(variable: tf.Variable<tf.Rank.R2>): tf.Variable<tf.Rank.R2> {

@@ -50,10 +50,23 @@ export interface FusedKernels {
   ): LowRankGradients;
   /** a^T b [blocks * rank, out] by blocks of rows; a block with active = 0 costs nothing and is 0 */
   blockProduct(a: Tensor2D, b: Tensor2D, active: Tensor1D): Tensor2D;
-  /** p, m, v, g of one shape; rows [blocks, 4] = rate (0: nothing moves), 1 / bias corrections, decay factor */
-  adamw(p: Tensor, m: Tensor, v: Tensor, g: Tensor, rows: Tensor2D, options: AdamWOptions): [Tensor, Tensor, Tensor];
+  /** sum of the squares of g over the blocks that move; rows as in `adamw` */
+  squares?(g: Tensor, rows: Tensor2D): tf.Scalar;
+  /** [blocks]: mean of |p g| over each block of rows */
+  sensitivity?(p: Tensor2D, g: Tensor2D, blocks: number): Tensor1D;
+  /**
+   * p, m, v, g of one shape; rows [blocks, 4] = rate (0: nothing moves), 1 / bias corrections, decay factor; `norm` of all
+   * gradients, for clipping. A compiled step may do it in the place of p, m and v: what else reads them must come before `norm`.
+   */
+  adamw(
+    state: [Tensor, Tensor, Tensor],
+    g: Tensor,
+    rows: Tensor2D,
+    norm: tf.Scalar,
+    options: AdamWOptions,
+  ): [Tensor, Tensor, Tensor];
   /** AdamW over all tensors at once and in place; undefined where they are too large for that */
-  openOptimizer?(tensors: OptimizerTensor[], options: WholeOptimizerOptions): WholeOptimizer | undefined;
+  openOptimizer?(tensors: OptimizerTensor[], options: AdamWOptions): WholeOptimizer | undefined;
 }
 
 export interface OptimizerTensor {
@@ -62,11 +75,6 @@ export interface OptimizerTensor {
   v: tf.Variable;
   /** equal blocks of rows, with a row of numbers each */
   blocks: number;
-}
-
-export interface WholeOptimizerOptions extends AdamWOptions {
-  /** 0: off */
-  clipNorm: number;
 }
 
 export interface WholeOptimizer {
@@ -105,6 +113,13 @@ export interface AdamWOptions {
   beta1: number;
   beta2: number;
   epsilon: number;
+  /** largest global norm of the gradients; 0 = any */
+  clipNorm: number;
+}
+
+/** torch.nn.utils.clip_grad_norm_: g times min(1, clipNorm / (norm + 1e-6)); clipNorm 0: g itself */
+export function clipped(g: Tensor2D, norm: tf.Scalar, clipNorm: number): Tensor2D {
+  return clipNorm > 0 ? tf.mul(g, tf.minimum(1, tf.div(clipNorm, tf.add(norm, 1e-6)))) : g;
 }
 
 const registry = new Map<string, FusedKernels>();

@@ -139,12 +139,13 @@ export function trainStep(
 ): { outputs: Tensor[]; updates: Tensor[] } {
   const { value, grads } = tf.variableGrads(() => lossOf(model, adapter, batch), adapter.variables);
   const updates: Tensor[][] = [[], [], []];
+  const norm = tf.sqrt(tf.addN(adapter.variables.map(({ name }) => tf.sum(tf.square(grads[name]!))))) as tf.Scalar;
   adapter.variables.forEach((p, i) => {
     const g = grads[p.name]!;
-    const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, clipNorm: 0 };
     const kernels = fusedKernels();
     const [m, v] = [moments[0][i]!, moments[1][i]!];
-    const next = kernels ? kernels.adamw(p, m, v, g, rows[i]!, options) : adamwComposed(p, m, v, g, rows[i]!);
+    const next = kernels ? kernels.adamw([p, m, v], g, rows[i]!, norm, options) : adamwComposed(p, m, v, g, rows[i]!);
     next.forEach((tensor, k) => updates[k]!.push(tensor));
   });
   return { outputs: [value], updates: updates.flat() };

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { withParts } from '../repeated.ts';
 import type { Addon, Feed, StagedTensor } from './addon.ts';
-import { DataType } from './addon.ts';
+import { attribute, DataType } from './addon.ts';
 import type { NodeBackend } from './fused.ts';
 import { Analysis, type Precision } from './analysis.ts';
 import type { Output } from './graph-builder.ts';
@@ -95,10 +95,11 @@ export class Compiler {
     const { outputs, updates } = this.record(recorder, described, step, session);
     const live = updates.flatMap((update, i) => (update ? [{ update, variable: i }] : []));
     const roots = [...outputs, ...live.map(({ update }) => update)];
+    const inPlace = updatedInPlace(live, stateIds);
 
     const sources = new Map<RecordedNode, Output>();
     const analysis = new Analysis(recorder.nodes, roots, precision, session);
-    const lowering = new Lowering(session, analysis, {
+    const lowering = new Lowering(session, analysis, inPlace, {
       value: (node, type) => this.sourceValue(node, type, sources, session),
       type: (node) => this.sourceType(node),
     });
@@ -106,7 +107,8 @@ export class Compiler {
     for (const node of analysis.live) if (node.source) this.place(node, analysis, stateIds, sources, fills, session);
     const placed = state.map((_, i) => this.residents.get(stateIds[i]!));
     recorder.release((id) => this.residents.has(id));
-    const lowered = lowering.lower(roots);
+    const assigned = live.filter(({ update }) => !inPlace.has(update.node));
+    const lowered = lowering.lower([...outputs, ...assigned.map(({ update }) => update)]);
     await session.fill(fills);
     this.group(placed.filter((resident) => resident !== undefined));
     this.group(
@@ -114,10 +116,11 @@ export class Compiler {
       true,
     );
     const fetches = lowered.slice(0, outputs.length);
-    const assigns = live.map(({ variable }, i) => {
+    const assigns = assigned.map(({ variable }, i) => {
       const resident = placed[variable]!;
       const value = lowered[outputs.length + i]!;
-      return session.one('AssignVariableOp', [], [resident.handle, value], [resident.read.node]).node;
+      const type = attribute.type('dtype', resident.dtype);
+      return session.one('AssignVariableOp', [type], [resident.handle, value], [resident.read.node]).node;
     });
     const feedOutputs = feedIds.map((_, i) =>
       recorder.nodes.find((n) => n.source && 'feed' in n.source && n.source.feed === i)!,
@@ -128,7 +131,7 @@ export class Compiler {
       feedOutputs.map((node) => ({ output: sources.get(node), ...node.outputs[0]! })),
       state.map((variable, i) => ({ variable, resident: placed[i] })),
       fetches,
-      assigns,
+      [...assigns, ...lowering.targets],
     );
   }
 
@@ -342,6 +345,22 @@ export class Compiler {
     if (!this.groups.has(resident)) this.groups.set(resident, { members: [resident] });
     this.forget([resident]);
   }
+}
+
+/**
+ * Optimizer steps whose every result becomes the new value of the very variable that it was made from. They need no second copy:
+ * `norm`, which they wait for, comes after all that reads the variables (engine/fused.ts, adamw).
+ */
+function updatedInPlace(updates: { update: Ref; variable: number }[], stateIds: number[]): Set<RecordedNode> {
+  const matching = new Map<RecordedNode, number>();
+  for (const { update, variable } of updates) {
+    const { node, output } = update;
+    if (node.operation !== 'StudioAdamW') continue;
+    const source = node.inputs[output]!.node.source;
+    if (source && 'tensorId' in source && source.tensorId === stateIds[variable])
+      matching.set(node, (matching.get(node) ?? 0) + 1);
+  }
+  return new Set([...matching].filter(([node, count]) => count === node.outputs.length).map(([node]) => node));
 }
 
 /** Residents read in one run. */

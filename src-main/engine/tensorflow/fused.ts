@@ -73,11 +73,19 @@ export function tensorflowKernels(backend: NodeBackend, tiles: boolean): Omit<Fu
       one('StudioMixtureGrad', [int('rank', rank), int('heads', heads)], [dOut, mixed, weights]),
     blockProduct: (a, b, active) =>
       one('StudioBlockProduct', [int('blocks', active.size), shapes([a.shape[1], b.shape[1]])], [a, b, active]),
-    adamw: (p, m, v, g, rows, options: AdamWOptions) =>
+    squares: (g, rows) => backend.executeSingleOutput('StudioSquares', [shapes([])], [g, rows]) as Scalar,
+    sensitivity: (p, g, blocks) =>
+      backend.executeSingleOutput('StudioSensitivity', [int('blocks', blocks), shapes([blocks])], [p, g]) as Tensor1D,
+    adamw: (state, g, rows, norm, options: AdamWOptions) =>
       many<[Tensor, Tensor, Tensor]>(
         'StudioAdamW',
-        [float('beta1', options.beta1), float('beta2', options.beta2), float('epsilon', options.epsilon)],
-        [p, m, v, g, rows],
+        [
+          float('beta1', options.beta1),
+          float('beta2', options.beta2),
+          float('epsilon', options.epsilon),
+          float('clip', options.clipNorm),
+        ],
+        [...state, g, rows, norm],
         3,
       ),
   };

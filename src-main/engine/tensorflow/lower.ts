@@ -38,10 +38,14 @@ class Scope {
  */
 export class Lowering {
   private scope: Scope;
+  /** nodes that have to run beside those that are fetched */
+  readonly targets: number[] = [];
 
   constructor(
     private readonly session: Session,
     private readonly analysis: Analysis,
+    /** optimizer steps that write into their variables' own memory */
+    private readonly inPlace: ReadonlySet<RecordedNode>,
     private readonly sources: Sources,
   ) {
     this.scope = new Scope(session);
@@ -63,7 +67,20 @@ export class Lowering {
         this.call(parts.get(node.part)!);
       }
     }
-    return roots.map((ref) => this.value(ref, typeOf(ref)));
+    const values = roots.map((ref) => this.value(ref, typeOf(ref)));
+    for (const node of this.inPlace) this.emitInPlace(node);
+    return values;
+  }
+
+  /** After everything else that reads the variables; readers inside parts come before the norm that the node takes. */
+  private emitInPlace(node: RecordedNode): void {
+    const inputs = node.inputs.map((input) => this.value(input, typeOf(input)));
+    const readers = node.inputs.flatMap((input) => (input.node.source ? this.analysis.usersOf(input.node) : []));
+    const before = readers.flatMap((use) => {
+      if (use.node.part !== undefined || this.inPlace.has(use.node)) return [];
+      return this.scope.values.get(use.node)?.find((value) => value !== undefined)?.value.node ?? [];
+    });
+    this.targets.push(this.builder.one('StudioAdamWInPlace', node.attributes, inputs, before).node);
   }
 
   // ---- repeated parts ----
@@ -144,14 +161,13 @@ export class Lowering {
 
   private emit(node: RecordedNode): void {
     const { analysis } = this;
-    if (node.source || analysis.absorbed.has(node)) return;
+    if (node.source || analysis.absorbed.has(node) || this.inPlace.has(node)) return;
     const type = analysis.outputType(node);
     if (analysis.sums.has(node)) return this.keep(node, [this.emitSum(node, type)], [type]);
     if (isMatrixProduct(node)) return this.emitProduct(node, type);
     if (node.operation in OWN) return this.emitOwn(node, type);
     if (node.operation === 'GatherV2' && this.natural(node.inputs[0]!).type === DataType.bfloat16)
       return this.emitLowGather(node);
-    if (node.outputs.length === 0) return;
     const inputs = node.inputs.map((input) => this.value(input, typeOf(input)));
     this.keep(node, this.builder.add(node.operation, node.attributes, inputs));
   }

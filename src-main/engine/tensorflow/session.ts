@@ -118,5 +118,7 @@ function sessionConfiguration({ threads, gpu }: SessionOptions): Uint8Array {
   const bytes = [0x10, threads, 0x28, 1];
   if (gpu) bytes.push(0x32, 2, 0x20, 1); // gpu_options { allow_growth: true }
   bytes.push(0x38, 1); // allow_soft_placement
+  // graph_options { rewrite_options { disable_meta_optimizer: true } }: seconds at the first run, and nothing left for it to find
+  bytes.push(0x52, 5, 0x52, 3, 0x98, 0x01, 1);
   return Uint8Array.from(bytes);
 }

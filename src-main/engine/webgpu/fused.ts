@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { registerFusedKernels, type FusedKernels } from '../fused.ts';
+import { clipped, registerFusedKernels, type FusedKernels } from '../fused.ts';
 import type { Backend } from './backend.ts';
 import { adamw } from './kernels/adamw.ts';
 import { attention } from './kernels/attention.ts';
@@ -39,7 +39,8 @@ function webgpuKernels(backend: Backend): FusedKernels {
     mixture: (mixed, rank, heads) => mixture(backend, mixed, rank, heads),
     mixtureGrad: (dOut, mixed, omega, rank, heads) => mixtureGrad(backend, dOut, mixed, omega, rank, heads),
     blockProduct: (a, b, active) => blockProduct(backend, a, b, active),
-    adamw: (p, m, v, g, rows, options) => adamw(backend, [p, m, v, g], rows, options),
+    adamw: (state, g, rows, norm, options) =>
+      adamw(backend, [...state, clipped(g as tf.Tensor2D, norm, options.clipNorm)], rows, options),
     openOptimizer: (tensors, options) => openWholeAdamW(backend, tensors, options),
   };
 }

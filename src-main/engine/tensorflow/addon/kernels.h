@@ -94,8 +94,10 @@ struct Table {
   void (*cachedAttention)(View q, View k, View v, View out, LayerCache& cache, const CacheShape& shape);
   void (*blockProduct)(const float* a, View b, const float* active, float* out, int64_t tokens, int blocks, int rank, int64_t width);
   void (*sum)(const View* terms, int count, View out, int64_t size);
-  void (*adamw)(const float* p, const float* m, const float* v, const float* g, const float* rows, float* pOut, float* mOut, float* vOut,
-                int64_t blocks, int64_t width, float beta1, float beta2, float epsilon);
+  double (*squares)(const float* g, const float* rows, int64_t blocks, int64_t width);
+  void (*sensitivity)(const float* p, const float* g, float* out, int64_t blocks, int64_t width);
+  void (*adamw)(const float* p, const float* m, const float* v, const float* g, const float* rows, float scale, float* pOut, float* mOut,
+                float* vOut, int64_t blocks, int64_t width, float beta1, float beta2, float epsilon);
 };
 
 extern const Table tableAvx512, tableAvx2;

@@ -74,6 +74,16 @@ void loss(Call& c) {
       [&](View scores, int64_t n, View out) { amxProduct()(scores, w, {}, out, {n, vocabulary, width, false, !transposed}, split); });
 }
 
+void adamw(Call& c, float* pOut, float* mOut, float* vOut) {
+  TF_Tensor *p = c.input(0), *m = c.input(1), *v = c.input(2), *g = c.input(3), *rows = c.input(4);
+  int64_t blocks = rowsOf(rows), count = TF_TensorElementCount(p);
+  need(last(rows) == 4 && count % blocks == 0 && TF_TensorElementCount(g) == count, "adamw: shapes do not fit");
+  const auto& f = c.attributes.floats;
+  // torch.nn.utils.clip_grad_norm_: min(1, clip / (norm + 1e-6))
+  float scale = f[3] > 0 ? std::min(1.0f, f[3] / (*f32(c.input(5)) + 1e-6f)) : 1.0f;
+  table().adamw(f32(p), f32(m), f32(v), f32(g), f32(rows), scale, pOut, mOut, vOut, blocks, count / blocks, f[0], f[1], f[2]);
+}
+
 void product(Call& c) {
   const auto& i = c.attributes.ints;
   bool adds = c.inputs() == 3;
@@ -173,15 +183,27 @@ const std::vector<Operation>& stepOperations() {
          TF_Tensor* out = c.output(0, {last(a), last(b)});
          blockProduct(a, b, f32(active), blocks, out);
        }},
-      {"StudioAdamW", {"p: float", "m: float", "v: float", "g: float", "rows: float"}, {"p_new: float", "m_new: float", "v_new: float"}, {}, {},
-       {"beta1", "beta2", "epsilon"}, {0, 0, 0}, [](Call& c) {
-         TF_Tensor *p = c.input(0), *m = c.input(1), *v = c.input(2), *g = c.input(3), *rows = c.input(4);
-         int64_t blocks = rowsOf(rows), count = TF_TensorElementCount(p);
-         need(last(rows) == 4 && count % blocks == 0 && TF_TensorElementCount(g) == count, "adamw: shapes do not fit");
-         TF_Tensor *pOut = c.output(0, shapeOf(p)), *mOut = c.output(1, shapeOf(p)), *vOut = c.output(2, shapeOf(p));
-         const auto& f = c.attributes.floats;
-         table().adamw(f32(p), f32(m), f32(v), f32(g), f32(rows), f32(pOut), f32(mOut), f32(vOut), blocks, count / blocks, f[0], f[1], f[2]);
-       }}};
+      {"StudioSquares", {"g: float", "rows: float"}, {"sum: float"}, {}, {}, {}, {-1}, [](Call& c) {
+         TF_Tensor *g = c.input(0), *rows = c.input(1);
+         int64_t blocks = rowsOf(rows), count = TF_TensorElementCount(g);
+         need(last(rows) == 4 && count % blocks == 0, "squares: shapes do not fit");
+         *f32(c.output(0, {})) = static_cast<float>(table().squares(f32(g), f32(rows), blocks, count / blocks));
+       }},
+      {"StudioSensitivity", {"p: float", "g: float"}, {"mean: float"}, {}, {"blocks"}, {}, {-1}, [](Call& c) {
+         TF_Tensor *p = c.input(0), *g = c.input(1);
+         int64_t blocks = c.attributes.ints[0], count = TF_TensorElementCount(g);
+         need(TF_TensorElementCount(p) == count && count % blocks == 0, "sensitivity: shapes do not fit");
+         table().sensitivity(f32(p), f32(g), f32(c.output(0, {blocks})), blocks, count / blocks);
+       }},
+      {"StudioAdamW", {"p: float", "m: float", "v: float", "g: float", "rows: float", "norm: float"}, {"p_new: float", "m_new: float", "v_new: float"}, {}, {},
+       {"beta1", "beta2", "epsilon", "clip"}, {0, 0, 0}, [](Call& c) {
+         std::vector<int64_t> shape = shapeOf(c.input(0));
+         TF_Tensor *p = c.output(0, shape), *m = c.output(1, shape), *v = c.output(2, shape);
+         adamw(c, f32(p), f32(m), f32(v));
+       }},
+      // the same on the variables' own memory: only where nothing that still runs reads them (compile.ts)
+      {"StudioAdamWInPlace", {"p: float", "m: float", "v: float", "g: float", "rows: float", "norm: float"}, {}, {}, {},
+       {"beta1", "beta2", "epsilon", "clip"}, {}, [](Call& c) { adamw(c, f32(c.input(0)), f32(c.input(1)), f32(c.input(2))); }}};
   return list;
 }
 
@@ -255,6 +277,7 @@ void registerOne() {
   for (const char* name : operation.floats) TF_OpDefinitionBuilderAddAttr(builder, (std::string(name) + ": float").c_str());
   for (const char* input : operation.inputs) TF_OpDefinitionBuilderAddInput(builder, input);
   for (const char* output : operation.outputs) TF_OpDefinitionBuilderAddOutput(builder, output);
+  if (operation.outputs.empty()) TF_OpDefinitionBuilderSetIsStateful(builder, true);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(builder, inferShapes<index>);
   TF_OpDefinitionBuilderSetIsStateful(builder, operation.stateful);
   TF_RegisterOpDefinition(builder, status);

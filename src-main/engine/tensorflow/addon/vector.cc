@@ -240,34 +240,6 @@ void blockProduct(const float* a, View b, const float* active, float* out, int64
   });
 }
 
-/**
- * AdamW over `blocks` blocks of `width` numbers. rows [blocks, 4]: step size (0 = frozen: nothing moves), 1 / bias correction 1,
- * 1 / bias correction 2, decay factor of the weight.
- */
-void adamw(const float* p, const float* m, const float* v, const float* g, const float* rows, float* pOut, float* mOut, float* vOut,
-           int64_t blocks, int64_t width, float beta1, float beta2, float epsilon) {
-  constexpr int64_t piece = 16384;
-  int64_t pieces = (width + piece - 1) / piece;
-  parallelFor(blocks * pieces, [&](int64_t task) {
-    int64_t block = task / pieces, start = block * width + task % pieces * piece;
-    int64_t n = std::min(piece, (block + 1) * width - start);
-    const float* row = rows + block * 4;
-    float rate = row[0], c1 = row[1], c2 = row[2], keep = row[3];
-    if (rate == 0) {
-      if (pOut != p) std::memcpy(pOut + start, p + start, n * sizeof(float));
-      if (mOut != m) std::memcpy(mOut + start, m + start, n * sizeof(float));
-      if (vOut != v) std::memcpy(vOut + start, v + start, n * sizeof(float));
-      return;
-    }
-    for (int64_t i = start; i < start + n; i++) {
-      float grad = g[i], m1 = beta1 * m[i] + (1 - beta1) * grad, v1 = beta2 * v[i] + (1 - beta2) * grad * grad;
-      mOut[i] = m1;
-      vOut[i] = v1;
-      pOut[i] = p[i] * keep - rate * (m1 * c1) / (std::sqrt(v1 * c2) + epsilon);
-    }
-  });
-}
-
 void sum(const View* terms, int count, View out, int64_t size) {
   overPieces(size, [&](int64_t start, int64_t n) {
     alignas(64) float total[2048];
@@ -288,11 +260,13 @@ void sum(const View* terms, int count, View out, int64_t size) {
 #include "blocks.h"
 #include "packed-product.h"
 #include "cached-attention.h"
+#include "optimizer.h"
 
 }  // namespace
 
 extern const Table STUDIO_TABLE;
 const Table STUDIO_TABLE = {rmsNorm, rmsNormGrad, rotary,  gated,       gatedGrad,  attention,    attentionGrad,
-                            crossEntropy, productAdd, mixture, mixtureGrad, unpackRow, packRow, packedProduct, cachedAttention, blockProduct, sum, adamw};
+                            crossEntropy, productAdd, mixture, mixtureGrad, unpackRow, packRow, packedProduct, cachedAttention, blockProduct, sum, squares, sensitivity,
+                            adamw};
 
 }  // namespace kernels

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import type { OptimizerTensor, WholeOptimizer, WholeOptimizerOptions } from '../../fused.ts';
+import type { AdamWOptions, OptimizerTensor, WholeOptimizer } from '../../fused.ts';
 import type { Backend } from '../backend.ts';
 import { copy, empty, INVOCATION, reduction, run, spread, type Kernel } from '../kernel.ts';
 import { UPDATE, UPDATE_PARAMS, updateParams } from './adamw.ts';
@@ -117,7 +117,7 @@ function layout(tensors: OptimizerTensor[]) {
 export function openWholeAdamW(
   backend: Backend,
   tensors: OptimizerTensor[],
-  options: WholeOptimizerOptions,
+  options: AdamWOptions,
 ): WholeOptimizer | undefined {
   const { starts, pieces, blocks, size } = layout(tensors);
   if (4 * size > backend.opened.gpu.limits.maxStorageBufferBindingSize) return undefined;
