@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { packedKernels } from '../engine/frozen.ts';
-import type { CompiledStep, Compiler } from '../engine/tensorflow/compile.ts';
+import type { Compiler } from '../engine/tensorflow/compile.ts';
+import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { ParameterSlots } from './parameter-slots.ts';
 import { ropeTables } from './rope.ts';

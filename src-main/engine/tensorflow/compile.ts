@@ -1,11 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import { withParts } from '../repeated.ts';
-import type { Addon, Feed, StagedTensor } from './addon.ts';
+import type { Addon, StagedTensor } from './addon.ts';
 import { attribute, DataType } from './addon.ts';
 import type { NodeBackend } from './fused.ts';
 import { Analysis, type Precision } from './analysis.ts';
 import type { Output } from './graph-builder.ts';
+import { CompiledStep } from './compiled-graph.ts';
+import { updatedInPlace } from './in-place.ts';
 import { Lowering } from './lower.ts';
 import { type Binding, overrideBinding, Recorder, type RecordedNode, type Ref } from './recorder.ts';
 import { type Resident, Session, type SessionOptions } from './session.ts';
@@ -347,55 +349,10 @@ export class Compiler {
   }
 }
 
-/**
- * Optimizer steps whose every result becomes the new value of the very variable that it was made from. They need no second copy:
- * `norm`, which they wait for, comes after all that reads the variables (engine/fused.ts, adamw).
- */
-function updatedInPlace(updates: { update: Ref; variable: number }[], stateIds: number[]): Set<RecordedNode> {
-  const matching = new Map<RecordedNode, number>();
-  for (const { update, variable } of updates) {
-    const { node, output } = update;
-    if (node.operation !== 'StudioAdamW') continue;
-    const source = node.inputs[output]!.node.source;
-    if (source && 'tensorId' in source && source.tensorId === stateIds[variable])
-      matching.set(node, (matching.get(node) ?? 0) + 1);
-  }
-  return new Set([...matching].filter(([node, count]) => count === node.outputs.length).map(([node]) => node));
-}
-
 /** Residents read in one run. */
 interface ReadGroup {
   members: Resident[];
   /** never written: copies of all are made at once, and nothing is kept in JavaScript's memory */
   frozen?: boolean;
   values?: Map<Resident, ArrayBuffer>;
-}
-
-/** A step inside the session. */
-export class CompiledStep {
-  constructor(
-    private readonly compiler: Compiler,
-    private readonly session: Session,
-    private readonly feeds: { output: Output | undefined; dtype: number; shape: number[] }[],
-    private readonly state: { variable: Variable; resident: Resident | undefined }[],
-    private readonly fetches: Output[],
-    private readonly targets: number[],
-  ) {}
-
-  /**
-   * One run. `values`: one array for every feed, of its size. The state's variables have their new values afterwards.
-   * @returns the outputs' numbers
-   */
-  async run(values: (Float32Array | Int32Array)[]): Promise<Float32Array[]> {
-    for (const { variable, resident } of this.state) {
-      if (resident && this.compiler.residentOf(this.compiler.idOf(variable)) !== resident)
-        await this.compiler.adopt(variable, resident);
-    }
-    const feeds = this.feeds.flatMap(({ output, dtype, shape }, i): Feed[] =>
-      output ? [{ ...output, dtype, shape, data: values[i]! }] : [],
-    );
-    const results = await this.session.run(feeds, this.fetches, this.targets);
-    this.compiler.forget(this.state.flatMap(({ resident }) => resident ?? []));
-    return results.map(({ data }) => new Float32Array(data));
-  }
 }

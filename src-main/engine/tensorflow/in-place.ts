@@ -1,0 +1,17 @@
+import type { RecordedNode, Ref } from './recorder.ts';
+
+/**
+ * Optimizer steps whose every result becomes the new value of the very variable that it was made from. They need no second copy:
+ * `norm`, which they wait for, comes after all that reads the variables (engine/fused.ts, adamw).
+ */
+export function updatedInPlace(updates: { update: Ref; variable: number }[], stateIds: number[]): Set<RecordedNode> {
+  const matching = new Map<RecordedNode, number>();
+  for (const { update, variable } of updates) {
+    const { node, output } = update;
+    if (node.operation !== 'StudioAdamW') continue;
+    const source = node.inputs[output]!.node.source;
+    if (source && 'tensorId' in source && source.tensorId === stateIds[variable])
+      matching.set(node, (matching.get(node) ?? 0) + 1);
+  }
+  return new Set([...matching].filter(([node, count]) => count === node.outputs.length).map(([node]) => node));
+}
