@@ -1,4 +1,4 @@
-import { flopsPerToken, memoryPlan, PRECISIONS } from './memory-plan.ts';
+import { flopsPerToken, frozenBytes, memoryPlan, PRECISIONS } from './memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts, Precision, RunShape } from './memory-plan.ts';
 import { parameterCounts } from './methods/structure.ts';
 import type { AdapterOptions, ReducerOptions } from './types.ts';
@@ -95,7 +95,11 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
 
 /** Every run worth trying, best first. */
 function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts): Generator<RunShape> {
-  const precisions = PRECISIONS.filter((precision) => engine.precisions.includes(precision));
+  const able = PRECISIONS.filter((precision) => engine.precisions.includes(precision));
+  // a form that is no smaller than one before it gains nothing
+  const precisions = able.filter((precision, i) =>
+    able.slice(0, i).every((better) => frozenBytes(model, precision) < frozenBytes(model, better)),
+  );
   const targetSets = targetsOf(model);
   const heads = Math.min(8, Math.max(2, data.clusters));
   const run = (
@@ -235,7 +239,7 @@ function reasonsFor(run: RunShape, first: RunShape, data: DataFacts, time: TimeP
     },
     {
       choice: 'precision',
-      text: `Frozen weights in ${precision}. ${kept(precision === first.precision, 'A more exact form does not fit.')}`,
+      text: `Frozen weights ${precision === 'file' ? 'as they lie in the file' : `in ${precision}`}. ${kept(precision === first.precision, 'A more exact form does not fit.')}`,
     },
     {
       choice: 'targets',

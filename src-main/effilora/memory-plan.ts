@@ -1,18 +1,27 @@
 import { headsPerSite, parameterCounts } from './methods/structure.ts';
 import type { AdapterOptions, SiteShape } from './types.ts';
 
-/** How frozen weights are held, best first. */
-export const PRECISIONS = ['f32', 'bf16', 'int8', 'int4'] as const;
+/** How frozen weights are held, best first; `file`: in the blocks in which they lie in their file. */
+export const PRECISIONS = ['file', 'f32', 'bf16', 'int8', 'int4'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
-/** Bytes a weight; the quantized ones with a scale (and offset) per block of 32, as GGUF's Q8_0 and Q4_1. */
-const BYTES: Record<Precision, number> = { f32: 4, bf16: 2, int8: 34 / 32, int4: 20 / 32 };
+/** Bytes a weight; the quantized ones with a scale per block of 32, as GGUF's Q8_0 and Q4_0. */
+const BYTES: Record<Exclude<Precision, 'file'>, number> = { f32: 4, bf16: 2, int8: 34 / 32, int4: 18 / 32 };
+
+/** Bytes of the frozen weights; what the file has in fewer bits than asked for stays as it is. */
+export function frozenBytes({ parameters, fileBytes }: ModelFacts, precision: Precision): number {
+  if (precision === 'file') return fileBytes;
+  const bytes = parameters * BYTES[precision];
+  return precision === 'f32' ? bytes : Math.min(bytes, fileBytes);
+}
 
 /** What the plan needs to know of a base model. */
 export interface ModelFacts {
   name: string;
   /** frozen weights, tied ones counted once */
   parameters: number;
+  /** of the frozen weights in the model's file */
+  fileBytes: number;
   layers: number;
   hiddenSize: number;
   intermediateSize: number;
@@ -70,7 +79,7 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
   const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
   const trained = 4 * parameterCounts(sites, run.method).all;
   const parts = {
-    frozenWeights: model.parameters * BYTES[run.precision],
+    frozenWeights: frozenBytes(model, run.precision),
     adapter: trained,
     // Frozen heads keep their moments, and at probing steps every head has a gradient.
     gradientsAndMoments: 3 * trained,

@@ -5,6 +5,7 @@ import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { Reducer } from '../effilora/reducer.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
+import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
 import { UserError, type EngineStatus } from '../engine/types.ts';
 import { loadCausalLM, type CausalLM } from '../models/causal-lm.ts';
@@ -83,7 +84,10 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const file = await openModelFile(await resolveModel(recipe.model, log));
   const data = await readRunData(recipe, file);
   log(`Data: ${data.train.length} examples to train on, ${data.heldOut.length} held out`);
-  const model = await loadCausalLM(file);
+  const { weights } = recipe.training;
+  if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
+    log(`Frozen weights are unpacked to f32: the engine ${engine.name} has no products with ${weights} weights`);
+  const model = await loadCausalLM(file, weights);
   const adapter = await openStart(recipe, model);
   const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
   const run = { ...data, engine, file, model, steps: stepsOf(recipe, perEpoch) };

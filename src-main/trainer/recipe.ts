@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { parseDocument, stringify } from 'yaml';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES } from '../models/types.ts';
+import { WEIGHT_FORMATS } from '../models/weight-format.ts';
 import { explainIssue } from './recipe-errors.ts';
 
 const count = z.number().int().positive();
@@ -66,6 +67,8 @@ const trainingSchema = z.strictObject({
   clipNorm: z.number().nonnegative().default(1),
   seed: z.number().int().nonnegative().default(0),
   precision: z.enum(['f32', 'bf16']).default('f32'),
+  /** how frozen weights are held: as they lie in the file (auto), or in at most so many bits */
+  weights: z.enum(WEIGHT_FORMATS).default('auto'),
   recompute: z.boolean().default(true),
   /** held-out share (below 1) or number of examples */
   evalSplit: z.number().nonnegative().default(0.05),

@@ -1,12 +1,11 @@
 // npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
 // Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3).
-import { spawn } from 'node:child_process';
 import os from 'node:os';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import { python } from '../support/python.ts';
 import type { OurOptions, PeerOptions } from './options.ts';
+import { Runner as Process } from './runner.ts';
 
 interface Answer {
   seconds: number[];
@@ -15,28 +14,7 @@ interface Answer {
   productGflops?: number;
 }
 
-/** A process that steps when it is told to. */
-class Runner {
-  private readonly lines: AsyncIterator<string>;
-  private readonly child;
-
-  constructor(program: string, args: string[], options: object) {
-    this.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] });
-    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-    this.child.stdin.write(`${JSON.stringify(options)}\n`);
-  }
-
-  async run(steps: number): Promise<Answer> {
-    this.child.stdin.write(`run ${steps}\n`);
-    const { value, done } = await this.lines.next();
-    if (done) throw new Error('the process ended before it answered');
-    return JSON.parse(value as string) as Answer;
-  }
-
-  close(): void {
-    this.child.stdin.end();
-  }
-}
+type Runner = Process<Answer>;
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 const STEPS = 3;
@@ -58,13 +36,13 @@ const batch = { rows: 4, length: 256, rank: 16, threads };
 const tokens = batch.rows * batch.length;
 
 const ours = (options: Partial<OurOptions>) =>
-  new Runner(process.execPath, ['--import', 'tsx', here('./ours-step.ts')], {
+  new Process<Answer>(process.execPath, ['--import', 'tsx', here('./ours-step.ts')], {
     ...{ model: 'smollm2-135m', precision: 'f32', heads: 3, frozen: 0, recompute: false },
     ...batch,
     ...options,
   });
 const peer = async (options: Partial<PeerOptions>) =>
-  new Runner(await python(), [here('./peft_step.py')], {
+  new Process<Answer>(await python(), [here('./peft_step.py')], {
     ...{ config: shapes, precision: 'f32', checkpointing: false, compile: false },
     ...batch,
     ...options,

@@ -26,6 +26,7 @@ const model: ModelFacts = {
   headSize: 64,
   vocabularySize: 49152,
   contextLength: 8192,
+  fileBytes: 4 * 134_515_008,
   sites: Array.from({ length: 30 }, (_, layer) =>
     Object.entries(widths).map(([site, [inFeatures, outFeatures]]) => ({ layer, site, inFeatures, outFeatures })),
   ).flat(),
@@ -141,6 +142,23 @@ describe('the Configurator', () => {
     const short = plan(64 * GiB, free.seconds / 10);
     expect(short.warnings[0]).toMatch(/reaches for \d+ % of the examples: raise it to/);
     expect(plan(64 * GiB, 0.001).fits).toBe(false);
+  });
+
+  it('holds weights as their file has them where the engine can, and takes no form that is no smaller', () => {
+    const able: EngineFacts = { ...engine, precisions: ['file', 'int8', 'int4'] };
+    const precisionOf = (fileBytes: number, memoryBytes: number) =>
+      propose({ ...model, fileBytes }, data, { memoryBytes }, able).training.precision;
+    const quantized = 98e6; // Q4_1
+    expect(precisionOf(quantized, 64 * GiB)).toBe('file');
+    expect(precisionOf(quantized, 0.3 * GiB)).not.toBe('int8');
+    const bfloats = 2 * model.parameters;
+    expect(precisionOf(bfloats, 64 * GiB)).toBe('file');
+    const run = { method: options({ targets: Object.keys(widths) }), sequenceLength: 64, batch: 1, recompute: true };
+    const bytes = (precision: 'file' | 'int8' | 'int4', fileBytes: number) =>
+      memoryPlan({ ...model, fileBytes }, able, { ...run, precision }).frozenWeights;
+    expect(bytes('file', quantized)).toBe(quantized);
+    expect(bytes('int8', quantized)).toBe(quantized);
+    expect(bytes('int4', bfloats)).toBeCloseTo((model.parameters * 18) / 32, 0);
   });
 
   it('never goes past the context of the model, and says that examples are cut', () => {

@@ -11,8 +11,10 @@ import type { EngineFacts, MemoryPlan, ModelFacts } from '../../effilora/memory-
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
 import { parseRecipe } from '../../trainer/recipe.ts';
+import { chooseEngine } from '../../engine/index.ts';
 import { DECODER_SITES } from '../../models/types.ts';
 import type { ModelFile } from '../../models/types.ts';
+import type { WeightFormat } from '../../models/weight-format.ts';
 
 /** Texts that heterogeneity is measured on. */
 const SAMPLED_TEXTS = 1_000;
@@ -37,7 +39,8 @@ const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
 export async function proposePlan(model: ModelFile, request: PlanRequest): Promise<Plan> {
   const data = await knownFacts(model, request);
   const facts = modelFacts(model);
-  const engine = engineFacts();
+  const { name, kind } = await chooseEngine();
+  const engine = engineFacts(name === 'tensorflow' && kind === 'cpu');
   const limitBytes = Math.min(request.memoryBytes, totalmem());
   const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds: request.seconds }, engine);
   const run = withFixed(proposal, request.fixed);
@@ -116,6 +119,7 @@ function modelFacts({ name, config, tensors }: ModelFile): ModelFacts {
   return {
     ...config,
     name,
+    fileBytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
     parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1), 0),
     sites: Array.from({ length: config.layers }, (_, layer) => layer).flatMap((layer) =>
       DECODER_SITES.map((site) => ({ layer, site, inFeatures: of[site]![0]!, outFeatures: of[site]![1]! })),
@@ -123,11 +127,12 @@ function modelFacts({ name, config, tensors }: ModelFile): ModelFacts {
   };
 }
 
-function engineFacts(): EngineFacts {
+/** `packs`: the engine has products with weights in the blocks of their file. */
+function engineFacts(packs: boolean): EngineFacts {
   return {
     name: 'auto',
     ownBytes: 500e6,
-    precisions: ['f32'],
+    precisions: packs ? ['file', 'int8', 'int4'] : ['f32'],
     fusedAttention: false,
     chunkTokens: 256,
     flopsPerSecond: FLOPS_A_CORE * availableParallelism(),
@@ -148,6 +153,7 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
     warmup: Math.max(1, Math.round(0.2 * steps)),
     interval: Math.max(1, Math.round(0.1 * steps)),
   };
+  const weights = fixed['training.weights'] as WeightFormat | undefined;
   const targets = Array.isArray(fixed['method.targets']) ? (fixed['method.targets'] as string[]) : method.targets;
   const recompute = typeof fixed['training.recompute'] === 'boolean' ? fixed['training.recompute'] : training.recompute;
   const accumulate = Math.max(1, Math.round((training.batch * training.accumulate) / batch));
@@ -155,6 +161,7 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
     method: { ...method, name, rank, heads, alpha: 2 * rank, targets, reducer },
     training: {
       ...training,
+      precision: weights === 'auto' ? ('file' as const) : (weights ?? training.precision),
       steps,
       batch,
       recompute,
@@ -175,6 +182,7 @@ function recipeOf(request: PlanRequest, { method, training }: ReturnType<typeof 
     training: {
       ...training,
       precision: training.precision === 'bf16' ? 'bf16' : 'f32',
+      weights: training.precision === 'file' ? 'auto' : training.precision,
       evalEvery: often(0.1),
       checkpointEvery: often(0.1),
       headsEvery: Math.max(1, Math.floor(training.steps / 1_000)),

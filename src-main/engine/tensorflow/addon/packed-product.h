@@ -3,12 +3,16 @@
 // does. More tokens: panels are unpacked into the cache and multiplied by the product of vector.h (AMX has its own way, amx.cc).
 
 #ifdef __AVX512F__
+/** Bytes before their use at which blocks are asked for: memory's own prefetchers alone gave half the speed. */
+constexpr int64_t kAhead = 4096;
+
 template <int format, int M>
 inline void dotBlocks(const uint8_t* row, int64_t width, const float* x, int64_t stride, float* sums) {
   constexpr BlockFormat f = blockFormat(format);
   __m512 even[M], odd[M];
   for (int t = 0; t < M; t++) even[t] = odd[t] = _mm512_setzero_ps();
-  for (int64_t i = 0; i < width; i += f.weights, row += f.bytes)
+  for (int64_t i = 0; i < width; i += f.weights, row += f.bytes) {
+    for (int ahead = 0; ahead < f.bytes; ahead += 64) _mm_prefetch(reinterpret_cast<const char*>(row) + kAhead + ahead, _MM_HINT_T0);
     for (int j = 0; j < f.weights / 32; j++) {
       Weights w = weights32<format>(row, j);
       const float* at = x + i + 32 * j;
@@ -17,6 +21,7 @@ inline void dotBlocks(const uint8_t* row, int64_t width, const float* x, int64_t
         odd[t] = _mm512_fmadd_ps(w.second, _mm512_loadu_ps(at + t * stride + 16), odd[t]);
       }
     }
+  }
   for (int t = 0; t < M; t++) sums[t] = _mm512_reduce_add_ps(_mm512_add_ps(even[t], odd[t]));
 }
 /** Blocks go from memory through registers into the sums; false: a format without blocks. */

@@ -1,0 +1,59 @@
+// npm run bench:generation: tokens a second of one generated text, ours against llama.cpp (node-llama-cpp), in turn, on the same file
+// and the same threads: the default model as it comes (Q4_1), and made Q8_0. Prints ratios (min, median, max over the rounds);
+// BENCH_ROUNDS sets how many (default 5).
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { resolveModel } from '../../src-main/models/open.ts';
+import { runPython } from '../support/python.ts';
+import { Runner } from './runner.ts';
+
+/** What one side answers to "run N": seconds for N tokens after the first one, and for the prompt. */
+interface Answer {
+  seconds: number;
+  promptSeconds: number;
+  peakBytes: number;
+}
+
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
+const TOKENS = 128;
+const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+const spread = (values: number[]) => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return [sorted[0]!, sorted[sorted.length >> 1]!, sorted.at(-1)!].map((value) => value.toFixed(2)).join(' / ');
+};
+
+async function compare(title: string, file: string): Promise<void> {
+  const side = (script: string) =>
+    new Runner<Answer>(process.execPath, ['--import', 'tsx', here(script)], { file, threads });
+  const [ours, theirs] = [side('./ours-generation.ts'), side('./llama-cpp-generation.ts')];
+  for (const runner of [ours, theirs]) await runner.run(8);
+  const rounds: [Answer, Answer][] = [];
+  for (let round = 0; round < ROUNDS; round++) rounds.push([await ours.run(TOKENS), await theirs.run(TOKENS)]);
+  const ratios = (of: (answer: Answer) => number) => spread(rounds.map(([a, b]) => of(b) / of(a)));
+  const [a, b] = rounds.at(-1)!;
+  const speed = ({ seconds }: Answer) => `${(TOKENS / seconds).toFixed(0)} tokens/s`;
+  console.log(
+    [
+      `${title}: ${ratios(({ seconds }) => seconds)} times llama.cpp's tokens/s (min / median / max of ${ROUNDS})`,
+      `  prompt ${ratios(({ promptSeconds }) => promptSeconds)} times its speed; last round ours ${speed(a)}, llama.cpp ${speed(b)}`,
+      `  resident memory ${(a.peakBytes / b.peakBytes).toFixed(2)} times (Node and engines counted on both sides)`,
+    ].join('\n'),
+  );
+  ours.close();
+  theirs.close();
+}
+
+const model = await resolveModel('smollm2-135m');
+await compare('Q4_1 (and Q8_0 embeddings), as the default model comes', model);
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-bench-'));
+try {
+  const eight = path.join(folder, 'q8_0.gguf');
+  await runPython(here('./quantize.py'), [model, eight]);
+  await compare('Q8_0', eight);
+} finally {
+  fs.rmSync(folder, { recursive: true });
+}
