@@ -1,0 +1,72 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+const missing = noBrowser ?? (isPackagedModelThere(DEFAULT_MODEL) ? undefined : 'needs the default model (npm start)');
+
+/** How many of the head map's pixels differ from its first one: a picture, not an empty field. */
+const painted = (page: Page) =>
+  page.getByRole('img', { name: /^Head map/ }).evaluate((canvas) => {
+    const { width, height } = canvas as unknown as { width: number; height: number };
+    const context = (canvas as unknown as { getContext(kind: string): unknown }).getContext('2d') as {
+      getImageData(...area: number[]): { data: Uint8ClampedArray };
+    };
+    const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+    return new Set(pixels).size;
+  });
+
+describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
+  const scratch = scratchFolder();
+  let host: Host;
+  let browser: Browser;
+  beforeAll(async () => {
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  it('leads from an empty library in three clicks to the example, and to a finished adapter', async () => {
+    const { page, errors } = await openPage(browser, host.url);
+    await page.getByRole('link', { name: 'Try it with the example' }).click();
+    await untilShown(page, 'Predicted memory');
+    // Not one of the clicks: a shorter run than the example's, for the test's sake.
+    await page.getByText('Expert: fix any of these yourself').click();
+    for (const [label, value] of [
+      ['Steps', '4'],
+      ['Examples at once', '2'],
+      ['Micro-batches a step', '1'],
+      ['First selection after, steps', '2'],
+      ['Steps between evaluations', '4'],
+      ['Held out, a share below 1, or a number of examples', '8'],
+    ] as const) {
+      const field = page.getByLabel(label, { exact: true });
+      await field.fill(value);
+      await field.blur();
+    }
+    await untilShown(page, /You set this yourself. Proposed was: 8 rows/);
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByRole('button', { name: 'Start training' }).click();
+    await untilShown(page, '4 of 4 steps', 240_000);
+    await untilShown(page, '✓Finished', 120_000);
+
+    expect(await painted(page)).toBeGreaterThan(20);
+    await untilShown(page, 'Sample answers');
+    await untilShown(page, /^Expected: /);
+    const run = join(scratch.folder, 'runs', page.url().split('/').at(-1)!);
+    const { heads } = JSON.parse(readFileSync(join(run, 'adapter.json'), 'utf8')) as { heads: object[] };
+    expect(existsSync(join(run, 'adapter.safetensors'))).toBe(true);
+    expect(await page.getByRole('img', { name: /^Head map/ }).getAttribute('aria-label')).toMatch(
+      new RegExp(`at step 4: [1-9]\\d* of ${Object.keys(heads).length} heads frozen`),
+    );
+    expect(errors).toEqual([]);
+  });
+});

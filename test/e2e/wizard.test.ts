@@ -1,0 +1,107 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
+import { startHub } from '../studio/support/hub.ts';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+const missing = noBrowser ?? (isPackagedModelThere(DEFAULT_MODEL) ? undefined : 'needs the default model (npm start)');
+
+/** Drops a file on the page's drop field, as from a file manager. */
+async function drop(page: Page, name: string, content: string): Promise<void> {
+  const file = `new File([${JSON.stringify(content)}], ${JSON.stringify(name)})`;
+  const data = await page.evaluateHandle(
+    `(() => { const transfer = new DataTransfer(); transfer.items.add(${file}); return transfer; })()`,
+  );
+  await page.locator('.drop').first().dispatchEvent('drop', { dataTransfer: data });
+}
+const step = (page: Page, name: string) => page.locator('.steps button', { hasText: name });
+const goOn = (page: Page) => page.getByRole('button', { name: 'Continue' });
+
+describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
+  const scratch = scratchFolder();
+  let hub: Awaited<ReturnType<typeof startHub>>;
+  let host: Host;
+  let browser: Browser;
+  beforeAll(async () => {
+    hub = await startHub({ 'broken.gguf': Buffer.from('no model'), 'rows.jsonl': Buffer.from('{"text":"a"}\n') });
+    host = await startHost(scratch.folder, 0, { HF_ENDPOINT: hub.url });
+    browser = await openBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    await hub?.close();
+    scratch.remove();
+  });
+
+  it('says what is wrong at every step, loses nothing going back and forth, and is there again after a restart', async () => {
+    const { page } = await openPage(browser, `${host.url}/#/new`);
+    // Base model: wrong kinds of file, and nothing chosen.
+    await untilShown(page, 'Qwen3-4B');
+    expect(await goOn(page).isDisabled()).toBe(true);
+    await drop(page, 'model.gguf', 'this is no model');
+    await untilShown(page, /model\.gguf.*GGUF/);
+    await drop(page, 'notes.docx', 'text');
+    await untilShown(page, /no kind of file the studio reads/);
+    await page.getByRole('radio', { name: /SmolLM2-135M/ }).check();
+    await goOn(page).click();
+
+    // Dataset: broken rows are named, columns that fit nothing can be mapped.
+    await drop(page, 'odd.csv', 'Frage,Antwort\nWie geht es?,Gut.\nUnd dir?,Auch gut.\n,ohne Frage\n');
+    await untilShown(page, /its columns \(Frage, Antwort\) fit no known format/);
+    expect(await goOn(page).isDisabled()).toBe(false);
+    await page.getByLabel('instruction', { exact: true }).selectOption('Frage');
+    await page.getByLabel('output', { exact: true }).selectOption('Antwort');
+    await untilShown(page, 'As the model reads it');
+    await untilShown(page, /the instruction is empty: rows \d/);
+    await untilShown(page, 'Wie geht es?');
+    await goOn(page).click();
+
+    // Budget: too small says so and what to do.
+    await untilShown(page, 'Predicted memory');
+    const memory = page.getByRole('slider', { name: /Memory/ });
+    await memory.fill('0.2');
+    await untilShown(page, /raise the memory by/);
+    await expect.poll(() => goOn(page).isDisabled()).toBe(true);
+    expect(await step(page, 'Review').isDisabled()).toBe(true);
+    await memory.fill('8');
+    await page.getByText('raise the memory by').waitFor({ state: 'detached' });
+    await page.getByText('Expert: fix any of these yourself').click();
+    await page.getByLabel('Rank', { exact: true }).fill('12');
+    await page.getByLabel('Rank', { exact: true }).blur();
+    await untilShown(page, 'A, rank 12, shared by every layer');
+
+    // Back and forth, then a killed studio: everything is as it was left.
+    await step(page, 'Base model').click();
+    expect(await page.getByRole('radio', { name: /SmolLM2-135M/ }).isChecked()).toBe(true);
+    await step(page, 'Budget').click();
+    await untilShown(page, 'A, rank 12, shared by every layer');
+    await page.waitForResponse(() => true, { timeout: 500 }).catch(() => undefined);
+    const port = Number(new URL(host.url).port);
+    await host.kill();
+    host = await startHost(scratch.folder, port, { HF_ENDPOINT: hub.url });
+    await page.reload();
+    await untilShown(page, 'A, rank 12, shared by every layer');
+    await goOn(page).click();
+    await untilShown(page, /rank: 12/);
+    await untilShown(page, /instruction: Frage/);
+    await page.context().close();
+  });
+
+  it('searches the hub, and says when what came is no model', async () => {
+    const { page } = await openPage(browser, `${host.url}/#/new`);
+    await step(page, 'Base model').click();
+    await page.getByRole('searchbox').fill('tiny');
+    await page.getByRole('searchbox').press('Enter');
+    await page.getByRole('button', { name: 'Open acme/tiny' }).click();
+    await page.getByRole('button', { name: 'Download broken.gguf' }).click();
+    await untilShown(page, '✕ failed');
+    await untilShown(page, /broken\.gguf.*GGUF/);
+    await page.getByRole('searchbox').fill('nothing of the kind');
+    await page.getByRole('searchbox').press('Enter');
+    await untilShown(page, 'The hub knows nothing of that name.');
+    await page.context().close();
+  });
+});
