@@ -21,6 +21,8 @@ export const useWizard = defineStore('wizard', () => {
   const draft = reactive<Draft>({ ...EMPTY });
   const plan = ref<Plan>();
   const loaded = ref(false);
+  /** the mix could not be read: there is no going on with it */
+  const refused = ref(false);
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   async function load() {
@@ -41,8 +43,10 @@ export const useWizard = defineStore('wizard', () => {
     },
     { deep: true },
   );
-  const reachable = computed(() => (draft.model === null ? 0 : draft.mix.length === 0 ? 1 : plan.value?.fits ? 3 : 2));
-  return { draft, plan, loaded, reachable, load, clear };
+  const reachable = computed(() =>
+    draft.model === null ? 0 : draft.mix.length === 0 || refused.value ? 1 : plan.value?.fits ? 3 : 2,
+  );
+  return { draft, plan, loaded, refused, reachable, load, clear };
 });
 
 /** Keys of a recipe's training that the draft holds elsewhere, or that a plan makes again. */

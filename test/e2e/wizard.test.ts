@@ -51,9 +51,9 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     // Dataset: broken rows are named, columns that fit nothing can be mapped.
     await drop(page, 'odd.csv', 'Frage,Antwort\nWie geht es?,Gut.\nUnd dir?,Auch gut.\n,ohne Frage\n');
     await untilShown(page, /its columns \(Frage, Antwort\) fit no known format/);
-    expect(await goOn(page).isDisabled()).toBe(false);
-    await page.getByLabel('instruction', { exact: true }).selectOption('Frage');
-    await page.getByLabel('output', { exact: true }).selectOption('Antwort');
+    expect(await goOn(page).isDisabled()).toBe(true);
+    await page.getByRole('combobox', { name: 'instruction', exact: true }).selectOption('Frage');
+    await page.getByRole('combobox', { name: 'output', exact: true }).selectOption('Antwort');
     await untilShown(page, 'As the model reads it');
     await untilShown(page, /the instruction is empty: rows \d/);
     await untilShown(page, 'Wie geht es?');
