@@ -4,19 +4,31 @@ import { RunData } from './run-data.ts';
 
 /** Redraws at most this often while events come in, milliseconds. */
 const PACE_MS = 120;
+/** Charts of the whole run, which cost more the longer it is, at most this often, milliseconds. */
+const CHARTS_MS = 1_000;
 
-/** A run's data, kept current; `data` triggers at a calm pace however fast the trainer writes. */
+/** A run's data, kept current; `data` and, more calmly, `charted` change at a set pace however fast the trainer writes. */
 export function useRun(id: string) {
   const data = shallowRef(new RunData());
   const error = ref<unknown>();
   const ends = new AbortController();
+  /** the version of `data` that the charts show */
+  const charted = ref(0);
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let chartedAt = 0;
   const show = () => {
     timer ??= setTimeout(() => {
       timer = undefined;
       triggerRef(data);
+      if (performance.now() - chartedAt > CHARTS_MS) chart();
     }, PACE_MS);
   };
+  const chart = () => {
+    chartedAt = performance.now();
+    charted.value = data.value.version;
+  };
+  // The last events of a burst are charted, too.
+  const calm = setInterval(() => charted.value !== data.value.version && chart(), CHARTS_MS);
   follow(
     (signal) => studio.runs.watch({ id, from: data.value.position }, { signal }),
     (event) => {
@@ -28,6 +40,7 @@ export function useRun(id: string) {
   onScopeDispose(() => {
     ends.abort();
     clearTimeout(timer);
+    clearInterval(calm);
   });
-  return { data, error };
+  return { data, charted, error };
 }

@@ -48,7 +48,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
       ['Steps between evaluations', '4'],
       ['Held out, a share below 1, or a number of examples', '8'],
     ] as const) {
-      const field = page.getByLabel(label, { exact: true });
+      const field = page.getByRole('spinbutton', { name: label, exact: true });
       await field.fill(value);
       await field.blur();
     }

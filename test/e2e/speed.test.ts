@@ -1,0 +1,138 @@
+import { fork } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { keepRuns } from './support/library.ts';
+import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+const ASSETS = fileURLToPath(new URL('../../out/renderer/assets/', import.meta.url));
+const WRITER = fileURLToPath(new URL('./support/writer.ts', import.meta.url));
+const LARGE = { layers: 32, heads: 8, steps: 20_000, headsEvery: 10 };
+const LIVE = { layers: 8, heads: 4, steps: 2_000, headsEvery: 5 };
+
+/** Room for whoever else uses the machine, where the clock itself is what counts. */
+const SLACK = 3;
+
+describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, () => {
+  const scratch = scratchFolder();
+  let host: Host;
+  let browser: Browser;
+  let liveFolder: string;
+  beforeAll(async () => {
+    const kept = [
+      { id: 'large', status: 'finished' as const, shape: LARGE },
+      { id: 'live', status: 'paused' as const, shape: LIVE },
+    ];
+    liveFolder = keepRuns(scratch.folder, kept)[1]!;
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  it('is under 1 MB gzipped, with the charts apart', () => {
+    const scripts = readdirSync(ASSETS).filter((name) => /\.(js|css)$/.test(name));
+    const sizes = Object.fromEntries(scripts.map((name) => [name, gzipSync(readFileSync(join(ASSETS, name))).length]));
+    const all = Object.values(sizes).reduce((sum, size) => sum + size, 0);
+    console.log(`all scripts and styles: ${Math.round(all / 1e3)} kB gzipped`);
+    expect(all).toBeLessThan(1e6);
+    const page = readFileSync(join(ASSETS, '..', 'index.html'), 'utf8');
+    const first = scripts.filter((name) => page.includes(name));
+    expect(first.length).toBeGreaterThan(0);
+    for (const name of first) expect(readFileSync(join(ASSETS, name), 'utf8')).not.toContain('chartjs.org');
+  });
+
+  it('paints first within a second and a half', async () => {
+    const { page } = await openPage(browser, host.url);
+    await untilShown(page, 'Recent runs');
+    const painted = await page.evaluate<number>(`performance.getEntriesByName('first-contentful-paint')[0].startTime`);
+    console.log(`first contentful paint after ${Math.round(painted)} ms`);
+    expect(painted).toBeLessThan(1500 * SLACK);
+    await page.context().close();
+  });
+
+  it('scrubs a run of 32 layers, 7 sites, 8 heads and 20,000 steps smoothly, in under 300 MB', async () => {
+    const { page } = await openPage(browser, `${host.url}/#/runs/large`);
+    await page.getByRole('img', { name: /^Head map at step 20000/ }).waitFor({ timeout: 110_000 });
+    const meter = await cpuMeter(page);
+    const before = await meter();
+    const frames = await scrub(page, 120);
+    const work = (1000 * ((await meter()).cpu - before.cpu)) / frames.length;
+    const late = frames.filter((milliseconds) => milliseconds > 1000 / 30).length;
+    const memory = await memoryBytes(page);
+    const median = [...frames].sort((a, b) => a - b)[frames.length >> 1]!;
+    console.log(
+      `scrubbing: ${median.toFixed(1)} ms a frame in the middle, ${late} of ${frames.length} late, ` +
+        `${work.toFixed(1)} ms of work each; ${Math.round(memory / 1e6)} MB`,
+    );
+    // The work of the page's thread doesn't depend on who else uses the machine: it has to fit into a frame.
+    expect(work).toBeLessThan(1000 / 60);
+    expect(memory).toBeLessThan(300e6);
+    await page.context().close();
+  });
+
+  it('takes 50 updates a second for under a tenth of a core', async () => {
+    const { page } = await openPage(browser, `${host.url}/#/runs/live`);
+    await page.getByRole('img', { name: /^Head map at step 2000/ }).waitFor();
+    const writer = fork(WRITER, [liveFolder, JSON.stringify(LIVE)], { execArgv: ['--import', 'tsx'] });
+    await page.getByRole('img', { name: /^Head map at step 2[1-9]\d\d/ }).waitFor();
+    const meter = await cpuMeter(page);
+    const before = await meter();
+    await page.getByRole('img', { name: /^Head map at step 2[6-9]\d\d/ }).waitFor();
+    const after = await meter();
+    writer.kill();
+    const share = (after.cpu - before.cpu) / (after.clock - before.clock);
+    // The thread's own time: a busy machine makes it later, not more.
+    console.log(`50 updates a second cost ${(100 * share).toFixed(1)} % of a core`);
+    expect(share).toBeLessThan(0.1);
+    await page.context().close();
+  });
+});
+
+/** Moves the time slider once every frame; how long each frame took, milliseconds. */
+function scrub(page: Page, count: number): Promise<number[]> {
+  return page.evaluate<number[]>(`new Promise((resolve) => {
+    const slider = document.querySelector('#step');
+    const times = [];
+    let last;
+    function frame(now) {
+      if (last !== undefined) times.push(now - last);
+      last = now;
+      if (times.length >= ${count}) return resolve(times);
+      slider.value = String(1 + ((times.length * 997) % 20000));
+      slider.dispatchEvent(new Event('input'));
+      requestAnimationFrame(frame);
+    }
+    requestAnimationFrame(frame);
+  })`);
+}
+
+/** JavaScript's heap and its buffers, after a collection. */
+async function memoryBytes(page: Page): Promise<number> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('HeapProfiler.collectGarbage');
+  const { usedSize, backingStorageSize } = (await session.send('Runtime.getHeapUsage')) as {
+    usedSize: number;
+    backingStorageSize?: number;
+  };
+  return usedSize + (backingStorageSize ?? 0);
+}
+
+/** Reads the page's main thread: seconds at work, and the clock. */
+async function cpuMeter(page: Page): Promise<() => Promise<{ cpu: number; clock: number }>> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' });
+  return async () => {
+    const { metrics } = await session.send('Performance.getMetrics');
+    const cpu = metrics.find(({ name }) => name === 'ThreadTime')!.value;
+    return { cpu, clock: performance.now() / 1000 };
+  };
+}
