@@ -3,12 +3,15 @@ import { resolve } from 'node:path';
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'electron-vite';
 
+/** A test builds a package's files beside those in use. */
+const out = process.env['EFFILORA_OUT'] ?? 'out';
+
 /** The engine compiles its kernels on the user's machine: their sources travel beside the code that looks for them. */
 const engineSources = {
   name: 'engine-sources',
   writeBundle() {
     for (const source of ['addon', 'stderr.cc'])
-      cpSync(resolve('src-main/engine/tensorflow', source), resolve('out/main', source), { recursive: true });
+      cpSync(resolve('src-main/engine/tensorflow', source), resolve(out, 'main', source), { recursive: true });
   },
 };
 
@@ -16,7 +19,7 @@ export default defineConfig({
   main: {
     plugins: [engineSources],
     build: {
-      outDir: 'out/main',
+      outDir: `${out}/main`,
       rollupOptions: {
         input: {
           index: resolve('src-main/index.ts'),
@@ -31,7 +34,7 @@ export default defineConfig({
   },
   preload: {
     build: {
-      outDir: 'out/preload',
+      outDir: `${out}/preload`,
       rollupOptions: { input: resolve('src-preload/index.ts'), output: { format: 'cjs', entryFileNames: 'index.cjs' } },
     },
   },
@@ -39,7 +42,7 @@ export default defineConfig({
     root: 'src-renderer',
     plugins: [vue()],
     build: {
-      outDir: 'out/renderer',
+      outDir: `${out}/renderer`,
       rollupOptions: { input: resolve('src-renderer/index.html') },
       // Data URLs would need a hole in the page's policy.
       assetsInlineLimit: 0,
