@@ -22,16 +22,13 @@ export interface CachedAttentionOptions {
   window?: number;
 }
 
-/**
- * What an engine offers for frozen weights that stay in the blocks of their file, and for sequences that it keeps. Matrices and
- * sequences go by numbers, which operations take as int32 tensors.
- */
+/** What an engine offers for frozen weights that stay in the blocks of their file. Matrices go by numbers, as int32 tensors. */
 export interface PackedKernels {
+  /** whether it keeps a matrix of one format in another (GGML's numbers of them) */
+  holds(inFile: number, format: number): boolean;
   /** reads a matrix from its file into the engine's memory, in another format where asked for */
   load(source: MatrixSource, format: number): Promise<number>;
-  /** the number of an empty sequence */
-  openSequence(layers: number): number;
-  /** frees a matrix or a sequence */
+  /** frees a matrix (or a sequence) */
   release(number: number): void;
   /** x W^T [tokens, rows]; with `gradient` x W [tokens, width] */
   product(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
@@ -41,6 +38,12 @@ export interface PackedKernels {
   loss(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): [Scalar, Tensor2D];
   /** log softmax(x W^T)[label]; 0 where the label is negative */
   logProbabilities(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): Tensor1D;
+}
+
+/** Beside that, sequences that the engine keeps. They go by numbers, too. */
+export interface SequenceKernels extends PackedKernels {
+  /** the number of an empty sequence */
+  openSequence(layers: number): number;
   /** takes k and v in and gives attention over all that q sees; place: number, first position, tokens that are no padding */
   attend(
     q: Tensor2D,

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { frozenProduct, packedKernels } from '../engine/frozen.ts';
 import { rmsNorm } from '../engine/fused.ts';
+import type { SequenceKernels } from '../engine/packed.ts';
 import { block } from './block.ts';
 import type { CausalLM } from './causal-lm.ts';
 import { type CompiledForward, ropeFeeds, ropeInputs } from './compiled-forward.ts';
@@ -13,7 +14,7 @@ const PIECES = [1, 32, 256];
 
 /** Decodes inside the engine: graphs that serve every length, over keys and values that the engine keeps between runs. */
 export class CompiledDecoder implements Decoder {
-  private readonly kernels = packedKernels()!;
+  private readonly kernels = packedKernels() as SequenceKernels; // an engine that compiles keeps sequences, too
   private readonly sequence: number;
   private length = 0;
   private fresh = true;

@@ -82,10 +82,12 @@ export async function loadWeights(file: ModelFile, format: WeightFormat): Promis
   const matrix = async (name: string, rows: number, width: number): Promise<FrozenMatrix> => {
     const kernels = packedKernels();
     const inFile = find(name, [rows, width]).type;
-    const type = residentType(inFile, width, format);
+    const wanted = residentType(inFile, width, format);
+    const id = (type: string) => GGML_TYPES[type as GgmlType].id;
+    // An engine that can't make the format wanted may still hold the file's.
+    const type = wanted && [wanted, inFile].find((each) => kernels?.holds(id(inFile), id(each)));
     if (!kernels || !type) return (await load(name, [rows, width])) as Tensor2D;
-    const source = { ...file.place(name), format: GGML_TYPES[inFile as GgmlType].id, rows, width };
-    return PackedMatrix.load(kernels, source, GGML_TYPES[type].id);
+    return PackedMatrix.load(kernels, { ...file.place(name), format: id(inFile), rows, width }, id(type));
   };
   const norm = async (name: string, size: number) => {
     const weight = (await load(name, [size])) as Tensor1D;

@@ -9,7 +9,8 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { productAdd } from '../../src-main/engine/webgpu/kernels/adapter-products.ts';
-import { frozenLinear } from '../../src-main/engine/webgpu/kernels/frozen.ts';
+import { frozenProduct, frozenProductGrad, frozenRows } from '../../src-main/engine/webgpu/kernels/frozen.ts';
+import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { CANDIDATES, SOFTWARE_TILE } from '../../src-main/engine/webgpu/tiles.ts';
@@ -41,15 +42,20 @@ function difference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number 
   return ours.length === theirs.length ? apart / largest : Infinity;
 }
 
+const bfloat = (x: number) => new Uint32Array(Float32Array.of(x).buffer)[0]! >>> 16;
+
 /** Bytes of a frozen matrix: blocks of random quants with scales that are halves near 1/64. */
 function weightBytes(format: WeightFormat, count: number): Uint8Array {
   if (format === 'f32') return new Uint8Array(numbers(count).buffer);
+  if (format === 'bf16') return new Uint8Array(Uint16Array.from(numbers(count), bfloat).buffer);
   const { block, bytes, halves } = {
     f16: { block: 1, bytes: 2, halves: [0] },
     q4_0: { block: 32, bytes: 18, halves: [0] },
     q4_1: { block: 32, bytes: 20, halves: [0, 2] },
+    q5_0: { block: 32, bytes: 22, halves: [0] },
     q8_0: { block: 32, bytes: 34, halves: [0] },
     q4_k: { block: 256, bytes: 144, halves: [0, 2] },
+    q6_k: { block: 256, bytes: 210, halves: [208] },
   }[format];
   const out = Uint8Array.from({ length: (count / block) * bytes }, () => Math.floor(256 * random()));
   for (let start = 0; start < out.length; start += bytes)
@@ -71,22 +77,29 @@ describe.skipIf(noSoftwareGpu)(`products on SwiftShader${noSoftwareGpu ? `: ${no
     new Uint8Array(words.buffer).set(bytes);
     const weight = dequantize(bytes, format);
     const [x, slope] = [numbers(tokens * columns), numbers(tokens * rows)];
-    const [y, dx] = tf.tidy(() => {
+    const [y, dx, picked] = tf.tidy(() => {
       const tensor = format === 'f32' ? tf.tensor1d(weight) : tf.tensor1d(words, 'int32');
-      const f = (input: tf.Tensor) => frozenLinear(backend, input as Tensor2D, { tensor, format, rows, columns });
-      const input = tf.tensor2d(x, [tokens, columns]);
-      return [f(input), tf.grad(f)(input, tf.tensor2d(slope, [tokens, rows]))];
+      const matrix = { tensor, format, rows, columns };
+      const results = [empty<Tensor2D>(backend, [tokens, rows]), empty<Tensor2D>(backend, [tokens, columns])] as const;
+      frozenProduct(backend, tf.tensor2d(x, [tokens, columns]), matrix, results[0]);
+      frozenProductGrad(backend, tf.tensor2d(slope, [tokens, rows]), matrix, results[1]);
+      return [...results, frozenRows(backend, tf.tensor1d([rows - 1, 0, 5], 'int32'), matrix)];
     });
+    const row = (index: number) => [...weight.subarray(index * columns, (index + 1) * columns)];
+    expect(difference(await picked.data(), [...row(rows - 1), ...row(0), ...row(5)])).toBeLessThan(1e-6);
     const [forward, gradient] = [await y.data(), await dx.data()];
-    tf.dispose([y, dx]);
+    tf.dispose([y, dx, picked]);
     const wanted = expected(x, transposed(weight, rows, columns), tokens, columns, rows);
     expect(difference(forward, wanted)).toBeLessThan(1e-5);
     expect(difference(gradient, expected(slope, weight, tokens, rows, columns))).toBeLessThan(1e-5);
   }
 
-  it.each(WEIGHT_FORMATS)('a frozen matrix in %s: x W^T and dy W are those of the unpacked one', async (format) => {
-    await forwardAndGradient(format, 37, 512, 9);
-  });
+  it.each(WEIGHT_FORMATS)(
+    'a frozen matrix in %s: rows, x W^T and dy W are those of the unpacked one',
+    async (format) => {
+      await forwardAndGradient(format, 37, 512, 9);
+    },
+  );
 
   it.each(['f32', 'q8_0', 'q4_k'] as const)(
     'a matrix in %s larger than a device binds goes window by window',

@@ -1,5 +1,5 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
-import type { PackedKernels } from '../packed.ts';
+import type { SequenceKernels } from '../packed.ts';
 import type { Addon, Attribute } from './addon.ts';
 import { attribute } from './addon.ts';
 import { shapes, type NodeBackend } from './fused.ts';
@@ -7,10 +7,11 @@ import { shapes, type NodeBackend } from './fused.ts';
 const { float, int } = attribute;
 
 /** Our addon's operations on packed weights and kept sequences (addon/packed-operations.cc). */
-export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): PackedKernels {
+export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): SequenceKernels {
   const one = <T extends Tensor>(name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
     backend.executeSingleOutput(name, attributes, inputs) as T;
   return {
+    holds: () => true,
     load: (source, format) => addon.loadMatrix(source, format),
     openSequence: (layers) => addon.openSequence(layers),
     release: (number) => addon.release(number),

@@ -12,6 +12,7 @@ import { mixture, mixtureGrad } from './kernels/mixture.ts';
 import { rmsNorm, rmsNormGrad } from './kernels/norm.ts';
 import { rotary } from './kernels/rotary.ts';
 import { openWholeAdamW } from './kernels/whole-adamw.ts';
+import { packedWebgpuKernels } from './packed.ts';
 
 /** Our WGSL kernels as the engine's fused kernels. */
 export function registerWebgpuKernels(backend: Backend): void {
@@ -33,6 +34,7 @@ function webgpuKernels(backend: Backend): FusedKernels {
       const tensor = transposed ? weight : tf.transpose(weight);
       return loss(backend, x, { tensor, format: 'f32', rows, columns }, labels);
     },
+    packed: packedWebgpuKernels(backend),
     productAdd: (y, a, b, scale) => productAdd(backend, y, a, b, scale),
     lowRank: (inputs) => lowRank(backend, inputs),
     lowRankGrad: (dy, inputs, saved, active, share) => lowRankGrad(backend, dy, inputs, saved, active, share),

@@ -59,25 +59,41 @@ function crossEntropyInPlace(backend: Backend, logits: Tensor2D, labels: Tensor1
   run(backend, kernel(backend), [labels], [logits, losses], logits.shape, spread(logits.shape[0]));
 }
 
-/**
- * The sum over rows of -log softmax(x W^T)[label] and its gradient to x, by chunks of rows: no more than LOGITS_BYTES of logits
- * ever exist, and their gradient takes their place. x [rows, width].
- */
-export function loss(backend: Backend, x: Tensor2D, weight: FrozenMatrix, labels: Tensor1D): [Scalar, Tensor2D] {
+/** Goes through x W^T by chunks of rows, of which no more than LOGITS_BYTES ever exist. x [rows, width]; returns each row's loss. */
+function byChunks(
+  backend: Backend,
+  x: Tensor2D,
+  weight: FrozenMatrix,
+  labels: Tensor1D,
+  withGradient?: (gradient: Tensor2D, start: number, count: number) => void,
+): Tensor1D {
   const [rows, width] = x.shape;
   const most = Math.max(1, Math.floor(LOGITS_BYTES / (4 * weight.rows * ROWS))) * ROWS;
-  const dx = empty<Tensor2D>(backend, x.shape);
   const losses = empty<Tensor1D>(backend, [rows]);
   for (let start = 0; start < rows; start += most) {
     const count = Math.min(most, rows - start);
     tf.tidy(() => {
-      const part = (tensor: tf.Tensor, each: number, shape: number[]) => view(backend, tensor, start * each, shape);
       const logits = empty<Tensor2D>(backend, [count, weight.rows]);
-      frozenProduct(backend, part(x, width, [count, width]) as Tensor2D, weight, logits);
-      const chunkLabels = part(labels, 1, [count]) as Tensor1D;
-      crossEntropyInPlace(backend, logits, chunkLabels, part(losses, 1, [count]) as Tensor1D);
-      frozenProductGrad(backend, logits, weight, part(dx, width, [count, width]) as Tensor2D);
+      frozenProduct(backend, view(backend, x, start * width, [count, width]), weight, logits);
+      const chunk = (tensor: Tensor1D) => view<Tensor1D>(backend, tensor, start, [count]);
+      crossEntropyInPlace(backend, logits, chunk(labels), chunk(losses));
+      withGradient?.(logits, start, count);
     });
   }
+  return losses;
+}
+
+/** The sum over rows of -log softmax(x W^T)[label], and its gradient to x. */
+export function loss(backend: Backend, x: Tensor2D, weight: FrozenMatrix, labels: Tensor1D): [Scalar, Tensor2D] {
+  const width = x.shape[1];
+  const dx = empty<Tensor2D>(backend, x.shape);
+  const losses = byChunks(backend, x, weight, labels, (gradient, start, count) =>
+    frozenProductGrad(backend, gradient, weight, view(backend, dx, start * width, [count, width])),
+  );
   return [tf.sum<Scalar>(losses), dx];
+}
+
+/** log softmax(x W^T)[label] of every row; 0 where the label is negative. */
+export function logProbabilities(backend: Backend, x: Tensor2D, weight: FrozenMatrix, labels: Tensor1D): Tensor1D {
+  return tf.tidy(() => tf.neg(byChunks(backend, x, weight, labels)));
 }

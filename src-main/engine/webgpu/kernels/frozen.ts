@@ -1,7 +1,6 @@
-import type { Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
-import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';
-import { view } from '../kernel.ts';
+import { empty, INVOCATION, run, spread, view, type Kernel } from '../kernel.ts';
 import { floats } from './operands.ts';
 import { product } from './product.ts';
 import { bytesOfRows, quantized, type WeightFormat } from './weight-formats.ts';
@@ -70,16 +69,37 @@ export function frozenProductGrad(backend: Backend, dy: Tensor2D, weight: Frozen
   }
 }
 
-/** x W^T with a gradient to x only. */
-export function frozenLinear(backend: Backend, x: Tensor2D, weight: FrozenMatrix): Tensor2D {
-  const make = (shape: [number, number], write: (out: Tensor2D) => void) => {
-    const out = tf.engine().makeTensorFromTensorInfo(backend.makeTensorInfo(shape, 'float32'), backend) as Tensor2D;
-    write(out);
-    return out;
+const THREADS = 64;
+
+/** Some rows of a matrix, unpacked. A thread four numbers. */
+const rowsKernel = (format: WeightFormat, columns: number): Kernel => {
+  const matrix = quantized(format, 'weight', columns);
+  return {
+    name: `frozenRows ${matrix.name}`,
+    reads: { ids: 'i32', ...matrix.buffers },
+    writes: { out: 'f32' },
+    params: { count: 'u32', rows: 'u32', columns: 'u32', start: 'u32' },
+    code: `${matrix.read('readFour', 'p.rows', 'p.columns')}
+@compute @workgroup_size(${THREADS})
+fn main(${INVOCATION}) {
+  let fours = (p.columns + 3u) / 4u;
+  let i = flat(group, groups) * ${THREADS}u + thread;
+  if (i >= p.count * fours) { return; }
+  let row = u32(ids[i / fours]);
+  if (row < p.start || row >= p.start + p.rows) { return; } // in another window
+  let column = i % fours * 4u;
+  let four = readFour(row - p.start, column);
+  for (var j = 0u; j < min(4u, p.columns - column); j++) { out[i / fours * p.columns + column + j] = four[j]; }
+}`,
   };
-  return tf.customGrad((input) => ({
-    value: make([x.shape[0], weight.rows], (y) => frozenProduct(backend, input as Tensor2D, weight, y)),
-    gradFunc: (dy) =>
-      make([x.shape[0], weight.columns], (dx) => frozenProductGrad(backend, dy as Tensor2D, weight, dx)),
-  }))(x) as Tensor2D;
+};
+
+/** W[ids] [ids, columns] in f32. */
+export function frozenRows(backend: Backend, ids: Tensor1D, weight: FrozenMatrix): Tensor2D {
+  const { format, columns } = weight;
+  const out = empty<Tensor2D>(backend, [ids.size, columns]);
+  const groups = spread(Math.ceil((ids.size * Math.ceil(columns / 4)) / THREADS));
+  for (const { part, start, count } of windows(backend, weight))
+    run(backend, rowsKernel(format, columns), [ids, part], [out], [ids.size, count, columns, start], groups);
+  return out;
 }
