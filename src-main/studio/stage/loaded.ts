@@ -83,8 +83,13 @@ export async function modelOnStage(
   tell: (event: { kind: 'loading'; what: string }) => void,
 ): Promise<LoadedModel> {
   if (loaded?.key === keyOf(wanted)) return loaded;
-  await loaded?.close();
-  loaded = undefined;
+  await emptyStage();
   loaded = await LoadedModel.open(wanted, (what) => tell({ kind: 'loading', what }));
   return loaded;
+}
+
+/** Frees the model that is loaded. */
+export async function emptyStage(): Promise<void> {
+  await loaded?.close();
+  loaded = undefined;
 }

@@ -1,6 +1,7 @@
 import { UserError } from '../../engine/types.ts';
 import { dropCurveJob, probeJob } from './measure.ts';
 import { evaluateJob } from './evaluate.ts';
+import { exportJob } from './export.ts';
 import { generateJob, templateJob } from './generate.ts';
 import { routeJob } from './route.ts';
 import type { Act, FromStage, StageJob, StageJobs, ToStage } from './types.ts';
@@ -13,6 +14,7 @@ const JOBS: { [Job in StageJob]: (request: StageJobs[Job][0], act: Act<StageJobs
   probe: probeJob,
   route: routeJob,
   evaluate: evaluateJob,
+  export: exportJob,
 };
 
 const cancels = new Map<number, AbortController>();

@@ -1,3 +1,4 @@
+import type { ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
 import type { ChatMessage } from '../../models/types.ts';
 
 /** A base model to run, on the engine of the settings. */
@@ -134,6 +135,9 @@ export type TemplateEvent =
   /** the template's source (empty where the model has none) and the prompt it makes */
   | { kind: 'template'; source: string; prompt: string; tokens: number };
 
+export type ExportJob = ExportRequest;
+export type ExportEvent = { kind: 'progress'; progress: ExportProgress } | { kind: 'exported'; result: ExportResult };
+
 /** What runs where a base model is loaded. Each gives events until it ends. */
 export interface StageJobs {
   generate: [GenerateJob, GenerateEvent];
@@ -142,6 +146,7 @@ export interface StageJobs {
   route: [RouteJob, RouteEvent];
   evaluate: [EvaluateJob, EvaluateEvent];
   template: [TemplateJob, TemplateEvent];
+  export: [ExportJob, ExportEvent];
 }
 export type StageJob = keyof StageJobs;
 
