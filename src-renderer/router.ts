@@ -9,6 +9,11 @@ export const router = createRouter({
     { path: '/runs', component: () => import('./views/RunsView.vue'), meta: { title: 'Runs' } },
     { path: '/runs/:id', component: () => import('./views/RunView.vue'), props: true, meta: { title: 'Run' } },
     { path: '/playground', component: () => import('./views/PlaygroundView.vue'), meta: { title: 'Playground' } },
+    {
+      path: '/evaluations',
+      component: () => import('./views/EvaluationsView.vue'),
+      meta: { title: 'Evaluation' },
+    },
     { path: '/library', component: () => import('./views/LibraryView.vue'), meta: { title: 'Library' } },
     { path: '/library/compare', component: () => import('./views/CompareView.vue'), meta: { title: 'Compare' } },
     {

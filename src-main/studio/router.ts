@@ -3,6 +3,7 @@ import { stringify } from 'yaml';
 import { UserError } from '../engine/types.ts';
 import { adapterCalls } from './calls/adapters.ts';
 import { checkRecipe, checkReference } from './calls/check.ts';
+import { evaluationCalls } from './calls/evaluations.ts';
 import { inspectorCalls } from './calls/inspector.ts';
 import { os, stream } from './calls/os.ts';
 import { playgroundCalls } from './calls/playground.ts';
@@ -38,6 +39,7 @@ export function createRouter(studio: Studio) {
     adapters: adapterCalls(studio),
     inspector: inspectorCalls(studio),
     playground: playgroundCalls(studio),
+    evaluations: evaluationCalls(studio),
     settings: settingsCalls(studio),
     drafts: {
       get: os.drafts.get.handler(() => studio.settings.draft()),

@@ -17,6 +17,7 @@ import { RunStore } from './runs/store.ts';
 import type { TrainerPort } from './runs/trainer-port.ts';
 import { fileSecret, SettingsStore } from './settings.ts';
 import type { SecretStore } from './settings.ts';
+import { EvaluationStore } from './evaluations/store.ts';
 import { ChatStore } from './library/chats.ts';
 import { Stage } from './stage/stage.ts';
 import { Worker } from './work/worker.ts';
@@ -49,6 +50,7 @@ export interface Studio {
   downloads: Downloads;
   stage: Stage;
   chats: ChatStore;
+  evaluations: EvaluationStore;
   storageFolders: { name: string; folder: string }[];
   close(): Promise<void>;
 }
@@ -95,6 +97,7 @@ export function openStudio(options: StudioOptions): Studio {
     worker,
     stage,
     chats: new ChatStore(library),
+    evaluations: new EvaluationStore(library),
     adapters,
     models,
     datasets,

@@ -2,6 +2,7 @@ import { adapters } from './adapters.ts';
 import { datasets } from './datasets.ts';
 import { hub } from './hub.ts';
 import { inspector } from './inspector.ts';
+import { evaluations } from './evaluations.ts';
 import { files, machine } from './machine.ts';
 import { models } from './models.ts';
 import { plans } from './plans.ts';
@@ -21,6 +22,7 @@ export const contract = {
   adapters,
   inspector,
   playground,
+  evaluations,
   settings,
   drafts,
 };
@@ -33,6 +35,7 @@ export type { EngineStatus, FolderListing, GpuStatus, InstallEvent, MachineStatu
 export * from './inspector.ts';
 export type { ModelEntry } from './models.ts';
 export * from './plans.ts';
+export * from './evaluations.ts';
 export * from './playground.ts';
 export * from './runs.ts';
 export { draft, settingsValues } from './settings.ts';

@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { writeRandomAdapter } from '../support/adapters.ts';
+import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { checkAccessibility, shoot } from './support/look.ts';
+import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
+  const scratch = scratchFolder();
+  const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
+  let host: Host;
+  let browser: Browser;
+  let page: Page;
+  let errors: string[];
+
+  beforeAll(async () => {
+    await writeRandomAdapter(join(scratch.folder, 'arithmetic'), model, { strength: 4 });
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+    ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
+    await page.getByRole('button', { name: 'Import an adapter' }).click();
+    await page.getByLabel('Path').fill(join(scratch.folder, 'arithmetic'));
+    await page.getByRole('button', { name: 'Import', exact: true }).click();
+    await page.getByRole('heading', { name: 'arithmetic', exact: true }).waitFor();
+    await page.getByRole('link', { name: 'Evaluate' }).click();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  it('evaluates base model and adapter, shows where they differ, and keeps the result', async () => {
+    expect(await page.getByLabel('arithmetic').isChecked()).toBe(true);
+    await page.getByRole('button', { name: 'Evaluate' }).click();
+    await page
+      .getByRole('alert')
+      .getByText(/Choose a dataset to measure on/)
+      .waitFor({ timeout: 60_000 });
+    await page.getByLabel('Measured on').selectOption({ label: 'Example: train' });
+    await page.getByLabel('Examples at most').fill('8');
+    await page.getByLabel('Name').fill('First look');
+    await page.getByRole('button', { name: 'Evaluate' }).click();
+    const result = page.getByRole('region', { name: 'First look' });
+    await result.getByText(/8 examples of train.jsonl/).waitFor({ timeout: 90_000 });
+    expect(await result.getByRole('region', { name: 'Result' }).getByRole('row').count()).toBe(3);
+    await checkAccessibility(page);
+    await shoot(page, 'evaluation');
+    await page.reload();
+    await page.getByRole('button', { name: 'First look', exact: true }).click();
+    await result.getByText(/8 examples of train.jsonl/).waitFor();
+    await page.getByRole('button', { name: 'Delete First look' }).click();
+    await page.getByRole('button', { name: 'First look', exact: true }).waitFor({ state: 'detached' });
+    expect(errors).toEqual([]);
+  });
+});

@@ -1,0 +1,95 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { differingExamples, summaryOf, wilson } from '../../src-main/studio/evaluations/summary.ts';
+import { writeRandomAdapter } from '../support/adapters.ts';
+import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { openTestStudio, player, scratchFolder } from './support/studio.ts';
+
+const scratch = scratchFolder();
+const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
+const path = join(scratch.folder, 'questions.jsonl');
+let open: ReturnType<typeof openTestStudio>;
+let id: string;
+
+beforeAll(async () => {
+  open = openTestStudio(scratch.folder, player(1, 1));
+  await open.client.settings.set({ engine: 'wasm' });
+  const rows = Array.from({ length: 12 }, (_, k) => ({
+    instruction: `Is ${k} even?\nAnswer format: yes/no`,
+    output: `The answer is ${k % 2 ? 'no' : 'yes'}.`,
+    answer: k % 2 ? 'no' : 'yes',
+  }));
+  writeFileSync(path, rows.map((row) => JSON.stringify(row)).join('\n'));
+  await writeRandomAdapter(join(scratch.folder, 'strong'), model, { strength: 6 });
+  id = (await open.client.adapters.import({ path: join(scratch.folder, 'strong'), model })).id;
+});
+afterAll(async () => {
+  await open.studio.close();
+  scratch.remove();
+});
+
+async function evaluate(examples: number, signal?: AbortSignal) {
+  const asked = { name: 'Parity', model, adapters: [null, id], data: { path, examples } };
+  const events = [];
+  for await (const event of await open.client.evaluations.run(asked, { signal })) events.push(event);
+  return events;
+}
+
+describe('evaluation', () => {
+  it('gives the interval that statistics packages give', () => {
+    // R, binom::binom.wilson(8, 10): 0.4901625 to 0.9433178; (0, 5): 0 to 0.4344825.
+    expect(wilson(8, 10).low).toBeCloseTo(0.4901625, 5);
+    expect(wilson(8, 10).high).toBeCloseTo(0.9433178, 5);
+    expect(wilson(0, 5).low).toBe(0);
+    expect(wilson(0, 5).high).toBeCloseTo(0.4344825, 5);
+  });
+
+  it('weighs losses by their tokens and finds what differs', () => {
+    const question = { question: 'q', answer: 'a', options: ['a', 'b'] };
+    const one = [
+      { loss: 1, tokens: 3, chosen: 'a' },
+      { loss: 2, tokens: 1, chosen: 'b' },
+    ];
+    const other = [
+      { loss: 1, tokens: 3, chosen: 'a' },
+      { loss: 5, tokens: 1, chosen: 'a' },
+    ];
+    expect(summaryOf([question, question], one)).toMatchObject({ loss: 1.25, accuracy: { share: 0.5 } });
+    const differing = differingExamples([question, question], [one, other]);
+    expect(differing.map(({ results }) => results.map(({ chosen }) => chosen))).toEqual([['b', 'a']]);
+  });
+
+  it('measures base model and adapter on the same questions, and keeps the result', async () => {
+    const events = await evaluate(12);
+    const last = events.at(-1)!;
+    if (last.kind !== 'finished') throw new Error('not finished');
+    const { columns, examples, questions } = last.evaluation;
+    expect([examples, questions, columns.length]).toEqual([12, 12, 2]);
+    // The same loss as the inspector measures on the same examples.
+    const inspected = [];
+    const asked = { id, heads: [], data: { path, examples: 12 }, prompt: '' };
+    for await (const event of await open.client.inspector.probe(asked)) inspected.push(event);
+    expect(columns[1]!.loss).toBeCloseTo((inspected.at(-1) as { loss: number }).loss, 4);
+    expect(columns[0]!.loss).not.toBeCloseTo(columns[1]!.loss, 2);
+    const { differing, differingInAll } = await open.client.evaluations.get({ id: last.evaluation.id });
+    expect(differing).toHaveLength(differingInAll);
+    // Counted the other way round: accuracies differ by what differs.
+    const right = (column: number) =>
+      differing.filter(({ answer, results }) => results[column]!.chosen === answer).length;
+    const share = (column: number) => Math.round(columns[column]!.accuracy!.share * 12);
+    expect(share(1) - share(0)).toBe(right(1) - right(0));
+    expect(await open.client.evaluations.list()).toEqual([last.evaluation]);
+  });
+
+  it('keeps nothing of one that was cancelled', async () => {
+    const before = await open.client.evaluations.list();
+    const stop = new AbortController();
+    const asked = { name: 'Half', model, adapters: [null, id], data: { path, examples: 12 } };
+    await (async () => {
+      for await (const event of await open.client.evaluations.run(asked, { signal: stop.signal }))
+        if (event.kind === 'progress' && event.done === 2) stop.abort();
+    })().catch(() => undefined);
+    expect(await open.client.evaluations.list()).toEqual(before);
+  });
+});
