@@ -43,6 +43,10 @@ export function commandLine(): Command {
 
 /** The command line's door. Returns the exit code; `args` are the words after `effilora`. */
 export async function runCommandLine(args: string[]): Promise<number> {
+  // Whoever reads the output may have seen enough (`| head`).
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.fault),
+  );
   try {
     await commandLine().parseAsync(args, { from: 'user' });
     return Number(process.exitCode ?? EXIT.ok);

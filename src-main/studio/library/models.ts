@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import type { ModelEntry } from '../../../src-preload/contract/index.ts';
+import { isPackagedModelThere, PACKAGED_MODELS } from '../../models/default-model.ts';
 import type { Library } from '../database/open.ts';
 import type { ModelSummary } from '../work/types.ts';
 import { findModels, modelCaches } from './found.ts';
@@ -118,7 +119,12 @@ function catalogEntry(model: CatalogModel): ModelEntry {
     licence: model.licence,
     goodAt: model.goodAt,
     source: model.source,
-    state: model.reference ? 'fetchable' : 'download',
+    state: model.reference ? packagedState(model.reference) : 'download',
     ...needs(model.parameters),
   };
+}
+
+function packagedState(name: string): 'ready' | 'fetchable' {
+  const packaged = PACKAGED_MODELS.find((model) => model.name === name);
+  return packaged && isPackagedModelThere(packaged) ? 'ready' : 'fetchable';
 }
