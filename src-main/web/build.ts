@@ -22,7 +22,7 @@ async function build(sources: string, outDir: string, log: (line: string) => voi
   await vite.build({
     root: sources,
     configFile: false,
-    logLevel: 'warn',
+    logLevel: 'error',
     plugins: [vue()],
     build: { outDir, emptyOutDir: true, assetsInlineLimit: 0 },
   });

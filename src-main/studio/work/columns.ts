@@ -12,7 +12,7 @@ export async function columnsOfFile(path: string): Promise<DatasetColumns> {
   const names = [...new Set(rows.flatMap((fields) => Object.keys(fields)))];
   const columns = names.map((name) => {
     const value = rows.map((fields) => fields[name]).find((one) => one !== undefined && one !== null && one !== '');
-    const text = typeof value === 'string' ? value : JSON.stringify(value ?? '');
+    const text = typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
     return { name, example: text.slice(0, SHOWN_CHARACTERS) };
   });
   return { columns, formats: FORMAT_FIELDS };
