@@ -25,6 +25,7 @@ export function logSumExp(logits: Float32Array): number {
 
 /** The `count` likeliest tokens, likeliest first; of equal ones the lower id. */
 export function likeliest(logits: Float32Array, count: number): TokenProbability[] {
+  if (count === 0) return [];
   const total = logSumExp(logits);
   const ids: number[] = [];
   for (let id = 0; id < logits.length && count > 0; id++) {

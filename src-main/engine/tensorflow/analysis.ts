@@ -3,8 +3,11 @@ import type { RecordedNode, Ref } from './recorder.ts';
 
 export type Precision = 'f32' | 'bf16';
 
-/** Type attributes of our own operations: of their inputs in order (undefined = f32 only), and of their outputs. */
-export const OWN: Record<string, { inputs: (string | undefined)[]; output?: string }> = {
+/**
+ * Type attributes of our own operations: of their inputs in order (undefined = f32 only), and of their outputs. `numbers`: inputs
+ * that name what lies in our own memory; a repeated part takes them from outside, so that one function serves every layer.
+ */
+export const OWN: Record<string, { inputs: (string | undefined)[]; output?: string; numbers?: number[] }> = {
   StudioRmsNorm: { inputs: ['T'], output: 'U' },
   StudioRmsNormGrad: { inputs: ['T', 'U'] },
   StudioRotary: { inputs: ['T'], output: 'U' },
@@ -16,10 +19,11 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioLoss: { inputs: ['T', 'U'] },
   StudioProductAdd: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioBlockProduct: { inputs: [undefined, 'T'] },
-  StudioPackedProduct: { inputs: ['T', undefined], output: 'U' },
+  StudioPackedProduct: { inputs: ['T', undefined], output: 'U', numbers: [1] },
   StudioPackedLoss: { inputs: ['T', undefined, undefined] },
   StudioLogProbabilities: { inputs: ['T', undefined, undefined] },
-  StudioCachedAttention: { inputs: ['T', 'U', 'V', undefined, undefined], output: 'W' },
+  StudioCachedAttention: { inputs: ['T', 'U', 'V', undefined, undefined], output: 'W', numbers: [4] },
+  StudioUnpack: { inputs: [undefined], numbers: [0] },
   StudioSum: { inputs: ['T', 'U'], output: 'W' },
   StudioSum3: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioSum4: { inputs: ['T', 'U', 'V', 'X'], output: 'W' },

@@ -1,4 +1,4 @@
-import type { Analysis } from './analysis.ts';
+import { OWN, type Analysis } from './analysis.ts';
 import type { RecordedNode, Ref } from './recorder.ts';
 
 /** One pass through a repeated part: what it takes from outside, and what the outside takes from it. */
@@ -38,9 +38,9 @@ function describe(part: number, nodes: RecordedNode[], analysis: Analysis): Part
     if (!outputs.has(ref.output)) outputs.set(ref.output, list.push(ref) - 1);
     return outputs.get(ref.output)!;
   };
-  const from = (ref: Ref) => {
+  const from = (ref: Ref, isNumber = false) => {
     if (ref.node.part === part) return key(ref, numbers);
-    return ref.node.constant ? bytesOf(ref.node.constant) : `i${inputNumber(ref)}`;
+    return ref.node.constant && !isNumber ? bytesOf(ref.node.constant) : `i${inputNumber(ref)}`;
   };
   const outputs: Ref[] = [];
   const lines = nodes.map((node) => {
@@ -49,7 +49,13 @@ function describe(part: number, nodes: RecordedNode[], analysis: Analysis): Part
     for (const output of [...taken].sort((a, b) => a - b)) outputs.push({ node, output });
     const outside = taken.size > 0 ? `${[...taken].join()}:${analysis.outputType(node)}` : '';
     const shapes = node.outputs.map(({ dtype, shape }) => `${dtype}[${shape.join()}]`).join();
-    return [node.operation, bytesOf(node.attributes), node.inputs.map(from).join(), shapes, outside].join(' ');
+    return [
+      node.operation,
+      bytesOf(node.attributes),
+      node.inputs.map((ref, i) => from(ref, OWN[node.operation]?.numbers?.includes(i))).join(),
+      shapes,
+      outside,
+    ].join(' ');
   });
   return { nodes, inputs: list, outputs, signature: lines.join('\n') };
 }
