@@ -9,14 +9,21 @@ import { block } from './block.ts';
 import { compiledLogProbabilities } from './compiled-evaluation.ts';
 import { CompiledForward } from './compiled-forward.ts';
 import { recomputed } from './recompute.ts';
-import { type DECODER_SITES, type Adaptation, type ModelConfig, type ModelFile, type TokenBatch } from './types.ts';
+import {
+  type DECODER_SITES,
+  type Adaptation,
+  type LayerParameters,
+  type ModelConfig,
+  type ModelFile,
+  type TokenBatch,
+} from './types.ts';
 import type { WeightFormat } from './weight-format.ts';
 import { disposeWeights, loadWeights, modelSites, type ModelWeights } from './weights.ts';
 
 export interface ForwardOptions {
   adaptation?: Adaptation;
-  /** keep only each block's input for backward; default true */
-  recompute?: boolean;
+  /** keep only the input of every so many blocks for backward (true: of each); false: keep all. Default true */
+  recompute?: boolean | number;
 }
 
 /** Label log-probabilities are read this many tokens at a time. */
@@ -47,26 +54,38 @@ export class CausalLM {
 
   /** The last block's output [tokens, hidden], before the final norm. */
   hidden(batch: BatchTensors, { adaptation, recompute = true }: ForwardOptions = {}): Tensor2D {
+    const together = Math.max(1, Number(recompute));
     let x = this.embed(batch.ids);
-    this.weights.layers.forEach((weights, layer) => {
-      const { attentionHeads: heads, keyValueHeads, attentionScale: scale } = this.config;
-      const window = this.config.slidingWindow[layer];
-      const rope = (window !== undefined && batch.localRope) || batch.rope;
-      const options = { length: batch.length, heads, keyValueHeads, scale, window };
-      const run = (input: Tensor2D, parameters: ReturnType<Adaptation['parameters']>) =>
-        block(input, {
-          config: this.config,
-          weights,
-          layer,
-          rope,
-          attend: (q, k, v) => attention(q, k, v, batch.segments, options),
-          adaptation,
-          parameters,
-        });
-      const parameters = adaptation?.parameters(layer) ?? {};
-      x = repeated(recompute ? (input, own) => recomputed(run, input, own) : run, x, parameters);
-    });
+    for (let first = 0; first < this.config.layers; first += together) {
+      const count = Math.min(together, this.config.layers - first);
+      const layers = Array.from({ length: count }, (_, i) => first + i);
+      const parameters = sharedParameters(layers, adaptation);
+      const run = (input: Tensor2D, own: LayerParameters) =>
+        layers.reduce((value, layer, i) => this.layer(value, layer, batch, parameters.of(own, i), adaptation), input);
+      x = repeated(recompute ? (input, own) => recomputed(run, input, own) : run, x, parameters.all);
+    }
     return x;
+  }
+
+  private layer(
+    x: Tensor2D,
+    layer: number,
+    batch: BatchTensors,
+    parameters: LayerParameters,
+    adaptation?: Adaptation,
+  ): Tensor2D {
+    const { attentionHeads: heads, keyValueHeads, attentionScale: scale } = this.config;
+    const window = this.config.slidingWindow[layer];
+    const options = { length: batch.length, heads, keyValueHeads, scale, window };
+    return block(x, {
+      config: this.config,
+      weights: this.weights.layers[layer]!,
+      layer,
+      rope: (window !== undefined && batch.localRope) || batch.rope,
+      attend: (q, k, v) => attention(q, k, v, batch.segments, options),
+      adaptation,
+      parameters,
+    });
   }
 
   /** Final norm of some rows. */
@@ -142,6 +161,23 @@ export class CausalLM {
     CompiledForward.release(this.weights);
     disposeWeights(this.weights);
   }
+}
+
+/** What some blocks in a row use, each tensor once: several blocks may share one. `of(all, i)` gives the i-th block's again. */
+function sharedParameters(layers: number[], adaptation?: Adaptation) {
+  const keys = new Map<tf.Tensor, string>();
+  const keyOf = (value: tf.Tensor) => {
+    if (!keys.has(value)) keys.set(value, String(keys.size));
+    return keys.get(value)!;
+  };
+  const names = layers.map((layer) =>
+    Object.entries(adaptation?.parameters(layer) ?? {}).map(([name, value]) => [name, keyOf(value)] as const),
+  );
+  return {
+    all: Object.fromEntries([...keys].map(([value, key]) => [key, value])) as LayerParameters,
+    of: (all: LayerParameters, i: number): LayerParameters =>
+      Object.fromEntries(names[i]!.map(([name, key]) => [name, all[key]!])),
+  };
 }
 
 /** x[rows]. Its gradient is scattered: tfjs's own for gather needs a kernel that wasm lacks. */

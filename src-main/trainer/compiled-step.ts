@@ -46,7 +46,7 @@ export class CompiledTraining {
     private readonly model: CausalLM,
     private readonly adapter: Adapter,
     private readonly optimizer: AdamW,
-    private readonly precision: Precision,
+    private readonly options: { precision: Precision; recompute: boolean | number },
   ) {
     this.session = compiler.sessionOf(model.weights);
   }
@@ -136,7 +136,7 @@ export class CompiledTraining {
         session: this.session,
         feeds: examples,
         state,
-        precision: this.precision,
+        precision: this.options.precision,
         step: () => {
           const { outputs, updates } = step(Object.fromEntries(names.map((name, i) => [name, examples[i]!])));
           const next = new Map(updates);
@@ -167,7 +167,7 @@ export class CompiledTraining {
       dropout: inputs.dropout as Tensor2D | undefined,
     };
     try {
-      return microBatchGradients(model, adapter, batch, inputs.perLabel as Scalar, false);
+      return microBatchGradients(model, adapter, batch, inputs.perLabel as Scalar, this.options.recompute);
     } finally {
       adapter.step = undefined;
     }

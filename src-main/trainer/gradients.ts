@@ -25,7 +25,7 @@ export function microBatchGradients(
   adapter: Adapter,
   batch: BatchTensors,
   perLabel: Scalar,
-  recompute: boolean,
+  recompute: boolean | number,
 ): MicroBatchGradients {
   const taps = adapter.step?.shareWeight ? adapter.taps : [];
   const variables = [...adapter.trainables.map(({ variable }) => variable), ...taps];

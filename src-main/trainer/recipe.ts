@@ -69,7 +69,8 @@ const trainingSchema = z.strictObject({
   precision: z.enum(['f32', 'bf16']).default('f32'),
   /** how frozen weights are held: as they lie in the file (auto), or in at most so many bits */
   weights: z.enum(WEIGHT_FORMATS).default('auto'),
-  recompute: z.boolean().default(true),
+  // keep only the input of every so many blocks for backward (true: of each); auto: of each where steps are not compiled
+  recompute: z.union([z.boolean(), z.number().int().min(1), z.literal('auto')]).default('auto'),
   /** held-out share (below 1) or number of examples */
   evalSplit: z.number().nonnegative().default(0.05),
   evalEvery: count.default(50),

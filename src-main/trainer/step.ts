@@ -44,8 +44,8 @@ export interface StepReport {
 export interface StepOptions {
   /** measure the router's share: a small extra product in backward */
   routerShare: boolean;
-  /** keep only each block's input for backward */
-  recompute: boolean;
+  /** keep only the input of every so many blocks for backward (true: of each); auto: of each where steps are not compiled */
+  recompute: boolean | number | 'auto';
   /** of dropout */
   seed: number;
   /** of the large products in a compiled step; default f32 */
@@ -132,7 +132,10 @@ export class TrainingStep {
     const compiler = this.options.compile === false ? undefined : stepCompiler();
     const { model, adapter, optimizer, options } = this;
     this.#compiled = compiler
-      ? new CompiledTraining(compiler, model, adapter, optimizer, options.precision ?? 'f32')
+      ? new CompiledTraining(compiler, model, adapter, optimizer, {
+          precision: options.precision ?? 'f32',
+          recompute: options.recompute !== 'auto' && options.recompute,
+        })
       : null;
     return this.#compiled;
   }
@@ -177,9 +180,10 @@ export class TrainingStep {
     const { adapter, model, options } = this;
     const tensors = batchTensors(model.config, batch);
     const inputs = this.#inputs(step, index, batch, tokens);
+    const recompute = options.recompute === 'auto' || options.recompute;
     adapter.step = inputs;
     try {
-      return tf.tidy(() => microBatchGradients(model, adapter, tensors, tf.scalar(1 / labelTokens), options.recompute));
+      return tf.tidy(() => microBatchGradients(model, adapter, tensors, tf.scalar(1 / labelTokens), recompute));
     } finally {
       adapter.step = undefined;
       disposeBatch(tensors);

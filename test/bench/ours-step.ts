@@ -72,15 +72,21 @@ let firstStepSeconds = 0;
 for await (const line of lines) {
   const seconds: number[] = [];
   let loss = NaN;
-  for (let n = Number(line.split(' ')[1]); n > 0; n--) {
+  const { user, system } = process.cpuUsage();
+  const steps = Number(line.split(' ')[1]);
+  for (let n = steps; n > 0; n--) {
     const start = performance.now();
     ({ loss } = await step.run(++count, [batch()], 1e-4));
     seconds.push((performance.now() - start) / 1000);
     // from the process's start: performance counts from there
     if (count === 1) firstStepSeconds = performance.now() / 1000;
   }
+  const used = process.cpuUsage({ user, system });
+  const cpuSeconds = (used.user + used.system) / 1e6 / steps;
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   const openedSeconds = started / 1000;
-  process.stdout.write(`${JSON.stringify({ seconds, peakBytes, loss, firstStepSeconds, openedSeconds })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ seconds, cpuSeconds, peakBytes, loss, firstStepSeconds, openedSeconds })}\n`,
+  );
 }
 process.exit(0);

@@ -36,7 +36,7 @@ interface CaseOptions extends Partial<AdapterOptions> {
 const folder = (name: string) => path.join(path.dirname(fileURLToPath(import.meta.url)), name);
 
 /** A reference case, opened on the engine in use. */
-export async function openCase(name: string) {
+export async function openCase(name: string, recompute: boolean | number = true) {
   const at = (file: string) => path.join(folder(name), file);
   const c = JSON.parse(readFileSync(at('case.json'), 'utf8')) as CaseOptions;
   const options: AdapterOptions = {
@@ -70,7 +70,7 @@ export async function openCase(name: string) {
   });
   const step = new TrainingStep(model, adapter, optimizer, reducer, {
     routerShare: true,
-    recompute: true,
+    recompute,
     seed: c.seed,
     // an engine that compiles must compile these
     warn: (line) => {
