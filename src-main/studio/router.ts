@@ -4,6 +4,7 @@ import { UserError } from '../engine/types.ts';
 import { adapterCalls } from './calls/adapters.ts';
 import { checkRecipe, checkReference } from './calls/check.ts';
 import { evaluationCalls } from './calls/evaluations.ts';
+import { exportCalls } from './calls/exporting.ts';
 import { inspectorCalls } from './calls/inspector.ts';
 import { os, stream } from './calls/os.ts';
 import { playgroundCalls } from './calls/playground.ts';
@@ -40,6 +41,7 @@ export function createRouter(studio: Studio) {
     inspector: inspectorCalls(studio),
     playground: playgroundCalls(studio),
     evaluations: evaluationCalls(studio),
+    exporting: exportCalls(studio),
     settings: settingsCalls(studio),
     drafts: {
       get: os.drafts.get.handler(() => studio.settings.draft()),

@@ -36,6 +36,8 @@ export interface StudioOptions {
 export interface Studio {
   dataFolder: string;
   uploadsFolder: string;
+  /** each export into a new folder in here */
+  exportsFolder: string;
   library: Library;
   runs: RunStore;
   queue: RunQueue;
@@ -61,8 +63,10 @@ export function openStudio(options: StudioOptions): Studio {
   const resources = options.resources ?? fileURLToPath(new URL('../../resources', import.meta.url));
   const runsFolder = join(dataFolder, 'runs');
   const uploadsFolder = join(dataFolder, 'uploads');
+  const exportsFolder = join(dataFolder, 'exports');
   const adaptersFolder = join(dataFolder, 'adapters');
-  for (const folder of [runsFolder, uploadsFolder, adaptersFolder]) mkdirSync(folder, { recursive: true });
+  for (const folder of [runsFolder, uploadsFolder, adaptersFolder, exportsFolder])
+    mkdirSync(folder, { recursive: true });
   const library = openLibrary(join(dataFolder, 'library.db'));
   const runs = new RunStore(library);
   const settings = new SettingsStore(library);
@@ -90,6 +94,7 @@ export function openStudio(options: StudioOptions): Studio {
   return {
     dataFolder,
     uploadsFolder,
+    exportsFolder,
     library,
     runs,
     queue,
@@ -108,6 +113,7 @@ export function openStudio(options: StudioOptions): Studio {
     storageFolders: [
       { name: 'Runs', folder: runsFolder },
       { name: 'Adapters', folder: adaptersFolder },
+      { name: 'Exports', folder: exportsFolder },
       { name: 'Uploaded files', folder: uploadsFolder },
       { name: 'From the hub', folder: hubFolder },
       { name: 'Engine and embedded model', folder: cacheFolder() },

@@ -3,6 +3,7 @@ import { datasets } from './datasets.ts';
 import { hub } from './hub.ts';
 import { inspector } from './inspector.ts';
 import { evaluations } from './evaluations.ts';
+import { exporting } from './exports.ts';
 import { files, machine } from './machine.ts';
 import { models } from './models.ts';
 import { plans } from './plans.ts';
@@ -23,6 +24,7 @@ export const contract = {
   inspector,
   playground,
   evaluations,
+  exporting,
   settings,
   drafts,
 };
@@ -36,6 +38,7 @@ export * from './inspector.ts';
 export type { ModelEntry } from './models.ts';
 export * from './plans.ts';
 export * from './evaluations.ts';
+export * from './exports.ts';
 export * from './playground.ts';
 export * from './runs.ts';
 export { draft, settingsValues } from './settings.ts';

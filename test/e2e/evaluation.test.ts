@@ -25,7 +25,6 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     await page.getByLabel('Path').fill(join(scratch.folder, 'arithmetic'));
     await page.getByRole('button', { name: 'Import', exact: true }).click();
     await page.getByRole('heading', { name: 'arithmetic', exact: true }).waitFor();
-    await page.getByRole('link', { name: 'Evaluate' }).click();
   });
   afterAll(async () => {
     await browser?.close();
@@ -33,8 +32,25 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     scratch.remove();
   });
 
+  it('exports a PEFT folder with its fidelity, and enters it beside the exact adapter', async () => {
+    await page.getByRole('button', { name: 'Export…' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Export “arithmetic”' });
+    await dialog.getByLabel('Calibrated on').selectOption({ label: 'Example: train' });
+    await checkAccessibility(page);
+    await dialog.getByRole('button', { name: 'Export', exact: true }).click();
+    await dialog.getByText('✓ Exported').waitFor({ timeout: 120_000 });
+    await dialog.getByText('adapter_model.safetensors').waitFor();
+    await shoot(page, 'export');
+    await dialog.getByRole('link', { name: 'Its entry in the library' }).click();
+    await page.getByRole('heading', { name: 'arithmetic, as plain LoRA' }).waitFor();
+    await page.locator('li', { hasText: 'exported from' }).first().waitFor();
+    await page.goBack();
+    await page.getByRole('heading', { name: 'arithmetic', exact: true }).waitFor();
+    await page.getByRole('link', { name: 'Evaluate' }).click();
+  });
+
   it('evaluates base model and adapter, shows where they differ, and keeps the result', async () => {
-    expect(await page.getByLabel('arithmetic').isChecked()).toBe(true);
+    expect(await page.getByLabel('arithmetic', { exact: true }).isChecked()).toBe(true);
     await page.getByRole('button', { name: 'Evaluate' }).click();
     await page
       .getByRole('alert')
