@@ -2,7 +2,9 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { packBatch, padBatch } from '../data/batches.ts';
 import { DataOrder } from '../data/order.ts';
+import { engineMemoryBytes } from '../engine/memory.ts';
 import { UserError } from '../engine/types.ts';
+import { DeviceError } from '../engine/webgpu/device.ts';
 import { writeAdapter } from './adapter-folder.ts';
 import { writeAtomic } from './atomic.ts';
 import { collectGarbage } from './collect-garbage.ts';
@@ -158,7 +160,8 @@ export class Loop {
 
   /** A loss that is no number has updated nothing: the state before this step is worth keeping. Returns what to throw. */
   private async keepLastGood(error: unknown, orderBefore: Checkpoint['order']): Promise<unknown> {
-    if (!(error instanceof UserError) || this.step === 0) return error;
+    // From a lost device nothing can be read: the checkpoint on disk is what there is.
+    if (!(error instanceof UserError) || error instanceof DeviceError || this.step === 0) return error;
     await this.checkpoint(orderBefore);
     return new UserError(`${error.message} The state of step ${this.step} is kept in ${this.folder}.`);
   }
@@ -206,7 +209,7 @@ export class Loop {
       gradNorm: report.gradNorm,
       tokens: this.tokens,
       tokensPerSecond: report.tokens / stepSeconds,
-      memory: process.memoryUsage.rss(),
+      memory: engineMemoryBytes(),
       secondsLeft: (this.ran.steps - this.step) * this.secondsAStep,
       ...(evalLoss === undefined ? {} : { evalLoss }),
     };
