@@ -12,6 +12,8 @@ import { Runner } from './runner.ts';
 /** What one side answers to "run N": seconds for N tokens after the first one, and for the prompt. */
 interface Answer {
   seconds: number;
+  /** of all threads; with OMP_NUM_THREADS=1 what else the machine does disturbs it little */
+  processorSeconds: number;
   promptSeconds: number;
   peakBytes: number;
 }
@@ -39,6 +41,7 @@ async function compare(title: string, file: string): Promise<void> {
   console.log(
     [
       `${title}: ${ratios(({ seconds }) => seconds)} times llama.cpp's tokens/s (min / median / max of ${ROUNDS})`,
+      `  by processor time ${ratios(({ processorSeconds }) => processorSeconds)} times`,
       `  prompt ${ratios(({ promptSeconds }) => promptSeconds)} times its speed; last round ours ${speed(a)}, llama.cpp ${speed(b)}`,
       `  resident memory ${(a.peakBytes / b.peakBytes).toFixed(2)} times (Node and engines counted on both sides)`,
     ].join('\n'),

@@ -20,12 +20,18 @@ for await (const line of lines) {
   const sequence = context.getSequence();
   const begun = performance.now();
   let first = 0;
+  let processor = process.cpuUsage();
   let left = Number(line.split(' ')[1]) + 1;
   for await (const token of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
-    if (first === 0 && token !== undefined) first = performance.now();
+    if (first === 0 && token !== undefined) {
+      first = performance.now();
+      processor = process.cpuUsage();
+    }
     if (--left === 0) break;
   }
+  const { user, system } = process.cpuUsage(processor);
   const answer = {
+    processorSeconds: (user + system) / 1e6,
     seconds: (performance.now() - first) / 1000,
     promptSeconds: (first - begun) / 1000,
     peakBytes: process.resourceUsage().maxRSS * 1024,

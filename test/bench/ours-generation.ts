@@ -17,9 +17,16 @@ const prompt = file.tokenizer!.encode(PROMPT);
 for await (const line of lines) {
   const begun = performance.now();
   let first = 0;
-  for await (const token of generate(model, prompt, { maxTokens: Number(line.split(' ')[1]) + 1, stop: [] }))
-    if (first === 0 && token) first = performance.now();
+  let processor = process.cpuUsage();
+  for await (const token of generate(model, prompt, { maxTokens: Number(line.split(' ')[1]) + 1, stop: [] })) {
+    if (first === 0 && token) {
+      first = performance.now();
+      processor = process.cpuUsage();
+    }
+  }
+  const { user, system } = process.cpuUsage(processor);
   const answer = {
+    processorSeconds: (user + system) / 1e6,
     seconds: (performance.now() - first) / 1000,
     promptSeconds: (first - begun) / 1000,
     peakBytes: process.resourceUsage().maxRSS * 1024,
