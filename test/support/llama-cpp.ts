@@ -28,7 +28,7 @@ async function probabilities(model: LlamaModel, ids: readonly number[], every: n
 
 /** The likeliest token each time, up to the one that ends the text, which is the last one given. */
 async function greedy(model: LlamaModel, lora: string | undefined, ids: readonly number[], tokens: number) {
-  const context = await model.createContext({ contextSize: Math.max(256, ids.length + tokens), lora });
+  const context = await model.createContext({ contextSize: Math.max(256, ids.length + tokens), threads: 1, lora });
   const sequence = context.getSequence();
   const out: number[] = [];
   const evaluated = sequence.evaluate([...ids] as Token[], { temperature: 0, yieldEogToken: true });
