@@ -9,10 +9,13 @@ export async function readNamedTensors(
   const reader = await FileReader.open(file);
   try {
     const { tensors, metadata } = await readSafetensorsHeader(reader);
-    const read: NamedTensor[] = [];
-    for (const entry of tensors.values())
-      read.push({ name: entry.name, shape: entry.shape, data: await readFloats(reader, entry) });
-    return { tensors: read, metadata };
+    // An adapter has hundreds of small tensors: asked for together they take a fraction of the time.
+    const read = [...tensors.values()].map(async (entry): Promise<NamedTensor> => ({
+      name: entry.name,
+      shape: entry.shape,
+      data: await readFloats(reader, entry),
+    }));
+    return { tensors: await Promise.all(read), metadata };
   } finally {
     await reader.close();
   }
