@@ -64,8 +64,10 @@ function start(): void {
 }
 
 function show(studio: Studio): BrowserWindow {
-  window ??= openWindow(studio.dataFolder, preload);
-  window.once('closed', () => (window = undefined));
+  if (!window) {
+    window = openWindow(studio.dataFolder, preload);
+    window.once('closed', () => (window = undefined));
+  }
   window.show();
   return window;
 }
@@ -89,9 +91,11 @@ function serveContract(studio: Studio): void {
     port1.start();
     event.senderFrame.postMessage('effilora:port', null, [port2]);
   });
-  ipcMain.handle('effilora:choose', async (_event, kind: keyof typeof FILES) => {
-    if (!(kind in FILES)) return null;
-    const { filePaths } = await dialog.showOpenDialog({ properties: ['openFile'], filters: [FILES[kind]] });
+  ipcMain.handle('effilora:choose', async (_event, kind: keyof typeof FILES | 'folder') => {
+    if (kind !== 'folder' && !(kind in FILES)) return null;
+    const { filePaths } = await dialog.showOpenDialog(
+      kind === 'folder' ? { properties: ['openDirectory'] } : { properties: ['openFile'], filters: [FILES[kind]] },
+    );
     return filePaths[0] ?? null;
   });
 }

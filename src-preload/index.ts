@@ -4,7 +4,7 @@ import { contextBridge, ipcRenderer, webUtils } from 'electron';
 contextBridge.exposeInMainWorld('effilora', {
   requestPort: () => ipcRenderer.send('effilora:port'),
   pathOf: (file: File) => webUtils.getPathForFile(file),
-  chooseFile: (kind: 'model' | 'dataset' | 'adapter') => ipcRenderer.invoke('effilora:choose', kind),
+  chooseFile: (kind: 'model' | 'dataset' | 'adapter' | 'folder') => ipcRenderer.invoke('effilora:choose', kind),
 });
 
 ipcRenderer.on('effilora:port', (event) => {

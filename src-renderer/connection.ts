@@ -117,7 +117,7 @@ declare global {
     effilora?: {
       requestPort(): void;
       pathOf(file: File): string;
-      chooseFile(kind: 'model' | 'dataset' | 'adapter'): Promise<string | null>;
+      chooseFile(kind: 'model' | 'dataset' | 'adapter' | 'folder'): Promise<string | null>;
     };
   }
 }

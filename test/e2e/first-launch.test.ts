@@ -68,5 +68,5 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
       new RegExp(`at step 4: [1-9]\\d* of ${Object.keys(heads).length} heads frozen`),
     );
     expect(errors).toEqual([]);
-  });
+  }, 400_000);
 });
