@@ -3,9 +3,9 @@ import { follow, studio } from '../connection.ts';
 import { RunData } from './run-data.ts';
 
 /** Redraws at most this often while events come in, milliseconds. */
-const PACE_MS = 120;
+const PACE_MS = 250;
 /** Charts of the whole run, which cost more the longer it is, at most this often, milliseconds. */
-const CHARTS_MS = 1_000;
+const CHARTS_MS = 2_000;
 
 /** A run's data, kept current; `data` and, more calmly, `charted` change at a set pace however fast the trainer writes. */
 export function useRun(id: string) {

@@ -71,7 +71,7 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
     await page.getByText(/connection to the studio is lost/).waitFor({ state: 'detached' });
     await untilShown(page, `${STEPS} of ${STEPS} steps`, 120_000);
     await untilShown(page, '✓Finished');
-    await expect.poll(() => stepsShown(page)).toEqual(upTo(STEPS));
+    await expect.poll(() => stepsShown(page), { timeout: 15_000 }).toEqual(upTo(STEPS));
     close();
     await proxy.close();
   });
@@ -85,7 +85,7 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
     await untilShown(page, /was ended by SIGKILL/);
     await page.getByRole('button', { name: 'Resume' }).click();
     await untilShown(page, '✓Finished', 120_000);
-    await expect.poll(() => stepsShown(page)).toEqual(upTo(STEPS));
+    await expect.poll(() => stepsShown(page), { timeout: 15_000 }).toEqual(upTo(STEPS));
     expect(errors).toEqual([]);
     close();
   });
@@ -104,7 +104,7 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
     await untilShown(page, /studio ended while this run was going/);
     await page.getByRole('button', { name: 'Resume' }).click();
     await untilShown(page, '✓Finished', 120_000);
-    await expect.poll(() => stepsShown(page)).toEqual(upTo(STEPS));
+    await expect.poll(() => stepsShown(page), { timeout: 15_000 }).toEqual(upTo(STEPS));
   });
 });
 

@@ -70,6 +70,7 @@ const VIEWS: View[] = [
     shown: 'What differs in their recipes',
     library: 'kept',
     prepare: async (page) => {
+      await page.getByRole('checkbox').first().waitFor();
       for (const box of await page.getByRole('checkbox').all()) await box.check();
     },
   },
