@@ -141,17 +141,18 @@ export class Adapter {
   }
 
   /** True where the engine has the whole site in one piece and nothing looks into it: no dropout, no drop, no observer. */
-  #isWhole({ names, shape }: Site): boolean {
+  #isWhole({ shape }: Site): boolean {
     const isOpen =
       this.observeRouter || this.observeHeads || this.step?.dropout || this.#drop?.mask.has(key(shape)) === true;
-    return hasLowRank() && names.router !== undefined && !isOpen;
+    return hasLowRank() && !isOpen;
   }
 
   #mixedWhole({ names, shape }: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
-    const router = parameters[names.router!] as Tensor2D;
+    // Without a router there is one head, whose weight is 1: softmax of a single number.
+    const router = (names.router ? parameters[names.router] : tf.zeros([1, inputs.x.shape[1]])) as Tensor2D;
     const weight = this.step?.shareWeight;
-    const share = weight && { tap: parameters[tapName(shape)] as Tensor2D, weight };
-    return lowRankMixture({ ...inputs, router }, { active, share });
+    const share = weight && names.router !== undefined && { tap: parameters[tapName(shape)] as Tensor2D, weight };
+    return lowRankMixture({ ...inputs, router }, { active, share: share || undefined });
   }
 
   #mixedInParts(site: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
