@@ -184,13 +184,14 @@ describe('adapter library', () => {
     }
     const milliseconds = async (text: string, found: number) => {
       const times = [];
-      for (let again = 0; again < 5; again++) {
+      // The quickest of ten: what other processes take of the machine is no part of it.
+      for (let again = 0; again < 10; again++) {
         const started = performance.now();
         const { adapters } = await open.client.adapters.list({ text });
         times.push(performance.now() - started);
         expect(adapters).toHaveLength(found);
       }
-      return times.sort((a, b) => a - b)[2]!;
+      return Math.min(...times);
     };
     const [list, search] = [await milliseconds('', 500), await milliseconds('longer 77', 5)];
     console.log(`500 adapters: list ${list.toFixed(1)} ms, search ${search.toFixed(1)} ms`);
