@@ -1,4 +1,4 @@
-import { flopsPerToken, frozenBytes, memoryPlan, PRECISIONS } from './memory-plan.ts';
+import { bestRecomputation, flopsPerToken, frozenBytes, memoryPlan, PRECISIONS } from './memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts, Precision, RunShape } from './memory-plan.ts';
 import { parameterCounts } from './methods/structure.ts';
 import type { AdapterOptions, ReducerOptions } from './types.ts';
@@ -36,7 +36,8 @@ export interface Proposal {
     accumulate: number;
     sequenceLength: number;
     precision: Precision;
-    recompute: boolean;
+    /** blocks that backward computes again together; false: none */
+    recompute: number | false;
   };
   reasons: Reason[];
   /** what to change where something had to give or does not fit */
@@ -82,7 +83,7 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
       accumulate: ROWS_A_STEP / run.batch,
       sequenceLength: run.sequenceLength,
       precision: run.precision,
-      recompute: run.recompute,
+      recompute: Number(run.recompute) || false,
     },
     reasons: reasonsFor(run, first, data, time, warmup),
     warnings,
@@ -109,10 +110,10 @@ function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts):
     targets: string[],
     batch: number,
     recompute: boolean,
-  ) => ({
-    method: adapterOf(rank, heads, targets),
-    ...{ precision, sequenceLength, batch, recompute },
-  });
+  ): RunShape => {
+    const shape = { method: adapterOf(rank, heads, targets), precision, sequenceLength, batch, recompute };
+    return recompute ? { ...shape, recompute: bestRecomputation(model, engine, shape) } : shape;
+  };
   const lengths = lengthsOf(model, data);
   yield run(lengths[0]!, RANKS[0]!, precisions[0]!, targetSets[0]!, BATCHES[0]!, false);
   for (const length of lengths)
@@ -252,7 +253,7 @@ function reasonsFor(run: RunShape, first: RunShape, data: DataFacts, time: TimeP
     {
       choice: 'recompute',
       text: recompute
-        ? 'Blocks are computed again in backward: half as much time again for the products, and much less memory.'
+        ? `Blocks are computed again in backward${Number(recompute) > 1 ? `, ${Number(recompute)} at a time` : ''}: half as much time again for the products, and much less memory.`
         : 'The memory holds every block, so none is computed twice.',
     },
     {

@@ -45,6 +45,12 @@ export interface EngineFacts {
   fusedAttention: boolean;
   /** tokens whose logits exist at a time */
   chunkTokens: number;
+  /** arrays of their size that exist then: the logits, their softmax, their gradient, or all in one place */
+  logitsCopies: number;
+  /** whether the optimizer writes into the tensors' own memory */
+  updatesInPlace: boolean;
+  /** what allocation adds to the activations that are kept, as a factor */
+  keptOverhead: number;
   /** products' speed, measured: floating-point operations a second */
   flopsPerSecond: number;
 }
@@ -57,7 +63,8 @@ export interface RunShape {
   sequenceLength: number;
   /** rows a micro-batch */
   batch: number;
-  recompute: boolean;
+  /** blocks that backward computes again together; false or 0: none */
+  recompute: boolean | number;
 }
 
 /** Bytes by part; METHOD.md, Configurator. */
@@ -90,12 +97,19 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
 }
 
-/** With recomputation every block's input and one block's own; without, every block's own. */
+/** With recomputation the input of every so many blocks, and so many blocks' own; without, every block's own. */
 function activationBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
-  const tokens = run.batch * run.sequenceLength;
-  const inputs = 4 * tokens * model.hiddenSize * model.layers;
   const block = blockBytes(model, engine, run);
-  return run.recompute ? inputs + block : inputs + block * model.layers;
+  const together = Number(run.recompute);
+  if (together === 0) return block * model.layers;
+  const inputs = Math.ceil(model.layers / together);
+  return inputs * 4 * run.batch * run.sequenceLength * model.hiddenSize + block * Math.min(together, model.layers);
+}
+
+/** How many blocks to compute again together so that least is kept: one, unless a block's input is large beside what is in it. */
+export function bestRecomputation(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
+  const bytes = (recompute: number) => activationBytes(model, engine, { ...run, recompute });
+  return [1, 2, 3, 4].reduce((best, count) => (bytes(count) < bytes(best) ? count : best));
 }
 
 /** What one block's backward needs: the inputs of its products, norms, rotations, gate and attention. */
@@ -109,18 +123,18 @@ function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): numb
   const perToken = 4 * hiddenSize + attention + 3 * intermediateSize + adapter;
   // Composed: scores, masked scores, softmax.
   const scores = engine.fusedAttention ? attentionHeads : 3 * attentionHeads * run.sequenceLength;
-  return 4 * tokens * (perToken + scores);
+  return 4 * tokens * (perToken + scores) * engine.keptOverhead;
 }
 
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
   const { hiddenSize, intermediateSize, vocabularySize, attentionHeads } = model;
   const tokens = run.batch * run.sequenceLength;
   const chunk = Math.min(engine.chunkTokens, tokens);
-  const logits = 4 * chunk * vocabularySize * 3; // logits, their softmax, their gradient
+  const logits = 4 * chunk * vocabularySize * engine.logitsCopies;
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
   const blockGradients = 4 * tokens * (3 * intermediateSize + 2 * hiddenSize + scores);
   const largestLinear = run.precision === 'f32' ? 0 : 4 * hiddenSize * intermediateSize;
-  return Math.max(logits, blockGradients + largestLinear, 3 * trained);
+  return Math.max(logits, blockGradients + largestLinear, engine.updatesInPlace ? 0 : 3 * trained);
 }
 
 /**

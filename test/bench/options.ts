@@ -1,3 +1,6 @@
+import type { AdapterOptions } from '../../src-main/effilora/types.ts';
+import { DECODER_SITES } from '../../src-main/models/types.ts';
+
 /** One configuration of our side of the benchmark. */
 export interface OurOptions {
   model: string;
@@ -8,7 +11,7 @@ export interface OurOptions {
   heads: number;
   /** share of the heads that are frozen after the first step */
   frozen: number;
-  recompute: boolean;
+  recompute: boolean | number;
   threads: number;
 }
 
@@ -22,4 +25,13 @@ export interface PeerOptions {
   checkpointing: boolean;
   compile: boolean;
   threads: number;
+}
+
+/** The adapter both sides of our comparisons train. */
+export function adapterStructure({ rank, heads }: Pick<OurOptions, 'rank' | 'heads'>): AdapterOptions {
+  return {
+    name: 'effilora',
+    ...{ rank, heads, alpha: 2 * rank, targets: [...DECODER_SITES] },
+    ...{ share: 'global', router: 'site', dropout: 0, rsLora: false, dora: false },
+  };
 }

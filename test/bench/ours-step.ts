@@ -4,13 +4,12 @@ import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
 import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
-import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import { DECODER_SITES, type TokenBatch } from '../../src-main/models/types.ts';
+import type { TokenBatch } from '../../src-main/models/types.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
-import type { OurOptions } from './options.ts';
+import { adapterStructure, type OurOptions } from './options.ts';
 
 const started = performance.now();
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -19,18 +18,7 @@ process.env.OMP_NUM_THREADS = String(options.threads);
 await openEngine('tensorflow');
 const file = await openModelFile(await resolveModel(options.model));
 const model = await loadCausalLM(file);
-const structure: AdapterOptions = {
-  name: 'effilora',
-  rank: options.rank,
-  heads: options.heads,
-  alpha: 2 * options.rank,
-  targets: [...DECODER_SITES],
-  share: 'global',
-  router: 'site',
-  dropout: 0,
-  rsLora: false,
-  dora: false,
-};
+const structure = adapterStructure(options);
 const adapter = new Adapter(model.sites(), structure, 1);
 const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });
 const reducer = new Reducer(adapter.heads, headsPerSite(structure), {

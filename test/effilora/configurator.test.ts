@@ -37,6 +37,9 @@ const engine: EngineFacts = {
   precisions: ['f32', 'bf16'],
   fusedAttention: true,
   chunkTokens: 256,
+  logitsCopies: 3,
+  updatesInPlace: false,
+  keptOverhead: 1,
   flopsPerSecond: 3e11,
 };
 const data: DataFacts = { examples: 1000, meanTokens: 120, p95Tokens: 300, maxTokens: 900, clusters: 4 };
@@ -120,7 +123,7 @@ describe('the Configurator', () => {
       const now = JSON.stringify([training.recompute, training.batch]);
       if (seen.at(-1) !== now) seen.push(now);
     }
-    expect(seen.slice(0, 4)).toEqual(['[false,8]', '[true,8]', '[true,4]', '[true,2]']);
+    expect(seen.slice(0, 4)).toEqual(['[false,8]', '[1,8]', '[1,4]', '[1,2]']);
   });
 
   it('says by how much a budget is too small, and what to change', () => {

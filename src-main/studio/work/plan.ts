@@ -105,7 +105,7 @@ async function dataFacts(model: ModelFile, request: PlanRequest): Promise<DataFa
   };
 }
 
-function modelFacts({ name, config, tensors }: ModelFile): ModelFacts {
+export function modelFacts({ name, config, tensors }: ModelFile): ModelFacts {
   const { hiddenSize: hidden, intermediateSize: inner, attentionHeads, keyValueHeads, headSize } = config;
   const [query, keyValue] = [attentionHeads * headSize, keyValueHeads * headSize];
   const widths = {
@@ -127,14 +127,20 @@ function modelFacts({ name, config, tensors }: ModelFile): ModelFacts {
   };
 }
 
-/** `packs`: the engine has products with weights in the blocks of their file. */
-function engineFacts(packs: boolean): EngineFacts {
+/**
+ * `packs`: the engine has products with weights in the blocks of their file, and compiles steps from our own operations. What it
+ * takes for itself (TensorFlow's libraries, Node, the compiled graph) and what allocation adds: npm run bench:plan.
+ */
+export function engineFacts(packs: boolean): EngineFacts {
   return {
     name: 'auto',
-    ownBytes: 500e6,
+    ownBytes: packs ? 690e6 : 500e6,
     precisions: packs ? ['file', 'int8', 'int4'] : ['f32'],
-    fusedAttention: false,
-    chunkTokens: 256,
+    fusedAttention: packs,
+    chunkTokens: packs ? 384 : 256,
+    logitsCopies: packs ? 1 : 3,
+    updatesInPlace: packs,
+    keptOverhead: packs ? 1.2 : 1,
     flopsPerSecond: FLOPS_A_CORE * availableParallelism(),
   };
 }
@@ -155,7 +161,8 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
   };
   const weights = fixed['training.weights'] as WeightFormat | undefined;
   const targets = Array.isArray(fixed['method.targets']) ? (fixed['method.targets'] as string[]) : method.targets;
-  const recompute = typeof fixed['training.recompute'] === 'boolean' ? fixed['training.recompute'] : training.recompute;
+  const wanted = fixed['training.recompute'];
+  const recompute = typeof wanted === 'boolean' || typeof wanted === 'number' ? wanted : training.recompute;
   const accumulate = Math.max(1, Math.round((training.batch * training.accumulate) / batch));
   return {
     method: { ...method, name, rank, heads, alpha: 2 * rank, targets, reducer },
