@@ -33,7 +33,7 @@ export interface QualityRun {
 }
 
 /** Every method is worth its best of these. */
-const RATES = [2.5e-4, 5e-4, 1e-3];
+const RATES = [5e-4, 1e-3, 2e-3];
 
 const reduced = (ratio: number) => ({ ...EFFILORA, reducer: { ratio, warmup: 40, interval: 20 } });
 const EFFILORA = { name: 'effilora', rank: 8, heads: 3 };
