@@ -1,0 +1,135 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
+import { connectClient } from './support/client.ts';
+import type { StudioClient } from './support/client.ts';
+import { keepRuns } from './support/library.ts';
+import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+const noModel = noBrowser ?? (isPackagedModelThere(DEFAULT_MODEL) ? undefined : 'needs the default model (npm start)');
+const SHAPE = { layers: 2, heads: 3, steps: 30, headsEvery: 1 };
+
+const section = (page: Page, title: string) =>
+  page.locator('section', { has: page.getByRole('heading', { name: title, exact: true }) });
+const namesIn = (page: Page, title: string) => section(page, title).locator('a.name').allTextContents();
+
+describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, () => {
+  const scratch = scratchFolder();
+  let host: Host;
+  let browser: Browser;
+  let client: StudioClient;
+  let close: () => void;
+  beforeAll(async () => {
+    writeFileSync(join(scratch.folder, 'rows.jsonl'), '{"instruction":"Say hello.","output":"Hello."}\n'.repeat(40));
+    keepRuns(scratch.folder, [
+      { id: 'first-run', status: 'finished', shape: SHAPE },
+      { id: 'second-run', status: 'failed', shape: { ...SHAPE, steps: 20 }, rank: 16 },
+    ]);
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+    ({ client, close } = await connectClient(host.url));
+  });
+  afterAll(async () => {
+    close?.();
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  it('renames a run, by the keyboard alone', async () => {
+    const { page, errors } = await openPage(browser, `${host.url}/#/runs/first-run`);
+    await page.getByRole('button', { name: 'Rename' }).press('Enter');
+    const field = page.getByRole('textbox', { name: 'Name of the run' });
+    await field.fill('   ');
+    await field.press('Enter');
+    expect(await field.isVisible()).toBe(true);
+    await field.press('Escape');
+    await page.getByRole('heading', { name: 'first run', exact: true }).waitFor();
+    await page.keyboard.press('Enter'); // the focus is on the button again
+    await page.keyboard.type('The best one');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'The best one', exact: true }).waitFor();
+    expect((await client.runs.get({ id: 'first-run' })).run.name).toBe('The best one');
+    await client.runs.rename({ id: 'first-run', name: 'first run' });
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
+  it('compares two runs by what differs in their recipes', async () => {
+    const { page } = await openPage(browser, `${host.url}/#/runs`);
+    for (const name of ['first run', 'second run']) await page.getByLabel(`Compare ${name}`).check();
+    await untilShown(page, 'What differs in their recipes');
+    const table = page.getByRole('region', { name: 'Differences' });
+    expect(await table.locator('th').allTextContents()).toEqual(['Recipe key', 'first run', 'second run']);
+    const rows = await table
+      .locator('tbody tr')
+      .evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent!.trim())));
+    expect(rows).toEqual([
+      ['method.rank', '8', '16'],
+      ['training.steps', '30', '20'],
+    ]);
+    await page.context().close();
+  });
+
+  it('deletes a run, and brings it back', async () => {
+    const { page } = await openPage(browser, `${host.url}/#/runs`);
+    await page.getByRole('button', { name: 'Delete second run' }).click();
+    await untilShown(page, '“second run” was moved to the trash.');
+    await expect.poll(() => namesIn(page, 'History')).toEqual(['first run']);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await expect.poll(async () => (await namesIn(page, 'History')).sort()).toEqual(['first run', 'second run']);
+    expect((await client.runs.get({ id: 'second-run' })).run.status).toBe('failed');
+    await page.context().close();
+  });
+
+  it.skipIf(noModel)(
+    `makes a run again in the wizard, with all of its recipe${noModel ? ` (${noModel})` : ''}`,
+    async () => {
+      const recipe = {
+        model: 'smollm2-135m',
+        dataset: [{ path: join(scratch.folder, 'rows.jsonl'), weight: 2.5 }],
+        method: { name: 'effilora', rank: 6, heads: 5, alpha: 24, reducer: { ratio: 0.4, warmup: 11, interval: 7 } },
+        training: { steps: 77, batch: 2, sequenceLength: 96, learningRate: 3e-4, loss: 'all', seed: 9, evalSplit: 0.2 },
+      };
+      const { id } = await client.runs.create({ name: 'careful', recipe, hold: true });
+      const { page } = await openPage(browser, `${host.url}/#/runs`);
+      await page.getByRole('button', { name: 'Duplicate careful' }).click();
+      await untilShown(page, 'Predicted memory');
+      await page.getByRole('button', { name: 'Continue' }).click();
+      expect(await page.getByLabel('Name of the run').inputValue()).toBe('careful again');
+      const shown = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as object;
+      expect(shown).toMatchObject((await client.runs.get({ id })).recipe);
+      await page.context().close();
+    },
+  );
+
+  it('orders the queue, by a click and by the keyboard', async () => {
+    await client.settings.set({ folders: [TINY_MODEL] });
+    const dataset = writeTokens(join(scratch.folder, 'tokens.jsonl'));
+    const training = { steps: 50_000, batch: 4, sequenceLength: 32 };
+    const recipe = { model: TINY_MODEL, dataset, method: { rank: 2, heads: 3 }, training };
+    const { id: going } = await client.runs.create({ name: 'going', recipe });
+    for (const name of ['a', 'b', 'c']) await client.runs.create({ name, recipe });
+    const { page } = await openPage(browser, `${host.url}/#/runs`);
+    await page.getByRole('heading', { name: 'Queue' }).waitFor();
+    await expect.poll(() => namesIn(page, 'Queue')).toEqual(['a', 'b', 'c']);
+    await page.getByRole('button', { name: 'Move c up' }).click();
+    await expect.poll(() => namesIn(page, 'Queue')).toEqual(['a', 'c', 'b']);
+    await page.getByRole('button', { name: 'Move a down' }).press('Enter');
+    await expect.poll(() => namesIn(page, 'Queue')).toEqual(['c', 'a', 'b']);
+    expect(await page.getByRole('button', { name: 'Move c up' }).isDisabled()).toBe(true);
+    // The order is the trainer's, too: when the run before it stops, c is next.
+    await client.runs.stop({ id: going });
+    const states = async () => (await client.runs.list()).runs.map(({ name, status }) => `${name} ${status}`);
+    await expect
+      .poll(states, { timeout: 60_000 })
+      .toEqual(expect.arrayContaining(['c running', 'a queued', 'b queued']));
+    await page.context().close();
+  });
+});
