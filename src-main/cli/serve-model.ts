@@ -7,7 +7,9 @@ import { UserError, type EngineName } from '../engine/types.ts';
 import { readAnyAdapter } from '../exports/read-any.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelConfig } from '../models/types.ts';
+import { ownNames } from '../studio/serving/addresses.ts';
 import { serveModel } from '../studio/serving/server.ts';
+import { warmUp } from '../studio/serving/warm-up.ts';
 import { Stage } from '../studio/stage/stage.ts';
 import { writeStoredAdapter } from '../trainer/adapter-folder.ts';
 import { command, engineOption, modelOption } from './command.ts';
@@ -61,9 +63,8 @@ async function serve({ model, adapter, host, port, engine, json }: ServeFlags): 
     for (const [own, at] of adapter)
       adapters.set(own, await adapterFolder(at, config, path.join(temporary, `${adapters.size}`)));
     const on = { model: place, engine };
-    for (const folder of [undefined, ...adapters.values()]) await warmUp(stage, on, folder);
-    const names = os.hostname() ? [os.hostname(), ...addresses()] : addresses();
-    const server = await serveModel({ stage, on, baseName: name, adapters, host, port, names });
+    for (const folder of [undefined, ...adapters.values()]) await warmUp(stage, on, folder, note);
+    const server = await serveModel({ stage, on, baseName: name, adapters, host, port, names: ownNames() });
     const models = [name, ...adapters.keys()];
     if (json) printJson({ url: server.url, token: server.token ?? null, models });
     else
@@ -81,24 +82,4 @@ async function adapterFolder(place: string, config: ModelConfig, into: string): 
   if (fs.existsSync(path.join(folder, 'adapter.safetensors'))) return folder;
   await writeStoredAdapter(into, await readAnyAdapter(folder, config));
   return into;
-}
-
-/** Loads model and adapter before the first request comes. @throws UserError when they don't fit */
-async function warmUp(
-  stage: Stage,
-  on: { model: string; engine: ServeFlags['engine'] },
-  folder?: string,
-): Promise<void> {
-  const sampling = { maxTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 0, alternatives: 0 };
-  const messages = [{ role: 'user' as const, content: 'Hello' }];
-  for await (const event of stage.run('generate', { ...on, columns: [{ folder, messages }], sampling }))
-    if (event.kind === 'loading') note(event.what);
-}
-
-/** This machine's addresses on its networks. */
-function addresses(): string[] {
-  return Object.values(os.networkInterfaces())
-    .flat()
-    .filter((address) => address !== undefined && address.family === 'IPv4')
-    .map((address) => address!.address);
 }

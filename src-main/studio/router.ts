@@ -8,6 +8,7 @@ import { exportCalls } from './calls/exporting.ts';
 import { inspectorCalls } from './calls/inspector.ts';
 import { os, stream } from './calls/os.ts';
 import { playgroundCalls } from './calls/playground.ts';
+import { servingCalls } from './calls/serving.ts';
 import { choicesOf } from './hub/choices.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
 import { readLines, parseLines } from './runs/files.ts';
@@ -42,6 +43,7 @@ export function createRouter(studio: Studio) {
     playground: playgroundCalls(studio),
     evaluations: evaluationCalls(studio),
     exporting: exportCalls(studio),
+    serving: servingCalls(studio),
     settings: settingsCalls(studio),
     drafts: {
       get: os.drafts.get.handler(() => studio.settings.draft()),

@@ -19,6 +19,7 @@ import { fileSecret, SettingsStore } from './settings.ts';
 import type { SecretStore } from './settings.ts';
 import { EvaluationStore } from './evaluations/store.ts';
 import { ChatStore } from './library/chats.ts';
+import { ServedAdapter } from './serving/served-adapter.ts';
 import { Stage } from './stage/stage.ts';
 import { Worker } from './work/worker.ts';
 
@@ -51,6 +52,7 @@ export interface Studio {
   hub: HubClient;
   downloads: Downloads;
   stage: Stage;
+  served: ServedAdapter;
   chats: ChatStore;
   evaluations: EvaluationStore;
   storageFolders: { name: string; folder: string }[];
@@ -72,6 +74,7 @@ export function openStudio(options: StudioOptions): Studio {
   const settings = new SettingsStore(library);
   const worker = new Worker();
   const stage = new Stage();
+  const served = new ServedAdapter(stage);
   const queue = new RunQueue(runs, options.trainer, runsFolder);
   const models = new ModelLibrary(library, join(resources, 'models.json'));
   const datasets = new DatasetLibrary(library, join(resources, 'examples'));
@@ -101,6 +104,7 @@ export function openStudio(options: StudioOptions): Studio {
     settings,
     worker,
     stage,
+    served,
     chats: new ChatStore(library),
     evaluations: new EvaluationStore(library),
     adapters,
@@ -110,16 +114,10 @@ export function openStudio(options: StudioOptions): Studio {
     hub,
     downloads,
     allowed: new AllowedPaths(() => [...chosen, ...settings.values().folders, ...own]),
-    storageFolders: [
-      { name: 'Runs', folder: runsFolder },
-      { name: 'Adapters', folder: adaptersFolder },
-      { name: 'Exports', folder: exportsFolder },
-      { name: 'Uploaded files', folder: uploadsFolder },
-      { name: 'From the hub', folder: hubFolder },
-      { name: 'Engine and embedded model', folder: cacheFolder() },
-    ],
+    storageFolders: storageFolders({ runsFolder, adaptersFolder, exportsFolder, uploadsFolder, hubFolder }),
     async close() {
       downloads.close();
+      await served.stop();
       await queue.close();
       await adapters.enterEnded();
       worker.close();
@@ -127,4 +125,16 @@ export function openStudio(options: StudioOptions): Studio {
       library.close();
     },
   };
+}
+
+/** What the studio keeps on the disk, as the settings show it. */
+function storageFolders(folders: Record<`${'runs' | 'adapters' | 'exports' | 'uploads' | 'hub'}Folder`, string>) {
+  return [
+    { name: 'Runs', folder: folders.runsFolder },
+    { name: 'Adapters', folder: folders.adaptersFolder },
+    { name: 'Exports', folder: folders.exportsFolder },
+    { name: 'Uploaded files', folder: folders.uploadsFolder },
+    { name: 'From the hub', folder: folders.hubFolder },
+    { name: 'Engine and embedded model', folder: cacheFolder() },
+  ];
 }

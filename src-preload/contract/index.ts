@@ -9,6 +9,7 @@ import { models } from './models.ts';
 import { plans } from './plans.ts';
 import { playground } from './playground.ts';
 import { runs } from './runs.ts';
+import { serving } from './serving.ts';
 import { drafts, settings } from './settings.ts';
 
 /** Every call and every stream between a view and the studio, whatever carries them. */
@@ -25,6 +26,7 @@ export const contract = {
   playground,
   evaluations,
   exporting,
+  serving,
   settings,
   drafts,
 };
@@ -41,5 +43,6 @@ export * from './evaluations.ts';
 export * from './exports.ts';
 export * from './playground.ts';
 export * from './runs.ts';
+export type { Served } from './serving.ts';
 export { draft, settingsValues } from './settings.ts';
 export type { Draft, SettingsValues } from './settings.ts';

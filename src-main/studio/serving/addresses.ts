@@ -1,0 +1,16 @@
+import os from 'node:os';
+
+/** This machine's IPv4 addresses on its networks, those beyond itself first. */
+export function ownAddresses(): string[] {
+  return Object.values(os.networkInterfaces())
+    .flat()
+    .filter((address) => address?.family === 'IPv4')
+    .sort((one, other) => Number(one!.internal) - Number(other!.internal))
+    .map((address) => address!.address);
+}
+
+/** The names and addresses under which other machines reach this one. */
+export function ownNames(): string[] {
+  const name = os.hostname();
+  return name ? [name, ...ownAddresses()] : ownAddresses();
+}

@@ -1,0 +1,31 @@
+import { oc } from '@orpc/contract';
+import { z } from 'zod';
+
+/** A model that other programs can talk to. */
+const served = z.object({
+  adapterId: z.string(),
+  /** base URL for OpenAI's clients, `http://…/v1` */
+  url: z.string(),
+  /** the API key clients give; null on this machine alone, where none is asked for */
+  token: z.string().nullable(),
+  /** what `model` may be in a request: the base model first, then the adapter */
+  models: z.array(z.string()),
+});
+export type Served = z.infer<typeof served>;
+
+export const serving = {
+  /** loads base model and adapter and serves them; what was served before is stopped */
+  start: oc
+    .input(
+      z.object({
+        id: z.string().min(1).max(64),
+        /** 0 takes a free one */
+        port: z.number().int().min(0).max(65_535).default(8080),
+        /** for the whole network, with a token, rather than this machine alone */
+        network: z.boolean().default(false),
+      }),
+    )
+    .output(served),
+  stop: oc.output(z.object({})),
+  status: oc.output(served.nullable()),
+};
