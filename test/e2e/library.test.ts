@@ -1,7 +1,9 @@
-import { cpSync, rmSync, truncateSync } from 'node:fs';
+import { cpSync, createWriteStream, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ZipFile } from 'yazl';
 import { scratchFolder } from '../studio/support/studio.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { TINY_MODEL } from '../trainer/support.ts';
@@ -27,6 +29,7 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     const bad = join(scratch.folder, 'bad');
     await writeRandomAdapter(bad, model);
     truncateSync(join(bad, 'adapter.safetensors'), 2_000);
+    await writeHostileFiles();
     host = await startHost(scratch.folder);
     browser = await openBrowser();
     ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
@@ -44,6 +47,29 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     await dialog.getByLabel('Path').fill(join(scratch.folder, name));
     await dialog.getByRole('button', { name: 'Import', exact: true }).click();
     return dialog;
+  }
+
+  /** A bomb, a zip that climbs out of its folder, and an adapter whose base model is another one. */
+  async function writeHostileFiles(): Promise<void> {
+    const adapterJson = readFileSync(join(scratch.folder, 'arithmetic/adapter.json'));
+    await writeZip('bomb.effilora', 'adapter.json', Buffer.alloc(64 << 20), true);
+    await writeZip('escape.effilora', 'xx/adapter.json', adapterJson, false);
+    // The zip writer refuses such names itself.
+    const bytes = readFileSync(join(scratch.folder, 'escape.effilora')).toString('latin1').replaceAll('xx/', '../');
+    writeFileSync(join(scratch.folder, 'escape.effilora'), bytes, 'latin1');
+    const other = join(scratch.folder, 'qwen2');
+    cpSync(join(TINY_MODEL, '../qwen2'), other, { recursive: true });
+    await writeRandomAdapter(join(scratch.folder, 'foreign'), other);
+    const foreign = join(scratch.folder, 'foreign/adapter.json');
+    const description = JSON.parse(readFileSync(foreign, 'utf8')) as { recipe: object };
+    writeFileSync(foreign, JSON.stringify({ ...description, recipe: { ...description.recipe, model } }));
+  }
+  async function writeZip(name: string, member: string, bytes: Buffer, compress: boolean): Promise<void> {
+    const zip = new ZipFile();
+    zip.addBuffer(bytes, member, { compress });
+    zip.addBuffer(Buffer.alloc(64), 'adapter.safetensors', { compress: false });
+    zip.end();
+    await pipeline(zip.outputStream, createWriteStream(join(scratch.folder, name)));
   }
 
   it('imports, and refuses a damaged file in one sentence', async () => {
@@ -65,6 +91,23 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     await page.getByRole('link', { name: 'Library' }).click();
     await page.getByRole('link', { name: 'arithmetic' }).waitFor();
     expect(await page.getByRole('row').count()).toBe(3);
+  });
+
+  it.each([
+    ['bomb.effilora', /is not taken in: its adapter\.json would unpack to 67108864 bytes/],
+    ['escape.effilora', /is not taken in: .*relative path/],
+    ['foreign', /does not fit this model|was made for/],
+  ])('refuses %s in one sentence, and the library is as it was', async (name, sentence) => {
+    const kept = () => readdirSync(join(scratch.folder, 'adapters'));
+    const around = () => readdirSync(scratch.folder).filter((file) => !file.startsWith('library.db'));
+    const before = [kept(), around()];
+    const dialog = await importAdapter(name);
+    const said = dialog.getByRole('alert').locator('p').filter({ hasText: sentence });
+    expect(await said.textContent()).not.toContain('\n');
+    expect(await dialog.getByText('Details').count()).toBe(0);
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    expect(await page.getByRole('row').count()).toBe(3);
+    expect([kept(), around()]).toEqual(before);
   });
 
   it('finds by a tag and by words in the notes', async () => {
