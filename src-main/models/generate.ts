@@ -51,7 +51,9 @@ export async function* generate(
     throw new UserError(
       `The prompt has ${promptIds.length} tokens, the model's context holds ${contextLength}; shorten it`,
     );
-  const options = { temperature: 0, topP: 1, topK: 0, ...sampling };
+  // A default holds for an option that is there and undefined, too.
+  const { temperature = 0, topP = 1, topK = 0 } = sampling;
+  const options = { temperature, topP, topK };
   const random = randomStream(seed, 'generate');
   const decoder = openDecoder(model, adaptation);
   try {
