@@ -2,9 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { runCommandLine } from '../../src-main/cli.ts';
 import { smallRun, temporary, TINY_MODEL, writeTokens } from '../trainer/support.ts';
-import { cli, cliJson, readJsonLines, writeJsonLines } from './support.ts';
+import { cli, cliJson, readJsonLines, writeJsonLines, type Ended } from './support.ts';
 
 const work = temporary('cli-bad');
 const at = (name: string) => path.join(work, name);
@@ -50,10 +51,33 @@ function recipe(name: string, change: (value: Record<string, Record<string, unkn
   return file;
 }
 
+// Without --out a run would be made here.
+beforeAll(() => process.chdir(work));
+
+/** The command line in this process, behind the same door: a process for each of so many cases costs over a second. */
+async function inProcess(args: string[]): Promise<Ended> {
+  const written = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).flatMap((stream) => [
+    vi.spyOn(process[stream], 'write').mockImplementation((text) => Boolean((written[stream] += String(text)))),
+    vi
+      .spyOn(console, stream === 'stdout' ? 'log' : 'error')
+      .mockImplementation((line) => void (written[stream] += `${line}\n`)),
+  ]);
+  const listeners = process.stdout.listeners('error');
+  try {
+    const code = await runCommandLine(args);
+    return { code, ...written };
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+    for (const listener of process.stdout.listeners('error'))
+      if (!listeners.includes(listener)) process.stdout.off('error', listener as () => void);
+  }
+}
+
 /** Runs it, wants exit code 2, one sentence, and no file that was not there. */
-async function refused(args: string[], sentence: RegExp): Promise<void> {
+async function refused(args: string[], sentence: RegExp, run = inProcess): Promise<void> {
   const before = fs.readdirSync(work, { recursive: true }).sort();
-  const { code, stdout, stderr } = await cli(args, { cwd: work });
+  const { code, stdout, stderr } = await run(args);
   // What a run says before it meets the fault.
   const said = stderr
     .trim()
@@ -249,6 +273,18 @@ describe('options', () => {
       exitCode: 2,
     });
   });
+});
+
+describe('through the real bin', () => {
+  it.each<[string, () => string[], RegExp]>([
+    ['a model', () => evaluate(write('no-model.gguf', 'just text')), /no-model\.gguf/],
+    ['a dataset', () => ['data', write('nothing.csv', ''), '--model', TINY_MODEL], /nothing\.csv" is empty/],
+    ['a recipe', () => ['train', write('no-recipe.yaml', 'model: ['), '--out', at('none')], /no-recipe\.yaml, line 1/],
+    ['an adapter', () => ['inspect', data], /holds no adapter/],
+    ['an option', () => evaluate(TINY_MODEL, '--engine', 'cuda'), /--engine.*Allowed choices/],
+  ])('%s of each kind is refused likewise', async (_, args, sentence) =>
+    refused(args(), sentence, (words) => cli(words, { cwd: work })),
+  );
 });
 
 it('a loss that is no number ends the run with the last good state kept', async () => {
