@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TINY_MODEL } from '../trainer/support.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const bin = path.join(root, 'bin', 'effilora.mjs');
@@ -69,43 +68,6 @@ export async function cliJson<T>(args: string[], options?: RunOptions): Promise<
   const { code, stdout, stderr } = await cli([...args, '--json'], options);
   if (code !== 0) throw new Error(`exit code ${code}: ${stderr}`);
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as T;
-}
-
-const END = '<|end|>';
-const TEMPLATE =
-  "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}<|end|>{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
-
-/**
- * The tiny random llama with a tokenizer of single characters (printable ASCII without four of them, space and newline: the 96
- * tokens it has) and a chat template of its own.
- */
-export function tinyChatModel(folder: string): string {
-  const model = path.join(folder, 'chat-model');
-  fs.cpSync(TINY_MODEL, model, { recursive: true });
-  const printable = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i)).filter(
-    (c) => !'^`~\\'.includes(c),
-  );
-  // GPT-2's characters for the bytes of newline and space.
-  const tokens = ['<|pad|>', '<|begin|>', END, ...printable, 'Ċ', 'Ġ'];
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
-  const special = (content: string, id: number) => ({
-    ...{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
-  });
-  const tokenizer = {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: ['<|pad|>', '<|begin|>', END].map(special),
-    normalizer: null,
-    pre_tokenizer: byteLevel,
-    post_processor: null,
-    decoder: byteLevel,
-    model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges: [] },
-  };
-  const config = { tokenizer_class: 'PreTrainedTokenizerFast', eos_token: END, chat_template: TEMPLATE };
-  fs.writeFileSync(path.join(model, 'tokenizer.json'), JSON.stringify(tokenizer));
-  fs.writeFileSync(path.join(model, 'tokenizer_config.json'), JSON.stringify(config));
-  return model;
 }
 
 /** One JSON object a line. */
