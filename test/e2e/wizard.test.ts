@@ -1,5 +1,7 @@
+import { basename } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
 import { startHub } from '../studio/support/hub.ts';
 import { scratchFolder } from '../studio/support/studio.ts';
@@ -87,6 +89,36 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await goOn(page).click();
     await untilShown(page, /rank: 12/);
     await untilShown(page, /instruction: Frage/);
+    await page.context().close();
+  });
+
+  it('mixes two datasets by their weights', async () => {
+    const { page, errors } = await openPage(browser, `${host.url}/#/new`);
+    await page.getByRole('button', { name: 'Start over' }).click();
+    await page.getByRole('radio', { name: /SmolLM2-135M/ }).check();
+    await goOn(page).click();
+    const rows = (text: string) => `${JSON.stringify({ instruction: text, output: `${text}!` })}\n`.repeat(30);
+    for (const name of ['sums', 'words']) {
+      await drop(page, `${name}.jsonl`, rows(name));
+      await page.getByRole('button', { name: `Take ${name}.jsonl out` }).waitFor();
+    }
+    const weights = page.getByRole('spinbutton', { name: 'Weight' });
+    await weights.nth(0).fill('3');
+    await weights.nth(1).fill('0.5');
+    await untilShown(page, 'As the model reads it');
+    await expect.poll(() => goOn(page).isEnabled()).toBe(true);
+    await goOn(page).click();
+    await untilShown(page, 'Predicted memory');
+    await goOn(page).click();
+    await untilShown(page, /^model: /);
+    const recipe = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as {
+      dataset: { path: string; weight: number }[];
+    };
+    expect(recipe.dataset.map(({ path, weight }) => [basename(path), weight])).toEqual([
+      ['sums.jsonl', 3],
+      ['words.jsonl', 0.5],
+    ]);
+    expect(errors).toEqual([]);
     await page.context().close();
   });
 
