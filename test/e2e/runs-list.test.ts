@@ -61,6 +61,33 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     await page.context().close();
   });
 
+  it('zooms a chart by the keyboard', async () => {
+    const { page, errors } = await openPage(browser, `${host.url}/#/runs/first-run`);
+    const chart = page.getByRole('img', { name: 'Loss over the steps' });
+    const keys = chart.locator('xpath=following-sibling::p');
+    expect(await chart.getAttribute('aria-describedby')).toBe(await keys.getAttribute('id'));
+    const shown = async () => {
+      const [, from, to] = /Shown: (-?[\d.]+) to (-?[\d.]+)\./.exec((await keys.textContent())!) ?? [];
+      return { from: Number(from), to: Number(to) };
+    };
+    // Keys work once the chart is drawn.
+    await expect.poll(async () => (await chart.press('+'), (await shown()).to)).toBeLessThan(SHAPE.steps);
+    const near = await shown();
+    expect(near.from).toBeGreaterThan(1);
+    await chart.press('ArrowRight');
+    const right = await shown();
+    expect(right.from).toBeGreaterThan(near.from);
+    expect(right.to - right.from).toBeCloseTo(near.to - near.from, 1);
+    await chart.press('ArrowLeft');
+    await chart.press('-');
+    const far = await shown();
+    expect(far.to - far.from).toBeGreaterThan(near.to - near.from);
+    await chart.press('0');
+    expect(await keys.textContent()).not.toContain('Shown');
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
   it('compares two runs by what differs in their recipes', async () => {
     const { page } = await openPage(browser, `${host.url}/#/runs`);
     for (const name of ['first run', 'second run']) await page.getByLabel(`Compare ${name}`).check();
@@ -103,6 +130,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       await untilShown(page, 'Predicted memory');
       await page.getByRole('button', { name: 'Continue' }).click();
       expect(await page.getByLabel('Name of the run').inputValue()).toBe('careful again');
+      await untilShown(page, /^model: /);
       const shown = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as object;
       expect(shown).toMatchObject((await client.runs.get({ id })).recipe);
       await page.context().close();
