@@ -84,10 +84,13 @@ function least(share: number): string[] {
   return names.slice(0, Math.floor(share * names.length));
 }
 
+beforeAll(async () => {
+  await writeRandomAdapter(adapter, model, { strength: 2 });
+});
+
 describe('eval and inspect --drop agree with PyTorch', () => {
   let expected: Awaited<ReturnType<typeof byPyTorch>>;
   beforeAll(async () => {
-    await writeRandomAdapter(adapter, model, { strength: 2 });
     const dropped = [[], least(0.3), least(0.6)];
     const cases = dropped.flatMap((heads) => [false, true].map((renormalize) => ({ heads, renormalize })));
     expected = await byPyTorch([{ heads: null, renormalize: false }, ...cases]);
