@@ -5,5 +5,7 @@ export { randomStream };
 /** `size` numbers, uniform in [low, high). */
 export function uniform(seed: number, name: string, size: number, low: number, high: number): Float32Array {
   const next = randomStream(seed, name);
-  return Float32Array.from({ length: size }, () => low + (high - low) * next());
+  const numbers = new Float32Array(size);
+  for (let i = 0; i < size; i++) numbers[i] = low + (high - low) * next();
+  return numbers;
 }
