@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { HeadsFrame } from '../../../src-preload/contract/index.ts';
-import { SITE_ORDER } from './sites.ts';
+import { DECODER_SITES } from '../../models/types.ts';
 
 /** At most this much of a file is read at a time, bytes: what one event carries stays small. */
 const CHUNK_BYTES = 4 << 20;
@@ -57,8 +57,9 @@ export async function firstRecord(path: string): Promise<Record<string, unknown>
 export function sortedHeads(names: string[]): string[] {
   const key = (name: string) => {
     const [layer = '0', site = '', head = '0'] = name.split('.');
-    const known = SITE_ORDER.indexOf(site);
-    return { layer: Number(layer), order: known < 0 ? SITE_ORDER.length : known, site, head: Number(head) };
+    // Other families' sites follow in the order of their names.
+    const known = (DECODER_SITES as readonly string[]).indexOf(site);
+    return { layer: Number(layer), order: known < 0 ? DECODER_SITES.length : known, site, head: Number(head) };
   };
   return names
     .map((name) => ({ name, ...key(name) }))
