@@ -85,7 +85,7 @@ export class CompiledForward {
     const key = adaptation.structure!;
     let slots = this.slots.get(key);
     if (!slots) {
-      slots = new ParameterSlots(this.compiler, adaptation, this.layers);
+      slots = new ParameterSlots(this.compiler.tensors, adaptation, this.layers);
       this.slots.set(key, slots);
     }
     return slots;

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { Compiler } from '../engine/tensorflow/compile.ts';
+import type { ResidentTensors } from '../engine/tensorflow/resident-tensors.ts';
 import type { Adaptation, LayerParameters } from './types.ts';
 
 /** The tensors an adaptation uses, each once, in the order in which layers name them. */
@@ -23,7 +23,7 @@ export class ParameterSlots {
   private ids: number[] = [];
 
   constructor(
-    private readonly compiler: Compiler,
+    private readonly residents: ResidentTensors,
     adaptation: Adaptation,
     private readonly layers: number,
   ) {
@@ -53,11 +53,11 @@ export class ParameterSlots {
     const same = this.holder?.deref() === adaptation;
     if (same && !fresh) return;
     const tensors = tensorsOf(adaptation, this.layers);
-    const ids = tensors.map((tensor) => this.compiler.idOf(tensor));
+    const ids = tensors.map((tensor) => this.residents.idOf(tensor));
     // a tensor outside a session never changes; what a session holds may have been trained on
-    const unchanged = same && ids.every((id, i) => id === this.ids[i] && !this.compiler.residentOf(id));
+    const unchanged = same && ids.every((id, i) => id === this.ids[i] && !this.residents.residentOf(id));
     if (unchanged) return;
-    await this.compiler.write(
+    await this.residents.write(
       this.variables,
       tensors.map((tensor) => tensor.dataSync() as Float32Array),
     );

@@ -1,20 +1,13 @@
 import type { Variable } from '@tensorflow/tfjs-core';
 import type { Feed } from './addon.ts';
 import type { Output } from './graph-builder.ts';
+import type { ResidentTensors } from './resident-tensors.ts';
 import type { Resident, Session } from './session.ts';
-
-/** Who keeps the residents behind variables. */
-export interface ResidentKeeper {
-  idOf(variable: Variable): number;
-  residentOf(id: number): Resident | undefined;
-  adopt(variable: Variable, resident: Resident): Promise<void>;
-  forget(residents: Resident[]): void;
-}
 
 /** A step inside the session. */
 export class CompiledStep {
   constructor(
-    private readonly keeper: ResidentKeeper,
+    private readonly tensors: ResidentTensors,
     private readonly session: Session,
     private readonly feeds: { output: Output | undefined; dtype: number; shape: number[] }[],
     private readonly state: { variable: Variable; resident: Resident | undefined }[],
@@ -28,14 +21,14 @@ export class CompiledStep {
    */
   async run(values: (Float32Array | Int32Array)[]): Promise<Float32Array[]> {
     for (const { variable, resident } of this.state) {
-      if (resident && this.keeper.residentOf(this.keeper.idOf(variable)) !== resident)
-        await this.keeper.adopt(variable, resident);
+      if (resident && this.tensors.residentOf(this.tensors.idOf(variable)) !== resident)
+        await this.tensors.adopt(variable, resident);
     }
     const feeds = this.feeds.flatMap(({ output, dtype, shape }, i): Feed[] =>
       output ? [{ ...output, dtype, shape, data: values[i]! }] : [],
     );
     const results = await this.session.run(feeds, this.fetches, this.targets);
-    this.keeper.forget(this.state.flatMap(({ resident }) => resident ?? []));
+    this.tensors.forget(this.state.flatMap(({ resident }) => resident ?? []));
     return results.map(({ data }) => new Float32Array(data));
   }
 }

@@ -4,11 +4,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import { registerFusedKernels } from '../fused.ts';
 import type { Addon } from './addon.ts';
 import { buildAddon } from './addon-build.ts';
-import { Compiler, type CompilerBackend } from './compile.ts';
+import { Compiler } from './compile.ts';
 import { tensorflowKernels } from './fused.ts';
 import { registerGather } from './gather.ts';
 import { packedTensorflowKernels } from './packed.ts';
 import { expectedInstallation } from './install.ts';
+import type { CompilerBackend } from './resident-tensors.ts';
 
 let compiler: Compiler | undefined;
 
