@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { clipped, fusedKernels, type WholeOptimizer } from '../engine/fused.ts';
+import { clipped, fusedKernels, type WholeOptimizer } from '../engine/fused-kernels.ts';
 import type { Trainable } from './adapter.ts';
 import type { NamedTensor } from './types.ts';
 

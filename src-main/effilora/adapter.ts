@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { mixture, productAdd, type LowRankInputs } from '../engine/fused.ts';
+import { mixture, productAdd } from '../engine/fused.ts';
+import { type LowRankInputs } from '../engine/fused-kernels.ts';
 import { hasLowRank, lowRankMixture } from '../engine/low-rank.ts';
 import { dropout, featureNoise } from './dropout.ts';
 import { fileLayoutOfB, memoryLayoutOfB } from './layout.ts';

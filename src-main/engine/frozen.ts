@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { fusedKernels } from './fused.ts';
+import { fusedKernels } from './fused-kernels.ts';
 import { PackedMatrix, type FrozenMatrix, type PackedKernels } from './packed.ts';
 
 /** The engine's kernels for packed matrices, where it has some. */

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { fusedKernels, type LowRankInputs } from './fused.ts';
+import { fusedKernels, type LowRankInputs } from './fused-kernels.ts';
 
 /** What a step asks of a low-rank mixture beside its output. */
 export interface LowRankStep {

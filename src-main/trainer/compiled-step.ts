@@ -3,7 +3,7 @@ import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW } from '../effilora/adamw.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
-import { fusedKernels } from '../engine/fused.ts';
+import { fusedKernels } from '../engine/fused-kernels.ts';
 import type { Compiler } from '../engine/tensorflow/compile.ts';
 import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import type { Session } from '../engine/tensorflow/session.ts';

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { frozenProduct, frozenRows, frozenTransposed, packedKernels } from '../../src-main/engine/frozen.ts';
-import { linearCrossEntropy } from '../../src-main/engine/fused.ts';
+import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { PackedMatrix, type MatrixSource } from '../../src-main/engine/packed.ts';
 import { randomStream } from '../../src-main/engine/random.ts';

@@ -2,16 +2,10 @@ import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import {
-  attention,
-  fusedKernels,
-  gated,
-  linearCrossEntropy,
-  mixture,
-  productAdd,
-  rmsNorm,
-  rotary,
-} from '../../src-main/engine/fused.ts';
+import { attention } from '../../src-main/engine/attention.ts';
+import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
+import { gated, mixture, productAdd, rmsNorm, rotary } from '../../src-main/engine/fused.ts';
+import { fusedKernels } from '../../src-main/engine/fused-kernels.ts';
 
 const folder = fileURLToPath(new URL('../parity/case-a/', import.meta.url));
 export const json = <T>(name: string) => JSON.parse(fs.readFileSync(folder + name, 'utf8')) as T;

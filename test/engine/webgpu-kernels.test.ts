@@ -3,15 +3,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
-import {
-  attention,
-  gated,
-  linearCrossEntropy,
-  mixture,
-  productAdd,
-  rmsNorm,
-  rotary,
-} from '../../src-main/engine/fused.ts';
+import { attention } from '../../src-main/engine/attention.ts';
+import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
+import { gated, mixture, productAdd, rmsNorm, rotary } from '../../src-main/engine/fused.ts';
 import { lowRankMixture } from '../../src-main/engine/low-rank.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';

@@ -1,6 +1,6 @@
 import type { KernelBackend, Scalar, Tensor, Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
 
-import type { Activation, AdamWOptions, AttentionOptions, FusedKernels } from '../fused.ts';
+import type { Activation, AdamWOptions, AttentionOptions, FusedKernels } from '../fused-kernels.ts';
 import type { Attribute } from './addon.ts';
 import { attribute } from './addon.ts';
 

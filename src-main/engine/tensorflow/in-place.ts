@@ -2,7 +2,7 @@ import type { RecordedNode, Ref } from './recorder.ts';
 
 /**
  * Optimizer steps whose every result becomes the new value of the very variable that it was made from. They need no second copy:
- * `norm`, which they wait for, comes after all that reads the variables (engine/fused.ts, adamw).
+ * `norm`, which they wait for, comes after all that reads the variables (engine/fused-kernels.ts, adamw).
  */
 export function updatedInPlace(updates: { update: Ref; variable: number }[], stateIds: number[]): Set<RecordedNode> {
   const matching = new Map<RecordedNode, number>();

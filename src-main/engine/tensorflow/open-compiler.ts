@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
-import { registerFusedKernels } from '../fused.ts';
+import { registerFusedKernels } from '../fused-kernels.ts';
 import type { Addon } from './addon.ts';
 import { buildAddon } from './addon-build.ts';
 import { Compiler } from './compile.ts';

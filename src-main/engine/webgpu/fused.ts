@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { clipped, registerFusedKernels, type FusedKernels } from '../fused.ts';
+import { clipped, registerFusedKernels, type FusedKernels } from '../fused-kernels.ts';
 import type { Backend } from './backend.ts';
 import { adamw } from './kernels/adamw.ts';
 import { attention } from './kernels/attention.ts';

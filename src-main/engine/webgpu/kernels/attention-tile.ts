@@ -1,4 +1,4 @@
-import type { AttentionOptions } from '../../fused.ts';
+import type { AttentionOptions } from '../../fused-kernels.ts';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';

@@ -1,5 +1,5 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import type { Activation } from '../../fused.ts';
+import type { Activation } from '../../fused-kernels.ts';
 import type { Backend } from '../backend.ts';
 import { empty, INVOCATION, run, spread, type Kernel } from '../kernel.ts';
 

@@ -1,5 +1,5 @@
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import type { LowRankGradients, LowRankInputs, LowRankSaved } from '../../fused.ts';
+import type { LowRankGradients, LowRankInputs, LowRankSaved } from '../../fused-kernels.ts';
 import type { Backend } from '../backend.ts';
 import { empty, INVOCATION, reduction, run, spread, type Kernel } from '../kernel.ts';
 import { mixtureGrad, mixtureSoftmax } from './mixture.ts';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
-import type { AdamWOptions, OptimizerTensor, WholeOptimizer } from '../../fused.ts';
+import type { AdamWOptions, OptimizerTensor, WholeOptimizer } from '../../fused-kernels.ts';
 import type { Backend } from '../backend.ts';
 import { copy, empty, INVOCATION, reduction, run, spread, type Kernel } from '../kernel.ts';
 import { UPDATE, UPDATE_PARAMS, updateParams } from './adamw.ts';
