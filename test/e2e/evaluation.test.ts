@@ -62,7 +62,7 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     await page.getByRole('button', { name: 'Evaluate' }).click();
     const result = page.getByRole('region', { name: 'First look' });
     await result.getByText(/8 examples of train.jsonl/).waitFor({ timeout: 90_000 });
-    expect(await result.getByRole('region', { name: 'Result' }).getByRole('row').count()).toBe(3);
+    await expect.poll(() => result.getByRole('region', { name: 'Result' }).getByRole('row').count()).toBe(3);
     await checkAccessibility(page);
     await shoot(page, 'evaluation');
     await page.reload();

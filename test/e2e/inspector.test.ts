@@ -72,7 +72,7 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     await page.keyboard.press(' ');
     await card.getByText('Loss with 1 of 18 heads off').waitFor();
     await card.getByText(/\([+-]?\d[\d.e-]*\)/).waitFor({ timeout: 60_000 });
-    await page.waitForFunction(`document.querySelector('.answer').textContent.length > 3`);
+    await expect.poll(async () => (await card.locator('.answer').textContent())!.length).toBeGreaterThan(3);
     await card.getByRole('button', { name: 'Switch layer 0', exact: true }).click();
     await card.getByText('Loss with 9 of 18 heads off').waitFor();
     await card.getByRole('button', { name: 'Stop measuring' }).click();

@@ -11,7 +11,7 @@ import type { Host } from './support/studio.ts';
 
 describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
   const scratch = scratchFolder();
-  const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
+  const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'), { endless: true });
   let host: Host;
   let browser: Browser;
   let page: Page;
@@ -45,6 +45,8 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     scratch.remove();
   });
 
+  /** how long an answer is by now, characters */
+  const lengthOf = async (name: string) => (await answer(name).textContent())!.length;
   const prompt = () => page.getByRole('textbox', { name: 'Prompt', exact: true });
 
   it('answers one prompt side by side, token by token, and shows what else was likely', async () => {
@@ -58,26 +60,42 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
         .getByText(/\d+ tokens · [\d.]+ tokens\/s · on the model in \d+ ms/)
         .waitFor({ timeout: 90_000 });
     await page.getByLabel('Tokens and their probabilities').check();
-    const token = answer('exact').getByRole('button').first();
-    await token.click();
-    expect(await answer('exact').getByRole('row').count()).toBe(5);
+    await answer('exact').getByRole('button').first().click();
+    await expect.poll(() => answer('exact').getByRole('row').count()).toBe(5);
     await checkAccessibility(page);
     await shoot(page, 'playground');
   });
 
   it('regenerates with another seed, stops when told to, and keeps the conversation', async () => {
+    const stop = page.getByRole('button', { name: 'Stop' });
+    const send = page.getByRole('button', { name: 'Send' });
+    const again = page.getByRole('button', { name: 'Regenerate' });
     await page.getByLabel('Tokens and their probabilities').uncheck();
     await page.getByLabel('Temperature').fill('1.5');
-    await page.getByLabel('Tokens at most').fill('300');
     const before = await answer('exact').textContent();
-    await page.getByRole('button', { name: 'Regenerate' }).click();
-    await page.getByRole('button', { name: 'Stop' }).click();
-    await page.getByRole('button', { name: 'Send' }).waitFor();
+    await again.click();
+    await again.and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
+    expect(await page.getByLabel('Seed').inputValue()).toBe('1');
     expect(await answer('exact').textContent()).not.toBe(before);
+
+    // Always the likeliest token, which is never the end: there is always something to stop.
+    await page.getByLabel('Temperature').fill('0');
+    await page.getByLabel('Tokens at most').fill('8000');
+    await again.click();
+    await stop.waitFor();
+    const place = await stop.boundingBox();
+    await expect.poll(() => lengthOf('exact')).toBeGreaterThan(1_500);
+    expect(await stop.boundingBox()).toEqual(place);
+    await stop.click();
+    await send.waitFor();
+    await again.click();
+    await stop.waitFor();
+    await prompt().press('Escape');
+    await send.waitFor();
     await page.getByLabel('Tokens at most').fill('8');
     await prompt().fill('and then');
-    await page.getByRole('button', { name: 'Send' }).click();
-    await page.getByRole('button', { name: 'Regenerate' }).and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
+    await send.click();
+    await again.and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
     expect(await answer('exact').count()).toBe(2);
     await page.reload();
     await page.getByRole('button', { name: 'hello there', exact: true }).click();

@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
 import { startHub } from '../studio/support/hub.ts';
 import { scratchFolder } from '../studio/support/studio.ts';
+import { connectClient } from './support/client.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
@@ -80,7 +81,9 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     expect(await page.getByRole('radio', { name: /SmolLM2-135M/ }).isChecked()).toBe(true);
     await step(page, 'Budget').click();
     await untilShown(page, 'A, rank 12, shared by every layer');
-    await page.waitForResponse(() => true, { timeout: 500 }).catch(() => undefined);
+    const { client, close } = await connectClient(host.url);
+    await expect.poll(() => client.drafts.get()).toMatchObject({ step: 2, fixed: { 'method.rank': 12 } });
+    close();
     const port = Number(new URL(host.url).port);
     await host.kill();
     host = await startHost(scratch.folder, port, { HF_ENDPOINT: hub.url });
