@@ -84,8 +84,9 @@ export async function loadWeights(file: ModelFile, format: WeightFormat): Promis
     const inFile = find(name, [rows, width]).type;
     const wanted = residentType(inFile, width, format);
     const id = (type: string) => GGML_TYPES[type as GgmlType].id;
-    // An engine that can't make the format wanted may still hold the file's.
-    const type = wanted && [wanted, inFile].find((each) => kernels?.holds(id(inFile), id(each)));
+    // An engine that can't make the format wanted may still hold the file's. One may hold f32, too.
+    const types = wanted ? [wanted, inFile] : inFile in GGML_TYPES ? ['f32'] : [];
+    const type = types.find((each) => kernels?.holds(id(inFile), id(each)));
     if (!kernels || !type) return (await load(name, [rows, width])) as Tensor2D;
     return PackedMatrix.load(kernels, { ...file.place(name), format: id(inFile), rows, width }, id(type));
   };

@@ -1,7 +1,8 @@
-// Import this first in a test: the webgpu engine then runs on SwiftShader, the software GPU that comes with Chromium.
+// Import this first in a test: the webgpu engine then runs on SwiftShader, the software GPU that comes with Chromium, or on the
+// driver that VK_ICD_FILENAMES names (Mesa's lavapipe has f16, which SwiftShader lacks).
 import { existsSync } from 'node:fs';
 
-const DRIVER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+const DRIVER = process.env.VK_ICD_FILENAMES ?? '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 /** Why tests of the webgpu engine can't run here; undefined where they can. */
 export const noSoftwareGpu = existsSync(DRIVER)

@@ -6,12 +6,15 @@ import { shapes, type NodeBackend } from './fused.ts';
 
 const { float, int } = attribute;
 
+/** GGML's number of f32. */
+const F32 = 0;
+
 /** Our addon's operations on packed weights and kept sequences (addon/packed-operations.cc). */
 export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): SequenceKernels {
   const one = <T extends Tensor>(name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
     backend.executeSingleOutput(name, attributes, inputs) as T;
   return {
-    holds: () => true,
+    holds: (_, format) => format !== F32, // its own products with f32 tensors are as good
     load: (source, format) => addon.loadMatrix(source, format),
     openSequence: (layers) => addon.openSequence(layers),
     release: (number) => addon.release(number),

@@ -32,7 +32,7 @@ function webgpuKernels(backend: Backend): FusedKernels {
     loss: (x, weight, transposed, labels) => {
       const [rows, columns] = transposed ? weight.shape : [weight.shape[1], weight.shape[0]];
       const tensor = transposed ? weight : tf.transpose(weight);
-      return loss(backend, x, { tensor, format: 'f32', rows, columns }, labels);
+      return loss(backend, x, { format: 'f32', rows, columns, parts: [{ tensor, start: 0, rows }] }, labels);
     },
     packed: packedWebgpuKernels(backend),
     productAdd: (y, a, b, scale) => productAdd(backend, y, a, b, scale),

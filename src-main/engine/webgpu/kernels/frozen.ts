@@ -1,39 +1,42 @@
 import type { Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';
-import { empty, INVOCATION, run, spread, view, type Kernel } from '../kernel.ts';
+import { empty, INVOCATION, run, spread, type Kernel } from '../kernel.ts';
 import { floats } from './operands.ts';
 import { product } from './product.ts';
 import { bytesOfRows, quantized, type WeightFormat } from './weight-formats.ts';
 
-/** A frozen matrix [rows, columns] as it lies on the device: f32, or blocks of a model file in a tensor of 32-bit words. */
+/**
+ * A frozen matrix [rows, columns] as it lies on the device: f32, or blocks of a model file in tensors of 32-bit words. Its rows
+ * come in parts, none larger than the device binds at once.
+ */
 export interface FrozenMatrix {
-  tensor: TensorInfo;
   format: WeightFormat;
   rows: number;
   columns: number;
+  parts: FrozenPart[];
 }
 
-/** Rows of the matrix that a device can bind at once; where they are not all, the product goes window by window. */
-function* windows(backend: Backend, { tensor, format, rows, columns }: FrozenMatrix) {
-  const { maxStorageBufferBindingSize: most, minStorageBufferOffsetAlignment: align } = backend.opened.gpu.limits;
-  const whole = bytesOfRows(format, rows, columns);
-  if (whole <= most) {
-    yield { part: tensor, start: 0, count: rows };
-    return;
-  }
-  // rows in portions whose bytes are a multiple of what a binding may start at
-  const count = Math.max(1, Math.floor(most / bytesOfRows(format, align, columns))) * align;
-  for (let start = 0; start < rows; start += count) {
-    const some = Math.min(count, rows - start);
-    const words = (n: number) => Math.ceil(bytesOfRows(format, n, columns) / 4);
-    yield { part: view(backend, tensor, words(start), [words(some)]), start, count: some };
-  }
+export interface FrozenPart {
+  tensor: TensorInfo;
+  /** its first row */
+  start: number;
+  rows: number;
+}
+
+/** Parts start at rows that are a multiple of this, so that gradients to them can be read four at a time. */
+const FOUR = 4;
+
+/** Rows of a matrix that a device binds at once; bindings are never larger than buffers. */
+export function mostRows(backend: Backend, format: WeightFormat, columns: number): number {
+  const { maxStorageBufferBindingSize, maxBufferSize } = backend.opened.gpu.limits;
+  const bytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  return Math.max(1, Math.floor(bytes / bytesOfRows(format, FOUR, columns))) * FOUR;
 }
 
 /** y = x W^T: x [tokens, columns], y [tokens, rows], which is written. */
 export function frozenProduct(backend: Backend, x: Tensor2D, weight: FrozenMatrix, y: Tensor2D): void {
   const { columns, format } = weight;
-  for (const { part, start, count } of windows(backend, weight)) {
+  for (const { tensor, start, rows: count } of weight.parts) {
     product(
       backend,
       {
@@ -42,7 +45,7 @@ export function frozenProduct(backend: Backend, x: Tensor2D, weight: FrozenMatri
         right: quantized(format, 'weight', columns),
         rightAlong: 'inner',
       },
-      [x, part],
+      [x, tensor],
       [y],
       { rows: x.shape[0], columns: count, inner: columns, stride: weight.rows, shift: start },
     );
@@ -52,7 +55,7 @@ export function frozenProduct(backend: Backend, x: Tensor2D, weight: FrozenMatri
 /** dx = dy W: dy [tokens, rows], dx [tokens, columns], which is written. */
 export function frozenProductGrad(backend: Backend, dy: Tensor2D, weight: FrozenMatrix, dx: Tensor2D): void {
   const { rows, columns, format } = weight;
-  for (const { part, start, count } of windows(backend, weight)) {
+  for (const { tensor, start, rows: count } of weight.parts) {
     product(
       backend,
       {
@@ -62,7 +65,7 @@ export function frozenProductGrad(backend: Backend, dy: Tensor2D, weight: Frozen
         rightAlong: 'outer',
         addend: start > 0 ? 'result' : undefined,
       },
-      [dy, part],
+      [dy, tensor],
       [dx],
       { rows: dy.shape[0], columns, inner: count, leftStride: rows, leftShift: start },
     );
@@ -86,7 +89,7 @@ fn main(${INVOCATION}) {
   let i = flat(group, groups) * ${THREADS}u + thread;
   if (i >= p.count * fours) { return; }
   let row = u32(ids[i / fours]);
-  if (row < p.start || row >= p.start + p.rows) { return; } // in another window
+  if (row < p.start || row >= p.start + p.rows) { return; } // in another part
   let column = i % fours * 4u;
   let four = readFour(row - p.start, column);
   for (var j = 0u; j < min(4u, p.columns - column); j++) { out[i / fours * p.columns + column + j] = four[j]; }
@@ -99,7 +102,7 @@ export function frozenRows(backend: Backend, ids: Tensor1D, weight: FrozenMatrix
   const { format, columns } = weight;
   const out = empty<Tensor2D>(backend, [ids.size, columns]);
   const groups = spread(Math.ceil((ids.size * Math.ceil(columns / 4)) / THREADS));
-  for (const { part, start, count } of windows(backend, weight))
-    run(backend, rowsKernel(format, columns), [ids, part], [out], [ids.size, count, columns, start], groups);
+  for (const { tensor, start, rows: count } of weight.parts)
+    run(backend, rowsKernel(format, columns), [ids, tensor], [out], [ids.size, count, columns, start], groups);
   return out;
 }

@@ -10,14 +10,15 @@ export interface Operand {
   read(name: string, rows: string, columns: string): string;
 }
 
-const guarded = (name: string, rows: string, columns: string, body: string) => `
+/** WGSL of a `read` with this body, and zeros outside the matrix. */
+export const guarded = (name: string, rows: string, columns: string, body: string) => `
 fn ${name}(row: u32, column: u32) -> vec4f {
   if (row >= ${rows} || column >= ${columns}) { return vec4f(0.0); }
   ${body}
 }`;
 
 /** Four numbers one by one, for rows that are no multiple of four. */
-const oneByOne = (columns: string, at: (column: string) => string) => `
+export const oneByOne = (columns: string, at: (column: string) => string) => `
   var four = vec4f(0.0);
   for (var i = 0u; i < 4u && column + i < ${columns}; i++) { four[i] = ${at('(column + i)')}; }
   return four;`;

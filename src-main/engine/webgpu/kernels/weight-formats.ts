@@ -1,7 +1,9 @@
-import { floats, type Operand } from './operands.ts';
+import { floats, guarded, oneByOne, type Operand } from './operands.ts';
 
 /** How a frozen matrix lies in memory: GGUF's own blocks (ggml-common.h), halves two to a word, or f32. */
-export const WEIGHT_FORMATS = ['f32', 'f16', 'bf16', 'q4_0', 'q4_1', 'q5_0', 'q8_0', 'q4_k', 'q6_k'] as const;
+export const WEIGHT_FORMATS = [
+  ...(['f32', 'f16', 'bf16', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q8_0', 'q4_k', 'q5_k', 'q6_k'] as const),
+];
 export type WeightFormat = (typeof WEIGHT_FORMATS)[number];
 
 /** Numbers and bytes of a block. */
@@ -12,18 +14,23 @@ const BLOCKS: Record<WeightFormat, { numbers: number; bytes: number }> = {
   q4_0: { numbers: 32, bytes: 18 },
   q4_1: { numbers: 32, bytes: 20 },
   q5_0: { numbers: 32, bytes: 22 },
+  q5_1: { numbers: 32, bytes: 24 },
   q8_0: { numbers: 32, bytes: 34 },
   q4_k: { numbers: 256, bytes: 144 },
+  q5_k: { numbers: 256, bytes: 176 },
   q6_k: { numbers: 256, bytes: 210 },
 };
 
 /** GGML's numbers of the formats (ggml.h). */
 const NUMBERS: Record<number, WeightFormat> = {
-  ...{ 0: 'f32', 1: 'f16', 30: 'bf16', 2: 'q4_0', 3: 'q4_1', 6: 'q5_0', 8: 'q8_0', 12: 'q4_k', 14: 'q6_k' },
+  ...{ 0: 'f32', 1: 'f16', 30: 'bf16', 2: 'q4_0', 3: 'q4_1', 6: 'q5_0', 7: 'q5_1', 8: 'q8_0' },
+  ...{ 12: 'q4_k', 13: 'q5_k', 14: 'q6_k' },
 };
 
 /** The format that GGML gives this number; undefined where we have no product for it. */
 export const formatOf = (number: number): WeightFormat | undefined => NUMBERS[number];
+
+export const blockNumbers = (format: WeightFormat): number => BLOCKS[format].numbers;
 
 export function bytesOfRows(format: WeightFormat, rows: number, columns: number): number {
   const { numbers, bytes } = BLOCKS[format];
@@ -45,6 +52,22 @@ fn nibbles(word: u32, high: bool) -> vec4f {
   return vec4f(unpack4xU8(four));
 }`;
 
+/** The upper bits of four quants, the lowest bits of a word shifted by 0 to 3. */
+const FIFTH = `
+fn fifthBits(word: u32) -> vec4f { return vec4f(vec4u(word, word >> 1u, word >> 2u, word >> 3u) & vec4u(1u)) * 16.0; }`;
+
+/** Scale and minimum of sub-block j, 6 bits each, from a block's three words of them (get_scale_min_k4). */
+const SCALE_K4 = `
+fn scaleK4(j: u32, words: vec3u) -> vec2f {
+  let bytes = words >> vec3u(8u * (j % 4u));
+  let scale = select((bytes.z & 15u) | (((bytes.x >> 6u) & 3u) << 4u), bytes.x & 63u, j < 4u);
+  let least = select(((bytes.z >> 4u) & 15u) | (((bytes.y >> 6u) & 3u) << 4u), bytes.y & 63u, j < 4u);
+  return vec2f(f32(scale), f32(least));
+}`;
+
+const scalesOf = (words: string) =>
+  `scaleK4(j, vec3u(${words}[start + 1u], ${words}[start + 2u], ${words}[start + 3u]))`;
+
 /** WGSL for a block's four numbers from `e` on (a multiple of 4), given the block's number `block`. */
 const FOUR: Record<Exclude<WeightFormat, 'f32' | 'f16' | 'bf16'>, (words: string) => string> = {
   // d (q - 8)
@@ -60,26 +83,31 @@ const FOUR: Record<Exclude<WeightFormat, 'f32' | 'f16' | 'bf16'>, (words: string
   q5_0: (words) => `
   let byte = block * 22u;
   let d = unpack2x16float(${words}Bytes(byte)).x;
-  let fifth = ${words}Bytes(byte + 2u) >> e;
-  let high = vec4f(vec4u(fifth, fifth >> 1u, fifth >> 2u, fifth >> 3u) & vec4u(1u)) * 16.0;
+  let high = fifthBits(${words}Bytes(byte + 2u) >> e);
   return d * (nibbles(${words}Bytes(byte + 6u + e % 16u), e >= 16u) + high - 16.0);`,
+  // d q + m, the fifth bits in one word
+  q5_1: (words) => `
+  let scale = unpack2x16float(${words}[block * 6u]);
+  let high = fifthBits(${words}[block * 6u + 1u] >> e);
+  return scale.x * (nibbles(${words}[block * 6u + 2u + e % 16u / 4u], e >= 16u) + high) + scale.y;`,
   // d q
   q8_0: (words) => `
   let byte = block * 34u;
   let d = unpack2x16float(${words}Bytes(byte)).x;
   return d * vec4f(unpack4xI8(${words}Bytes(byte + 2u + e)));`,
-  // d scale_j q - dmin min_j, sub-blocks j of 32, their 6-bit scales and minima packed into 12 bytes (get_scale_min_k4)
+  // d scale_j q - dmin min_j, sub-blocks j of 32, two in the halves of the same bytes
   q4_k: (words) => `
   let start = block * 36u;
-  let d = unpack2x16float(${words}[start]);
   let j = e / 32u;
-  let low = ${words}[start + 1u] >> (8u * (j % 4u));
-  let middle = ${words}[start + 2u] >> (8u * (j % 4u));
-  let high = ${words}[start + 3u] >> (8u * (j % 4u));
-  let scale = select((high & 15u) | (((low >> 6u) & 3u) << 4u), low & 63u, j < 4u);
-  let least = select(((high >> 4u) & 15u) | (((middle >> 6u) & 3u) << 4u), middle & 63u, j < 4u);
-  let four = nibbles(${words}[start + 4u + e / 64u * 8u + e % 32u / 4u], e / 32u % 2u == 1u);
-  return d.x * f32(scale) * four - d.y * f32(least);`,
+  let scale = unpack2x16float(${words}[start]) * ${scalesOf(words)};
+  return scale.x * nibbles(${words}[start + 4u + j / 2u * 8u + e % 32u / 4u], j % 2u == 1u) - scale.y;`,
+  // as q4_k, with the fifth bits of sub-block j in bit j of 32 bytes
+  q5_k: (words) => `
+  let start = block * 44u;
+  let j = e / 32u;
+  let scale = unpack2x16float(${words}[start]) * ${scalesOf(words)};
+  let high = 16.0 * vec4f(unpack4xU8((${words}[start + 4u + e % 32u / 4u] >> j) & 0x01010101u));
+  return scale.x * (nibbles(${words}[start + 12u + j / 2u * 8u + e % 32u / 4u], j % 2u == 1u) + high) - scale.y;`,
   // d scale (q - 32), an 8-bit scale for 16, the upper two bits apart; parts of 32 in halves of 128
   q6_k: (words) => `
   let byte = block * 210u;
@@ -95,33 +123,34 @@ const FOUR: Record<Exclude<WeightFormat, 'f32' | 'f16' | 'bf16'>, (words: string
 /** A frozen matrix in its file's own format as a product reads it. */
 export function quantized(format: WeightFormat, variable: string, columns: number): Operand {
   if (format === 'f32') return floats(variable, columns);
-  if (format === 'f16' || format === 'bf16') return halves(variable, format);
+  if (format === 'f16' || format === 'bf16') return halves(format, variable, columns);
   const { numbers } = BLOCKS[format];
   return {
     name: format,
     buffers: { [variable]: 'u32' },
-    read: (name, rows, width) => `${BYTES(variable)}${NIBBLES}
-fn ${name}(row: u32, column: u32) -> vec4f {
-  if (row >= ${rows} || column >= ${width}) { return vec4f(0.0); }
-  let block = (row * ${width} + column) / ${numbers}u;
+    read: (name, rows, width) =>
+      `${BYTES(variable)}${NIBBLES}${FIFTH}${SCALE_K4}${guarded(
+        ...([name, rows, width] as const),
+        `let block = (row * ${width} + column) / ${numbers}u;
   let e = column % ${numbers}u;
-  ${FOUR[format](variable)}
-}`,
+  ${FOUR[format](variable)}`,
+      )}`,
   };
 }
 
 /** Halves, two to a word: every device can unpack them, whether it computes with f16 or not. */
-function halves(variable: string, format: 'f16' | 'bf16'): Operand {
+function halves(format: 'f16' | 'bf16', variable: string, columns: number): Operand {
   const unpack = (word: string) =>
     format === 'f16' ? `unpack2x16float(${word})` : `bitcast<vec2f>(vec2u(${word} << 16u, ${word} & 0xffff0000u))`;
-  return {
-    name: format,
-    buffers: { [variable]: 'vec2u' },
-    read: (name, rows, width) => `
-fn ${name}(row: u32, column: u32) -> vec4f {
-  if (row >= ${rows} || column >= ${width}) { return vec4f(0.0); }
+  const whole = columns % 4 === 0;
+  const four = (width: string) => `
   let words = ${variable}[(row * ${width} + column) / 4u];
-  return vec4f(${unpack('words.x')}, ${unpack('words.y')});
-}`,
+  return vec4f(${unpack('words.x')}, ${unpack('words.y')});`;
+  const one = (width: string) => (column: string) =>
+    `${unpack(`${variable}[(row * ${width} + ${column}) / 2u]`)}[(row * ${width} + ${column}) % 2u]`;
+  return {
+    name: `${format} ${whole ? 4 : 1}`,
+    buffers: { [variable]: whole ? 'vec2u' : 'u32' },
+    read: (name, rows, width) => guarded(name, rows, width, whole ? four(width) : oneByOne(width, one(width))),
   };
 }
