@@ -11,7 +11,8 @@ import { UserError } from './engine/types.ts';
 import { createRouter } from './studio/router.ts';
 import type { Studio } from './studio/studio.ts';
 import { judge, SECURITY_HEADERS, tokenCookie } from './web/guard.ts';
-import { keepUpload } from './web/upload.ts';
+import { folderFiles, keepFolderUpload, keepUpload } from './web/upload.ts';
+import type { FolderFiles } from './web/upload.ts';
 
 export interface WebHostOptions {
   studio: Studio;
@@ -99,12 +100,24 @@ async function routes(app: FastifyInstance, studio: Studio, local: boolean): Pro
       const body: Readable = request.raw;
       return { path: await keepUpload(studio.uploadsFolder, request.query.name ?? 'file', bytes, body) };
     });
+    uploads.post<{ Querystring: { name?: string; files?: string } }>('/upload-folder', async (request) => {
+      const { name = 'folder', files = '' } = request.query;
+      return { path: await keepFolderUpload(studio.uploadsFolder, name, readFiles(files), request.raw) };
+    });
   });
   // Addresses inside the page (/runs/…) are the page's own to read.
   app.setNotFoundHandler((request, reply) => {
     const wantsPage = request.method === 'GET' && (request.headers.accept ?? '').includes('text/html');
     return wantsPage ? reply.sendFile('index.html') : reply.code(404).type('text/plain').send('There is nothing here.');
   });
+}
+
+function readFiles(json: string): FolderFiles {
+  try {
+    return folderFiles.parse(JSON.parse(json));
+  } catch {
+    throw new UserError('What was dropped is no folder the studio can take in. Reload the page and drop it again.');
+  }
 }
 
 export function isLoopback(host: string): boolean {

@@ -1,4 +1,13 @@
-import { cpSync, createWriteStream, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  createWriteStream,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Browser, Page } from 'playwright-core';
@@ -7,6 +16,7 @@ import { ZipFile } from 'yazl';
 import { scratchFolder } from '../studio/support/studio.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { TINY_MODEL } from '../trainer/support.ts';
+import { dragOnto } from './support/drag.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
@@ -24,6 +34,7 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     for (const [name, seed] of [
       ['arithmetic', 1],
       ['poems', 2],
+      ['dropped', 3],
     ] as const)
       await writeRandomAdapter(join(scratch.folder, name), model, { seed });
     const bad = join(scratch.folder, 'bad');
@@ -108,6 +119,32 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     await dialog.getByRole('button', { name: 'Close' }).click();
     expect(await page.getByRole('row').count()).toBe(3);
     expect([kept(), around()]).toEqual(before);
+  });
+
+  it('imports a folder that is dropped anywhere on the library, and says what is wrong with another', async () => {
+    await page.getByRole('link', { name: 'Library' }).click();
+    const heading = page.getByRole('heading', { name: 'Library', exact: true });
+    await dragOnto(heading, [join(scratch.folder, 'bad')]);
+    const dialog = page.getByRole('dialog', { name: 'Import an adapter' });
+    await dialog
+      .getByRole('alert')
+      .getByText(/is not a whole safetensors file/)
+      .waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    mkdirSync(join(scratch.folder, 'holiday'));
+    writeFileSync(join(scratch.folder, 'holiday', 'beach.jpg'), 'sea');
+    await dragOnto(heading, [join(scratch.folder, 'holiday')]);
+    await dialog.getByText('holiday holds no files of a model or an adapter').waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+
+    await dragOnto(heading, [join(scratch.folder, 'dropped')]);
+    await page.getByRole('heading', { name: 'dropped', exact: true }).waitFor();
+    await page.getByRole('link', { name: 'Library' }).click();
+    await page.getByRole('button', { name: 'Delete dropped' }).click();
+    await page.getByText('“dropped” was moved to the trash').waitFor();
+    await page.getByRole('button', { name: /^Trash\s+1$/ }).click();
+    await page.getByRole('button', { name: 'Delete dropped for good' }).click();
+    await page.getByRole('button', { name: /^Adapters\s+2$/ }).click();
   });
 
   it('finds by a tag and by words in the notes', async () => {

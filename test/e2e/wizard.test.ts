@@ -1,11 +1,13 @@
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
 import { startHub } from '../studio/support/hub.ts';
 import { scratchFolder } from '../studio/support/studio.ts';
+import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { connectClient } from './support/client.ts';
+import { dragOnto } from './support/drag.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
@@ -48,6 +50,9 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await untilShown(page, /model\.gguf.*GGUF/);
     await drop(page, 'notes.docx', 'text');
     await untilShown(page, /no kind of file the studio reads/);
+    // A Hugging Face folder is taken as it is.
+    await dragOnto(page.locator('.drop').first(), [writeTinyChatModel(join(scratch.folder, 'tiny-chat'))]);
+    await expect.poll(() => page.getByRole('radio', { name: /^tiny-chat/ }).isChecked()).toBe(true);
     await page.getByRole('radio', { name: /SmolLM2-135M/ }).check();
     await goOn(page).click();
 

@@ -146,4 +146,47 @@ describe('web host', () => {
     expect(refused).toMatchObject({ status: 400, text: expect.stringContaining('no kind of file') });
     expect(readdirSync(join(scratch.folder, 'data', 'uploads'))).toHaveLength(1);
   });
+
+  it('keeps an uploaded folder whole, and of anything else nothing', async () => {
+    const { port } = await host();
+    const at = { host: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}` };
+    const uploads = () => readdirSync(join(scratch.folder, 'data', 'uploads'));
+    const send = (name: string, files: unknown, body: string) => {
+      const query = new URLSearchParams({ name, files: JSON.stringify(files) });
+      return ask(port, `/upload-folder?${query.toString()}`, at, 'POST', body);
+    };
+    const files = [
+      { name: 'adapter_config.json', bytes: 2 },
+      { name: 'empty.txt', bytes: 0 },
+      { name: 'weights of ü.safetensors', bytes: 3 },
+    ];
+    const kept = await send('../../my adapter', files, '{}abc');
+    expect(kept.status).toBe(200);
+    const { path } = JSON.parse(kept.text) as { path: string };
+    expect(path).toMatch(/\/data\/uploads\/[^/]+\/my adapter$/);
+    expect(Object.fromEntries(readdirSync(path).map((name) => [name, readFileSync(join(path, name), 'utf8')]))).toEqual(
+      {
+        'adapter_config.json': '{}',
+        'empty.txt': '',
+        'weights of ü.safetensors': 'abc',
+      },
+    );
+
+    const refusals: [unknown, RegExp][] = [
+      [[{ name: '../config.json', bytes: 2 }], /"\.\.\/config\.json" is no kind of file/],
+      [[{ name: 'run.sh', bytes: 2 }], /"run\.sh" is no kind of file/],
+      [['a.json', 'A.json'].map((name) => ({ name, bytes: 1 })), /two of its files have the same name/],
+      [[{ name: 'a.json', bytes: 9 }], /was not sent whole/],
+      [[{ name: 'a.json', bytes: 2 ** 52 }], /doesn't fit on the disk/],
+      [[{ name: 'a.json', bytes: -1 }], /no folder the studio can take in/],
+      [[], /no folder the studio can take in/],
+      ['{', /no folder the studio can take in/],
+    ];
+    for (const [described, sentence] of refusals)
+      expect(await send('folder', described, '{}')).toMatchObject({
+        status: 400,
+        text: expect.stringMatching(sentence) as string,
+      });
+    expect(uploads()).toHaveLength(1);
+  });
 });

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { DatasetEntry } from '../../../src-preload/contract/index.ts';
+import { UserError } from '../../engine/types.ts';
 import type { Library } from '../database/open.ts';
 
 interface DatasetRow {
@@ -26,13 +27,14 @@ export class DatasetLibrary {
   }
 
   async add(path: string): Promise<DatasetEntry> {
-    const { size } = await stat(path);
+    const found = await stat(path);
+    if (found.isDirectory()) throw new UserError(`${path} is a folder. Choose a file of rows.`);
     this.library
       .prepare(
         `INSERT INTO datasets (id, name, path, bytes, added_at) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, added_at = excluded.added_at`,
       )
-      .run(randomUUID(), basename(path), path, size, Date.now());
+      .run(randomUUID(), basename(path), path, found.size, Date.now());
     return entryOf(this.library.prepare('SELECT * FROM datasets WHERE path = ?').get(path) as DatasetRow);
   }
 
