@@ -31,9 +31,10 @@ function attentionComposed(
   k: Tensor2D,
   v: Tensor2D,
   segments: Tensor1D,
-  { length, heads, keyValueHeads, scale, window }: AttentionOptions,
+  { length: rowLength, heads, keyValueHeads, scale, window }: AttentionOptions,
 ): Tensor2D {
   return tf.tidy(() => {
+    const length = rowLength || q.shape[0];
     const rows = q.shape[0] / length;
     const size = q.shape[1] / heads;
     const group = heads / keyValueHeads;

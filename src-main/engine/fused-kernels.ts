@@ -4,7 +4,7 @@ import type { PackedKernels } from './packed.ts';
 
 /** Which keys a query sees: those of its own segment, not after it, and inside the window. */
 export interface AttentionOptions {
-  /** tokens a row; x has rows * length tokens */
+  /** tokens a row (0: all are one row); x has rows * length tokens */
   length: number;
   heads: number;
   keyValueHeads: number;

@@ -6,7 +6,7 @@ import type { ModelConfig, TokenBatch } from './types.ts';
 
 /** A batch as the forward pass takes it. Dispose it after the step. */
 export interface BatchTensors {
-  /** tokens a row */
+  /** tokens a row; 0: all tokens are one row */
   length: number;
   /** [tokens] int32 */
   ids: Tensor1D;
@@ -14,9 +14,9 @@ export interface BatchTensors {
   rope: RopeTables;
   /** gemma3's sliding-window layers */
   localRope?: RopeTables;
-  /** tokens whose next token is a label, [labelled] int32, padded to a multiple of `LABEL_ROUNDING` */
-  labelRows: Tensor1D;
-  /** the next tokens, [labelled] int32; -1 at padding */
+  /** tokens whose next token is a label, [labelled] int32, padded to a multiple of `LABEL_ROUNDING`; undefined: all tokens */
+  labelRows?: Tensor1D;
+  /** their next tokens, [labelled] int32; -1 at padding, or where that is no label */
   labels: Tensor1D;
   /** labels without padding */
   labelCount: number;
@@ -70,6 +70,33 @@ export function padBatch(batch: TokenBatch, rows: number, length: number): Token
     labels: pad(labels, -100),
     positions: pad(positions, 0),
     segments: pad(segments, -1),
+  };
+}
+
+/** Of every token the token after it where that is a label, else -1. */
+export function nextLabels(batch: TokenBatch): Int32Array {
+  const next = new Int32Array(batch.inputIds.length).fill(-1);
+  for (const { row, label } of shiftedLabels(batch)) next[row] = label;
+  return next;
+}
+
+/** The batch's rows end to end as one row without padding, in which every packed example has a segment of its own. */
+export function flatBatch(batch: TokenBatch): TokenBatch {
+  const kept = Int32Array.from(batch.segments.keys()).filter((t) => batch.segments[t]! >= 0);
+  let segment = -1;
+  const segments = kept.map((t) => {
+    const follows = t % batch.length > 0 && batch.segments[t - 1] === batch.segments[t];
+    return follows ? segment : ++segment;
+  });
+  const pick = (values: Int32Array) => kept.map((t) => values[t]!);
+  const { inputIds, labels, positions } = batch;
+  return {
+    rows: 1,
+    length: kept.length,
+    inputIds: pick(inputIds),
+    labels: pick(labels),
+    positions: pick(positions),
+    segments,
   };
 }
 

@@ -5,7 +5,8 @@ import { rmsNorm } from '../engine/fused.ts';
 import type { SequenceKernels } from '../engine/packed.ts';
 import { block } from './block.ts';
 import type { CausalLM } from './causal-lm.ts';
-import { type CompiledForward, ropeFeeds, ropeInputs } from './compiled-forward.ts';
+import type { CompiledForward } from './compiled-forward.ts';
+import { ropeFeeds, ropeInputs } from './feeds.ts';
 import type { Decoder } from './decoder.ts';
 import type { Adaptation } from './types.ts';
 

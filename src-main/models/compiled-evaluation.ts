@@ -1,7 +1,18 @@
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import { PackedMatrix } from '../engine/packed.ts';
 import { NotRecordable } from '../engine/tensorflow/recorder.ts';
-import { labelArrays, padBatch, paddedLength, shiftedLabels, type BatchTensors } from './batch.ts';
-import { CompiledForward, ropeFeeds, ropeInputs, type Feeds } from './compiled-forward.ts';
+import { VARYING } from '../engine/tensorflow/varying-size.ts';
+import {
+  flatBatch,
+  labelArrays,
+  nextLabels,
+  padBatch,
+  paddedLength,
+  shiftedLabels,
+  type BatchTensors,
+} from './batch.ts';
+import { CompiledForward } from './compiled-forward.ts';
+import { ropeInputs, tokenFeeds, type Feeds } from './feeds.ts';
 import type { Adaptation, ModelConfig, TokenBatch } from './types.ts';
 import type { ModelWeights } from './weights.ts';
 
@@ -15,8 +26,8 @@ interface Model {
 }
 
 /**
- * log p of a batch's labels in their order, by a compiled pass; rows, lengths and labels are rounded up, so that few graphs serve all
- * batches. Undefined where the engine can't compile it.
+ * log p of a batch's labels in their order, by a compiled pass: one graph for batches of any size where the head is packed, else
+ * rows, lengths and labels are rounded up, so that few graphs serve all batches. Undefined where the engine can't compile it.
  */
 export async function compiledLogProbabilities(
   model: Model,
@@ -25,26 +36,36 @@ export async function compiledLogProbabilities(
 ): Promise<Float32Array | undefined> {
   const forward = CompiledForward.of(model.weights, adaptation);
   if (!forward) return undefined;
-  const padded = padBatch(batch, powerOfTwo(1, batch.rows), paddedLength(batch.length));
-  const { length } = padded;
-  const shifted = shiftedLabels(padded);
-  const { labelRows, labels } = labelArrays(shifted, powerOfTwo(64, shifted.length));
-  const feeds: Feeds = {
-    ids: { values: padded.inputIds, shape: [padded.inputIds.length] },
-    segments: { values: padded.segments, shape: [padded.segments.length] },
-    labelRows: { values: labelRows, shape: [labelRows.length] },
-    labels: { values: labels, shape: [labels.length] },
-    ...ropeFeeds(model.config, padded.positions),
+  const isOpen = model.weights.head instanceof PackedMatrix;
+  const laidOut = isOpen ? flatBatch(batch) : padBatch(batch, powerOfTwo(1, batch.rows), paddedLength(batch.length));
+  const length = isOpen ? 0 : laidOut.length;
+  const feeds = {
+    ...tokenFeeds(model.config, laidOut, isOpen),
+    ...(isOpen ? openLabels(laidOut) : fewLabels(laidOut)),
   };
   const pass = (inputs: Record<string, Tensor>, slots: Adaptation | undefined) => {
-    const { ids, segments, labelRows: rows, labels: wanted } = inputs as Record<string, Tensor1D>;
-    const tensors = { length, ids, segments, labelRows: rows, labels: wanted, ...ropeInputs(inputs) };
+    const { ids, segments, labelRows, labels } = inputs as Record<string, Tensor1D>;
+    const tensors = { length, ids, segments, labelRows, labels, ...ropeInputs(inputs) };
     return model.pickedLogProbabilities(tensors as BatchTensors, { adaptation: slots });
   };
   try {
-    return await forward.run(`evaluate ${length}`, feeds, adaptation, pass, true);
+    const values = await forward.run(`evaluate ${length}`, feeds, adaptation, pass, true);
+    return isOpen ? values.filter((_, t) => feeds.labels!.values[t]! >= 0) : values;
   } catch (error) {
     if (error instanceof NotRecordable) return undefined;
     throw error;
   }
+}
+
+/** A label or -1 for each token: the packed head's product is only with those that have one. */
+const openLabels = (batch: TokenBatch): Feeds => ({ labels: { values: nextLabels(batch), shape: [VARYING] } });
+
+/** The tokens that have a label, and their labels. */
+function fewLabels(batch: TokenBatch): Feeds {
+  const shifted = shiftedLabels(batch);
+  const { labelRows, labels } = labelArrays(shifted, powerOfTwo(64, shifted.length));
+  return {
+    labelRows: { values: labelRows, shape: [labelRows.length] },
+    labels: { values: labels, shape: [labels.length] },
+  };
 }

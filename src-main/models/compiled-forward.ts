@@ -1,17 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { packedKernels } from '../engine/frozen.ts';
 import type { Compiler } from '../engine/tensorflow/compile.ts';
 import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
+import { exampleTensors, feedsKey, type Feeds } from './feeds.ts';
 import { ParameterSlots } from './parameter-slots.ts';
-import { ropeTables } from './rope.ts';
-import type { Adaptation, ModelConfig } from './types.ts';
-import type { RopeTables } from './block.ts';
+import type { Adaptation } from './types.ts';
 import type { ModelWeights } from './weights.ts';
-
-/** What a graph is fed, by name: numbers on the host and their shape. */
-export type Feeds = Record<string, { values: Float32Array | Int32Array; shape: number[] }>;
 
 /** A pass through the model on the feeds, as it is recorded. */
 export type Pass = (inputs: Record<string, Tensor>, adaptation: Adaptation | undefined) => Tensor;
@@ -67,14 +63,12 @@ export class CompiledForward {
   ): Promise<Float32Array> {
     const turn = this.last.then(async () => {
       const slots = adaptation && this.slotsOf(adaptation);
-      const names = Object.keys(feeds);
-      const shapes = names.map((name) => `${name}:${feeds[name]!.shape.join('x')}`);
-      const key = [kind, ...shapes, adaptation?.structure ?? ''].join(' ');
+      const key = `${feedsKey(kind, feeds)} ${adaptation?.structure ?? ''}`;
       if (adaptation && slots) await slots.take(adaptation, fresh);
       const graph =
-        this.graphs.get(key) ?? this.compile(names, feeds, adaptation && slots?.asAdaptation(adaptation), slots, pass);
+        this.graphs.get(key) ?? this.compile(feeds, adaptation && slots?.asAdaptation(adaptation), slots, pass);
       this.graphs.set(key, graph);
-      const [values] = await (await graph).run(names.map((name) => feeds[name]!.values));
+      const [values] = await (await graph).run(Object.values(feeds).map(({ values: fed }) => fed));
       return values!;
     });
     this.last = turn.catch(() => undefined);
@@ -92,25 +86,22 @@ export class CompiledForward {
   }
 
   private async compile(
-    names: string[],
     feeds: Feeds,
     adaptation: Adaptation | undefined,
     slots: ParameterSlots | undefined,
     pass: Pass,
   ): Promise<CompiledStep> {
-    const examples = names.map((name) => {
-      const { values, shape } = feeds[name]!;
-      return tf.tensor(values, shape, values instanceof Int32Array ? 'int32' : 'float32');
-    });
     const state = slots?.variables ?? [];
+    const { examples, standIn } = exampleTensors(feeds, this.weights, state);
     try {
       return await this.compiler.compile({
         session: this.compiler.sessionOf(this.weights),
-        feeds: examples,
+        feeds: Object.values(examples),
         state,
         precision: 'f32',
+        standIn,
         step: () => ({
-          outputs: [pass(Object.fromEntries(names.map((name, i) => [name, examples[i]!])), adaptation)],
+          outputs: [pass(examples, adaptation)],
           updates: state.map(() => undefined),
         }),
       });
@@ -118,21 +109,4 @@ export class CompiledForward {
       tf.dispose(examples);
     }
   }
-}
-
-/** RoPE's tables of these positions as feeds. */
-export function ropeFeeds(config: ModelConfig, positions: Int32Array): Feeds {
-  const shape = [positions.length, config.headSize / 2];
-  const tables = (local: boolean) => ropeTables(config, positions, local);
-  const { cos, sin } = tables(false);
-  const feeds: Feeds = { cos: { values: cos, shape }, sin: { values: sin, shape } };
-  if (config.rope.localTheta === undefined) return feeds;
-  const local = tables(true);
-  return { ...feeds, localCos: { values: local.cos, shape }, localSin: { values: local.sin, shape } };
-}
-
-/** The tables again, as tensors of a pass. */
-export function ropeInputs(inputs: Record<string, Tensor>): { rope: RopeTables; localRope?: RopeTables } {
-  const tables = (cos: string, sin: string) => ({ cos: inputs[cos] as Tensor2D, sin: inputs[sin] as Tensor2D });
-  return { rope: tables('cos', 'sin'), localRope: inputs.localCos && tables('localCos', 'localSin') };
 }

@@ -4,13 +4,15 @@ import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW } from '../effilora/adamw.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { fusedKernels } from '../engine/fused-kernels.ts';
+import { PackedMatrix } from '../engine/packed.ts';
 import type { Compiler } from '../engine/tensorflow/compile.ts';
 import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import type { Session } from '../engine/tensorflow/session.ts';
 import type { Precision } from '../engine/tensorflow/analysis.ts';
-import { padBatch, paddedLength, shiftedLabels, type BatchTensors } from '../models/batch.ts';
+import { VARYING } from '../engine/tensorflow/varying-size.ts';
+import { flatBatch, nextLabels, padBatch, paddedLength, type BatchTensors } from '../models/batch.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
-import { ropeTables } from '../models/rope.ts';
+import { exampleTensors, feedsKey, ropeInputs, tokenFeeds, type Feeds } from '../models/feeds.ts';
 import type { TokenBatch } from '../models/types.ts';
 import { applyGradients, microBatchGradients, type StepNumbers } from './gradients.ts';
 
@@ -28,17 +30,21 @@ export interface StepValues {
   dropout?: (microBatch: number, tokens: number) => Float32Array;
 }
 
-/** Names, shapes and host values of what one graph is fed. */
-type Feeds = Record<string, { values: Float32Array | Int32Array; shape: number[] }>;
+/** What a graph gives, and which variables it gives new values. */
+type Recorded = (inputs: Record<string, Tensor>) => { outputs: Tensor[]; updates: [tf.Variable, Tensor][] };
 
 /**
- * The training step inside the engine: one graph a batch shape, in which weights, adapter and moments stay. With several
- * micro-batches one graph adds up gradients and another applies them. A loss that is no number moves nothing: the graph itself
- * sets every rate to 0 then.
+ * The training step inside the engine: a graph in which weights, adapter and moments stay. With several micro-batches one graph
+ * adds up gradients and another applies them. A loss that is no number moves nothing: the graph itself sets every rate to 0 then.
+ *
+ * With our own kernels a batch is its examples end to end, without padding, and the graph takes any number of tokens: it is
+ * compiled once in a run. The compositions need whole rows; there rows are padded to one of few lengths, each with its graph.
  */
 export class CompiledTraining {
   private readonly graphs = new Map<string, Promise<CompiledStep>>();
   private readonly session: Session;
+  /** whether one graph takes any number of tokens */
+  private readonly isOpen: boolean;
   private sums?: tf.Variable[];
 
   constructor(
@@ -49,14 +55,17 @@ export class CompiledTraining {
     private readonly options: { precision: Precision; recompute: boolean | number },
   ) {
     this.session = compiler.sessionOf(model.weights);
+    this.isOpen = takesAnyTokens(model);
   }
 
   /** One step. @throws NotRecordable when a part of it can't be compiled */
   async run(values: StepValues): Promise<StepNumbers> {
-    const batches = values.batches.map((batch) => padBatch(batch, batch.rows, paddedLength(batch.length)));
+    const batches = values.batches.map((batch) =>
+      this.isOpen ? flatBatch(batch) : padBatch(batch, batch.rows, paddedLength(batch.length)),
+    );
     if (batches.length === 1) {
       const feeds = { ...this.batchFeeds(batches[0]!, values, 0), ...this.updateFeeds(values) };
-      const [report, loss] = await this.runGraph('whole', feeds, (inputs) => this.whole(inputs, batches[0]!.length));
+      const [report, loss] = await this.runGraph('whole', feeds, (inputs) => this.whole(inputs, batches[0]!));
       return { loss: loss![0]!, report: report! };
     }
     const trained = [...this.adapter.trainables.map(({ variable }) => variable), ...this.adapter.taps];
@@ -64,7 +73,7 @@ export class CompiledTraining {
     let loss = 0;
     for (const [index, batch] of batches.entries()) {
       const feeds = this.batchFeeds(batch, values, index);
-      const [part] = await this.runGraph('micro', feeds, (inputs) => this.micro(inputs, batch.length));
+      const [part] = await this.runGraph('micro', feeds, (inputs) => this.micro(inputs, batch));
       loss += part![0]!;
     }
     const feeds = { ...this.updateFeeds(values), loss: { values: Float32Array.of(loss), shape: [] } };
@@ -77,14 +86,10 @@ export class CompiledTraining {
   }
 
   private batchFeeds(batch: TokenBatch, values: StepValues, index: number): Feeds {
-    const { config } = this.model;
-    const tokens = batch.inputIds.length;
-    const labels = new Int32Array(tokens).fill(-1);
-    for (const { row, label } of shiftedLabels(batch)) labels[row] = label;
+    const tokens = this.isOpen ? VARYING : batch.inputIds.length;
     const feeds: Feeds = {
-      ids: { values: batch.inputIds, shape: [tokens] },
-      segments: { values: batch.segments, shape: [tokens] },
-      labels: { values: labels, shape: [tokens] },
+      ...tokenFeeds(this.model.config, batch, this.isOpen),
+      labels: { values: nextLabels(batch), shape: [tokens] },
       perLabel: { values: Float32Array.of(1 / values.labelTokens), shape: [] },
       observed: { values: values.observed, shape: [values.observed.length] },
       shareWeight: {
@@ -92,12 +97,9 @@ export class CompiledTraining {
         shape: [tokens, 1],
       },
     };
-    for (const local of config.rope.localTheta === undefined ? [false] : [false, true]) {
-      const { cos, sin } = ropeTables(config, batch.positions, local);
-      feeds[local ? 'localCos' : 'cos'] = { values: cos, shape: [tokens, config.headSize / 2] };
-      feeds[local ? 'localSin' : 'sin'] = { values: sin, shape: [tokens, config.headSize / 2] };
+    if (values.dropout) {
+      feeds.dropout = { values: values.dropout(index, batch.inputIds.length), shape: [tokens, 1] };
     }
-    if (values.dropout) feeds.dropout = { values: values.dropout(index, tokens), shape: [tokens, 1] };
     return feeds;
   }
 
@@ -105,40 +107,29 @@ export class CompiledTraining {
     return { numbers: { values: numbers, shape: [numbers.length / 4, 4] } };
   }
 
-  /** Runs the graph for these feeds' shapes, compiling it at their first sight. */
-  private async runGraph(
-    kind: string,
-    feeds: Feeds,
-    step: (inputs: Record<string, Tensor>) => { outputs: Tensor[]; updates: [tf.Variable, Tensor][] },
-  ): Promise<Float32Array[]> {
-    const names = Object.keys(feeds);
-    const key = `${kind} ${names.map((name) => `${name}:${feeds[name]!.shape.join('x')}`).join(' ')}`;
+  /** Runs the graph for these feeds, compiling it at their first sight. */
+  private async runGraph(kind: string, feeds: Feeds, step: Recorded): Promise<Float32Array[]> {
+    const key = feedsKey(kind, feeds);
     let graph = this.graphs.get(key);
     if (!graph) {
-      graph = this.compile(names, feeds, step);
+      graph = this.compile(feeds, step);
       this.graphs.set(key, graph);
     }
-    return (await graph).run(names.map((name) => feeds[name]!.values));
+    return (await graph).run(Object.values(feeds).map(({ values }) => values));
   }
 
-  private async compile(
-    names: string[],
-    feeds: Feeds,
-    step: (inputs: Record<string, Tensor>) => { outputs: Tensor[]; updates: [tf.Variable, Tensor][] },
-  ): Promise<CompiledStep> {
-    const examples = names.map((name) => {
-      const { values, shape } = feeds[name]!;
-      return tf.tensor(values, shape, values instanceof Int32Array ? 'int32' : 'float32');
-    });
+  private async compile(feeds: Feeds, step: Recorded): Promise<CompiledStep> {
     const state = [...this.optimizer.variables, ...(this.sums ?? [])];
+    const { examples, standIn } = exampleTensors(feeds, this.model.weights, state);
     try {
       return await this.compiler.compile({
         session: this.session,
-        feeds: examples,
+        feeds: Object.values(examples),
         state,
         precision: this.options.precision,
+        standIn,
         step: () => {
-          const { outputs, updates } = step(Object.fromEntries(names.map((name, i) => [name, examples[i]!])));
+          const { outputs, updates } = step(examples);
           const next = new Map(updates);
           return { outputs, updates: state.map((variable) => next.get(variable)) };
         },
@@ -148,19 +139,13 @@ export class CompiledTraining {
     }
   }
 
-  private gradients(inputs: Record<string, Tensor>, length: number) {
+  private gradients(inputs: Record<string, Tensor>, { length }: TokenBatch) {
     const { adapter, model } = this;
     const heads = headsPerSite(adapter.options);
     const observed = tf.reshape(inputs.observed!, [adapter.sites.length, heads]);
-    const rope = (cos: string, sin: string) => ({ cos: inputs[cos] as Tensor2D, sin: inputs[sin] as Tensor2D });
-    const batch = {
-      length,
-      ids: inputs.ids,
-      segments: inputs.segments,
-      labels: inputs.labels,
-      rope: rope('cos', 'sin'),
-      localRope: inputs.localCos && rope('localCos', 'localSin'),
-    } as BatchTensors;
+    const { ids, segments, labels } = inputs;
+    const tokens = { ids, segments, labels, ...ropeInputs(inputs) };
+    const batch = { length: this.isOpen ? 0 : length, ...tokens } as BatchTensors;
     adapter.step = {
       active: tf.unstack(observed) as Tensor1D[],
       shareWeight: inputs.shareWeight as Tensor2D,
@@ -173,14 +158,14 @@ export class CompiledTraining {
     }
   }
 
-  private whole(inputs: Record<string, Tensor>, length: number) {
-    const { loss, gradients } = this.gradients(inputs, length);
+  private whole(inputs: Record<string, Tensor>, batch: TokenBatch) {
+    const { loss, gradients } = this.gradients(inputs, batch);
     const { report, updates } = this.update(gradients, inputs.numbers as Tensor2D, loss);
     return { outputs: [report, loss], updates };
   }
 
-  private micro(inputs: Record<string, Tensor>, length: number) {
-    const { loss, gradients } = this.gradients(inputs, length);
+  private micro(inputs: Record<string, Tensor>, batch: TokenBatch) {
+    const { loss, gradients } = this.gradients(inputs, batch);
     const sums = this.sums!;
     return {
       outputs: [loss],
@@ -205,4 +190,10 @@ export class CompiledTraining {
       : gradients.map((g) => tf.where(tf.cast(finite, 'bool'), g, tf.zerosLike(g)) as Tensor2D);
     return applyGradients(this.adapter, this.optimizer, used, rows);
   }
+}
+
+/** Only our own kernels take attention and the loss over any number of tokens. */
+function takesAnyTokens({ weights }: CausalLM): boolean {
+  const kernels = fusedKernels();
+  return kernels !== undefined && (weights.head instanceof PackedMatrix || kernels.loss !== undefined);
 }

@@ -5,8 +5,7 @@ import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { PackedMatrix } from '../../src-main/engine/packed.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
-import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
-import { batchTensors, disposeBatch } from '../../src-main/models/batch.ts';
+import { batchTensors, disposeBatch, shiftedLabels } from '../../src-main/models/batch.ts';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
 import { CompiledDecoder } from '../../src-main/models/compiled-decoder.ts';
 import { CompiledForward } from '../../src-main/models/compiled-forward.ts';
@@ -16,6 +15,7 @@ import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import type { Adaptation, ModelFile, TokenBatch } from '../../src-main/models/types.ts';
 import type { WeightFormat } from '../../src-main/models/weight-format.ts';
 import { options } from '../effilora/support.ts';
+import { compilations } from '../support/compilations.ts';
 import { data, largestDifference, loadModel, wholeRow } from './support.ts';
 
 beforeAll(async () => void (await openEngine('tensorflow')));
@@ -43,19 +43,6 @@ function adapterOf(model: CausalLM, seed: number): Adapter {
     tf.tidy(() => variable.assign(tf.randomNormal(variable.shape, 0, 0.3, 'float32', seed)));
   }
   return adapter;
-}
-
-/** Times the compiler was asked, while `work` ran. */
-async function compilations(work: () => Promise<void>): Promise<number> {
-  const compiler = stepCompiler()!;
-  const compile = compiler.compile.bind(compiler);
-  let count = 0;
-  compiler.compile = (definition) => {
-    count++;
-    return compile(definition);
-  };
-  await work().finally(() => Reflect.deleteProperty(compiler, 'compile'));
-  return count;
 }
 
 describe('decoding inside the engine', () => {
@@ -175,6 +162,23 @@ describe('evaluation inside the engine', () => {
       adapter.dispose();
     },
   );
+
+  it.each(['qwen3', 'gemma3'])('%s with a packed head is compiled once for batches of any lengths', async (name) => {
+    const source = await openModelFile(path.join(data, name));
+    const model = await loadCausalLM(source, 'bf16');
+    await source.close();
+    const count = await compilations(async () => {
+      for (const batch of [packedRows(), wholeRow(ids), wholeRow(ids.slice(0, 7))]) {
+        const found = await model.labelLogProbabilities(batch);
+        const expected = eagerLogProbabilities(model, batch);
+        const labelled = shiftedLabels(batch).map(({ row }) => found[row + 1]!);
+        expect(largestDifference(labelled, expected.slice(0, labelled.length))).toBeLessThan(1e-5);
+        expect(found.filter((value) => value !== 0)).toHaveLength(labelled.length);
+      }
+    });
+    expect(count).toBe(1);
+    model.dispose();
+  });
 });
 
 describe('the default model on the blocks of its file', () => {

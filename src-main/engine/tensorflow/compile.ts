@@ -11,6 +11,7 @@ import { Lowering } from './lower.ts';
 import { Recorder, type RecordedNode, type Ref } from './recorder.ts';
 import { type CompilerBackend, type Fill, ResidentTensors, type TensorData } from './resident-tensors.ts';
 import { Session, type SessionOptions } from './session.ts';
+import { openShape } from './varying-size.ts';
 
 /** A step as a pure function: what it is fed, what it keeps, what it gives. */
 export interface StepDefinition {
@@ -21,6 +22,8 @@ export interface StepDefinition {
   /** the step on the feeds and the state; `updates` are the new values of `state`, in its order (undefined: unchanged) */
   step: () => { outputs: Tensor[]; updates: (Tensor | undefined)[] };
   precision: Precision;
+  /** a size of the feeds' examples that is another at every run: one that `standInFor` gave, multiples of it vary with it */
+  standIn?: number;
   /** where the step lives; steps of one session share their residents. Default: one of its own */
   session?: Session;
 }
@@ -60,6 +63,7 @@ export class Compiler {
     state,
     step,
     precision,
+    standIn,
     session = this.openSession(),
   }: StepDefinition): Promise<CompiledStep> {
     const feedIds = this.backend.getInputTensorIds(feeds);
@@ -72,6 +76,7 @@ export class Compiler {
       (id) => described.get(id)!,
       feedIds,
       new Set(stateIds),
+      standIn,
     );
     const { outputs, updates } = this.record(recorder, described, step, session);
     const live = updates.flatMap((update, i) => (update ? [{ update, variable: i }] : []));
@@ -83,9 +88,15 @@ export class Compiler {
     const lowering = new Lowering(session, analysis, inPlace, {
       value: (node, type) => this.sourceValue(node, type, sources, session),
       type: (node) => this.sourceType(node),
+      shape: (shape) => openShape(shape, standIn),
     });
     const fills: Fill[] = [];
-    for (const node of analysis.live) if (node.source) this.place(node, analysis, stateIds, sources, fills, session);
+    for (const node of analysis.live) {
+      const { source, outputs: made } = node;
+      if (source && 'feed' in source)
+        sources.set(node, session.placeholder(made[0]!.dtype, openShape(made[0]!.shape, standIn)));
+      else if (source) this.place(node, analysis, stateIds, sources, fills, session);
+    }
     const placed = state.map((_, i) => this.tensors.residentOf(stateIds[i]!));
     recorder.release((id) => this.tensors.has(id));
     const assigned = live.filter(({ update }) => !inPlace.has(update.node));
@@ -109,7 +120,10 @@ export class Compiler {
     return new CompiledStep(
       this.tensors,
       session,
-      feedOutputs.map((node) => ({ output: sources.get(node), ...node.outputs[0]! })),
+      feedOutputs.map((node) => {
+        const { dtype, shape } = node.outputs[0]!;
+        return { output: sources.get(node), dtype, shape: openShape(shape, standIn) };
+      }),
       state.map((variable, i) => ({ variable, resident: placed[i] })),
       fetches,
       [...assigns, ...lowering.targets],
@@ -152,7 +166,7 @@ export class Compiler {
     return this.backend.tensorMap.get(tensor.dataId);
   }
 
-  /** A value from outside becomes a placeholder, a constant, or a resident. */
+  /** A value from outside that is not fed becomes a constant or a resident. */
   private place(
     node: RecordedNode,
     analysis: Analysis,
@@ -162,12 +176,7 @@ export class Compiler {
     session: Session,
   ): void {
     const { dtype, shape } = node.outputs[0]!;
-    const source = node.source!;
-    if ('feed' in source) {
-      sources.set(node, session.placeholder(dtype, shape));
-      return;
-    }
-    const id = source.tensorId;
+    const id = (node.source as { tensorId: number }).tensorId;
     const known = this.tensors.residentOf(id);
     if (known) node.constant = undefined;
     else if (node.constant) return;

@@ -3,12 +3,14 @@ import type { Feed } from './addon.ts';
 import type { Output } from './graph-builder.ts';
 import type { ResidentTensors } from './resident-tensors.ts';
 import type { Resident, Session } from './session.ts';
+import { closedShape } from './varying-size.ts';
 
 /** A step inside the session. */
 export class CompiledStep {
   constructor(
     private readonly tensors: ResidentTensors,
     private readonly session: Session,
+    /** sizes that vary are open in `shape` */
     private readonly feeds: { output: Output | undefined; dtype: number; shape: number[] }[],
     private readonly state: { variable: Variable; resident: Resident | undefined }[],
     private readonly fetches: Output[],
@@ -25,7 +27,7 @@ export class CompiledStep {
         await this.tensors.adopt(variable, resident);
     }
     const feeds = this.feeds.flatMap(({ output, dtype, shape }, i): Feed[] =>
-      output ? [{ ...output, dtype, shape, data: values[i]! }] : [],
+      output ? [{ ...output, dtype, shape: closedShape(shape, values[i]!.length), data: values[i]! }] : [],
     );
     const results = await this.session.run(feeds, this.fetches, this.targets);
     this.tensors.forget(this.state.flatMap(({ resident }) => resident ?? []));

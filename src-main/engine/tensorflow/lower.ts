@@ -15,6 +15,8 @@ interface Natural {
 export interface Sources {
   value(node: RecordedNode, type: number): Output;
   type(node: RecordedNode): number;
+  /** a recorded shape as the graph has it: sizes that vary are open */
+  shape(shape: number[]): number[];
 }
 
 /** What has been emitted into one graph: the session's, or a function's. */
@@ -100,7 +102,7 @@ export class Lowering {
     const inner = new Scope(body);
     const inputTypes = part.inputs.map((ref) => this.natural(ref).type);
     const inputs = part.inputs.map(({ node, output }, i) => {
-      const value = body.placeholder(inputTypes[i]!, node.outputs[output]!.shape);
+      const value = body.placeholder(inputTypes[i]!, this.sources.shape(node.outputs[output]!.shape));
       inner.keep(node, output, { value, type: inputTypes[i]! });
       return value;
     });

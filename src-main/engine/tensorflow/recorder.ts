@@ -1,5 +1,6 @@
 import type { Addon, Attribute, GraphHandle } from './addon.ts';
 import { attribute, DataType } from './addon.ts';
+import { FIXED_SIZES, OPEN_SIZES, VARYING } from './varying-size.ts';
 
 /** An output of a recorded node. */
 export interface Ref {
@@ -96,6 +97,8 @@ export class Recorder {
     feeds: number[],
     /** variables: their values change, so they are never constants */
     private readonly variables: ReadonlySet<number> = new Set(),
+    /** what stands for the size that varies between runs (varying-size.ts) */
+    private readonly standIn?: number,
   ) {
     this.scratch = addon.createGraph();
     feeds.forEach((id, feed) => this.sources.set(id, this.addSource(id, { feed })));
@@ -191,7 +194,7 @@ export class Recorder {
     // `_shapes`: outputs whose shape TensorFlow cannot infer, told by whoever calls the operation
     const told = attributes.find(({ name }) => name === '_shapes')?.value as string | undefined;
     const passed = attributes.filter(({ name }) => name !== '_shapes');
-    const added = this.addon.addNode(this.scratch, operation, `n${this.nodes.length}`, passed, flat, [], lists);
+    const added = this.inScratch(operation, passed, flat, lists);
     const shapes = told === undefined ? [] : (JSON.parse(told) as (number[] | null)[]);
     const outputs = added.outputs.map(({ dtype, shape }, i) => {
       const known = shapes[i] ?? shape;
@@ -200,14 +203,61 @@ export class Recorder {
       if (shapes[i]) this.addon.setShape(this.scratch, added.node, i, known);
       return { dtype, shape: known };
     });
-    const node: RecordedNode = { operation, attributes: passed, inputs, outputs, part: this.part };
+    const node = { operation, attributes: passed, inputs: this.open(operation, inputs), outputs, part: this.part };
     this.nodes.push(node);
     this.numbers.set(node, added.node);
     return outputs.map((_, output) => ({ node, output }));
   }
 
-  private readonly createTensor = (shape: number[], dtype: number, values: ArrayBufferView | number[]): number =>
-    this.binding.createTensor(shape, dtype, values);
+  private inScratch(operation: string, attributes: Attribute[], inputs: number[], lists: number[]) {
+    try {
+      return this.addon.addNode(this.scratch, operation, `n${this.nodes.length}`, attributes, inputs, [], lists);
+    } catch (error) {
+      throw new NotRecordable(`${operation} can't be put into a graph (${(error as Error).message})`);
+    }
+  }
+
+  /** The inputs with sizes that vary left open. */
+  private open(operation: string, inputs: Ref[]): Ref[] {
+    if (this.standIn === undefined) return inputs;
+    const sizesOf = (input: number) => {
+      const constant = inputs[input]?.node.constant;
+      const data = constant?.find(({ name }) => name === 'value')?.value as { data: Uint8Array } | undefined;
+      return data && [...new Int32Array(data.data.slice().buffer)];
+    };
+    const varies = (size: number) => size > 0 && size % this.standIn! === 0;
+    if (FIXED_SIZES[operation]?.some((input) => sizesOf(input)?.some(varies)))
+      throw new NotRecordable(`${operation} takes a size that varies between runs`);
+    const at = OPEN_SIZES[operation];
+    const sizes = at === undefined ? undefined : sizesOf(at);
+    if (!sizes?.some(varies)) return inputs;
+    return inputs.map((input, i) =>
+      i === at
+        ? this.openSizes(
+            input,
+            sizes.map((n) => (varies(n) ? VARYING : n)),
+          )
+        : input,
+    );
+  }
+
+  private openSizes({ node: { outputs }, node }: Ref, sizes: number[]): Ref {
+    const data = new Uint8Array(Int32Array.from(sizes).buffer);
+    const attributes = [
+      attribute.type('dtype', DataType.int32),
+      attribute.tensor('value', DataType.int32, [sizes.length], data),
+    ];
+    const opened: RecordedNode = { operation: 'Const', attributes, inputs: [], outputs, part: this.part };
+    this.nodes.push(opened);
+    this.numbers.set(opened, this.numbers.get(node)!);
+    return { node: opened, output: 0 };
+  }
+
+  private readonly createTensor = (shape: number[], dtype: number, values: ArrayBufferView | number[]): number => {
+    if (this.standIn !== undefined && shape.some((size) => size > 0 && size % this.standIn! === 0))
+      throw new NotRecordable('a constant has a size that varies between runs');
+    return this.binding.createTensor(shape, dtype, values);
+  };
 
   private readonly deleteTensor = (id: number): void => {
     if (id >= FIRST_SYMBOLIC_ID) this.symbolic.delete(id);

@@ -55,14 +55,13 @@ Workspace& workspace() {
   return own;
 }
 
+/** One piece of one key-value head. */
 struct Task {
-  int row, keyValueHead, size, length, blocks, group;
+  int keyValueHead, size, length, blocks, group;
   int64_t start;
-  const int32_t* segments;
-  Task(int64_t index, const int32_t* allSegments, const AttentionShape& shape)
-      : row(static_cast<int>(index / shape.keyValueHeads)), keyValueHead(static_cast<int>(index % shape.keyValueHeads)), size(shape.headSize),
-        length(shape.length), blocks((shape.length + kBlock - 1) / kBlock), group(shape.heads / shape.keyValueHeads), start(int64_t(row) * length),
-        segments(allSegments + start) {}
+  Task(int64_t index, const std::vector<Piece>& pieces, const AttentionShape& shape)
+      : keyValueHead(static_cast<int>(index % shape.keyValueHeads)), size(shape.headSize), length(pieces[index / shape.keyValueHeads].length),
+        blocks((length + kBlock - 1) / kBlock), group(shape.heads / shape.keyValueHeads), start(pieces[index / shape.keyValueHeads].start) {}
   HeadView of(View view, int head, int heads) const { return {view, start * heads * size + int64_t(head) * size, int64_t(heads) * size}; }
 };
 
@@ -102,9 +101,10 @@ void softmaxBlock(float* s, int queries, int size, float* top, float* total, flo
 
 template <bool split>
 void attentionOf(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape) {
-  parallelFor(int64_t(shape.rows) * shape.keyValueHeads, [&](int64_t index) {
+  std::vector<Piece> pieces = piecesOf(segments, shape);
+  parallelFor(pieces.size() * shape.keyValueHeads, [&](int64_t index) {
     Tiles tiles;
-    Task task(index, segments, shape);
+    Task task(index, pieces, shape);
     Workspace& own = workspace();
     int size = task.size;
     int64_t words = kBlock / 16 * bandWords<split>(size);
@@ -120,9 +120,9 @@ void attentionOf(View q, View k, View v, const int32_t* segments, View out, floa
         std::fill(top, top + kBlock, -INFINITY);
         std::fill(total, total + kBlock, 0.0f);
         std::fill(sums.begin(), sums.end(), 0.0f);
-        for (int key = firstKeyBlock(task.segments, first, shape); key < first + n; key += kBlock) {
+        for (int key = firstKeyBlock(first, shape); key < first + n; key += kBlock) {
           multiply<split>(query, keys + key / kBlock * words, kBlock, kBlock, size, s, false);
-          maskBlock(task.segments, first, n, key, std::min(kBlock, task.length - key), shape, s);
+          maskBlock(first, n, key, std::min(kBlock, task.length - key), shape, s);
           softmaxBlock(s, n, size, top, total, sums.data());
           pack<split>(scores(s, false), kBlock, kBlock, false, packed);
           multiply<split>(packed, values + key / kBlock * words, kBlock, size, kBlock, sums.data(), true);
@@ -152,9 +152,10 @@ void gradientBlock(float* s, float* dp, int queries, const float* logSum, const 
 template <bool split>
 void attentionGradOf(View q, View k, View v, const int32_t* segments, View out, const float* logSums, View dOut, View dq, View dk, View dv,
                      const AttentionShape& shape) {
-  parallelFor(int64_t(shape.rows) * shape.keyValueHeads, [&](int64_t index) {
+  std::vector<Piece> pieces = piecesOf(segments, shape);
+  parallelFor(pieces.size() * shape.keyValueHeads, [&](int64_t index) {
     Tiles tiles;
-    Task task(index, segments, shape);
+    Task task(index, pieces, shape);
     Workspace& own = workspace();
     int size = task.size;
     int64_t words = kBlock / 16 * bandWords<split>(size), rows = int64_t(task.blocks) * kBlock * size;
@@ -185,10 +186,10 @@ void attentionGradOf(View q, View k, View v, const int32_t* segments, View out, 
           logSum[i] = logSums[token * shape.heads + head];
         }
         std::fill(dQueries.begin(), dQueries.end(), 0.0f);
-        for (int from = firstKeyBlock(task.segments, first, shape); from < first + n; from += kBlock) {
+        for (int from = firstKeyBlock(first, shape); from < first + n; from += kBlock) {
           int64_t at = from / kBlock * words;
           multiply<split>(query, keys + at, kBlock, kBlock, size, s, false);
-          maskBlock(task.segments, first, n, from, std::min(kBlock, task.length - from), shape, s);
+          maskBlock(first, n, from, std::min(kBlock, task.length - from), shape, s);
           multiply<split>(upstream, values + at, kBlock, kBlock, size, ds, false);
           gradientBlock(s, ds, n, logSum, dot, shape.scale);
           pack<split>(scores(ds, false), kBlock, kBlock, false, packed);

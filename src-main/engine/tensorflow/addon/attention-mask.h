@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels.h"
 
@@ -13,31 +14,40 @@ namespace {
 /** queries and keys of a block */
 constexpr int kBlock = 64;
 
+/** Tokens that see only each other: one segment of a row. */
+struct Piece {
+  int64_t start;
+  int length;
+};
+
+/** The longest first, so that threads end together. */
+inline std::vector<Piece> piecesOf(const int32_t* segments, const AttentionShape& shape) {
+  std::vector<Piece> pieces;
+  for (int64_t t = 0; t < int64_t(shape.rows) * shape.length; t++) {
+    if (t % shape.length == 0 || segments[t] != segments[t - 1]) pieces.push_back({t, 0});
+    pieces.back().length++;
+  }
+  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.length > b.length; });
+  return pieces;
+}
+
 /** Scales the scores s [queries, kBlock] of a block; what a query does not see becomes -infinity. */
-inline void maskBlock(const int32_t* segments, int first, int queries, int key, int keys, const AttentionShape& shape, float* s) {
+inline void maskBlock(int first, int queries, int key, int keys, const AttentionShape& shape, float* s) {
   for (int i = 0; i < queries * kBlock; i++) s[i] *= shape.scale;
-  // segments stand one after the other: equal ends mean one segment between them
-  bool oneSegment = segments[key] == segments[first + queries - 1];
   bool inWindow = shape.window == 0 || first + queries - 1 - key < shape.window;
-  if (oneSegment && inWindow && keys == kBlock && key + kBlock <= first + 1) return;
+  if (inWindow && keys == kBlock && key + kBlock <= first + 1) return;
   for (int i = 0; i < queries; i++) {
     int query = first + i;
-    int last = std::min(keys, query - key + 1);
-    for (int j = std::max(0, last); j < kBlock; j++) s[i * kBlock + j] = -INFINITY;
-    if (oneSegment && inWindow) continue;
-    for (int j = 0; j < last; j++) {
-      int other = key + j;
-      if (segments[other] != segments[query] || (shape.window != 0 && query - other >= shape.window)) s[i * kBlock + j] = -INFINITY;
-    }
+    int last = std::max(0, std::min(keys, query - key + 1));
+    int seen = inWindow ? 0 : std::min(last, std::max(0, query - shape.window + 1 - key));
+    for (int j = 0; j < seen; j++) s[i * kBlock + j] = -INFINITY;
+    for (int j = last; j < kBlock; j++) s[i * kBlock + j] = -INFINITY;
   }
 }
 
 /** The first block of keys that any of these queries can see */
-inline int firstKeyBlock(const int32_t* segments, int first, const AttentionShape& shape) {
-  int key = shape.window ? std::max(0, first - shape.window + 1) : 0;
-  // segments stand one after the other, so nothing before the first query's segment is seen
-  while (key < first && segments[key] != segments[first]) key++;
-  return key / kBlock * kBlock;
+inline int firstKeyBlock(int first, const AttentionShape& shape) {
+  return (shape.window ? std::max(0, first - shape.window + 1) : 0) / kBlock * kBlock;
 }
 
 }  // namespace

@@ -13,19 +13,19 @@ int64_t turn(const std::vector<float>& from, int length, int size, std::vector<f
 }
 
 /** Scores of one block, masked: s [queries, kBlock] */
-void scoreBlock(const float* q, const float* kTurned, int64_t padded, const int32_t* segments, int first, int queries, int key, int keys,
+void scoreBlock(const float* q, const float* kTurned, int64_t padded, int first, int queries, int key, int keys,
                 const AttentionShape& shape, float* s) {
   productAny(q, shape.headSize, 1, kTurned + key, padded, s, kBlock, queries, kBlock, shape.headSize, false);
-  maskBlock(segments, first, queries, key, keys, shape, s);
+  maskBlock(first, queries, key, keys, shape, s);
 }
 
 void attention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape) {
-  int size = shape.headSize, group = shape.heads / shape.keyValueHeads, length = shape.length;
+  int size = shape.headSize, group = shape.heads / shape.keyValueHeads;
   int64_t qStride = int64_t(shape.heads) * size, kStride = int64_t(shape.keyValueHeads) * size;
-  parallelFor(int64_t(shape.rows) * shape.keyValueHeads, [&](int64_t task) {
-    int row = static_cast<int>(task / shape.keyValueHeads), kv = static_cast<int>(task % shape.keyValueHeads);
-    int64_t start = int64_t(row) * length;
-    const int32_t* seg = segments + start;
+  std::vector<Piece> pieces = piecesOf(segments, shape);
+  parallelFor(pieces.size() * shape.keyValueHeads, [&](int64_t task) {
+    auto [start, length] = pieces[task / shape.keyValueHeads];
+    int kv = static_cast<int>(task % shape.keyValueHeads);
     std::vector<float> keys, values, turned, queries(kBlock * size), sums(kBlock * size), s(kBlock * kBlock);
     readHead(k, start * kStride + kv * size, kStride, length, size, keys);
     readHead(v, start * kStride + kv * size, kStride, length, size, values);
@@ -38,9 +38,9 @@ void attention(View q, View k, View v, const int32_t* segments, View out, float*
         std::fill(top, top + kBlock, -INFINITY);
         std::fill(total, total + kBlock, 0.0f);
         std::fill(sums.begin(), sums.end(), 0.0f);
-        for (int key = firstKeyBlock(seg, first, shape); key < first + n; key += kBlock) {
+        for (int key = firstKeyBlock(first, shape); key < first + n; key += kBlock) {
           int m = std::min(kBlock, length - key);
-          scoreBlock(queries.data(), turned.data(), padded, seg, first, n, key, m, shape, s.data());
+          scoreBlock(queries.data(), turned.data(), padded, first, n, key, m, shape, s.data());
           for (int i = 0; i < n; i++) {
             float* line = &s[i * kBlock];
             float high = top[i];
@@ -73,12 +73,12 @@ void attention(View q, View k, View v, const int32_t* segments, View out, float*
 /** p = exp(s - logSum), dp = dOut v^T, ds = p (dp - dOut . out) scale;  dq = ds k, dk = ds^T q, dv = p^T dOut */
 void attentionGrad(View q, View k, View v, const int32_t* segments, View out, const float* logSums, View dOut, View dq, View dk, View dv,
                    const AttentionShape& shape) {
-  int size = shape.headSize, group = shape.heads / shape.keyValueHeads, length = shape.length;
+  int size = shape.headSize, group = shape.heads / shape.keyValueHeads;
   int64_t qStride = int64_t(shape.heads) * size, kStride = int64_t(shape.keyValueHeads) * size;
-  parallelFor(int64_t(shape.rows) * shape.keyValueHeads, [&](int64_t task) {
-    int row = static_cast<int>(task / shape.keyValueHeads), kv = static_cast<int>(task % shape.keyValueHeads);
-    int64_t start = int64_t(row) * length;
-    const int32_t* seg = segments + start;
+  std::vector<Piece> pieces = piecesOf(segments, shape);
+  parallelFor(pieces.size() * shape.keyValueHeads, [&](int64_t task) {
+    auto [start, length] = pieces[task / shape.keyValueHeads];
+    int kv = static_cast<int>(task % shape.keyValueHeads);
     std::vector<float> keys, values, kTurned, vTurned, dKeys(int64_t(length) * size, 0), dValues(int64_t(length) * size, 0);
     std::vector<float> queries(kBlock * size), upstream(kBlock * size), dQueries(kBlock * size), s(kBlock * kBlock), ds(kBlock * kBlock);
     readHead(k, start * kStride + kv * size, kStride, length, size, keys);
@@ -102,9 +102,9 @@ void attentionGrad(View q, View k, View v, const int32_t* segments, View out, co
           logSum[i] = logSums[(start + first + i) * shape.heads + head];
         }
         std::fill(dQueries.begin(), dQueries.end(), 0.0f);
-        for (int key = firstKeyBlock(seg, first, shape); key < first + n; key += kBlock) {
+        for (int key = firstKeyBlock(first, shape); key < first + n; key += kBlock) {
           int m = std::min(kBlock, length - key);
-          scoreBlock(queries.data(), kTurned.data(), padded, seg, first, n, key, m, shape, s.data());
+          scoreBlock(queries.data(), kTurned.data(), padded, first, n, key, m, shape, s.data());
           productAny(upstream.data(), size, 1, &vTurned[key], padded, ds.data(), kBlock, n, kBlock, size, false);
           for (int i = 0; i < n; i++)
             for (int j = 0; j < kBlock; j++) {

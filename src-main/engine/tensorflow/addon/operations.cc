@@ -25,7 +25,8 @@ bool onTiles(const AttentionShape& shape) { return amxProduct() && shape.headSiz
 
 AttentionShape attentionShape(Call& c, TF_Tensor* q, TF_Tensor* k) {
   const auto& i = c.attributes.ints;
-  AttentionShape s{static_cast<int>(rowsOf(q) / i[0]), static_cast<int>(i[0]), static_cast<int>(i[1]),
+  int64_t length = i[0] ? i[0] : std::max<int64_t>(1, rowsOf(q));  // 0: all tokens are one row
+  AttentionShape s{static_cast<int>(rowsOf(q) / length), static_cast<int>(length), static_cast<int>(i[1]),
                    static_cast<int>(i[2]), static_cast<int>(last(q) / i[1]), static_cast<int>(i[3]), c.attributes.floats[0]};
   need(last(q) == int64_t(s.heads) * s.headSize && last(k) == int64_t(s.keyValueHeads) * s.headSize && rowsOf(k) == rowsOf(q),
        "attention: shapes do not fit");

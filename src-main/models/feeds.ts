@@ -1,0 +1,63 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import { standInFor, VARYING } from '../engine/tensorflow/varying-size.ts';
+import type { RopeTables } from './block.ts';
+import { ropeTables } from './rope.ts';
+import type { ModelConfig, TokenBatch } from './types.ts';
+import type { ModelWeights } from './weights.ts';
+
+/** What a graph is fed, by name: numbers on the host and their shape, in which the size that varies between runs is open. */
+export type Feeds = Record<string, { values: Float32Array | Int32Array; shape: number[] }>;
+
+/** Tells graphs apart: one serves all feeds of a key. */
+export const feedsKey = (kind: string, feeds: Feeds): string =>
+  [kind, ...Object.entries(feeds).map(([name, { shape }]) => `${name}:${shape.join('x')}`)].join(' ');
+
+/**
+ * Examples of feeds to compile a step with. Where a size is open, `standIn` stands for it: of about this run's size, and unlike every
+ * other size of the step, which reads `weights` and `state`.
+ */
+export function exampleTensors(
+  feeds: Feeds,
+  { embedding, layers }: ModelWeights,
+  state: Tensor[],
+): { examples: Record<string, Tensor>; standIn?: number } {
+  const open = Object.values(feeds).find(({ shape }) => shape.join() === String(VARYING));
+  const linears = layers.flatMap((layer) => Object.values(layer.linears).map(({ weight }) => weight));
+  const sizes = [embedding, ...linears, ...state, ...Object.values(feeds)].flatMap(({ shape }) => shape as number[]);
+  const standIn = open && standInFor(open.values.length, sizes);
+  const examples = Object.fromEntries(
+    Object.entries(feeds).map(([name, { values, shape }]) => {
+      const closed = shape.map((size) => (size === VARYING ? standIn! : size));
+      return [name, tf.zeros(closed, values instanceof Int32Array ? 'int32' : 'float32')];
+    }),
+  );
+  return { examples, standIn };
+}
+
+/** A batch's tokens, segments and RoPE as feeds; `isOpen`: another number of them at every run. */
+export function tokenFeeds(config: ModelConfig, { inputIds, segments, positions }: TokenBatch, isOpen: boolean): Feeds {
+  const tokens = isOpen ? VARYING : inputIds.length;
+  return {
+    ids: { values: inputIds, shape: [tokens] },
+    segments: { values: segments, shape: [tokens] },
+    ...ropeFeeds(config, positions, tokens),
+  };
+}
+
+/** RoPE's tables of these positions as feeds, `tokens` of them, or an open number. */
+export function ropeFeeds(config: ModelConfig, positions: Int32Array, tokens = positions.length): Feeds {
+  const shape = [tokens, config.headSize / 2];
+  const tables = (local: boolean) => ropeTables(config, positions, local);
+  const { cos, sin } = tables(false);
+  const feeds: Feeds = { cos: { values: cos, shape }, sin: { values: sin, shape } };
+  if (config.rope.localTheta === undefined) return feeds;
+  const local = tables(true);
+  return { ...feeds, localCos: { values: local.cos, shape }, localSin: { values: local.sin, shape } };
+}
+
+/** The tables again, as tensors of a pass. */
+export function ropeInputs(inputs: Record<string, Tensor>): { rope: RopeTables; localRope?: RopeTables } {
+  const tables = (cos: string, sin: string) => ({ cos: inputs[cos] as Tensor2D, sin: inputs[sin] as Tensor2D });
+  return { rope: tables('cos', 'sin'), localRope: inputs.localCos && tables('localCos', 'localSin') };
+}
