@@ -19,7 +19,7 @@ import { fileSecret, SettingsStore } from './settings.ts';
 import type { SecretStore } from './settings.ts';
 import { EvaluationStore } from './evaluations/store.ts';
 import { ChatStore } from './library/chats.ts';
-import { ServedAdapter } from './serving/served-adapter.ts';
+import { ServedAdapters } from './serving/served-adapters.ts';
 import { Stage } from './stage/stage.ts';
 import { Worker } from './work/worker.ts';
 
@@ -52,7 +52,7 @@ export interface Studio {
   hub: HubClient;
   downloads: Downloads;
   stage: Stage;
-  served: ServedAdapter;
+  served: ServedAdapters;
   chats: ChatStore;
   evaluations: EvaluationStore;
   storageFolders: { name: string; folder: string }[];
@@ -74,7 +74,7 @@ export function openStudio(options: StudioOptions): Studio {
   const settings = new SettingsStore(library);
   const worker = new Worker();
   const stage = new Stage();
-  const served = new ServedAdapter(stage);
+  const served = new ServedAdapters(stage);
   const queue = new RunQueue(runs, options.trainer, runsFolder);
   const models = new ModelLibrary(library, join(resources, 'models.json'));
   const datasets = new DatasetLibrary(library, join(resources, 'examples'));

@@ -1,24 +1,26 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
 
-/** A model that other programs can talk to. */
+/** Adapters at once at most. */
+export const MOST_SERVED = 32;
+
+/** A base model and adapters on it that other programs can talk to. */
 const served = z.object({
-  adapterId: z.string(),
   /** base URL for OpenAI's clients, `http://…/v1` */
   url: z.string(),
   /** the API key clients give; null on this machine alone, where none is asked for */
   token: z.string().nullable(),
-  /** what `model` may be in a request: the base model first, then the adapter */
-  models: z.array(z.string()),
+  /** what `model` may be in a request: the base model first, whose adapter is null, then the adapters */
+  models: z.array(z.object({ name: z.string(), adapterId: z.string().nullable() })),
 });
 export type Served = z.infer<typeof served>;
 
 export const serving = {
-  /** loads base model and adapter and serves them; what was served before is stopped */
+  /** loads a base model and adapters on it and serves them; what was served before is stopped */
   start: oc
     .input(
       z.object({
-        id: z.string().min(1).max(64),
+        ids: z.array(z.string().min(1).max(64)).min(1).max(MOST_SERVED),
         /** 0 takes a free one */
         port: z.number().int().min(0).max(65_535).default(8080),
         /** for the whole network, with a token, rather than this machine alone */

@@ -18,14 +18,20 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
   let errors: string[];
 
   beforeAll(async () => {
+    await writeRandomAdapter(join(scratch.folder, 'poems'), model, { strength: 4, seed: 2 });
     await writeRandomAdapter(join(scratch.folder, 'tuned'), model, { strength: 4 });
+    const otherModel = writeTinyChatModel(join(scratch.folder, 'other-model'));
+    await writeRandomAdapter(join(scratch.folder, 'foreign'), otherModel);
     host = await startHost(scratch.folder);
     browser = await openBrowser();
     ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
-    await page.getByRole('button', { name: 'Import an adapter' }).click();
-    await page.getByLabel('Path').fill(join(scratch.folder, 'tuned'));
-    await page.getByRole('button', { name: 'Import', exact: true }).click();
-    await page.getByRole('heading', { name: 'tuned', exact: true }).waitFor();
+    for (const name of ['foreign', 'poems', 'tuned']) {
+      await page.getByRole('link', { name: 'Library' }).click();
+      await page.getByRole('button', { name: 'Import an adapter' }).click();
+      await page.getByLabel('Path').fill(join(scratch.folder, name));
+      await page.getByRole('button', { name: 'Import', exact: true }).click();
+      await page.getByRole('heading', { name, exact: true }).waitFor();
+    }
   });
   afterAll(async () => {
     await browser?.close();
@@ -47,26 +53,34 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
   }
   const request = { messages: [{ role: 'user' as const, content: 'hello' }], max_tokens: 8, temperature: 0 };
 
-  it('serves base model and adapter to the OpenAI client until it is stopped', async () => {
+  it('serves a base model and two adapters on it to the OpenAI client until they are stopped', async () => {
+    // An adapter of another base model can't be served at the same address.
+    expect(await card().getByRole('group', { name: 'Served beside it' }).getByRole('checkbox').count()).toBe(1);
+    await card().getByLabel('poems').check();
     const baseURL = await serve();
     expect(new URL(baseURL).hostname).toBe('127.0.0.1');
     await checkAccessibility(page);
     await shoot(page, 'serving');
     const client = new OpenAI({ baseURL, apiKey: 'none', maxRetries: 0 });
     const names = (await client.models.list()).data.map(({ id }) => id);
-    expect(names).toEqual(['tiny-chat', 'tuned']);
+    expect(names).toEqual(['tiny-chat', 'tuned', 'poems']);
+    const listed = card().getByRole('list', { name: 'Models served' }).locator('code');
+    expect(await listed.allTextContents()).toEqual(names);
     const said = [];
     for (const name of names) {
       const answer = await client.chat.completions.create({ ...request, model: name });
       said.push(answer.choices[0]!.message.content);
     }
-    expect(said[0]).not.toBe(said[1]);
+    expect(new Set(said).size).toBe(3);
     await page.reload();
     expect(
       await card()
         .getByText(/^http:/)
         .textContent(),
     ).toBe(baseURL);
+    // The other one's page shows the same address, and ends it, too.
+    await page.getByRole('link', { name: 'Library' }).click();
+    await page.getByRole('link', { name: 'poems' }).click();
     await stop();
     await expect(client.models.list()).rejects.toBeInstanceOf(OpenAI.APIConnectionError);
   });
@@ -77,7 +91,7 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
     const key = await card().locator('code', { hasNotText: 'http' }).first().textContent();
     const ask = (apiKey: string) => new OpenAI({ baseURL, apiKey, maxRetries: 0 }).models.list();
     await expect(ask('wrong')).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
-    expect((await ask(key!)).data).toHaveLength(2);
+    expect((await ask(key!)).data.map(({ id }) => id)).toEqual(['tiny-chat', 'poems']);
     await stop();
     expect(errors).toEqual([]);
   });

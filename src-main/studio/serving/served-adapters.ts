@@ -1,0 +1,90 @@
+import type { Served } from '../../../src-preload/contract/index.ts';
+import { UserError } from '../../engine/types.ts';
+import type { OnModel } from '../stage/types.ts';
+import { ownAddresses, ownNames } from './addresses.ts';
+import type { ModelProcess } from './answer.ts';
+import { serveModel, type ModelServer } from './server.ts';
+import { warmUp } from './warm-up.ts';
+
+export interface Serving {
+  /** on one base model; each is called by its name */
+  adapters: { id: string; name: string; model: string; folder: string }[];
+  on: OnModel;
+  port: number;
+  network: boolean;
+}
+
+/** The adapters that the studio serves to other programs, with their base model. */
+export class ServedAdapters {
+  #current: { server: ModelServer; served: Served } | undefined;
+  /** starts and stops one after the other, so that none leaves a server behind that nobody knows of */
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #stage: ModelProcess;
+
+  constructor(stage: ModelProcess) {
+    this.#stage = stage;
+  }
+
+  get served(): Served | null {
+    return this.#current?.served ?? null;
+  }
+
+  /**
+   * Serves adapters in place of what was served.
+   * @throws UserError when two have one name, one doesn't fit its base model, or the port is taken
+   */
+  start(serving: Serving): Promise<Served> {
+    return this.#inTurn(() => this.#start(serving));
+  }
+
+  stop(): Promise<void> {
+    return this.#inTurn(() => this.#stop());
+  }
+
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #start({ adapters, on, port, network }: Serving): Promise<Served> {
+    const { model } = adapters[0]!;
+    const folders = namedFolders(model, adapters);
+    for (const folder of folders.values()) await warmUp(this.#stage, on, folder);
+    await this.#stop();
+    const place = network ? { host: '0.0.0.0', names: ownNames() } : { host: '127.0.0.1' };
+    const server = await serveModel({
+      stage: this.#stage,
+      on,
+      baseName: model,
+      adapters: folders,
+      port,
+      ...place,
+    }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') throw error;
+      throw new UserError(`Port ${port} is taken or not allowed on this machine; choose another one.`);
+    });
+    const url = server.url.replace('0.0.0.0', ownAddresses()[0] ?? '127.0.0.1');
+    const named = adapters.map(({ id, name }) => ({ name, adapterId: id }));
+    const served = { url, token: server.token ?? null, models: [{ name: model, adapterId: null }, ...named] };
+    this.#current = { server, served };
+    return served;
+  }
+
+  async #stop(): Promise<void> {
+    await this.#current?.server.close();
+    this.#current = undefined;
+  }
+}
+
+/** The adapters' folders by what they are called in `model`, where that tells every one from the others. */
+function namedFolders(model: string, adapters: Serving['adapters']): Map<string, string> {
+  const folders = new Map<string, string>();
+  for (const { name, folder } of adapters) {
+    if (name === model)
+      throw new UserError(`The base model is called "${model}" already; rename the adapter to serve it.`);
+    if (folders.has(name)) throw new UserError(`Two of the adapters are called "${name}"; rename one to serve both.`);
+    folders.set(name, folder);
+  }
+  return folders;
+}
