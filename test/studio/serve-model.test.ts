@@ -89,6 +89,25 @@ describe('effilora serve-model', () => {
     expect(expected.tuned).not.toBe(expected[BASE]);
   });
 
+  it('gives the probabilities of its tokens and of what else was likely, whole and streamed', async () => {
+    const request = { model: BASE, messages, max_tokens: 12, temperature: 0, logprobs: true, top_logprobs: 3 };
+    const { choices } = await client.chat.completions.create(request);
+    const tokens = choices[0]!.logprobs!.content!;
+    expect(tokens.map(({ token }) => token).join('')).toBe(expected[BASE]);
+    for (const { token, logprob, bytes, top_logprobs: top } of tokens) {
+      expect(Buffer.from(bytes!).toString()).toBe(token);
+      // At temperature 0 the token is the likeliest one.
+      expect(top[0]).toMatchObject({ token, logprob });
+      expect(top.map((other) => other.logprob)).toEqual(top.map((other) => other.logprob).sort((a, b) => b - a));
+      expect(top).toHaveLength(3);
+      expect(top.reduce((sum, other) => sum + Math.exp(other.logprob), 0)).toBeLessThanOrEqual(1 + 1e-6);
+    }
+    const streamed = [];
+    for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
+      streamed.push(...(chunk.choices[0]?.logprobs?.content ?? []));
+    expect(streamed).toEqual(tokens);
+  });
+
   it('ends before a stop sequence', async () => {
     const stop = expected[BASE]!.slice(6, 9);
     const answered = await client.chat.completions.create({
@@ -126,6 +145,7 @@ describe('effilora serve-model', () => {
       );
     expect(await wrong({ model: 'gpt-5' })).toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
     expect(await wrong({ temperature: 9 })).toMatchObject({ status: 400, param: 'temperature' });
+    expect(await wrong({ top_logprobs: 2 })).toMatchObject({ status: 400, param: 'top_logprobs' });
     expect(await wrong({ n: 2 })).toMatchObject({ status: 400, param: 'n' });
     expect(await wrong({ messages: [] })).toBeInstanceOf(OpenAI.BadRequestError);
     const words = 'word '.repeat(20_000);

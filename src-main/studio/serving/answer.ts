@@ -1,4 +1,4 @@
-import type { OnModel, StageJobs } from '../stage/types.ts';
+import type { OnModel, StageJobs, TokenOnStage } from '../stage/types.ts';
 import { messagesOf, samplingOf, type Completion } from './request.ts';
 import { StopText } from './stop-text.ts';
 
@@ -14,7 +14,7 @@ export interface ModelProcess {
 /** An answer as it comes: first how long the prompt is, then its pieces, then how it ended. */
 export type AnswerPart =
   | { kind: 'begin'; promptTokens: number }
-  | { kind: 'text'; text: string }
+  | { kind: 'text'; text: string; tokens: TokenOnStage[] }
   | { kind: 'end'; reason: 'stop' | 'length'; tokens: number };
 
 /** Answers a completion on the base model, or on the adapter in `folder`. @throws UserError for what doesn't fit */
@@ -28,17 +28,25 @@ export async function* answerParts(
   const stops = new StopText([body.stop ?? []].flat());
   const job = { ...on, columns: [{ folder, messages: messagesOf(body) }], sampling: samplingOf(body) };
   let tokens = 0;
+  /** whose text is not out yet */
+  let held: TokenOnStage[] = [];
   for await (const event of stage.run('generate', job, signal)) {
     if (event.kind === 'ready') yield { kind: 'begin', promptTokens: event.promptTokens };
     if (event.kind === 'token') {
       tokens += 1;
+      held.push(event);
       const text = stops.push(event.piece);
-      if (text) yield { kind: 'text', text };
+      if (text) {
+        yield { kind: 'text', text, tokens: held };
+        held = [];
+      }
       if (stops.stopped) break;
     }
     if (event.kind !== 'done') continue;
     const rest = stops.end();
-    if (rest) yield { kind: 'text', text: rest };
+    // The end token is no part of the answer.
+    if (event.reason === 'end') held.pop();
+    if (rest) yield { kind: 'text', text: rest, tokens: held };
     return yield { kind: 'end', reason: event.reason === 'end' ? 'stop' : 'length', tokens };
   }
   if (!signal.aborted) yield { kind: 'end', reason: 'stop', tokens };

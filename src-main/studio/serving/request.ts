@@ -9,24 +9,31 @@ const message = z.looseObject({
 const unsupported = (what: string) => z.null(`${what} is not supported here`).optional();
 
 /** The body of a chat completion, as far as it is understood (OpenAI API reference, "Create chat completion"). */
-export const completionSchema = z.looseObject({
-  model: z.string().min(1).max(200),
-  messages: z.array(message).min(1).max(2_000),
-  max_tokens: z.number().int().min(1).max(100_000).nullish(),
-  max_completion_tokens: z.number().int().min(1).max(100_000).nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  /** not OpenAI's, but other servers' */
-  top_k: z.number().int().min(0).max(100_000).nullish(),
-  seed: z.number().int().nullish(),
-  stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
-  stream: z.boolean().nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
-  n: z.literal(1, 'only one answer a request').nullish(),
-  tools: unsupported('calling tools'),
-  functions: unsupported('calling functions'),
-  response_format: z.looseObject({ type: z.literal('text', 'only text is answered') }).nullish(),
-});
+export const completionSchema = z
+  .looseObject({
+    model: z.string().min(1).max(200),
+    messages: z.array(message).min(1).max(2_000),
+    max_tokens: z.number().int().min(1).max(100_000).nullish(),
+    max_completion_tokens: z.number().int().min(1).max(100_000).nullish(),
+    temperature: z.number().min(0).max(2).nullish(),
+    top_p: z.number().gt(0).max(1).nullish(),
+    /** not OpenAI's, but other servers' */
+    top_k: z.number().int().min(0).max(100_000).nullish(),
+    seed: z.number().int().nullish(),
+    stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
+    stream: z.boolean().nullish(),
+    stream_options: z.looseObject({ include_usage: z.boolean().optional() }).nullish(),
+    logprobs: z.boolean().nullish(),
+    top_logprobs: z.number().int().min(0).max(20).nullish(),
+    n: z.literal(1, 'only one answer a request').nullish(),
+    tools: unsupported('calling tools'),
+    functions: unsupported('calling functions'),
+    response_format: z.looseObject({ type: z.literal('text', 'only text is answered') }).nullish(),
+  })
+  .refine(({ logprobs, top_logprobs: top }) => logprobs || top == null, {
+    path: ['top_logprobs'],
+    error: 'is for requests with logprobs: true',
+  });
 export type Completion = z.infer<typeof completionSchema>;
 
 /** Tokens of an answer where the request says nothing. */
@@ -46,7 +53,7 @@ export function samplingOf(body: Completion) {
     topP: body.top_p ?? 1,
     topK: body.top_k ?? 0,
     seed: body.seed ?? Math.floor(Math.random() * 2 ** 31),
-    alternatives: 0,
+    alternatives: body.top_logprobs ?? 0,
   };
 }
 

@@ -3,8 +3,9 @@ import { Readable } from 'node:stream';
 import Fastify from 'fastify';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { UserError } from '../../engine/types.ts';
-import type { OnModel } from '../stage/types.ts';
+import type { OnModel, TokenOnStage } from '../stage/types.ts';
 import { answerParts, type AnswerPart, type ModelProcess } from './answer.ts';
+import { logprobsOf } from './logprobs.ts';
 import { judge } from './guard.ts';
 import { ApiError, parseCompletion, type Completion } from './request.ts';
 
@@ -108,7 +109,7 @@ function completions(app: FastifyInstance, options: ServeOptions): void {
     const about = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model: body.model };
     const { promptTokens } = first.value;
     if (body.stream) return streamed(reply, parts, body, promptTokens, about);
-    return whole(parts, promptTokens, about);
+    return whole(parts, body, promptTokens, about);
   });
 }
 
@@ -124,13 +125,23 @@ const usage = (prompt: number, completion: number) => ({
   total_tokens: prompt + completion,
 });
 
-async function whole(parts: AsyncIterable<AnswerPart>, promptTokens: number, about: About): Promise<object> {
+async function whole(
+  parts: AsyncIterable<AnswerPart>,
+  body: Completion,
+  promptTokens: number,
+  about: About,
+): Promise<object> {
   let content = '';
+  const tokens: TokenOnStage[] = [];
   for await (const part of parts) {
-    if (part.kind === 'text') content += part.text;
+    if (part.kind === 'text') {
+      content += part.text;
+      tokens.push(...part.tokens);
+    }
     if (part.kind !== 'end') continue;
     const message = { role: 'assistant', content, refusal: null };
-    const choices = [{ index: 0, message, logprobs: null, finish_reason: part.reason }];
+    const logprobs = body.logprobs ? logprobsOf(tokens) : null;
+    const choices = [{ index: 0, message, logprobs, finish_reason: part.reason }];
     return { ...about, object: 'chat.completion', choices, usage: usage(promptTokens, part.tokens) };
   }
   throw new ApiError(499, 'The client is gone');
@@ -145,17 +156,18 @@ function streamed(
   about: About,
 ): FastifyReply {
   const event = (value: object | string) => `data: ${typeof value === 'string' ? value : JSON.stringify(value)}\n\n`;
-  const chunk = (delta: object, reason: string | null = null) =>
+  const chunk = (delta: object, reason: string | null = null, logprobs: object | null = null) =>
     event({
       ...about,
       object: 'chat.completion.chunk',
-      choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }],
+      choices: [{ index: 0, delta, logprobs, finish_reason: reason }],
     });
   async function* events(): AsyncGenerator<string> {
     yield chunk({ role: 'assistant', content: '' });
     try {
       for await (const part of parts) {
-        if (part.kind === 'text') yield chunk({ content: part.text });
+        if (part.kind === 'text')
+          yield chunk({ content: part.text }, null, body.logprobs ? logprobsOf(part.tokens) : null);
         if (part.kind !== 'end') continue;
         yield chunk({}, part.reason);
         if (body.stream_options?.include_usage)
