@@ -65,6 +65,8 @@ export interface FusedKernels {
     norm: tf.Scalar,
     options: AdamWOptions,
   ): [Tensor, Tensor, Tensor];
+  /** does f with products with frozen weights in half precision, where the device has that */
+  inHalfPrecision?<T>(f: () => T): T;
   /** AdamW over all tensors at once and in place; undefined where they are too large for that */
   openOptimizer?(tensors: OptimizerTensor[], options: AdamWOptions): WholeOptimizer | undefined;
 }
@@ -133,4 +135,13 @@ export function registerFusedKernels(backendName: string, kernels: FusedKernels 
 /** The kernels of the engine in use, where it has some. */
 export function fusedKernels(): FusedKernels | undefined {
   return registry.get(tf.getBackend());
+}
+
+/** Whether the engine in use can do eager products in half precision. */
+export const hasHalfPrecision = (): boolean => fusedKernels()?.inHalfPrecision !== undefined;
+
+/** Does f with products with frozen weights in half precision, where the engine in use has that, else in f32. */
+export function inHalfPrecision<T>(f: () => T): T {
+  const kernels = fusedKernels();
+  return kernels?.inHalfPrecision ? kernels.inHalfPrecision(f) : f();
 }

@@ -6,6 +6,7 @@ import { tokenNoise } from '../effilora/dropout.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import type { Reducer } from '../effilora/reducer.ts';
 import type { HeadName, StepInputs } from '../effilora/types.ts';
+import { hasHalfPrecision, inHalfPrecision } from '../engine/fused-kernels.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { NotRecordable } from '../engine/tensorflow/recorder.ts';
 import { UserError } from '../engine/types.ts';
@@ -48,7 +49,7 @@ export interface StepOptions {
   recompute: boolean | number | 'auto';
   /** of dropout */
   seed: number;
-  /** of the large products in a compiled step; default f32 */
+  /** of the large products, where the engine has bf16 or f16; default f32 */
   precision?: 'f32' | 'bf16';
   /** compile steps where the engine can; default true */
   compile?: boolean;
@@ -131,6 +132,8 @@ export class TrainingStep {
     if (this.#compiled !== undefined) return this.#compiled;
     const compiler = this.options.compile === false ? undefined : stepCompiler();
     const { model, adapter, optimizer, options } = this;
+    if (!compiler && options.precision === 'bf16' && !hasHalfPrecision())
+      options.warn?.('Products are in f32: this engine has neither bf16 nor f16 here');
     this.#compiled = compiler
       ? new CompiledTraining(compiler, model, adapter, optimizer, {
           precision: options.precision ?? 'f32',
@@ -183,7 +186,8 @@ export class TrainingStep {
     const recompute = options.recompute === 'auto' || options.recompute;
     adapter.step = inputs;
     try {
-      return tf.tidy(() => microBatchGradients(model, adapter, tensors, tf.scalar(1 / labelTokens), recompute));
+      const gradients = () => microBatchGradients(model, adapter, tensors, tf.scalar(1 / labelTokens), recompute);
+      return tf.tidy(() => (options.precision === 'bf16' ? inHalfPrecision(gradients) : gradients()));
     } finally {
       adapter.step = undefined;
       disposeBatch(tensors);

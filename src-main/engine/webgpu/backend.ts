@@ -55,6 +55,8 @@ export class Backend extends WebGPUBackend {
 
   /** of products; tuner.ts finds better ones for the device */
   tiles: Record<TileKind, Tile>;
+  /** products with frozen weights are in f16 */
+  half = false;
 
   constructor(readonly opened: Device) {
     super(opened.gpu, opened.found.adapter.info);

@@ -3,6 +3,7 @@ import type { FoundAdapter } from './adapter.ts';
 
 /** Features that are used where a device has them; for each there is a way without. */
 const FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+type Feature = (typeof FEATURES)[number];
 
 /** Limits that are raised from WebGPU's guaranteed minimum to what the device has. */
 const LIMITS = [
@@ -38,9 +39,9 @@ export class Device {
   }
 
   /** @throws UserError when the driver refuses */
-  static async open(found: FoundAdapter): Promise<Device> {
+  static async open(found: FoundAdapter, features: readonly Feature[] = FEATURES): Promise<Device> {
     const { adapter } = found;
-    const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
+    const requiredFeatures = features.filter((feature) => adapter.features.has(feature)) as GPUFeatureName[];
     const requiredLimits = Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]]));
     try {
       return new Device(await adapter.requestDevice({ requiredFeatures, requiredLimits }), found);
@@ -51,7 +52,7 @@ export class Device {
     }
   }
 
-  has(feature: (typeof FEATURES)[number]): boolean {
+  has(feature: Feature): boolean {
     return this.gpu.features.has(feature);
   }
 

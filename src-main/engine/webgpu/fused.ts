@@ -43,6 +43,16 @@ function webgpuKernels(backend: Backend): FusedKernels {
     blockProduct: (a, b, active) => blockProduct(backend, a, b, active),
     adamw: (state, g, rows, norm, options) =>
       adamw(backend, [...state, clipped(g as tf.Tensor2D, norm, options.clipNorm)], rows, options),
+    ...(backend.opened.has('shader-f16') ? { inHalfPrecision: (f) => inHalfPrecision(backend, f) } : {}),
     openOptimizer: (tensors, options) => openWholeAdamW(backend, tensors, options),
   };
+}
+
+function inHalfPrecision<T>(backend: Backend, f: () => T): T {
+  backend.half = true;
+  try {
+    return f();
+  } finally {
+    backend.half = false;
+  }
 }

@@ -1,8 +1,10 @@
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';
 import { empty, INVOCATION, run, spread, type Kernel } from '../kernel.ts';
 import { floats } from './operands.ts';
-import { product } from './product.ts';
+import { product, type ProductSpec } from './product.ts';
+import { rowScales } from './row-scales.ts';
 import { bytesOfRows, quantized, type WeightFormat } from './weight-formats.ts';
 
 /**
@@ -35,41 +37,41 @@ export function mostRows(backend: Backend, format: WeightFormat, columns: number
 
 /** y = x W^T: x [tokens, columns], y [tokens, rows], which is written. */
 export function frozenProduct(backend: Backend, x: Tensor2D, weight: FrozenMatrix, y: Tensor2D): void {
-  const { columns, format } = weight;
-  for (const { tensor, start, rows: count } of weight.parts) {
-    product(
-      backend,
-      {
-        left: floats('x', columns),
-        leftAlong: 'inner',
-        right: quantized(format, 'weight', columns),
-        rightAlong: 'inner',
-      },
-      [x, tensor],
-      [y],
-      { rows: x.shape[0], columns: count, inner: columns, stride: weight.rows, shift: start },
-    );
-  }
+  const { columns, format, parts } = weight;
+  const spec: ProductSpec = {
+    left: floats('x', columns),
+    leftAlong: 'inner',
+    right: quantized(format, 'weight', columns),
+    rightAlong: 'inner',
+    half: backend.half,
+  };
+  tf.tidy(() => {
+    const scales = backend.half ? [rowScales(backend, x)] : [];
+    for (const { tensor, start, rows } of parts) {
+      const sizes = { rows: x.shape[0], columns: rows, inner: columns, stride: weight.rows, shift: start };
+      product(backend, spec, [x, tensor, ...scales], [y], sizes);
+    }
+  });
 }
 
 /** dx = dy W: dy [tokens, rows], dx [tokens, columns], which is written. */
 export function frozenProductGrad(backend: Backend, dy: Tensor2D, weight: FrozenMatrix, dx: Tensor2D): void {
-  const { rows, columns, format } = weight;
-  for (const { tensor, start, rows: count } of weight.parts) {
-    product(
-      backend,
-      {
-        left: floats('dy', rows, { stride: 'p.leftStride', shift: 'p.leftShift' }),
-        leftAlong: 'inner',
-        right: quantized(format, 'weight', columns),
-        rightAlong: 'outer',
-        addend: start > 0 ? 'result' : undefined,
-      },
-      [dy, tensor],
-      [dx],
-      { rows: dy.shape[0], columns, inner: count, leftStride: rows, leftShift: start },
-    );
-  }
+  const { rows: leftStride, columns, format, parts } = weight;
+  const spec: ProductSpec = {
+    left: floats('dy', leftStride, { stride: 'p.leftStride', shift: 'p.leftShift' }),
+    leftAlong: 'inner',
+    right: quantized(format, 'weight', columns),
+    rightAlong: 'outer',
+    half: backend.half,
+  };
+  tf.tidy(() => {
+    const scales = backend.half ? [rowScales(backend, dy)] : [];
+    for (const { tensor, start, rows } of parts) {
+      const addend = start > 0 ? 'result' : undefined; // the parts add up
+      const sizes = { rows: dy.shape[0], columns, inner: rows, leftStride, leftShift: start };
+      product(backend, { ...spec, addend }, [dy, tensor, ...scales], [dx], sizes);
+    }
+  });
 }
 
 const THREADS = 64;

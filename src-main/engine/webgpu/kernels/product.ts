@@ -20,6 +20,11 @@ export interface ProductSpec {
   splitRows?: boolean;
   /** `flags[row / p.rank]` 0: these rows cost nothing and are zero */
   flagged?: boolean;
+  /**
+   * Products in f16, of which a tile's depth adds up before f32 takes over; where the device has no f16, in f32. A buffer `scales`
+   * tells what each of left's rows is multiplied by for that (row-scales.ts). Left lies along 'inner'.
+   */
+  half?: boolean;
 }
 
 export interface ProductSizes {
@@ -53,19 +58,27 @@ const PARAMS = {
   split: 'u32',
 } as const;
 
-/** Fills one of the two tiles, [inner][rows or columns], from four neighbours in memory at a time. */
-function fill(name: string, read: string, side: number, inner: number, along: Along, start: string, threads: number) {
+/** Fills one of the two tiles, [inner][rows or columns], from four neighbours in memory at a time, as numbers of a type. */
+function fill(
+  { name, read, type, scale }: { name: string; read: string; type: string; scale?: boolean },
+  side: number,
+  inner: number,
+  along: Along,
+  start: string,
+  threads: number,
+) {
+  const times = scale ? ` * scales[min(${start} + line, p.rows - 1u)].x` : '';
   const groups = (side * inner) / 4;
   const body =
     along === 'inner'
       ? `let line = i / ${inner / 4}u;
       let deep = i % ${inner / 4}u * 4u;
-      let four = ${read}(${start} + line, k + deep);
-      for (var j = 0u; j < 4u; j++) { ${name}[(deep + j) * ${side}u + line] = four[j]; }`
+      let four = ${read}(${start} + line, k + deep)${times};
+      for (var j = 0u; j < 4u; j++) { ${name}[(deep + j) * ${side}u + line] = ${type}(four[j]); }`
       : `let deep = i / ${side / 4}u;
       let line = i % ${side / 4}u * 4u;
       let four = ${read}(k + deep, ${start} + line);
-      for (var j = 0u; j < 4u; j++) { ${name}[deep * ${side}u + line + j] = four[j]; }`;
+      for (var j = 0u; j < 4u; j++) { ${name}[deep * ${side}u + line + j] = ${type}(four[j]); }`;
   return `for (var i = thread; i < ${groups}u; i += ${threads}u) {
       ${body}
     }`;
@@ -79,8 +92,9 @@ const anyFlag = (rows: number) => `fn anyFlag(first: u32) -> bool {
   return false;
 }`;
 
-function kernel(spec: ProductSpec, tile: Tile): Kernel {
-  const { left, right, leftAlong, rightAlong, addend, splitRows, flagged } = spec;
+function kernel(spec: ProductSpec, tile: Tile, hasHalf: boolean): Kernel {
+  const { left, right, leftAlong, rightAlong, addend, splitRows, flagged, half } = spec;
+  const type = half && hasHalf ? 'f16' : 'f32';
   const { rows, columns, inner, perThread } = tile;
   const across = columns / 4;
   const down = rows / perThread;
@@ -96,22 +110,24 @@ function kernel(spec: ProductSpec, tile: Tile): Kernel {
     : `${target} = value;`;
   const plus = { other: ' + addend[row * p.columns + column]', result: ` + ${target}`, none: '' }[addend ?? 'none'];
   return {
-    name: `product ${left.name} ${leftAlong} ${right.name} ${rightAlong} ${addend} ${splitRows} ${flagged} ${Object.values(tile).join()}`,
+    name: `product ${left.name} ${leftAlong} ${right.name} ${rightAlong} ${addend} ${splitRows} ${flagged} ${half} ${Object.values(tile).join()}`,
     reads: {
       ...left.buffers,
       ...right.buffers,
       ...(addend === 'other' ? { addend: 'f32' } : {}),
       ...(flagged ? { flags: 'f32' } : {}),
+      ...(half ? { scales: 'vec2f' } : {}),
     },
     writes: splitRows ? { upperResult: 'f32', lowerResult: 'f32' } : { result: 'f32' },
     params: PARAMS,
+    enable: type === 'f16' ? ['f16'] : [],
     code: `${left.read('readLeft', leftRows, leftColumns)}
 ${right.read('readRight', rightRows, rightColumns)}
-var<workgroup> leftTile: array<f32, ${rows * inner}>;
-var<workgroup> rightTile: array<f32, ${columns * inner}>;
+var<workgroup> leftTile: array<${type}, ${rows * inner}>;
+var<workgroup> rightTile: array<${type}, ${columns * inner}>;
 fn put(row: u32, column: u32, sum: f32) {
   if (row >= p.rows || column >= p.columns) { return; }
-  let value = sum * p.scale${plus};
+  let value = sum * p.scale${half ? ' * scales[row].y' : ''}${plus};
   ${store}
 }
 @compute @workgroup_size(${threads})
@@ -124,14 +140,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var end = p.inner;
   ${flagged ? `end = select(0u, p.inner, anyFlag(firstRow));` : ''}
   for (var k = 0u; k < end; k += ${inner}u) {
-    ${fill('leftTile', 'readLeft', rows, inner, leftAlong, 'firstRow', threads)}
-    ${fill('rightTile', 'readRight', columns, inner, rightAlong, 'firstColumn', threads)}
+    ${fill({ name: 'leftTile', read: 'readLeft', type, scale: half }, rows, inner, leftAlong, 'firstRow', threads)}
+    ${fill({ name: 'rightTile', read: 'readRight', type }, columns, inner, rightAlong, 'firstColumn', threads)}
     workgroupBarrier();
+    ${half ? each((i) => `var part${i} = vec4<${type}>();`) : ''}
     for (var i = 0u; i < ${inner}u; i++) {
       let at = i * ${columns}u + x;
-      let four = vec4f(rightTile[at], rightTile[at + ${across}u], rightTile[at + ${2 * across}u], rightTile[at + ${3 * across}u]);
-      ${each((i) => `sum${i} += leftTile[i * ${rows}u + y + ${i * down}u] * four;`)}
+      let four = vec4<${type}>(rightTile[at], rightTile[at + ${across}u], rightTile[at + ${2 * across}u], rightTile[at + ${3 * across}u]);
+      ${each((i) => `${half ? 'part' : 'sum'}${i} += leftTile[i * ${rows}u + y + ${i * down}u] * four;`)}
     }
+    ${half ? each((i) => `sum${i} += vec4f(part${i});`) : ''}
     workgroupBarrier();
   }
   ${each(
@@ -158,5 +176,5 @@ export function product(
   const tile = backend.tiles[tileKind(rows, columns)];
   const params = [rows, columns, inner, scale, stride, shift, leftStride, leftShift, rank, heads, split];
   const groups = [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows)] as [number, number];
-  run(backend, kernel(spec, tile), reads, writes, params, groups);
+  run(backend, kernel(spec, tile, backend.opened.has('shader-f16')), reads, writes, params, groups);
 }

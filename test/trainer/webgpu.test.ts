@@ -1,0 +1,87 @@
+import { noSoftwareGpu } from '../support/software-gpu.ts';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { openEngine } from '../../src-main/engine/index.ts';
+import { findAdapter } from '../../src-main/engine/webgpu/adapter.ts';
+import { DeviceError } from '../../src-main/engine/webgpu/device.ts';
+import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
+import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { train } from '../../src-main/trainer/train.ts';
+import { smallRun, temporary } from './support.ts';
+
+const found = noSoftwareGpu ? noSoftwareGpu : await findAdapter();
+const noHalf =
+  typeof found === 'string'
+    ? found
+    : found.adapter.features.has('shader-f16')
+      ? ''
+      : `${found.device} has no shader-f16`;
+
+/** Trains the tiny model and gives every step's loss, the held-out ones among them. */
+async function losses(run: { engine: string; training?: object }, log: string[] = []): Promise<number[]> {
+  const folder = temporary('webgpu');
+  const file = smallRun(folder, { ...run, training: { steps: 4, evalEvery: 2, evalSplit: 4, ...run.training } });
+  const values: number[] = [];
+  await train(parseRecipe(fs.readFileSync(file, 'utf8'), file), path.join(folder, 'run'), {
+    onEvent: (event) => {
+      if (event.kind === 'log') log.push(event.line);
+      if (event.kind !== 'metrics') return;
+      values.push(event.line.loss);
+      if (event.line.evalLoss !== undefined) values.push(event.line.evalLoss);
+    },
+  });
+  return values;
+}
+
+const furthest = (ours: number[], theirs: number[]) => {
+  expect(ours.length).toBe(theirs.length);
+  return Math.max(...ours.map((value, i) => Math.abs(value / theirs[i]! - 1)));
+};
+
+describe.skipIf(noSoftwareGpu)(`training on webgpu${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
+  it.each(['int8', 'int4'])(
+    'with weights in %s it has the losses, held out ones too, that tensorflow has',
+    async (weights) => {
+      const training = { weights };
+      const theirs = await losses({ engine: 'tensorflow', training });
+      expect(furthest(await losses({ engine: 'webgpu', training }), theirs)).toBeLessThan(2e-3);
+      // other weights than the file's, and so other losses
+      if (weights === 'int4') expect(furthest(await losses({ engine: 'tensorflow' }), theirs)).toBeGreaterThan(2e-3);
+    },
+  );
+
+  it.skipIf(noHalf)(`with products in half precision it stays near f32${noHalf ? `: ${noHalf}` : ''}`, async () => {
+    const half = await losses({ engine: 'webgpu', training: { precision: 'bf16' } });
+    const whole = await losses({ engine: 'webgpu' });
+    expect(half).not.toEqual(whole);
+    expect(furthest(half, whole)).toBeLessThan(0.01);
+  });
+
+  it('says so where it has no half precision', async () => {
+    const log: string[] = [];
+    await losses({ engine: 'webgpu', training: { precision: 'bf16', steps: 1 } }, log);
+    expect(log.join('\n').includes('Products are in f32')).toBe(Boolean(noHalf));
+  });
+
+  it('stops with one sentence when the device is lost, and keeps the last checkpoint for --resume', async () => {
+    await openEngine('webgpu');
+    const folder = temporary('lost');
+    const file = smallRun(folder, { engine: 'webgpu', training: { steps: 6, checkpointEvery: 1, evalSplit: 0 } });
+    const recipe = parseRecipe(fs.readFileSync(file, 'utf8'), file);
+    const out = path.join(folder, 'run');
+    const memory: number[] = [];
+    const lost = train(recipe, out, {
+      onEvent: (event) => {
+        if (event.kind === 'metrics') memory.push(event.line.memory);
+        if (event.kind === 'checkpoint' && event.step === 2) void openWebgpu().then(({ device }) => device.destroy());
+      },
+    });
+    await expect(lost).rejects.toThrow(DeviceError);
+    await expect(lost).rejects.toThrow(/stopped working.*training\.batch.*--resume/);
+    const kept = fs.readdirSync(path.join(out, 'checkpoints'));
+    expect(kept.length).toBeGreaterThan(0);
+    // what the device holds, not this process's memory, which is far more
+    expect(Math.max(...memory)).toBeLessThan(64 * 2 ** 20);
+  });
+});
