@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { parseDocument, stringify } from 'yaml';
+import { DEFAULT_LEARNING_RATES } from '../effilora/methods/learning-rates.ts';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES } from '../models/types.ts';
 import { WEIGHT_FORMATS } from '../models/weight-format.ts';
@@ -58,7 +59,8 @@ const trainingSchema = z.strictObject({
   sequenceLength: count.default(512),
   packing: z.boolean().default(true),
   loss: z.enum(['answer', 'all']).default('answer'),
-  learningRate: z.number().positive().max(1).default(1e-3),
+  /** default by method: DEFAULT_LEARNING_RATES */
+  learningRate: z.number().positive().max(1).optional(),
   /** learning rate of B over that of the rest */
   rateOfB: z.number().positive().default(1),
   schedule: z.enum(['constant', 'linear', 'cosine']).default('cosine'),
@@ -100,9 +102,10 @@ export const recipeSchema = z.strictObject({
 type ParsedRecipe = z.infer<typeof recipeSchema>;
 
 /** A recipe with every default filled in. */
-export type Recipe = Omit<ParsedRecipe, 'dataset' | 'method'> & {
+export type Recipe = Omit<ParsedRecipe, 'dataset' | 'method' | 'training'> & {
   dataset: z.infer<typeof datasetSchema>[];
   method: Omit<ParsedRecipe['method'], 'alpha'> & { alpha: number };
+  training: Omit<ParsedRecipe['training'], 'learningRate'> & { learningRate: number };
 };
 
 /**
@@ -142,6 +145,7 @@ function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
         : recipe.model,
     dataset: datasets.map((dataset) => ({ ...dataset, path: resolve(dataset.path) })),
     method: { ...method, heads: method.name === 'lora' ? 1 : method.heads, alpha: method.alpha ?? 2 * method.rank },
+    training: { ...training, learningRate: training.learningRate ?? DEFAULT_LEARNING_RATES[method.name] },
     init: recipe.init && resolve(recipe.init),
   };
 }

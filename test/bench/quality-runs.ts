@@ -48,18 +48,47 @@ const METHODS: { name: string; title: string; method: object }[] = [
   })),
 ];
 
+/** The two that are compared over several seeds: start values and order of the examples. */
+const COMPARED = ['lora', 'effilora-60'];
+const SEEDS = [0, 1, 2];
+/** Beyond `RATES`: what shows that the best of them is no end of the range. */
+const BEYOND: Record<string, number> = { lora: 2.5e-4, 'effilora-60': 4e-3 };
+
 export const RUNS: QualityRun[] = [
   { name: 'base', title: 'Base model', training: {} },
   ...METHODS.flatMap(({ name, title, method }) =>
-    RATES.map((learningRate) => ({ name: `${name}-${learningRate}`, title, method, training: { learningRate } })),
+    [...RATES, ...(BEYOND[name] ? [BEYOND[name]] : [])].map((learningRate) => ({
+      name: `${name}-${learningRate}`,
+      title,
+      method,
+      training: { learningRate },
+    })),
   ),
   {
     name: 'effilora-60-f32',
     title: 'EffiLoRA, Reducer at 60 %, all in f32',
     method: reduced(0.6),
-    training: { learningRate: 1e-3, precision: 'f32' },
+    training: { learningRate: 2e-3, precision: 'f32' },
+  },
+  {
+    name: 'effilora-60-module',
+    title: 'EffiLoRA, Reducer at 60 %, an A for each kind of site',
+    method: { ...reduced(0.6), share: 'module' },
+    training: { learningRate: 2e-3 },
   },
 ];
+
+/** One method at one rate, over the seeds. */
+export const SEED_RUNS = METHODS.filter(({ name }) => COMPARED.includes(name)).flatMap(({ name, title, method }) =>
+  RATES.map((learningRate) => ({
+    title,
+    learningRate,
+    runs: SEEDS.map((seed): QualityRun => {
+      const run = { name: `${name}-${learningRate}`, title, method, training: { learningRate } };
+      return seed === 0 ? run : { ...run, name: `${run.name}-seed${seed}`, training: { learningRate, seed } };
+    }),
+  })),
+);
 
 /** Whose heads are dropped: by importance and at random. */
 export const DROP_RUN = 'effilora-60-0.001';

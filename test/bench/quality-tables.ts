@@ -1,6 +1,6 @@
 import type { DropPoint } from '../../src-main/trainer/drop.ts';
 import { SETS } from './quality-data.ts';
-import { RUNS, type Measurement, type Training } from './quality-runs.ts';
+import { RUNS, SEED_RUNS, type Measurement, type Training } from './quality-runs.ts';
 
 /** One finished run: a line of results.jsonl. */
 export interface Finished extends Measurement, Partial<Training> {
@@ -50,6 +50,20 @@ export function runsTable(finished: Finished[]): string {
   });
   const columns = ['method', 'rate', 'parameters, millions', 'trained to the end', ...SETS, 'mean'];
   return [...head([...columns, 'CPU time, the first = 1', 'seconds', 'peak GiB']), ...lines].join('\n');
+}
+
+/** Mean held-out loss of each seed and over them, where all seeds are there. */
+export function seedsTable(finished: Finished[]): string {
+  const lines = SEED_RUNS.flatMap(({ title, learningRate, runs }) => {
+    const losses = runs
+      .flatMap(({ name }) => finished.find((one) => one.name === name) ?? [])
+      .map((one) => mean(one.losses));
+    if (losses.length < runs.length) return [];
+    const average = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+    return row([title, learningRate.toExponential(), ...losses.map((loss) => loss.toFixed(4)), average.toFixed(4)]);
+  });
+  const seeds = SEED_RUNS[0]!.runs.map((_, index) => `seed ${index}`);
+  return [...head(['method', 'rate', ...seeds, 'mean']), ...lines].join('\n');
 }
 
 /** Loss over all sets' label tokens by drop ratio, least important heads first and at random. */

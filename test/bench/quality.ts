@@ -9,8 +9,16 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { formatRecipe, parseRecipe } from '../../src-main/trainer/recipe.ts';
 import { SETS, writeTokenized } from './quality-data.ts';
-import { DROP_RUN, MODEL, RUNS, SEQUENCE_LENGTH, type Measurement, type QualityRun } from './quality-runs.ts';
-import { dropsTable, runsTable, type Drops, type Finished } from './quality-tables.ts';
+import {
+  DROP_RUN,
+  MODEL,
+  RUNS,
+  SEED_RUNS,
+  SEQUENCE_LENGTH,
+  type Measurement,
+  type QualityRun,
+} from './quality-runs.ts';
+import { dropsTable, runsTable, seedsTable, type Drops, type Finished } from './quality-tables.ts';
 
 const folder = path.resolve('runs/quality');
 const at = (name: string) => path.join(folder, name);
@@ -67,7 +75,8 @@ if (!source) {
 }
 const wanted = (name: string) => chosen.length === 0 || chosen.includes(name);
 await writeTokenized(MODEL, source, at('data'));
-for (const run of RUNS.filter(({ name }) => wanted(name))) {
+const all = [...RUNS, ...SEED_RUNS.flatMap(({ runs }) => runs)];
+for (const run of all.filter(({ name }) => wanted(name))) {
   const recipe = recipeOf(run);
   const before = await read<Finished>('results.jsonl');
   if (before.some((one) => one.name === run.name && one.recipe === recipe)) continue;
@@ -78,4 +87,5 @@ if (wanted('drops') && (await read<Drops>('drops.jsonl')).length === 0) {
   const curves = await programLines<Omit<Drops, 'run'>>('./quality-evaluate.ts', [testFiles, at(DROP_RUN), 'drop']);
   for (const curve of curves) await append('drops.jsonl', { run: DROP_RUN, ...curve });
 }
-console.log(`${runsTable(await read<Finished>('results.jsonl'))}\n\n${dropsTable(await read<Drops>('drops.jsonl'))}`);
+const finished = await read<Finished>('results.jsonl');
+console.log([runsTable(finished), seedsTable(finished), dropsTable(await read<Drops>('drops.jsonl'))].join('\n\n'));

@@ -8,6 +8,7 @@ import { propose } from '../../effilora/configurator.ts';
 import type { DataFacts, Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
+import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
 import { parseRecipe } from '../../trainer/recipe.ts';
@@ -174,7 +175,7 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
       recompute,
       accumulate: number('training.accumulate', accumulate),
       sequenceLength: number('training.sequenceLength', training.sequenceLength),
-      learningRate: number('training.learningRate', 1e-3),
+      learningRate: number('training.learningRate', DEFAULT_LEARNING_RATES[name]),
     },
   };
 }

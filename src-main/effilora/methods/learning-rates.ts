@@ -1,0 +1,7 @@
+import type { MethodName } from '../types.ts';
+
+/**
+ * Where a recipe names no learning rate: the best of those measured for each method (docs/quality.md). With one A for all layers
+ * and fewer heads in training an update moves EffiLoRA's product less than LoRA's, so it takes the larger rate.
+ */
+export const DEFAULT_LEARNING_RATES: Record<MethodName, number> = { lora: 5e-4, hydralora: 1e-3, effilora: 2e-3 };
