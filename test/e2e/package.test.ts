@@ -1,18 +1,60 @@
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { createPackage, extractAll } from '@electron/asar';
+import { FuseV1Options, getCurrentFuseWire } from '@electron/fuses';
+import { build, Platform } from 'electron-builder';
+import type { Configuration } from 'electron-builder';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { scratchFolder } from '../studio/support/studio.ts';
 import { smallRun } from '../trainer/support.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const config = parse(readFileSync(join(root, 'electron-builder.yml'), 'utf8')) as Configuration;
+/** Electron's fuses as they have to be in what is handed out. */
+const FUSES = {
+  EnableNodeOptionsEnvironmentVariable: false,
+  EnableNodeCliInspectArguments: false,
+  EnableEmbeddedAsarIntegrityValidation: true,
+  OnlyLoadAppFromAsar: true,
+  EnableCookieEncryption: true,
+  GrantFileProtocolExtraPrivileges: false,
+};
 // Under the root, as what is built looks for its packages upwards; apart from the page that other tests use.
 const out = join(root, 'out', 'package-test');
 const main = join(out, 'main');
+
+/** A run of three steps by the trainer's process in `folder`. */
+async function trains(folder: string, run: string): Promise<void> {
+  mkdirSync(run);
+  const recipe = smallRun(run, { training: { steps: 3, warmupSteps: 0 } });
+  const trainer = fork(join(folder, 'process.js'), { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  trainer.send({ kind: 'start', recipe, folder: join(run, 'run'), resume: false });
+  let last: unknown;
+  trainer.on('message', (message) => (last = message));
+  await once(trainer, 'exit');
+  expect(last).toMatchObject({ kind: 'done', summary: { step: 3, reason: 'finished' } });
+  expect(existsSync(join(run, 'run', 'adapter.safetensors'))).toBe(true);
+}
+
+/** What electron-builder takes for Electron's own files: no more of them than it looks into. */
+async function standInElectron(folder: string): Promise<string> {
+  mkdirSync(join(folder, 'resources'), { recursive: true });
+  mkdirSync(join(folder, 'empty'));
+  await createPackage(join(folder, 'empty'), join(folder, 'resources', 'default_app.asar'));
+  // Where the fuses lie in the real one: sentinel, version, count, a state each (github.com/electron/fuses).
+  const fuses = Buffer.concat([
+    Buffer.from('dL7pKGdnNz796PbbjQWNKmHXBZaB9tsX'),
+    Buffer.from([1, 9]),
+    Buffer.from('101100101'),
+  ]);
+  writeFileSync(join(folder, 'electron'), fuses, { mode: 0o755 });
+  return folder;
+}
 
 /** What a package carries, built by `electron-vite build` and run by plain Node: Electron itself isn't needed for it. */
 describe('built main process', () => {
@@ -26,17 +68,7 @@ describe('built main process', () => {
   });
   afterAll(() => scratch.remove());
 
-  it('trains: the trainer’s process runs from its built file', async () => {
-    const recipe = smallRun(scratch.folder, { training: { steps: 3, warmupSteps: 0 } });
-    const folder = join(scratch.folder, 'run');
-    const trainer = fork(join(main, 'process.js'), { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
-    trainer.send({ kind: 'start', recipe, folder, resume: false });
-    let last: unknown;
-    trainer.on('message', (message) => (last = message));
-    await once(trainer, 'exit');
-    expect(last).toMatchObject({ kind: 'done', summary: { step: 3, reason: 'finished' } });
-    expect(existsSync(join(folder, 'adapter.safetensors'))).toBe(true);
-  });
+  it('trains: the trainer’s process runs from its built file', () => trains(main, join(scratch.folder, 'built')));
 
   it('works: the helper process answers from its built file', async () => {
     const helper = fork(join(main, 'work.js'), { execArgv: [], serialization: 'advanced' });
@@ -55,21 +87,36 @@ describe('built main process', () => {
     expect(page).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\bon\w+=/);
   });
 
-  it('is packed hardened, for Linux, Windows and macOS', () => {
-    const config = parse(readFileSync(join(root, 'electron-builder.yml'), 'utf8')) as Record<string, never>;
+  it('is packed for Linux, Windows and macOS', () =>
     expect(config).toMatchObject({
       linux: { target: ['AppImage', 'deb'] },
       win: { target: 'nsis' },
       mac: { target: 'dmg' },
-      electronFuses: {
-        enableNodeOptionsEnvironmentVariable: false,
-        enableNodeCliInspectArguments: false,
-        enableEmbeddedAsarIntegrityValidation: true,
-        onlyLoadAppFromAsar: true,
-        enableCookieEncryption: true,
-      },
+    }));
+
+  it('is packed whole and hardened: in a folder apart it trains with the packages it carries, and its fuses are set', async () => {
+    const electronDist = await standInElectron(join(scratch.folder, 'electron'));
+    const output = join(scratch.folder, 'dist');
+    const files = [
+      { from: relative(root, out), to: 'out' },
+      ...(config.files as string[]).filter((one) => !one.includes('out/')),
+    ];
+    const directories = { ...config.directories, output };
+    await build({
+      projectDir: root,
+      targets: Platform.LINUX.createTarget('dir'),
+      config: { ...config, files, directories, electronDist },
     });
-    const { main: entry } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { main: string };
-    expect(entry).toBe('out/main/index.js');
+    const packed = join(output, 'linux-unpacked');
+    const app = join(scratch.folder, 'app');
+    extractAll(join(packed, 'resources', 'app.asar'), app);
+    await trains(join(app, 'out', 'main'), join(scratch.folder, 'packed'));
+    const { main: entry } = JSON.parse(readFileSync(join(app, 'package.json'), 'utf8')) as { main: string };
+    expect(existsSync(join(app, entry))).toBe(true);
+    const fuses = await getCurrentFuseWire(join(packed, 'effilora-studio'));
+    for (const [name, isOn] of Object.entries(FUSES)) {
+      const state = String.fromCharCode(fuses[FuseV1Options[name as keyof typeof FUSES]]!);
+      expect([name, state]).toEqual([name, isOn ? '1' : '0']);
+    }
   });
 });
