@@ -23,6 +23,8 @@ export const recipe = z.looseObject({
     learningRate: z.number().optional(),
   }),
   engine: z.string().optional(),
+  /** an adapter to start from */
+  init: z.string().optional(),
 });
 export type Recipe = z.infer<typeof recipe>;
 

@@ -52,11 +52,15 @@ export const useWizard = defineStore('wizard', () => {
 /** Keys of a recipe's training that the draft holds elsewhere, or that a plan makes again. */
 const NOT_FIXED = ['training.loss'];
 
+/** Keys of a recipe beside method and training that a plan doesn't make. */
+const KEPT = ['engine', 'init'];
+
 /** A run's recipe as a new draft: what it trained with is fixed, and can be given back to the plan. */
 export function draftOf(recipe: Recipe, name: string): Draft {
   const fixed = {
     ...flatten(recipe.method, 'method'),
     ...flatten(recipe.training, 'training'),
+    ...Object.fromEntries(KEPT.filter((key) => recipe[key] !== undefined).map((key) => [key, recipe[key]])),
   };
   for (const key of NOT_FIXED) delete fixed[key];
   const budget = recipe['budget'] as { memoryBytes?: number; seconds?: number } | undefined;

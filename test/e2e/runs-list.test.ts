@@ -82,6 +82,20 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     await chart.press('-');
     const far = await shown();
     expect(far.to - far.from).toBeGreaterThan(near.to - near.from);
+    // Another scale and other colours make a new chart; what it shows stays.
+    const picture = () => chart.evaluate((canvas) => (canvas as unknown as { toDataURL(): string }).toDataURL());
+    for (const change of [
+      () => page.getByLabel('Logarithmic').check(),
+      () => page.emulateMedia({ colorScheme: 'dark' as const }),
+    ]) {
+      const before = await picture();
+      await change();
+      await expect.poll(picture).not.toBe(before);
+    }
+    await chart.press('ArrowRight');
+    const moved = await shown();
+    expect(moved.to - moved.from).toBeCloseTo(far.to - far.from, 1);
+    expect(moved.from).toBeGreaterThan(far.from);
     await chart.press('0');
     expect(await keys.textContent()).not.toContain('Shown');
     expect(errors).toEqual([]);
@@ -123,6 +137,8 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
         dataset: [{ path: join(scratch.folder, 'rows.jsonl'), weight: 2.5 }],
         method: { name: 'effilora', rank: 6, heads: 5, alpha: 24, reducer: { ratio: 0.4, warmup: 11, interval: 7 } },
         training: { steps: 77, batch: 2, sequenceLength: 96, learningRate: 3e-4, loss: 'all', seed: 9, evalSplit: 0.2 },
+        engine: 'wasm',
+        init: join(scratch.folder, 'runs', 'first-run'),
       };
       const { id } = await client.runs.create({ name: 'careful', recipe, hold: true });
       const { page } = await openPage(browser, `${host.url}/#/runs`);
@@ -133,6 +149,9 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       await untilShown(page, /^model: /);
       const shown = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as object;
       expect(shown).toMatchObject((await client.runs.get({ id })).recipe);
+      await page.getByText('Starts from the adapter in').waitFor();
+      await page.getByRole('button', { name: 'Start afresh' }).click();
+      await expect.poll(() => page.getByLabel('Recipe', { exact: true }).textContent()).not.toContain('init:');
       await page.context().close();
     },
   );
