@@ -3,6 +3,7 @@
 // rounding of an f32 sum of this length is not smaller. For sources compiled for Sapphire Rapids.
 #pragma once
 #include <immintrin.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -47,6 +48,31 @@ inline __m512 widenLow(__m512i pairs) { return _mm512_castsi512_ps(_mm512_slli_e
 inline __m512 widenHigh(__m512i pairs) { return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(int(0xffff0000)))); }
 inline __mmask16 firstOf(int64_t n) { return n >= 16 ? __mmask16(0xffff) : n <= 0 ? __mmask16(0) : __mmask16((1u << n) - 1); }
 
+/** 32 numbers of one line as 16 pairs in bf16; `low` gets what bf16 leaves over. */
+inline void splitPairs(__m512 first, __m512 second, __m512i& high, __m512i* low) {
+  high = pack2(first, second);
+  if (!low) return;
+  // the packed halves, back in f32
+  __m512 a = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(high)), 16));
+  __m512 b = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(high, 1)), 16));
+  *low = pack2(_mm512_sub_ps(first, a), _mm512_sub_ps(second, b));
+}
+
+/** The same of 16 lines whose k and k + 1 lie in two rows. */
+inline void splitRows(__m512 even, __m512 odd, __m512i& high, __m512i* low) {
+  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  high = _mm512_permutexvar_epi16(interleave, pack2(even, odd));
+  if (low) *low = _mm512_permutexvar_epi16(interleave, pack2(_mm512_sub_ps(even, widenLow(high)), _mm512_sub_ps(odd, widenHigh(high))));
+}
+
+/** The first `count` of 16 numbers from `at` on, the others 0. */
+inline __m512 load16(View view, int64_t at, int64_t count) {
+  if (view.type == Type::f32) return _mm512_maskz_loadu_ps(firstOf(count), static_cast<const float*>(view.data) + at);
+  __m256i halves = _mm256_maskz_loadu_epi16(firstOf(count), static_cast<const uint16_t*>(view.data) + at);
+  if (view.type == Type::packed) return _mm512_cvtph_ps(halves);  // f16: the one format without blocks
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
 /** An operand as [line, k], whichever way it is stored: lines are rows of A or columns of B. */
 struct Operand {
   View view;
@@ -56,27 +82,17 @@ struct Operand {
 
 /** One tile of lines [line, line + 16) x k [k, k + 32), as 16 lines of 16 pairs; `low` gets what bf16 leaves over of f32. */
 inline void readTile(const Operand& o, int64_t line, int64_t k, __m512i high[16], __m512i* low) {
-  const __m512i interleave = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   int64_t lines = std::min<int64_t>(16, o.lines - line), depth = std::min<int64_t>(32, o.depth - k);
   if (o.alongDepth) {
     for (int i = 0; i < 16; i++) {
       if (i >= lines) {
         high[i] = _mm512_setzero_si512();
         if (low) low[i] = high[i];
-      } else if (o.view.type == Type::f32) {
-        const float* from = static_cast<const float*>(o.view.data) + (line + i) * o.stride + k;
-        __m512 a = _mm512_maskz_loadu_ps(firstOf(depth), from), b = _mm512_maskz_loadu_ps(firstOf(depth - 16), from + 16);
-        high[i] = pack2(a, b);
-        if (low) {
-          // the packed halves, back in f32
-          __m512 ha = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(high[i])), 16));
-          __m512 hb = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(high[i], 1)), 16));
-          low[i] = pack2(_mm512_sub_ps(a, ha), _mm512_sub_ps(b, hb));
-        }
-      } else {
-        const uint16_t* from = static_cast<const uint16_t*>(o.view.data) + (line + i) * o.stride + k;
-        high[i] = _mm512_maskz_loadu_epi16(depth >= 32 ? ~__mmask32(0) : (__mmask32(1) << depth) - 1, from);
+      } else if (int64_t at = (line + i) * o.stride + k; o.view.type == Type::bf16) {
+        high[i] = _mm512_maskz_loadu_epi16(depth >= 32 ? ~__mmask32(0) : (__mmask32(1) << depth) - 1, static_cast<const uint16_t*>(o.view.data) + at);
         if (low) low[i] = _mm512_setzero_si512();
+      } else {
+        splitPairs(load16(o.view, at, depth), load16(o.view, at + 16, depth - 16), high[i], low ? low + i : nullptr);
       }
     }
     return;
@@ -84,19 +100,9 @@ inline void readTile(const Operand& o, int64_t line, int64_t k, __m512i high[16]
   // k runs over rows in memory: pairs of rows are interleaved, which gives the tile turned
   for (int r = 0; r < 16; r++) {
     __m512 rows[2];
-    for (int p = 0; p < 2; p++) {
-      int64_t at = (k + 2 * r + p) * o.stride + line;
-      if (2 * r + p >= depth) rows[p] = _mm512_setzero_ps();
-      else if (o.view.type == Type::f32) rows[p] = _mm512_maskz_loadu_ps(firstOf(lines), static_cast<const float*>(o.view.data) + at);
-      else
-        rows[p] = _mm512_castsi512_ps(_mm512_slli_epi32(
-            _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(firstOf(lines), static_cast<const uint16_t*>(o.view.data) + at)), 16));
-    }
-    high[r] = _mm512_permutexvar_epi16(interleave, pack2(rows[0], rows[1]));
-    if (low) {
-      __m512 a = _mm512_sub_ps(rows[0], widenLow(high[r])), b = _mm512_sub_ps(rows[1], widenHigh(high[r]));
-      low[r] = _mm512_permutexvar_epi16(interleave, pack2(a, b));
-    }
+    for (int p = 0; p < 2; p++)
+      rows[p] = 2 * r + p < depth ? load16(o.view, (k + 2 * r + p) * o.stride + line, lines) : _mm512_setzero_ps();
+    splitRows(rows[0], rows[1], high[r], low ? low + r : nullptr);
   }
 }
 
@@ -120,15 +126,18 @@ void packBands(const Operand& o, int64_t line, int64_t bands, int64_t from, int6
     }
 }
 
-/** Memory of a product's packed operands, kept per thread: asking the system for megabytes at every product would cost more. */
+/** Memory of a product's packed operands, kept per thread and in large pages: asking the system for it at every product, and looking up its small pages, would cost more. */
 struct Buffer {
   uint32_t* data = nullptr;
   size_t capacity = 0;
   uint32_t* need(size_t words) {
+    constexpr size_t page = size_t(2) << 20, small = page / 8;
     if (words > capacity) {
       std::free(data);
-      data = static_cast<uint32_t*>(std::aligned_alloc(64, (words * 4 + 4095) / 4096 * 4096));
-      capacity = words;
+      size_t size = words * 4 < small ? (words * 4 + 4095) / 4096 * 4096 : (words * 4 + page - 1) / page * page;
+      data = static_cast<uint32_t*>(std::aligned_alloc(words * 4 < small ? 64 : page, size));
+      if (words * 4 >= small) madvise(data, size, MADV_HUGEPAGE);
+      capacity = size / 4;
     }
     return data;
   }

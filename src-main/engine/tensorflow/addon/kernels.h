@@ -105,6 +105,8 @@ const Table& table();
 
 void registerAll();
 void setThreads(int count);
+/** how many work on a loop */
+int threads();
 
 /** Calls body(i) for 0 <= i < count on all threads. */
 void parallel(int64_t count, void (*body)(void*, int64_t), void* context);

@@ -57,6 +57,8 @@ void setThreads(int count) {
   pool().resize(count);
 }
 
+int threads() { return static_cast<int>(pool().workers.size()) + 1; }
+
 void parallel(int64_t count, void (*body)(void*, int64_t), void* context) {
   Pool& p = pool();
   if (count <= 1 || p.workers.empty() || !p.oneAtATime.try_lock()) {
