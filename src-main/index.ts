@@ -9,10 +9,11 @@ import { harden } from './electron/harden.ts';
 import { setMenu } from './electron/menu.ts';
 import { declarePageScheme, PAGE, servePage } from './electron/page.ts';
 import { keychainSecret } from './electron/secret.ts';
+import { utility } from './electron/utility.ts';
 import { openWindow } from './electron/window.ts';
 import { dataFolder } from './studio/folders.ts';
 import { createRouter } from './studio/router.ts';
-import { trainerProcess } from './studio/runs/trainer-process.ts';
+import { trainerStartedBy } from './studio/runs/trainer-process.ts';
 import { openStudio } from './studio/studio.ts';
 import type { Studio } from './studio/studio.ts';
 
@@ -41,7 +42,8 @@ function start(): void {
   const folder = dataFolder();
   const studio = openStudio({
     dataFolder: folder,
-    trainer: trainerProcess,
+    trainer: trainerStartedBy(utility),
+    launch: utility,
     folders: [homedir()],
     secret: keychainSecret(folder),
     resources,

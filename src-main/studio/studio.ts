@@ -12,6 +12,7 @@ import { DatasetLibrary } from './library/datasets.ts';
 import { modelCaches } from './library/found.ts';
 import { ModelLibrary } from './library/models.ts';
 import { AllowedPaths } from './paths.ts';
+import type { Launch } from '../trainer/child.ts';
 import { RunQueue } from './runs/queue.ts';
 import { RunStore } from './runs/store.ts';
 import type { TrainerPort } from './runs/trainer-port.ts';
@@ -31,6 +32,8 @@ export interface StudioOptions {
   secret?: SecretStore;
   /** resources/ of the checkout or the package */
   resources?: string;
+  /** how the studio's helpers are started; default: as processes of Node's */
+  launch?: Launch;
 }
 
 /** Everything behind the contract, whichever door it is reached through. */
@@ -72,8 +75,8 @@ export function openStudio(options: StudioOptions): Studio {
   const library = openLibrary(join(dataFolder, 'library.db'));
   const runs = new RunStore(library);
   const settings = new SettingsStore(library);
-  const worker = new Worker();
-  const stage = new Stage();
+  const worker = new Worker(options.launch);
+  const stage = new Stage(options.launch);
   const served = new ServedAdapters(stage);
   const queue = new RunQueue(runs, options.trainer, runsFolder);
   const models = new ModelLibrary(library, join(resources, 'models.json'));

@@ -7,7 +7,7 @@ import { parseRecipe } from './recipe.ts';
 import { train } from './train.ts';
 
 /** The trainer's own process: one run from its `start` message to its end, then it exits. Without its parent it pauses. */
-const port = openPort();
+const port = openPort<Report>();
 const control = new RunControl();
 let started = false;
 
@@ -42,5 +42,5 @@ async function run({ recipe, folder, resume }: Extract<Command, { kind: 'start' 
     report = { kind: 'failed', message, forPeople };
   }
   await port.send(report);
-  process.exit(0);
+  port.end();
 }

@@ -1,6 +1,5 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { entryOf, forked } from './child.ts';
+import type { ChildExit, Launch } from './child.ts';
 import type { Command, Report, RunEvent, RunSummary } from './events.ts';
 
 /** How a trainer's process ended. */
@@ -15,6 +14,8 @@ export interface TrainerStart {
   folder: string;
   resume: boolean;
   onEvent?: (event: RunEvent) => void;
+  /** default: a process of Node's */
+  launch?: Launch;
 }
 
 /** A running trainer process. */
@@ -29,38 +30,35 @@ export interface Trainer {
   readonly ended: Promise<TrainerEnd>;
 }
 
-/** How much of the end of the process's own error output a crash is explained with, characters. */
-const TAIL = 600;
-
 /** Starts a run in a process of its own. A crash or a kill there leaves the run's last checkpoint. */
-export function startTrainer({ recipe, folder, resume, onEvent }: TrainerStart): Trainer {
-  const child = launch();
-  let tail = '';
+export function startTrainer({ recipe, folder, resume, onEvent, launch = forked }: TrainerStart): Trainer {
+  const child = launch(entryOf(import.meta.url, './process.ts', './process.js'), { keepErrors: true });
   let last: Report | undefined;
   let step = 0;
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => (tail = (tail + text).slice(-TAIL)));
-  child.on('message', (report: Report) => {
-    if (report.kind !== 'event') last = report;
-    else {
+  child.onMessage((message) => {
+    const report = message as Report;
+    if (report.kind === 'event') {
       if (report.event.kind === 'metrics') step = report.event.line.step;
       onEvent?.(report.event);
+    } else {
+      last = report;
+      child.kill();
     }
   });
-  const send = (command: Command) => {
-    if (child.connected) child.send(command, () => {});
-  };
+  const send = (command: Command) => child.send(command);
   const ended = new Promise<TrainerEnd>((resolve) => {
-    child.once('error', (error) => resolve({ outcome: 'failed', message: error.message, forPeople: false }));
-    child.once('close', (code, signal) => {
+    child.onExit((exit) => {
       if (last?.kind === 'done') resolve({ outcome: last.summary.reason, summary: last.summary });
       else if (last?.kind === 'failed')
         resolve({ outcome: 'failed', message: last.message, forPeople: last.forPeople });
-      else resolve({ outcome: 'failed', message: crashMessage(code, signal, step, tail), forPeople: false });
+      else resolve({ outcome: 'failed', message: crashMessage(exit, step), forPeople: false });
     });
   });
   send({ kind: 'start', recipe, folder, resume });
   return {
-    processId: child.pid,
+    get processId() {
+      return child.processId;
+    },
     pause: () => send({ kind: 'pause' }),
     stop: () => send({ kind: 'stop' }),
     changeRatio: (ratio) => send({ kind: 'changeRatio', ratio }),
@@ -68,20 +66,10 @@ export function startTrainer({ recipe, folder, resume, onEvent }: TrainerStart):
   };
 }
 
-function launch(): ChildProcess {
-  const sources = import.meta.url.endsWith('.ts');
-  const entry = fileURLToPath(new URL(sources ? './process.ts' : './process.js', import.meta.url));
-  const tsx = () => pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  return fork(entry, {
-    execArgv: sources ? ['--import', tsx()] : [],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  });
-}
-
-function crashMessage(code: number | null, signal: NodeJS.Signals | null, step: number, tail: string): string {
+function crashMessage({ code, signal, said }: ChildExit, step: number): string {
   const how = signal ? `was ended by ${signal}` : `ended with code ${code}`;
   const memory =
     signal === 'SIGKILL' ? ' Most often the memory ran out: a smaller batch or sequenceLength needs less.' : '';
-  const said = tail.trim() && !signal ? ` It said: ${tail.trim().split('\n').slice(-3).join(' ')}` : '';
-  return `The trainer's process ${how} after step ${step}.${memory}${said} Go on from its last checkpoint with --resume.`;
+  const why = said.trim() && !signal ? ` It said: ${said.trim().split('\n').slice(-3).join(' ')}` : '';
+  return `The trainer's process ${how} after step ${step}.${memory}${why} Go on from its last checkpoint with --resume.`;
 }

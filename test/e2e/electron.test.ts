@@ -33,6 +33,9 @@ describe.skipIf(!binary || !built)('studio in Electron (needs its binary and `np
       );
       await page.getByRole('link', { name: 'Settings' }).click();
       await page.getByText(scratch.folder).first().waitFor();
+      // Asked of a helper, which is a utility process.
+      await page.getByRole('link', { name: 'Home' }).click();
+      await page.getByText('✓ ready').first().waitFor();
       expect(page.url()).toMatch(/^effilora:/);
     } finally {
       await app.close();

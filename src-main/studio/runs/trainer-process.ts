@@ -1,16 +1,19 @@
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { forked } from '../../trainer/child.ts';
+import type { Launch } from '../../trainer/child.ts';
 import { startTrainer } from '../../trainer/supervisor.ts';
 import type { TrainerEnd, TrainerPort } from './trainer-port.ts';
 
 /** The real trainer, in a process of its own; what it says goes to trainer.log in the run's folder. */
-export const trainerProcess: TrainerPort = {
+export const trainerStartedBy = (launch: Launch): TrainerPort => ({
   start(folder, { resume }) {
     const log = (line: string) => appendFileSync(join(folder, 'trainer.log'), `${new Date().toISOString()} ${line}\n`);
     const trainer = startTrainer({
       recipe: join(folder, 'recipe.yaml'),
       folder,
       resume,
+      launch,
       onEvent(event) {
         if (event.kind === 'log') log(event.line);
         else if (event.kind === 'started')
@@ -26,11 +29,15 @@ export const trainerProcess: TrainerPort = {
       return { outcome: end.outcome, message: null };
     });
     return {
-      processId: trainer.processId,
+      get processId() {
+        return trainer.processId;
+      },
       pause: () => trainer.pause(),
       stop: () => trainer.stop(),
       setRatio: (ratio) => trainer.changeRatio(ratio),
       ended,
     };
   },
-};
+});
+
+export const trainerProcess = trainerStartedBy(forked);

@@ -1,4 +1,5 @@
 import { UserError } from '../../engine/types.ts';
+import { openPort } from '../../trainer/port.ts';
 import { dropCurveJob, probeJob } from './measure.ts';
 import { evaluateJob } from './evaluate.ts';
 import { exportJob } from './export.ts';
@@ -19,16 +20,18 @@ const JOBS: { [Job in StageJob]: (request: StageJobs[Job][0], act: Act<StageJobs
 
 const cancels = new Map<number, AbortController>();
 let queue: Promise<void> = Promise.resolve();
-const send = (message: FromStage) => process.send?.(message);
+const port = openPort<FromStage>();
+const send = (message: FromStage) => void port.send(message);
 
-process.on('message', (message: ToStage) => {
+port.onMessage((received) => {
+  const message = received as ToStage;
   if ('cancel' in message) return cancels.get(message.id)?.abort();
   const { id, job, request } = message;
   const control = new AbortController();
   cancels.set(id, control);
   queue = queue.then(() => run(id, job, request, control.signal)).finally(() => cancels.delete(id));
 });
-process.once('disconnect', () => process.exit(0));
+port.onClose(() => process.exit(0));
 
 async function run(id: number, job: StageJob, request: unknown, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return void send({ id, done: true });

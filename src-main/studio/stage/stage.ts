@@ -1,7 +1,6 @@
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { UserError } from '../../engine/types.ts';
+import { entryOf, forked } from '../../trainer/child.ts';
+import type { Child } from '../../trainer/child.ts';
 import type { FromStage, StageJob, StageJobs, ToStage } from './types.ts';
 
 /** After this long without work the process is let go with the model it holds, milliseconds. */
@@ -16,10 +15,12 @@ interface Waiting {
  * a crash. Jobs run one after the other.
  */
 export class Stage {
-  private process: ChildProcess | undefined;
+  private process: Child | undefined;
   private readonly waiting = new Map<number, Waiting>();
   private jobs = 0;
   private idle: NodeJS.Timeout | undefined;
+
+  constructor(private readonly start = forked) {}
 
   /**
    * Events of a job as they come. Leaving the loop, or `signal`, cancels it.
@@ -37,7 +38,7 @@ export class Stage {
     const messages: FromStage[] = [];
     let wake = () => {};
     this.waiting.set(id, { take: (message) => (messages.push(message), wake()) });
-    const send = (message: ToStage) => child.connected && child.send(message);
+    const send = (message: ToStage) => child.send(message);
     const cancel = () => {
       send({ id, cancel: true });
       wake();
@@ -68,16 +69,10 @@ export class Stage {
     this.process = undefined;
   }
 
-  private launch(): ChildProcess {
-    const entry = fileURLToPath(
-      new URL(import.meta.url.endsWith('.ts') ? './process.ts' : './stage.js', import.meta.url),
-    );
-    const child = fork(entry, {
-      execArgv: entry.endsWith('.ts') ? ['--import', 'tsx'] : [],
-      serialization: 'advanced',
-    });
-    child.on('message', (message: FromStage) => this.waiting.get(message.id)?.take(message));
-    child.once('exit', (code, signal) => {
+  private launch(): Child {
+    const child = this.start(entryOf(import.meta.url, './process.ts', './stage.js'));
+    child.onMessage((message) => this.waiting.get((message as FromStage).id)?.take(message as FromStage));
+    child.onExit(({ code, signal }) => {
       if (this.process === child) this.process = undefined;
       const error =
         `The process that runs the model ended (${signal ?? `code ${code}`}) in the middle of this. ` +

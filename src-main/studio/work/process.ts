@@ -1,15 +1,18 @@
 import { UserError } from '../../engine/types.ts';
+import { openPort } from '../../trainer/port.ts';
 import { jobs } from './jobs.ts';
 import type { JobAnswer, JobCall } from './worker.ts';
 
 /** The helper process: takes one job at a time off its parent and answers it. Ends with its parent. */
+const port = openPort<JobAnswer>();
 let queue: Promise<void> = Promise.resolve();
 
 type Job = (request: unknown, log: (line: string) => void) => Promise<unknown>;
 
-process.on('message', ({ id, job, request }: JobCall) => {
+port.onMessage((message) => {
+  const { id, job, request } = message as JobCall;
   queue = queue.then(async () => {
-    const send = (answer: JobAnswer) => process.send?.(answer);
+    const send = (answer: JobAnswer) => void port.send(answer);
     try {
       send({ id, result: await (jobs[job] as Job)(request, (line) => send({ id, line })) });
     } catch (error) {
@@ -18,4 +21,4 @@ process.on('message', ({ id, job, request }: JobCall) => {
     }
   });
 });
-process.once('disconnect', () => process.exit(0));
+port.onClose(() => process.exit(0));

@@ -1,7 +1,6 @@
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { UserError } from '../../engine/types.ts';
+import { entryOf, forked } from '../../trainer/child.ts';
+import type { Child } from '../../trainer/child.ts';
 import type { Jobs } from './types.ts';
 
 export interface JobCall {
@@ -31,10 +30,12 @@ const IDLE_MS = 60_000;
 
 /** The process that does the jobs: started when first needed, again after a crash, let go when idle. */
 export class Worker {
-  private process: ChildProcess | undefined;
+  private process: Child | undefined;
   private readonly waiting = new Map<number, Waiting>();
   private calls = 0;
   private idle: NodeJS.Timeout | undefined;
+
+  constructor(private readonly start = forked) {}
 
   call<Name extends keyof Jobs>(
     job: Name,
@@ -58,10 +59,7 @@ export class Worker {
   }
 
   private send(call: JobCall): void {
-    const child = (this.process ??= this.launch());
-    child.send(call, (error) => {
-      if (error) this.settle({ id: call.id, error: error.message, forPeople: false });
-    });
+    (this.process ??= this.launch()).send(call);
   }
 
   private cancel(id: number): void {
@@ -73,16 +71,10 @@ export class Worker {
     for (const { call } of this.waiting.values()) this.send(call);
   }
 
-  private launch(): ChildProcess {
-    const entry = fileURLToPath(
-      new URL(import.meta.url.endsWith('.ts') ? './process.ts' : './work.js', import.meta.url),
-    );
-    const child = fork(entry, {
-      execArgv: entry.endsWith('.ts') ? ['--import', 'tsx'] : [],
-      serialization: 'advanced',
-    });
-    child.on('message', (answer: JobAnswer) => this.settle(answer));
-    child.once('exit', (code, signal) => {
+  private launch(): Child {
+    const child = this.start(entryOf(import.meta.url, './process.ts', './work.js'));
+    child.onMessage((answer) => this.settle(answer as JobAnswer));
+    child.onExit(({ code, signal }) => {
       // One that was let go or cancelled has been replaced already.
       if (this.process !== child) return;
       this.process = undefined;

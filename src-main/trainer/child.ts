@@ -1,0 +1,69 @@
+import { fork } from 'node:child_process';
+import { createRequire } from 'node:module';
+import type { Readable } from 'node:stream';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** How a process ended. */
+export interface ChildExit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** the end of its error output, where that is kept */
+  said: string;
+}
+
+/** A process that this one started, and the line to it (port.ts is the other end). */
+export interface Child {
+  readonly processId: number | undefined;
+  /** a structured clone of the message; nothing once the process is gone */
+  send(message: unknown): void;
+  onMessage(listener: (message: unknown) => void): void;
+  onExit(listener: (exit: ChildExit) => void): void;
+  kill(): void;
+}
+
+export interface LaunchOptions {
+  /** keeps the end of its error output, to explain a crash; else that goes where this process's own goes */
+  keepErrors?: boolean;
+}
+
+/** Starts a module of ours in a process of its own. */
+export type Launch = (entry: string, options?: LaunchOptions) => Child;
+
+/** As a process of Node's. */
+export const forked: Launch = (entry, { keepErrors = false } = {}) => {
+  const child = fork(entry, {
+    execArgv: entry.endsWith('.ts') ? ['--import', tsx()] : [],
+    serialization: 'advanced',
+    stdio: keepErrors ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const said = keepErrors ? endOf(child.stderr!) : () => '';
+  return {
+    processId: child.pid,
+    send: (message) => {
+      if (child.connected) child.send(message as object, () => {});
+    },
+    onMessage: (listener) => child.on('message', listener),
+    onExit(listener) {
+      child.once('error', ({ message }) => listener({ code: null, signal: null, said: message }));
+      child.once('close', (code, signal) => listener({ code, signal, said: said() }));
+    },
+    kill: () => void child.kill(),
+  };
+};
+
+const tsx = () => pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+
+/** A process's module: its source beside the caller's source, or what was built of it beside the caller's built file. */
+export function entryOf(caller: string, source: string, built: string): string {
+  return fileURLToPath(new URL(caller.endsWith('.ts') ? source : built, caller));
+}
+
+/** So much of the end of an error output is kept, characters. */
+const KEPT = 600;
+
+/** Follows a stream; what is called gives the end of its text. */
+export function endOf(stream: Readable): () => string {
+  let end = '';
+  stream.setEncoding('utf8').on('data', (text: string) => (end = (end + text).slice(-KEPT)));
+  return () => end;
+}
