@@ -4,7 +4,6 @@ import { cpus, freemem, hostname, platform, release, totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { FolderListing, GpuStatus, MachineStatus } from '../../src-preload/contract/index.ts';
-import { nvidiaDriver } from '../engine/tensorflow/cuda.ts';
 import type { AllowedPaths } from './paths.ts';
 
 /** A folder with more entries than this shows the first ones, and says so. */
@@ -32,7 +31,6 @@ const askNvidia = promisify(execFile);
 
 /** What nvidia-smi says of each GPU now; none where it isn't there. */
 async function nvidiaGpus(): Promise<GpuStatus[]> {
-  if (!nvidiaDriver()) return [];
   const query = ['--query-gpu=name,memory.total,memory.used,utilization.gpu', '--format=csv,noheader,nounits'];
   const { stdout } = await askNvidia('nvidia-smi', query, { timeout: 5_000 }).catch(() => ({ stdout: '' }));
   const lines = stdout.split('\n').filter((line) => line.trim() !== '');

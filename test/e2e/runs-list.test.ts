@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
 import { scratchFolder } from '../studio/support/studio.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
+import { withNvidiaSmi } from '../support/nvidia-smi.ts';
 import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { keepRuns } from './support/library.ts';
@@ -31,7 +32,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       { id: 'first-run', status: 'finished', shape: SHAPE },
       { id: 'second-run', status: 'failed', shape: { ...SHAPE, steps: 20 }, rank: 16 },
     ]);
-    host = await startHost(scratch.folder);
+    host = await startHost(scratch.folder, 0, { PATH: withNvidiaSmi(scratch.folder) });
     browser = await openBrowser();
     ({ client, close } = await connectClient(host.url));
   });
@@ -163,7 +164,10 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     const recipe = { model: TINY_MODEL, dataset, method: { rank: 2, heads: 3 }, training };
     const { id: going } = await client.runs.create({ name: 'going', recipe });
     for (const name of ['a', 'b', 'c']) await client.runs.create({ name, recipe });
-    const { page } = await openPage(browser, `${host.url}/#/runs`);
+    const { page } = await openPage(browser, `${host.url}/#/runs/${going}`);
+    const gpu = page.locator('dl.facts > div', { hasText: 'NVIDIA H100' });
+    expect(await gpu.locator('dd').textContent()).toMatch(/63 %\s*12\.0 GiB of 80\.0 GiB/);
+    await page.getByRole('link', { name: 'Runs' }).click();
     await page.getByRole('heading', { name: 'Queue' }).waitFor();
     await expect.poll(() => namesIn(page, 'Queue')).toEqual(['a', 'b', 'c']);
     await page.getByRole('button', { name: 'Move c up' }).click();
