@@ -7,10 +7,6 @@ import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import '../../src-main/engine/gradients.ts';
-import { Adapter } from '../../src-main/effilora/adapter.ts';
-import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
-import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
-import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { findAdapter, type FoundAdapter } from '../../src-main/engine/webgpu/adapter.ts';
 import { registerAddN } from '../../src-main/engine/webgpu/add-n.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
@@ -19,17 +15,9 @@ import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { frozenProduct } from '../../src-main/engine/webgpu/kernels/frozen.ts';
 import { bytesOfRows, WEIGHT_FORMATS } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { CausalLM } from '../../src-main/models/causal-lm.ts';
-import { DECODER_SITES, type ModelConfig, type TokenBatch } from '../../src-main/models/types.ts';
-import { siteWidths, type LayerWeights } from '../../src-main/models/weights.ts';
-import { TrainingStep } from '../../src-main/trainer/step.ts';
+import { llamaConfig, randomBatch, randomStep } from '../support/random-step.ts';
 
-const CONFIG = {
-  ...{ architecture: 'llama', layers: 2, hiddenSize: 64, intermediateSize: 176, attentionHeads: 4, keyValueHeads: 2 },
-  ...{ headSize: 16, vocabularySize: 2048, contextLength: 512, normEpsilon: 1e-5, rope: { theta: 1e4 } },
-  ...{ tiedEmbeddings: true, activation: 'silu', attentionBias: 'none', mlpBias: false, queryKeyNorm: false },
-  ...{ attentionScale: 16 ** -0.5, slidingWindow: [], gemmaNorms: false, eosTokenIds: [] },
-} as ModelConfig;
+const CONFIG = llamaConfig();
 const BATCH = { rows: 2, length: 128 };
 const STEPS = 1;
 
@@ -77,49 +65,6 @@ async function openStock(found: FoundAdapter): Promise<void> {
   registerAddN(); // without it tfjs's own fails on the global norm
 }
 
-function model(): CausalLM {
-  const random = (rows: number, columns: number) =>
-    tf.keep(tf.randomNormal<tf.Rank.R2>([rows, columns], 0, 0.05, 'float32', 3));
-  const norm = (size: number) => tf.keep(tf.ones<tf.Rank.R1>([size]));
-  const widths = siteWidths(CONFIG);
-  const layers = Array.from({ length: CONFIG.layers }, () => {
-    const linears = DECODER_SITES.map((site) => {
-      const { inFeatures, outFeatures } = widths[site];
-      return [site, { weight: random(outFeatures, inFeatures) }];
-    });
-    const norms = { inputNorm: norm(CONFIG.hiddenSize), postAttentionNorm: norm(CONFIG.hiddenSize) };
-    return { linears: Object.fromEntries(linears) as LayerWeights['linears'], ...norms };
-  });
-  const embedding = random(CONFIG.vocabularySize, CONFIG.hiddenSize);
-  return new CausalLM(CONFIG, { embedding, layers, norm: norm(CONFIG.hiddenSize), head: embedding });
-}
-
-function batch(): TokenBatch {
-  const tokens = BATCH.rows * BATCH.length;
-  const inputIds = Int32Array.from({ length: tokens }, (_, t) => (t * 7919 + 13) % CONFIG.vocabularySize);
-  const positions = Int32Array.from(inputIds, (_, t) => t % BATCH.length);
-  return { ...BATCH, inputIds, labels: inputIds, positions, segments: new Int32Array(tokens) };
-}
-
-function trainingStep(): TrainingStep {
-  const base = model();
-  const adapter = new Adapter(
-    base.sites(),
-    {
-      ...{ name: 'effilora', rank: 16, heads: 3, alpha: 32, targets: [...DECODER_SITES], share: 'global' },
-      ...{ router: 'site', dropout: 0, rsLora: false, dora: false },
-    },
-    1,
-  );
-  const reducer = new Reducer(adapter.heads, headsPerSite(adapter.options), {
-    ...{ ratio: 0, warmup: 1, interval: 1000, beta: 0.85, policy: 'topk', temperature: 1 },
-    ...{ schedule: 'step', probe: true, minActivePerSite: 0, seed: 1 },
-  });
-  return new TrainingStep(base, adapter, new AdamW(adapter.trainables, ADAMW_DEFAULTS), reducer, {
-    ...{ routerShare: true, recompute: true, seed: 1 },
-  });
-}
-
 interface Measured extends Counts {
   seconds: number;
   loss: number;
@@ -130,13 +75,14 @@ async function measure(kind: 'composed' | 'ours', found: FoundAdapter): Promise<
   if (kind === 'composed') await openStock(found);
   else await openWebgpu();
   await tf.setBackend('webgpu');
-  const step = trainingStep();
-  await step.run(1, [batch()], 1e-4); // compiles, uploads
+  const step = randomStep(CONFIG, true);
+  const batch = randomBatch(CONFIG, BATCH.rows, BATCH.length);
+  await step.run(1, [batch], 1e-4); // compiles, uploads
   let [seconds, loss] = [Infinity, NaN];
   for (let n = 0; n < STEPS; n++) {
     Object.assign(counts, { dispatches: 0, submits: 0, uploaded: 0 });
     const start = performance.now();
-    ({ loss } = await step.run(n + 2, [batch()], 1e-4));
+    ({ loss } = await step.run(n + 2, [batch], 1e-4));
     seconds = Math.min(seconds, (performance.now() - start) / 1000);
   }
   return { ...counts, seconds, loss };

@@ -59,6 +59,10 @@ function crossEntropyInPlace(backend: Backend, logits: Tensor2D, labels: Tensor1
   run(backend, kernel(backend), [labels], [logits, losses], logits.shape, spread(logits.shape[0]));
 }
 
+/** Tokens whose logits exist at a time. */
+export const lossChunkTokens = (vocabulary: number): number =>
+  Math.max(1, Math.floor(LOGITS_BYTES / (4 * vocabulary * ROWS))) * ROWS;
+
 /** Goes through x W^T by chunks of rows, of which no more than LOGITS_BYTES ever exist. x [rows, width]; returns each row's loss. */
 function byChunks(
   backend: Backend,
@@ -68,7 +72,7 @@ function byChunks(
   withGradient?: (gradient: Tensor2D, start: number, count: number) => void,
 ): Tensor1D {
   const [rows, width] = x.shape;
-  const most = Math.max(1, Math.floor(LOGITS_BYTES / (4 * weight.rows * ROWS))) * ROWS;
+  const most = lossChunkTokens(weight.rows);
   const losses = empty<Tensor1D>(backend, [rows]);
   for (let start = 0; start < rows; start += most) {
     const count = Math.min(most, rows - start);

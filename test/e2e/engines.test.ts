@@ -1,0 +1,38 @@
+import { noSoftwareGpu } from '../support/software-gpu.ts';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bytes } from '../../src-renderer/format.ts';
+import { findAdapter } from '../../src-main/engine/webgpu/adapter.ts';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { noBrowser, openBrowser, openPage, startHost, type Host } from './support/studio.ts';
+
+const missing = noBrowser || noSoftwareGpu;
+
+describe.skipIf(missing)(`the home in a browser${missing ? ` (${missing})` : ''}`, () => {
+  const scratch = scratchFolder();
+  let host: Host;
+  let browser: Browser;
+  beforeAll(async () => {
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  it("shows the GPU that WebGPU finds, by its name and with its memory, and why it isn't auto's choice", async () => {
+    const found = await findAdapter();
+    if (typeof found === 'string') throw new Error(found);
+    const { page, errors } = await openPage(browser, `${host.url}/#/`);
+    const card = page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: 'webgpu' }) });
+    await card.getByText('✓ ready').waitFor();
+    const text = await card.innerText();
+    expect(found.device).toMatch(/swiftshader|llvmpipe/i);
+    expect(text).toContain(found.device);
+    expect(text).toContain(`${bytes(found.memoryBytes)} for tensors`);
+    expect(text).toContain('A software adapter');
+    expect(errors).toEqual([]);
+  });
+});
