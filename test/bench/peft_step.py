@@ -1,7 +1,8 @@
 """The peer of the benchmark: PEFT LoRA on PyTorch. Reads one JSON line of options, answers "run N" lines with N steps' seconds.
 
 Options: config (a Hugging Face Llama configuration; weights are random, which costs no accuracy here: only time is measured),
-precision f32 | bf16, rows, length, rank, checkpointing, compile, threads.
+precision f32 | bf16, rows, length, rank, checkpointing, compile, threads, device cpu (default) | cuda. Where there is no CUDA
+device it answers with that instead.
 """
 import json
 import os
@@ -16,10 +17,14 @@ import torch  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
+device = options.get("device", "cpu")
+if device == "cuda" and not torch.cuda.is_available():
+    print(json.dumps({"missing": "no CUDA device"}), flush=True)
+    sys.exit()
 torch.set_num_threads(options["threads"])
 torch.manual_seed(0)
 dtype = torch.bfloat16 if options["precision"] == "bf16" else torch.float32
-model = LlamaForCausalLM(LlamaConfig(**options["config"])).to(dtype)
+model = LlamaForCausalLM(LlamaConfig(**options["config"])).to(device, dtype)
 targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 model = get_peft_model(model, LoraConfig(r=options["rank"], lora_alpha=2 * options["rank"], target_modules=targets))
 model.train()
@@ -29,7 +34,7 @@ if options["checkpointing"]:
 if options["compile"]:
     model = torch.compile(model)
 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-ids = torch.randint(0, options["config"]["vocab_size"], (options["rows"], options["length"]))
+ids = torch.randint(0, options["config"]["vocab_size"], (options["rows"], options["length"]), device=device)
 
 
 def step():
@@ -38,6 +43,8 @@ def step():
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
+    if device == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -57,4 +64,6 @@ for line in sys.stdin:
     seconds = [step() for _ in range(steps)]
     cpu_seconds = (time.process_time() - begun) / steps
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if device == "cuda":
+        peak = torch.cuda.max_memory_allocated()
     print(json.dumps({"seconds": seconds, "cpuSeconds": cpu_seconds, "peakBytes": peak, "productGflops": product()}), flush=True)

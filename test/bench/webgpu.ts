@@ -1,6 +1,7 @@
 // npm run bench:webgpu: a training step on tfjs's own backend with composed operations, and on ours, on the same adapter, each
-// in a process of its own: dispatches, submissions, peak device memory, bytes moved, seconds. On a GPU also kernels' throughput.
-// BENCH_SOFTWARE=1 takes Chromium's SwiftShader.
+// in a process of its own: dispatches, submissions, peak device memory, bytes moved, seconds. Then products in every weight format,
+// and steps of real models' shapes beside PyTorch with PEFT on the same GPU. BENCH_SOFTWARE=1 takes Chromium's SwiftShader, and
+// sizes that it can do.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +16,7 @@ import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { frozenProduct } from '../../src-main/engine/webgpu/kernels/frozen.ts';
 import { bytesOfRows, WEIGHT_FORMATS } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
+import { besidePeer, SHAPES, TINY } from './webgpu-peer.ts';
 import { llamaConfig, randomBatch, randomStep } from '../support/random-step.ts';
 
 const CONFIG = llamaConfig();
@@ -75,7 +77,7 @@ async function measure(kind: 'composed' | 'ours', found: FoundAdapter): Promise<
   if (kind === 'composed') await openStock(found);
   else await openWebgpu();
   await tf.setBackend('webgpu');
-  const step = randomStep(CONFIG, true);
+  const step = await randomStep(CONFIG, { recompute: true });
   const batch = randomBatch(CONFIG, BATCH.rows, BATCH.length);
   await step.run(1, [batch], 1e-4); // compiles, uploads
   let [seconds, loss] = [Infinity, NaN];
@@ -140,6 +142,8 @@ else {
   line('bytes to the device a step, KiB', ({ uploaded }) => uploaded, 2 ** 10);
   line('seconds a step', ({ seconds }) => seconds);
   line('loss', ({ loss }) => loss);
-  if (!found.software) console.log(inProcess('kernels'));
+  console.log(inProcess('kernels'));
+  for (const shape of found.software ? [TINY] : SHAPES)
+    for (const precision of ['f32', 'bf16'] as const) await besidePeer(shape, precision);
 }
 process.exit(0);

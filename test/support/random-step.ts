@@ -4,10 +4,11 @@ import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
 import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
+import type { FrozenMatrix } from '../../src-main/engine/packed.ts';
 import { CausalLM } from '../../src-main/models/causal-lm.ts';
 import { DECODER_SITES, type ModelConfig, type TokenBatch } from '../../src-main/models/types.ts';
 import { siteWidths, type LayerWeights } from '../../src-main/models/weights.ts';
-import { TrainingStep } from '../../src-main/trainer/step.ts';
+import { TrainingStep, type StepOptions } from '../../src-main/trainer/step.ts';
 
 /** A small llama's configuration; `changes` over it. */
 export const llamaConfig = (changes: Partial<ModelConfig> = {}): ModelConfig => ({
@@ -31,21 +32,22 @@ export function parametersOf(config: ModelConfig): number {
   return config.layers * layer + config.vocabularySize * config.hiddenSize;
 }
 
-/** A model of that configuration with random weights in f32 on the engine in use. */
-function randomModel(config: ModelConfig): CausalLM {
-  const random = (rows: number, columns: number) =>
-    tf.keep(tf.randomNormal<tf.Rank.R2>([rows, columns], 0, 0.05, 'float32', 3));
+type Matrix = (rows: number, width: number) => FrozenMatrix | Promise<FrozenMatrix>;
+
+const random: Matrix = (rows, width) => tf.keep(tf.randomNormal<tf.Rank.R2>([rows, width], 0, 0.05, 'float32', 3));
+
+/** A model of that configuration on the engine in use. */
+async function modelOf(config: ModelConfig, matrix: Matrix): Promise<CausalLM> {
   const norm = (size: number) => tf.keep(tf.ones<tf.Rank.R1>([size]));
   const widths = siteWidths(config);
-  const layers = Array.from({ length: config.layers }, () => {
-    const linears = DECODER_SITES.map((site) => {
-      const { inFeatures, outFeatures } = widths[site];
-      return [site, { weight: random(outFeatures, inFeatures) }];
-    });
-    const norms = { inputNorm: norm(config.hiddenSize), postAttentionNorm: norm(config.hiddenSize) };
-    return { linears: Object.fromEntries(linears) as LayerWeights['linears'], ...norms };
-  });
-  const embedding = random(config.vocabularySize, config.hiddenSize);
+  const layers: LayerWeights[] = [];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const linears = {} as LayerWeights['linears'];
+    for (const site of DECODER_SITES)
+      linears[site] = { weight: await matrix(widths[site].outFeatures, widths[site].inFeatures) };
+    layers.push({ linears, inputNorm: norm(config.hiddenSize), postAttentionNorm: norm(config.hiddenSize) });
+  }
+  const embedding = await matrix(config.vocabularySize, config.hiddenSize);
   return new CausalLM(config, { embedding, layers, norm: norm(config.hiddenSize), head: embedding });
 }
 
@@ -57,15 +59,19 @@ export function randomBatch({ vocabularySize }: ModelConfig, rows: number, lengt
   return { rows, length, inputIds, labels: inputIds, positions, segments: new Int32Array(tokens) };
 }
 
-/** A training step of EFFILORA on a random model, ready to run. */
-export function randomStep(config: ModelConfig, recompute: boolean): TrainingStep {
-  const model = randomModel(config);
+/** A training step of EFFILORA on a model with those matrices, random ones in f32 by default, ready to run. */
+export async function randomStep(
+  config: ModelConfig,
+  { recompute, precision }: Pick<StepOptions, 'recompute' | 'precision'>,
+  matrix = random,
+): Promise<TrainingStep> {
+  const model = await modelOf(config, matrix);
   const adapter = new Adapter(model.sites(), EFFILORA, 1);
   const reducer = new Reducer(adapter.heads, headsPerSite(adapter.options), {
     ...{ ratio: 0, warmup: 1, interval: 1000, beta: 0.85, policy: 'topk', temperature: 1 },
     ...{ schedule: 'step', probe: true, minActivePerSite: 0, seed: 1 },
   });
   return new TrainingStep(model, adapter, new AdamW(adapter.trainables, ADAMW_DEFAULTS), reducer, {
-    ...{ routerShare: true, recompute, seed: 1 },
+    ...{ routerShare: true, recompute, precision, seed: 1 },
   });
 }

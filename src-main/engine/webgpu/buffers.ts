@@ -28,7 +28,9 @@ export class BufferPool {
   constructor(
     private readonly device: Device,
     private readonly submit: () => void,
-  ) {}
+  ) {
+    device.usedBytes = () => this.numBytesUsed;
+  }
 
   acquireBuffer(size: number, usage: number, mappedAtCreation = false, reuse = true): GPUBuffer {
     const bytes = Math.max(16, Math.ceil(size / 16) * 16);
@@ -86,7 +88,7 @@ export class BufferPool {
       return buffer;
     } catch (error) {
       // A buffer that is to be mapped and can't be had is a RangeError (WebGPU, createBuffer).
-      if (error instanceof RangeError) throw this.device.outOfMemory(this.numBytesUsed);
+      if (error instanceof RangeError) throw this.device.outOfMemory();
       throw error;
     }
   }

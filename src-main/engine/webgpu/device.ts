@@ -25,6 +25,8 @@ export class DeviceError extends UserError {}
 export class Device {
   /** what Dawn said of calls that were not valid: our own mistakes, which tests look for */
   readonly log: string[] = [];
+  /** what its tensors take now, where someone counts */
+  usedBytes?: () => number;
   #failure?: DeviceError;
 
   private constructor(
@@ -61,9 +63,9 @@ export class Device {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Notes that memory ran out while `bytes` were in use. */
-  outOfMemory(usedBytes?: number): DeviceError {
-    const used = usedBytes === undefined ? '' : ` with ${(usedBytes / 2 ** 30).toFixed(2)} GiB in use`;
+  /** Notes that memory ran out. */
+  outOfMemory(): DeviceError {
+    const used = this.usedBytes ? ` with ${(this.usedBytes() / 2 ** 30).toFixed(2)} GiB in use` : '';
     this.#failure ??= new DeviceError(
       `The memory of ${this.found.device} ran out${used}: lower training.batch or training.sequenceLength, or give the plan a smaller memory budget; checkpoints written so far are kept, --resume goes on from the last one`,
     );

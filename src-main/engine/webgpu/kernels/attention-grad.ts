@@ -4,7 +4,10 @@ import type { Backend } from '../backend.ts';
 import { empty, INVOCATION, run, spread, type Kernel } from '../kernel.ts';
 import {
   constants,
+  eachVector,
+  eachVectorOut,
   load,
+  overKeys,
   PARAMS,
   paramsOf,
   SEES,
@@ -73,19 +76,9 @@ const toQueries = (tokens: number, headSize: number): Kernel => ({
   params: PARAMS,
   code: `${tiles(tokens, headSize)}
 var<workgroup> dScores: array<f32, T * T>;
-@compute @workgroup_size(${THREADS})
-fn main(${INVOCATION}) {
-  let start = group.x * T;
-  let head = group.y;
-  let keyHead = head / (p.heads / p.keyHeads);
-  let first = group.z * p.length;
-  ${load('queries', 'q', 'p.heads', 'head', 'start')}
-  ${load('slopes', 'dOut', 'p.heads', 'head', 'start')}
-  var sums: array<vec4f, N>;
-  let begin = select(0u, start - min(start, p.window - 1u), p.window > 0u);
-  for (var keyStart = begin; keyStart < min(start + T, p.length); keyStart += T) {
-    workgroupBarrier();
-    ${load('keys', 'k', 'p.keyHeads', 'keyHead', 'keyStart')}
+${overKeys({
+  begin: load('slopes', 'dOut', 'p.heads', 'head', 'start'),
+  each: `
     ${load('values', 'v', 'p.keyHeads', 'keyHead', 'keyStart')}
     workgroupBarrier();
     for (var s = thread; s < T * T; s += ${THREADS}u) {
@@ -93,19 +86,9 @@ fn main(${INVOCATION}) {
       dScores[s] = slope;
     }
     workgroupBarrier();
-    for (var n = 0u; n < N; n++) {
-      let i = thread + n * ${THREADS}u;
-      if (i < T * W) {
-        for (var key = 0u; key < T; key++) { sums[n] += dScores[i / W * T + key] * keys[key * W + i % W]; }
-      }
-    }
-  }
-  for (var n = 0u; n < N; n++) {
-    let i = thread + n * ${THREADS}u;
-    let token = start + i / W;
-    if (i < T * W && token < p.length) { dQ[((first + token) * p.heads + head) * W + i % W] = sums[n] * p.scale; }
-  }
-}`,
+    ${eachVector('for (var key = 0u; key < T; key++) { sums[n] += dScores[i / W * T + key] * keys[key * W + i % W]; }')}`,
+  end: eachVectorOut('p.heads', 'head', 'start', 'dQ[at] = sums[n] * p.scale;'),
+})}`,
 });
 
 /** A workgroup a tile of keys of one key head, through all query heads that share it. */
@@ -140,26 +123,14 @@ fn main(${INVOCATION}) {
         dScores[s] = slope;
       }
       workgroupBarrier();
-      for (var n = 0u; n < N; n++) {
-        let i = thread + n * ${THREADS}u;
-        if (i < T * W) {
-          for (var query = 0u; query < T; query++) {
-            toV[n] += weights[query * T + i / W] * slopes[query * W + i % W];
-            toK[n] += dScores[query * T + i / W] * queries[query * W + i % W];
-          }
-        }
-      }
+      ${eachVector(`
+        for (var query = 0u; query < T; query++) {
+          toV[n] += weights[query * T + i / W] * slopes[query * W + i % W];
+          toK[n] += dScores[query * T + i / W] * queries[query * W + i % W];
+        }`)}
     }
   }
-  for (var n = 0u; n < N; n++) {
-    let i = thread + n * ${THREADS}u;
-    let token = keyStart + i / W;
-    if (i < T * W && token < p.length) {
-      let at = ((first + token) * p.keyHeads + keyHead) * W + i % W;
-      dK[at] = toK[n] * p.scale;
-      dV[at] = toV[n];
-    }
-  }
+  ${eachVectorOut('p.keyHeads', 'keyHead', 'keyStart', 'dK[at] = toK[n] * p.scale; dV[at] = toV[n];')}
 }`,
 });
 

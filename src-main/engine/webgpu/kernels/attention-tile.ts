@@ -2,6 +2,7 @@ import type { AttentionOptions } from '../../fused-kernels.ts';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';
+import { INVOCATION } from '../kernel.ts';
 
 /** Threads of a workgroup of every attention kernel. */
 export const THREADS = 64;
@@ -37,6 +38,43 @@ export const load = (tile: string, from: string, heads: string, head: string, st
     ${tile}[i] = vec4f(0.0);
     if (token < p.length) { ${tile}[i] = ${from}[((first + token) * ${heads} + ${head}) * W + i % W]; }
   }`;
+
+/** Does `body` for every vector `i` of a tile that is this thread's, its `n`-th. */
+export const eachVector = (body: string) => `
+  for (var n = 0u; n < N; n++) {
+    let i = thread + n * ${THREADS}u;
+    if (i < T * W) { ${body} }
+  }`;
+
+/** As `eachVector`, but for tokens past the row's end; `at` is where the vector lies in a matrix with so many heads. */
+export const eachVectorOut = (heads: string, head: string, start: string, body: string) =>
+  eachVector(`
+      let token = ${start} + i / W;
+      let at = ((first + token) * ${heads} + ${head}) * W + i % W;
+      if (token < p.length) { ${body} }`);
+
+/**
+ * A kernel whose workgroups have a tile of queries of one head each, go through the tiles of keys that these see, `each`, and come
+ * to an `end`; `begin` comes before.
+ */
+export const overKeys = ({ begin, each, end }: { begin: string; each: string; end: string }) => `
+@compute @workgroup_size(${THREADS})
+fn main(${INVOCATION}) {
+  let start = group.x * T;
+  let head = group.y;
+  let keyHead = head / (p.heads / p.keyHeads);
+  let first = group.z * p.length;
+  ${load('queries', 'q', 'p.heads', 'head', 'start')}
+  ${begin}
+  var sums: array<vec4f, N>;
+  let firstKey = select(0u, start - min(start, p.window - 1u), p.window > 0u);
+  for (var keyStart = firstKey; keyStart < min(start + T, p.length); keyStart += T) {
+    workgroupBarrier();
+    ${load('keys', 'k', 'p.keyHeads', 'keyHead', 'keyStart')}
+    ${each}
+  }
+  ${end}
+}`;
 
 /** Heads are read four numbers at a time: pads each with zeros, which add nothing to any dot product. */
 export function wholeVectors(x: Tensor2D, heads: number): Tensor2D {

@@ -1,10 +1,13 @@
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { AttentionOptions } from '../../fused-kernels.ts';
 import type { Backend } from '../backend.ts';
-import { empty, INVOCATION, run, type Kernel } from '../kernel.ts';
+import { empty, run, type Kernel } from '../kernel.ts';
 import {
   constants,
+  eachVector,
+  eachVectorOut,
   load,
+  overKeys,
   PARAMS,
   paramsOf,
   SEES,
@@ -23,19 +26,9 @@ var<workgroup> total: array<f32, T>;
 var<workgroup> shrink: array<f32, T>;
 const NONE = -1e30;
 ${SEES}
-@compute @workgroup_size(${THREADS})
-fn main(${INVOCATION}) {
-  let start = group.x * T;
-  let head = group.y;
-  let keyHead = head / (p.heads / p.keyHeads);
-  let first = group.z * p.length;
-  ${load('queries', 'q', 'p.heads', 'head', 'start')}
-  if (thread < T) { highest[thread] = NONE; total[thread] = 0.0; }
-  var sums: array<vec4f, N>;
-  let begin = select(0u, start - min(start, p.window - 1u), p.window > 0u);
-  for (var keyStart = begin; keyStart < min(start + T, p.length); keyStart += T) {
-    workgroupBarrier();
-    ${load('keys', 'k', 'p.keyHeads', 'keyHead', 'keyStart')}
+${overKeys({
+  begin: 'if (thread < T) { highest[thread] = NONE; total[thread] = 0.0; }',
+  each: `
     workgroupBarrier();
     for (var s = thread; s < T * T; s += ${THREADS}u) {
       var score = NONE;
@@ -62,24 +55,16 @@ fn main(${INVOCATION}) {
       highest[thread] = most;
     }
     workgroupBarrier();
-    for (var n = 0u; n < N; n++) {
-      let i = thread + n * ${THREADS}u;
-      if (i < T * W) {
-        var sum = sums[n] * shrink[i / W];
-        for (var key = 0u; key < T; key++) { sum += scores[i / W * T + key] * keys[key * W + i % W]; }
-        sums[n] = sum;
-      }
-    }
-  }
-  for (var n = 0u; n < N; n++) {
-    let i = thread + n * ${THREADS}u;
-    let token = start + i / W;
-    if (i < T * W && token < p.length) { out[((first + token) * p.heads + head) * W + i % W] = sums[n] / total[i / W]; }
-  }
+    ${eachVector(`
+      var sum = sums[n] * shrink[i / W];
+      for (var key = 0u; key < T; key++) { sum += scores[i / W * T + key] * keys[key * W + i % W]; }
+      sums[n] = sum;`)}`,
+  end: `
+  ${eachVectorOut('p.heads', 'head', 'start', 'out[at] = sums[n] / total[i / W];')}
   if (thread < T && start + thread < p.length) {
     logSums[(first + start + thread) * p.heads + head] = highest[thread] + log(total[thread]);
-  }
-}`;
+  }`,
+})}`;
 
 /**
  * Attention without the score matrix (FlashAttention, arXiv 2205.14135): a workgroup a tile of queries of one head, which goes
