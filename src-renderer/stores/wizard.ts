@@ -27,6 +27,8 @@ export const useWizard = defineStore('wizard', () => {
 
   async function load() {
     Object.assign(draft, await studio.drafts.get());
+    // A plan is made anew: the last step waits for it.
+    draft.step = Math.min(draft.step, reachable.value);
     loaded.value = true;
   }
   async function clear() {

@@ -97,6 +97,12 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await goOn(page).click();
     await untilShown(page, /rank: 12/);
     await untilShown(page, /instruction: Frage/);
+    // The last step needs the plan, which is made again.
+    const again = await connectClient(host.url);
+    await expect.poll(() => again.client.drafts.get()).toMatchObject({ step: 3 });
+    again.close();
+    await page.reload();
+    await untilShown(page, 'A, rank 12, shared by every layer');
     await page.context().close();
   });
 
