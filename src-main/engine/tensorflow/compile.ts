@@ -4,6 +4,7 @@ import { withParts } from '../repeated.ts';
 import type { Addon } from './addon.ts';
 import { attribute, DataType } from './addon.ts';
 import { Analysis, type Precision } from './analysis.ts';
+import { makeCheapAgain } from './cheap-again.ts';
 import type { Output } from './graph-builder.ts';
 import { CompiledStep } from './compiled-graph.ts';
 import { updatedInPlace } from './in-place.ts';
@@ -84,7 +85,7 @@ export class Compiler {
     const inPlace = updatedInPlace(live, stateIds);
 
     const sources = new Map<RecordedNode, Output>();
-    const analysis = new Analysis(recorder.nodes, roots, precision, session);
+    const analysis = new Analysis(makeCheapAgain(recorder.nodes), roots, precision, session);
     const lowering = new Lowering(session, analysis, inPlace, {
       value: (node, type) => this.sourceValue(node, type, sources, session),
       type: (node) => this.sourceType(node),
