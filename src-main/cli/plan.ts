@@ -78,7 +78,12 @@ function show(plan: Plan, recipe: string, { json, out }: PlanFlags): void {
   const total = plan.memory.reduce((sum, { bytes: part }) => sum + part, 0);
   const rows = plan.memory.map(({ part, bytes: part_ }) => [part, size(part_)]);
   say(`\n${table(['memory', 'predicted'], [...rows, ['In all', `${size(total)} of ${size(plan.limitBytes)}`]])}`);
-  if (plan.seconds !== null) say(`\nTime: about ${duration(plan.seconds)}`);
+  if (plan.seconds !== null) {
+    const basis = plan.secondsMeasured
+      ? 'by what the last run reached'
+      : 'a guess until a run has measured this machine';
+    say(`\nTime: about ${duration(plan.seconds)}, ${basis}`);
+  }
   say(`Trainable parameters: ${plan.structure.trainableParameters.toLocaleString('en')}`);
   for (const warning of plan.warnings) say(`\nMind: ${warning}`);
   if (out === undefined) console.log(recipe);

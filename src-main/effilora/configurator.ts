@@ -1,14 +1,11 @@
+import { mostTokens, type LengthFacts } from './length-facts.ts';
 import { bestRecomputation, flopsPerToken, frozenBytes, memoryPlan, PRECISIONS } from './memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts, Precision, RunShape } from './memory-plan.ts';
 import { parameterCounts } from './methods/structure.ts';
 import type { AdapterOptions, ReducerOptions } from './types.ts';
 
-export interface DataFacts {
+export interface DataFacts extends LengthFacts {
   examples: number;
-  /** tokens an example */
-  meanTokens: number;
-  p95Tokens: number;
-  maxTokens: number;
   /** kinds of task: the elbow of k-means over the examples' TF-IDF (HydraLoRA's procedure) */
   clusters: number;
 }
@@ -31,7 +28,7 @@ export interface Proposal {
   method: AdapterOptions & { reducer: Pick<ReducerOptions, 'ratio' | 'warmup' | 'interval'> };
   training: {
     steps: number;
-    /** rows a micro-batch */
+    /** examples a micro-batch */
     batch: number;
     accumulate: number;
     sequenceLength: number;
@@ -48,8 +45,8 @@ export interface Proposal {
   parameters: number;
 }
 
-/** Rows a step, whatever fits at a time. */
-const ROWS_A_STEP = 8;
+/** Examples a step, whatever fits at a time. */
+const EXAMPLES_A_STEP = 8;
 const EPOCHS = 3;
 const RANKS = [16, 8, 4, 2];
 const BATCHES = [8, 4, 2, 1];
@@ -63,12 +60,14 @@ const REDUCER_RATIO = 0.6;
 export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engine: EngineFacts): Proposal {
   const candidates = [...candidatesOf(model, data, engine)];
   const first = candidates[0]!;
+  /** the least memory in which nothing is given up but time */
+  const whole = candidates.find(({ batch, recompute }) => batch === 1 && recompute)!;
   const found = candidates.find((run) => memoryPlan(model, engine, run).total <= budget.memoryBytes);
   const run = found ?? candidates.at(-1)!;
   const memory = memoryPlan(model, engine, run);
   const time = timeOf(model, data, engine, run, budget);
   const warnings = [
-    ...memoryWarnings(found !== undefined, memory, run, first, model, engine, budget),
+    ...memoryWarnings(found !== undefined, memory, run, whole, model, engine, budget),
     ...lengthWarnings(data, run),
     ...time.warnings,
   ];
@@ -80,7 +79,7 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
     training: {
       steps: time.steps,
       batch: run.batch,
-      accumulate: ROWS_A_STEP / run.batch,
+      accumulate: EXAMPLES_A_STEP / run.batch,
       sequenceLength: run.sequenceLength,
       precision: run.precision,
       recompute: Number(run.recompute) || false,
@@ -94,8 +93,11 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
   };
 }
 
+/** A run with its examples a micro-batch. */
+type Candidate = RunShape & { batch: number };
+
 /** Every run worth trying, best first. */
-function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts): Generator<RunShape> {
+function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts): Generator<Candidate> {
   const able = PRECISIONS.filter((precision) => engine.precisions.includes(precision));
   // a form that is no smaller than one before it gains nothing
   const precisions = able.filter((precision, i) =>
@@ -110,8 +112,10 @@ function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts):
     targets: string[],
     batch: number,
     recompute: boolean,
-  ): RunShape => {
-    const shape = { method: adapterOf(rank, heads, targets), precision, sequenceLength, batch, recompute };
+  ): Candidate => {
+    const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
+    const method = adapterOf(rank, heads, targets);
+    const shape = { method, precision, products: 'f32' as const, sequenceLength, batch, tokens, recompute };
     return recompute ? { ...shape, recompute: bestRecomputation(model, engine, shape) } : shape;
   };
   const lengths = lengthsOf(model, data);
@@ -161,9 +165,10 @@ interface TimePlan {
 }
 
 function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: RunShape, { seconds }: Budget): TimePlan {
-  const rows = Math.max(1, Math.floor(run.sequenceLength / data.meanTokens)); // examples packed into a row
-  const stepsAnEpoch = Math.max(1, Math.ceil(data.examples / (rows * ROWS_A_STEP)));
-  const secondsAStep = (flopsPerToken(model, run) * ROWS_A_STEP * run.sequenceLength) / engine.flopsPerSecond;
+  const stepsAnEpoch = Math.max(1, Math.ceil(data.examples / EXAMPLES_A_STEP));
+  const exampleTokens = Math.min(data.meanTokens, run.sequenceLength);
+  const flops = flopsPerToken(model, run, exampleTokens) * EXAMPLES_A_STEP * exampleTokens;
+  const secondsAStep = flops / engine.flopsPerSecond;
   const wanted = EPOCHS * stepsAnEpoch;
   const affordable = seconds === undefined ? wanted : Math.floor(seconds / secondsAStep);
   const steps = Math.max(1, Math.min(wanted, affordable));
@@ -191,8 +196,8 @@ function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: Ru
 function memoryWarnings(
   fits: boolean,
   memory: MemoryPlan,
-  run: RunShape,
-  first: RunShape,
+  run: Candidate,
+  whole: Candidate,
   model: ModelFacts,
   engine: EngineFacts,
   budget: Budget,
@@ -203,14 +208,14 @@ function memoryWarnings(
     ];
   }
   const given = [
-    run.method.targets.length < first.method.targets.length && 'targets',
-    run.precision !== first.precision && 'precision',
-    run.method.rank < first.method.rank && 'rank',
-    run.sequenceLength < first.sequenceLength && 'sequence length',
+    run.method.targets.length < whole.method.targets.length && 'targets',
+    run.precision !== whole.precision && 'precision',
+    run.method.rank < whole.method.rank && 'rank',
+    run.sequenceLength < whole.sequenceLength && 'sequence length',
   ].filter((what) => what !== false);
   if (given.length === 0) return [];
-  const whole = memoryPlan(model, engine, { ...first, batch: 1, recompute: true }).total;
-  return [`The memory took its toll on ${given.join(', ')}: with ${size(whole)} nothing is given up.`];
+  const bytes = memoryPlan(model, engine, whole).total;
+  return [`The memory took its toll on ${given.join(', ')}: with ${size(bytes)} nothing is given up.`];
 }
 
 function lengthWarnings(data: DataFacts, run: RunShape): string[] {
@@ -221,7 +226,7 @@ function lengthWarnings(data: DataFacts, run: RunShape): string[] {
 }
 
 /** A sentence for each choice. */
-function reasonsFor(run: RunShape, first: RunShape, data: DataFacts, time: TimePlan, warmup: number): Reason[] {
+function reasonsFor(run: Candidate, first: Candidate, data: DataFacts, time: TimePlan, warmup: number): Reason[] {
   const { method, precision, sequenceLength, batch, recompute } = run;
   const kept = (same: boolean, otherwise: string) => (same ? 'It fits as it is.' : otherwise);
   const forMemory = 'The memory allows no more.';
@@ -248,7 +253,7 @@ function reasonsFor(run: RunShape, first: RunShape, data: DataFacts, time: TimeP
     },
     {
       choice: 'batch',
-      text: `${batch} rows at a time, ${ROWS_A_STEP} a step: ${batch === ROWS_A_STEP ? 'all at once fit.' : `gradients of ${ROWS_A_STEP / batch} micro-batches are added up, which changes nothing but the time.`}`,
+      text: `${batch} examples at a time, ${EXAMPLES_A_STEP} a step: ${batch === EXAMPLES_A_STEP ? 'all at once fit.' : `gradients of ${EXAMPLES_A_STEP / batch} micro-batches are added up, which changes nothing but the time.`}`,
     },
     {
       choice: 'recompute',

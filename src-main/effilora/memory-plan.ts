@@ -29,6 +29,8 @@ export interface ModelFacts {
   keyValueHeads: number;
   headSize: number;
   vocabularySize: number;
+  /** the head is the embedding */
+  tiedEmbeddings: boolean;
   /** longest sequence, tokens */
   contextLength: number;
   /** every linear that can be adapted */
@@ -43,6 +45,8 @@ export interface EngineFacts {
   precisions: Precision[];
   /** attention without the score matrix */
   fusedAttention: boolean;
+  /** examples lie end to end; else each micro-batch is padded to whole rows */
+  endToEnd: boolean;
   /** tokens whose logits exist at a time */
   chunkTokens: number;
   /** arrays of their size that exist then: the logits, their softmax, their gradient, or all in one place */
@@ -51,18 +55,24 @@ export interface EngineFacts {
   updatesInPlace: boolean;
   /** what allocation adds to the activations that are kept, as a factor */
   keptOverhead: number;
-  /** products' speed, measured: floating-point operations a second */
+  /** copies of a block's gradients that exist beside a block computed again */
+  gradientCopies: number;
+  /** of a step as `flopsPerToken` counts it: floating-point operations a second */
   flopsPerSecond: number;
+  /** whether a run on this machine has measured that; else it is a guess */
+  isMeasured: boolean;
 }
 
 /** The shape of a run's steps. */
 export interface RunShape {
   method: AdapterOptions;
   precision: Precision;
-  /** tokens a row */
+  /** of the products, and of what backward keeps of them */
+  products: 'f32' | 'bf16';
+  /** longest example, tokens */
   sequenceLength: number;
-  /** rows a micro-batch */
-  batch: number;
+  /** the most tokens a micro-batch has */
+  tokens: number;
   /** blocks that backward computes again together; false or 0: none */
   recompute: boolean | number;
 }
@@ -101,9 +111,9 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
 function activationBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
   const block = blockBytes(model, engine, run);
   const together = Number(run.recompute);
-  if (together === 0) return block * model.layers;
-  const inputs = Math.ceil(model.layers / together);
-  return inputs * 4 * run.batch * run.sequenceLength * model.hiddenSize + block * Math.min(together, model.layers);
+  if (together === 0) return block * model.layers * engine.keptOverhead;
+  const inputs = Math.ceil(model.layers / together) * 4 * run.tokens * model.hiddenSize;
+  return (inputs + block * Math.min(together, model.layers)) * engine.keptOverhead;
 }
 
 /** How many blocks to compute again together so that least is kept: one, unless a block's input is large beside what is in it. */
@@ -112,37 +122,55 @@ export function bestRecomputation(model: ModelFacts, engine: EngineFacts, run: R
   return [1, 2, 3, 4].reduce((best, count) => (bytes(count) < bytes(best) ? count : best));
 }
 
+/** The run's recomputation within a budget: none where all fits, else what keeps least. */
+export function recomputationFor(model: ModelFacts, engine: EngineFacts, run: RunShape, budgetBytes: number) {
+  const none = { ...run, recompute: false as const };
+  return memoryPlan(model, engine, none).total <= budgetBytes ? false : bestRecomputation(model, engine, run);
+}
+
+/** Bytes of a number that passes between products. */
+const passed = (run: RunShape) => (run.products === 'bf16' ? 2 : 4);
+
+/** Numbers a token of a block's linears and norms, which take the products' type. */
+function wideNumbers({ hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headSize }: ModelFacts): number {
+  const attention = (2 * attentionHeads + 2 * keyValueHeads) * headSize; // q, k, v, output
+  return attention + 3 * intermediateSize + 2 * hiddenSize;
+}
+
 /** What one block's backward needs: the inputs of its products, norms, rotations, gate and attention. */
 function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
-  const { hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headSize } = model;
-  const tokens = run.batch * run.sequenceLength;
   const { rank, targets } = run.method;
   const heads = headsPerSite(run.method);
-  const attention = (2 * attentionHeads + 2 * keyValueHeads) * headSize; // q, k, v, output
   const adapter = targets.length * (rank + 2 * heads + heads * rank); // h and logits, omega, omega_j h
-  const perToken = 4 * hiddenSize + attention + 3 * intermediateSize + adapter;
   // Composed: scores, masked scores, softmax.
-  const scores = engine.fusedAttention ? attentionHeads : 3 * attentionHeads * run.sequenceLength;
-  return 4 * tokens * (perToken + scores) * engine.keptOverhead;
+  const scores = engine.fusedAttention ? model.attentionHeads : 3 * model.attentionHeads * run.sequenceLength;
+  const inF32 = 2 * model.hiddenSize + adapter + scores; // x and x + attention, whatever the products are
+  return run.tokens * (passed(run) * wideNumbers(model) + 4 * inF32);
 }
 
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
   const { hiddenSize, intermediateSize, vocabularySize, attentionHeads } = model;
-  const tokens = run.batch * run.sequenceLength;
-  const chunk = Math.min(engine.chunkTokens, tokens);
-  const logits = 4 * chunk * vocabularySize * engine.logitsCopies;
+  const logits = 4 * Math.min(engine.chunkTokens, run.tokens) * vocabularySize * engine.logitsCopies;
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
-  const blockGradients = 4 * tokens * (3 * intermediateSize + 2 * hiddenSize + scores);
-  const largestLinear = run.precision === 'f32' ? 0 : 4 * hiddenSize * intermediateSize;
-  return Math.max(logits, blockGradients + largestLinear, engine.updatesInPlace ? 0 : 3 * trained);
+  const gradients = run.tokens * (passed(run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
+  const newWeights = engine.updatesInPlace ? 0 : 3 * trained;
+  // what the loss took is not given back in one piece: where blocks are computed again, their gradients lie beside it
+  if (run.recompute) return Math.max(logits + engine.gradientCopies * gradients, newWeights);
+  return Math.max(logits, gradients, newWeights);
 }
 
 /**
  * Floating-point operations of a step a token: 2 a weight forward, 2 for the input's gradient, 2 more where blocks are
- * recomputed (frozen weights have no gradient); 6 to 8 a number of the adapter.
+ * recomputed (frozen weights have no gradient); 6 to 8 a number of the adapter; attention over half of an example's tokens on
+ * average, 2 products forward and 5 backward.
  */
-export function flopsPerToken(model: ModelFacts, run: RunShape): number {
+export function flopsPerToken(model: ModelFacts, run: RunShape, exampleTokens: number): number {
   const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
+  const { attentionHeads, headSize, layers, vocabularySize, hiddenSize, tiedEmbeddings } = model;
+  const head = vocabularySize * hiddenSize;
+  const blocks = model.parameters - (tiedEmbeddings ? 1 : 2) * head;
   const passes = run.recompute ? 6 : 4;
-  return passes * model.parameters + (passes + 2) * parameterCounts(sites, { ...run.method, share: 'module' }).all;
+  const adapter = (passes + 2) * parameterCounts(sites, { ...run.method, share: 'module' }).all;
+  const attention = (run.recompute ? 9 : 7) * attentionHeads * headSize * exampleTokens * layers;
+  return passes * blocks + 4 * head + adapter + attention;
 }

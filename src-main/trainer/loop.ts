@@ -12,17 +12,20 @@ import { writeCheckpoint, type Checkpoint } from './checkpoints.ts';
 import type { RunControl } from './control.ts';
 import { meanLoss } from './evaluate.ts';
 import type { RunEvent, RunSummary } from './events.ts';
+import { keepSpeed } from './machine-speed.ts';
 import type { Run } from './prepare.ts';
 import type { Recipe } from './recipe.ts';
 import { SamplePrompts } from './samples.ts';
 import { learningRateAt } from './schedules.ts';
 import type { StepReport } from './step.ts';
 import { JsonLines } from './telemetry.ts';
+import { TimeLeft } from './time-left.ts';
 
 /** Runs of this many steps or more write heads.jsonl every tenth step unless told otherwise. */
 const MANY_STEPS = 1000;
-/** Seconds a step are averaged over about this many steps for the time left. */
-const SPEED_STEPS = 20;
+
+/** Steps below so many operations say more of what they cost beside their products than of the machine. */
+const SMALLEST_STEP_FLOPS = 1e11;
 
 /** Steps between two collections of the host's garbage. */
 const COLLECT_STEPS = 25;
@@ -32,9 +35,8 @@ export class Loop {
   private step = 0;
   private tokens = { label: 0, all: 0 };
   private seconds = 0;
-  private secondsAStep = 0;
-  /** steps timed since the run was opened */
-  private counted = 0;
+  private readonly time: TimeLeft;
+  private speedKept = false;
   private best: Checkpoint['best'] = { loss: null, step: 0, evaluationsSince: 0 };
   private last: Checkpoint['last'] = { loss: null, evalLoss: null };
 
@@ -49,7 +51,11 @@ export class Loop {
     private readonly prompts: SamplePrompts,
     private readonly control: RunControl,
     private readonly emit: (event: RunEvent) => void,
-  ) {}
+  ) {
+    const { batch, accumulate } = recipe.training;
+    const tokens = ran.train.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
+    this.time = new TimeLeft((batch * accumulate * tokens) / ran.train.length);
+  }
 
   static async open(
     recipe: Recipe,
@@ -138,9 +144,13 @@ export class Loop {
     this.step = number;
     this.last.loss = report.loss;
     this.tokens = { label: this.tokens.label + report.labelTokens, all: this.tokens.all + report.tokens };
-    const stepSeconds = (performance.now() - started) / 1000;
+    const secondsSince = () => (performance.now() - started) / 1000;
+    const stepSeconds = secondsSince();
+    this.time.step(stepSeconds, report.tokens);
+    await this.keepSpeed();
     const evalLoss = await this.evaluateIfDue();
-    this.countTime((performance.now() - started) / 1000);
+    if (evalLoss !== undefined) this.time.evaluation(secondsSince() - stepSeconds);
+    this.seconds += secondsSince();
     await this.tell(report, learningRate, stepSeconds, evalLoss, withHeads);
   }
 
@@ -187,12 +197,20 @@ export class Loop {
     return patience > 0 && this.best.evaluationsSince >= patience;
   }
 
-  private countTime(seconds: number): void {
-    this.seconds += seconds;
-    this.counted++;
-    // The first step compiles, too.
-    const share = this.counted <= 2 ? 1 : 1 / SPEED_STEPS;
-    this.secondsAStep += share * (seconds - this.secondsAStep);
+  /** What the first steps reach is what the plans to come reckon with. */
+  private async keepSpeed(): Promise<void> {
+    const { calibrated } = this.time;
+    const { engine, flopsPerToken } = this.ran;
+    if (this.speedKept || calibrated === undefined) return;
+    this.speedKept = true;
+    if (flopsPerToken * this.time.tokensAStep < SMALLEST_STEP_FLOPS) return;
+    await keepSpeed(engine, this.recipe.training.precision, flopsPerToken / calibrated);
+  }
+
+  private secondsLeft(): number {
+    const left = this.ran.steps - this.step;
+    const evaluations = this.ran.heldOut.length > 0 ? Math.ceil(left / this.recipe.training.evalEvery) : 0;
+    return this.time.left(left, evaluations);
   }
 
   private async tell(
@@ -210,7 +228,7 @@ export class Loop {
       tokens: this.tokens,
       tokensPerSecond: report.tokens / stepSeconds,
       memory: engineMemoryBytes(),
-      secondsLeft: (this.ran.steps - this.step) * this.secondsAStep,
+      secondsLeft: this.secondsLeft(),
       ...(evalLoss === undefined ? {} : { evalLoss }),
     };
     await this.metrics.append(line);

@@ -2,16 +2,19 @@ import { heldOutSplit } from '../data/order.ts';
 import { readDataset, type Dataset, type DatasetOptions, type PreparedExample } from '../data/dataset.ts';
 import { Adapter } from '../effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
+import { flopsPerToken, recomputationFor } from '../effilora/memory-plan.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { Reducer } from '../effilora/reducer.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
 import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
+import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { UserError, type EngineStatus } from '../engine/types.ts';
 import { loadCausalLM, type CausalLM } from '../models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
+import { engineFacts, modelFacts, runShape } from './plan-facts.ts';
 import type { Recipe } from './recipe.ts';
 import { TrainingStep } from './step.ts';
 
@@ -33,6 +36,8 @@ export interface Run extends RunData {
   step: TrainingStep;
   /** optimizer steps in all */
   steps: number;
+  /** as effilora/memory-plan.ts counts them */
+  flopsPerToken: number;
 }
 
 /** How a recipe's data is read for a model. @throws UserError if the sequence is longer than the model's context */
@@ -90,8 +95,34 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const model = await loadCausalLM(file, weights);
   const adapter = await openStart(recipe, model);
   const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
-  const run = { ...data, engine, file, model, steps: stepsOf(recipe, perEpoch) };
-  return { ...run, step: trainingStep(recipe, model, adapter, run.steps, log) };
+  const steps = stepsOf(recipe, perEpoch);
+  const { recompute, flopsPerToken } = planned(recipe, adapter, file, data, engine, log);
+  const step = trainingStep({ ...recipe, training: { ...recipe.training, recompute } }, model, adapter, steps, log);
+  return { ...data, engine, file, model, steps, flopsPerToken, step };
+}
+
+/** What the plan says of the run: which blocks to compute again where the recipe leaves that to its budget, and the operations. */
+function planned(
+  recipe: Recipe,
+  adapter: Adapter,
+  file: ModelFile,
+  { train }: RunData,
+  engine: EngineStatus,
+  log: (line: string) => void,
+) {
+  const { precision, recompute } = recipe.training;
+  const budgetBytes = recipe.budget?.memoryBytes;
+  const [model, facts] = [modelFacts(file), engineFacts(engine, precision)];
+  const lengths = train.map(({ inputIds }) => inputIds.length);
+  const shape = runShape(recipe, adapter.options, lengths, facts);
+  const meanTokens = lengths.reduce((sum, length) => sum + length, 0) / lengths.length;
+  const flops = (chosen: boolean | number) => flopsPerToken(model, { ...shape, recompute: chosen }, meanTokens);
+  if (recompute !== 'auto') return { recompute, flopsPerToken: flops(recompute) };
+  if (budgetBytes === undefined || !stepCompiler()) return { recompute, flopsPerToken: flops(!stepCompiler()) };
+  const chosen = recomputationFor(model, facts, shape, budgetBytes);
+  if (chosen)
+    log(`Blocks are computed again in backward, ${chosen} at a time: the memory does not hold what they all keep`);
+  return { recompute: chosen, flopsPerToken: flops(chosen) };
 }
 
 /** A fresh adapter of the recipe's method, or the one of `init`, whose structure then is the run's. */

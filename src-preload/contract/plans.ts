@@ -45,6 +45,8 @@ export const plan = z.object({
   /** predicted memory by part; the sum is the predicted peak */
   memory: z.array(z.object({ part: z.string(), bytes: z.number() })),
   seconds: z.number().nullable(),
+  /** a run on this machine has measured the speed that `seconds` follows from; else it is a guess */
+  secondsMeasured: z.boolean(),
   choices: z.array(z.object({ name: z.string(), value: z.string(), reason: z.string() })),
   warnings: z.array(z.string()),
   structure: z.object({

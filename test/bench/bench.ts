@@ -1,5 +1,6 @@
 // npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
-// Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3).
+// Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3). Names as arguments choose:
+// f32, bf16 (also with -checkpointing or -compiled: PEFT's), frozen (heads), weights (formats of ours), sequence (peak by length).
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
@@ -84,15 +85,61 @@ async function compare(title: string, first: Runner, second: Runner): Promise<vo
   second.close();
 }
 
-const chosen = process.argv.slice(2);
-const wanted = (name: string) => chosen.length === 0 || chosen.includes(name);
-for (const precision of ['f32', 'bf16'] as const) {
-  if (wanted(precision)) await compare(`${precision} against PEFT`, ours({ precision }), await peer({ precision }));
-  if (wanted(`${precision}-checkpointing`))
-    await compare(
-      `${precision} against PEFT with checkpointing`,
-      ours({ precision }),
-      await peer({ precision, checkpointing: true }),
-    );
+/** Peak of one step of equal tokens in rows of 512 and of 4096. */
+async function compareLengths(recompute: boolean): Promise<void> {
+  const peak = async (rows: number, length: number) => {
+    const runner = ours({ rows, length, recompute });
+    const { peakBytes } = await runner.run(1);
+    runner.close();
+    return peakBytes;
+  };
+  const [short, long] = [await peak(8, 512), await peak(1, 4096)];
+  const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+  console.log(
+    `1 x 4096 tokens against 8 x 512, ${recompute ? 'blocks computed again' : 'nothing computed again'}: ` +
+      `${(long / short).toFixed(2)} times the peak (${mebibytes(long)} and ${mebibytes(short)})`,
+  );
 }
-if (wanted('frozen')) await compare('60 % of the heads frozen against none', ours({ frozen: 0.6 }), ours({}));
+
+/** torch.compile needs a compiler and supports not every version of Python: where it doesn't work, that is what there is to say. */
+async function compareCompiled(precision: 'f32' | 'bf16'): Promise<void> {
+  const compiled = await peer({ precision, compile: true });
+  try {
+    await compare(`${precision} against PEFT with torch.compile`, ours({ precision }), compiled);
+  } catch (error) {
+    console.log(`${precision} against PEFT with torch.compile: it does not work here (${(error as Error).message})`);
+  }
+}
+
+const PRECISIONS = ['f32', 'bf16'] as const;
+const benches: [string, () => Promise<void>][] = [
+  ...PRECISIONS.flatMap((precision): [string, () => Promise<void>][] => [
+    [precision, async () => compare(`${precision} against PEFT`, ours({ precision }), await peer({ precision }))],
+    [
+      `${precision}-checkpointing`,
+      async () =>
+        compare(
+          `${precision}, blocks computed again, against PEFT with checkpointing`,
+          ours({ precision, recompute: true }),
+          await peer({ precision, checkpointing: true }),
+        ),
+    ],
+    [`${precision}-compiled`, () => compareCompiled(precision)],
+  ]),
+  ['frozen', () => compare('60 % of the heads frozen against none', ours({ frozen: 0.6 }), ours({}))],
+  [
+    'weights',
+    async () => {
+      for (const weights of ['f32', 'bf16', 'int8', 'int4'] as const)
+        await compare(`weights in ${weights} against the file's Q4_1`, ours({ weights }), ours({}));
+    },
+  ],
+  [
+    'sequence',
+    async () => {
+      for (const recompute of [false, true]) await compareLengths(recompute);
+    },
+  ],
+];
+const chosen = process.argv.slice(2);
+for (const [name, run] of benches) if (chosen.length === 0 || chosen.includes(name)) await run();

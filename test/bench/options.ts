@@ -1,5 +1,6 @@
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { DECODER_SITES } from '../../src-main/models/types.ts';
+import type { WeightFormat } from '../../src-main/models/weight-format.ts';
 
 /** One configuration of our side of the benchmark. */
 export interface OurOptions {
@@ -12,6 +13,8 @@ export interface OurOptions {
   /** share of the heads that are frozen after the first step */
   frozen: number;
   recompute: boolean | number;
+  /** how frozen weights are held; default as they lie in the file */
+  weights?: WeightFormat;
   threads: number;
 }
 

@@ -17,7 +17,7 @@ const options = JSON.parse((await lines.next()).value as string) as OurOptions;
 process.env.OMP_NUM_THREADS = String(options.threads);
 await openEngine('tensorflow');
 const file = await openModelFile(await resolveModel(options.model));
-const model = await loadCausalLM(file);
+const model = await loadCausalLM(file, options.weights);
 const structure = adapterStructure(options);
 const adapter = new Adapter(model.sites(), structure, 1);
 const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });

@@ -1,45 +1,72 @@
-// npm run bench:plan: the plan's peak against the measured one, over a grid of configurations, each in a process of its own.
+// npm run bench:plan: the plan's peak and time against the measured ones, over a grid of configurations, each in a process of its own,
+// as a table. Time is calibrated by the process's own three steps after the first one; beside it stands what the calibration of the
+// first configuration with these products gives for the others. Names of models (smollm2, random) as arguments choose among them.
+import fs from 'node:fs';
 import os from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { memoryPlan } from '../../src-main/effilora/memory-plan.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import { engineFacts, modelFacts } from '../../src-main/studio/work/plan.ts';
-import { adapterStructure, type OurOptions } from './options.ts';
-import { Runner } from './runner.ts';
+import path from 'node:path';
+import { writeRandomModel } from './make-7b.ts';
+import { measurePlan, type Configuration, type Measured } from './measure-plan.ts';
 
-type Shape = Pick<OurOptions, 'rows' | 'length' | 'recompute'>;
+type Shape = Omit<Configuration, 'model'>;
 
-const MODELS = (process.env.BENCH_MODELS ?? 'smollm2-135m,gemma3-270m').split(',');
-const SHAPES: Shape[] = [
-  { rows: 1, length: 128, recompute: false },
-  { rows: 4, length: 128, recompute: false },
-  { rows: 4, length: 128, recompute: 1 },
-  { rows: 1, length: 512, recompute: false },
-  { rows: 1, length: 1024, recompute: 2 },
-  { rows: 4, length: 256, recompute: 1 },
-];
-const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
-const program = fileURLToPath(new URL('./ours-step.ts', import.meta.url));
+const SHAPES: Record<string, Shape[]> = {
+  smollm2: [
+    { precision: 'f32', rows: 1, length: 128, recompute: false },
+    { precision: 'f32', rows: 4, length: 128, recompute: false },
+    { precision: 'f32', rows: 4, length: 256, recompute: false },
+    { precision: 'f32', rows: 4, length: 256, recompute: 1 },
+    { precision: 'f32', rows: 1, length: 1024, recompute: 2 },
+    { precision: 'bf16', rows: 4, length: 128, recompute: false },
+    { precision: 'bf16', rows: 4, length: 256, recompute: 1 },
+    { precision: 'bf16', rows: 1, length: 1024, recompute: false },
+  ],
+  random: [
+    { precision: 'f32', rows: 2, length: 256, recompute: false },
+    { precision: 'f32', rows: 2, length: 256, recompute: 1 },
+    { precision: 'f32', rows: 1, length: 512, recompute: 2 },
+    { precision: 'bf16', rows: 4, length: 128, recompute: false },
+    { precision: 'bf16', rows: 2, length: 256, recompute: 1 },
+    { precision: 'bf16', rows: 1, length: 1024, recompute: 1 },
+  ],
+};
+/** A second family's shapes, half as deep as a 0.5B model; its weights are random, in Q4_0. */
+const RANDOM = { layers: 12, hidden: 896, inner: 4864, heads: 14, keyValueHeads: 2, vocabulary: 32768 };
+
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(0);
+const percent = (share: number) => `${share < 0 ? '-' : '+'}${Math.abs(100 * share).toFixed(1)} %`;
+/** FLOPs a second by products, as the first configuration of a model and products has them. */
+const reached = new Map<string, number>();
 
-for (const model of MODELS) {
-  const file = await openModelFile(await resolveModel(model));
-  const facts = modelFacts(file);
-  await file.close();
-  for (const shape of SHAPES) {
-    const options: OurOptions = { model, precision: 'f32', rank: 16, heads: 3, frozen: 0, threads, ...shape };
-    const runner = new Runner<{ peakBytes: number }>(process.execPath, ['--import', 'tsx', program], options);
-    const { peakBytes } = await runner.run(2);
-    runner.close();
-    const { total } = memoryPlan(facts, engineFacts(true), {
-      method: adapterStructure(options),
-      precision: 'file',
-      sequenceLength: shape.length,
-      batch: shape.rows,
-      recompute: shape.recompute,
-    });
-    const error = (100 * (total / peakBytes - 1)).toFixed(1);
-    const what = `${model} ${shape.rows} x ${shape.length}, ${Number(shape.recompute)} blocks recomputed together`;
-    console.log(`${what}: predicted ${megabytes(total)} MB, measured ${megabytes(peakBytes)} MB, ${error} %`);
-  }
+function row(name: string, shape: Shape, { plannedBytes, peakBytes, seconds, calibrated, flops }: Measured): string {
+  const key = `${name} ${shape.precision}`;
+  const speed = reached.get(key) ?? flops / calibrated;
+  reached.set(key, speed);
+  return [
+    ...[name, shape.precision, shape.length, shape.rows, Number(shape.recompute)],
+    ...[megabytes(plannedBytes), megabytes(peakBytes), percent(plannedBytes / peakBytes - 1)],
+    ...[
+      calibrated.toFixed(2),
+      seconds.toFixed(2),
+      percent(calibrated / seconds - 1),
+      percent(flops / speed / seconds - 1),
+    ],
+  ].join(' | ');
+}
+
+const folder = fs.mkdtempSync(path.join(process.env.BENCH_FOLDER ?? os.tmpdir(), 'effilora-plan-'));
+try {
+  const chosen = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(SHAPES);
+  const random = path.join(folder, 'random.gguf');
+  if (chosen.includes('random')) writeRandomModel(random, RANDOM);
+  console.log(
+    '| model | products | tokens a row | rows | blocks recomputed together | planned MB | measured MB | error | planned s a step | measured s | error | by the first row |',
+  );
+  console.log(`|${' --- |'.repeat(12)}`);
+  for (const name of chosen)
+    for (const shape of SHAPES[name]!) {
+      const model = name === 'random' ? random : 'smollm2-135m';
+      console.log(`| ${row(name, shape, await measurePlan({ model, ...shape }))} |`);
+    }
+} finally {
+  fs.rmSync(folder, { recursive: true });
 }

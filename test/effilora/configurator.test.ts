@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { propose, type DataFacts } from '../../src-main/effilora/configurator.ts';
-import { memoryPlan, type EngineFacts, type ModelFacts, type RunShape } from '../../src-main/effilora/memory-plan.ts';
+import {
+  memoryPlan,
+  recomputationFor,
+  type EngineFacts,
+  type ModelFacts,
+  type RunShape,
+} from '../../src-main/effilora/memory-plan.ts';
 import { options } from './support.ts';
 
 const GiB = 2 ** 30;
@@ -25,6 +31,7 @@ const model: ModelFacts = {
   keyValueHeads: 3,
   headSize: 64,
   vocabularySize: 49152,
+  tiedEmbeddings: true,
   contextLength: 8192,
   fileBytes: 4 * 134_515_008,
   sites: Array.from({ length: 30 }, (_, layer) =>
@@ -40,9 +47,19 @@ const engine: EngineFacts = {
   logitsCopies: 3,
   updatesInPlace: false,
   keptOverhead: 1,
+  gradientCopies: 2,
+  endToEnd: true,
   flopsPerSecond: 3e11,
+  isMeasured: false,
 };
-const data: DataFacts = { examples: 1000, meanTokens: 120, p95Tokens: 300, maxTokens: 900, clusters: 4 };
+const data: DataFacts = {
+  examples: 1000,
+  meanTokens: 120,
+  deviationTokens: 80,
+  p95Tokens: 300,
+  maxTokens: 900,
+  clusters: 4,
+};
 const plan = (memoryBytes: number, seconds?: number, changes: Partial<DataFacts> = {}) =>
   propose(model, { ...data, ...changes }, { memoryBytes, seconds }, engine);
 
@@ -50,8 +67,9 @@ describe('the memory plan', () => {
   const run: RunShape = {
     method: options({ targets: Object.keys(widths), rank: 16 }),
     precision: 'f32',
+    products: 'f32',
     sequenceLength: 256,
-    batch: 4,
+    tokens: 1024,
     recompute: true,
   };
 
@@ -64,12 +82,35 @@ describe('the memory plan', () => {
     // shared A [16, 576] and [16, 1536]; 30 layers * 3 heads * (16 * outputs + inputs of 7 sites)
     const numbers = 16 * (576 + 1536) + 30 * 3 * (16 * (576 * 3 + 192 * 2 + 1536 * 2) + (576 * 6 + 1536));
     expect(plan.adapter).toBe(4 * numbers);
-    expect(memoryPlan(model, engine, { ...run, batch: 8 }).activations).toBeCloseTo(2 * plan.activations, 0);
+    expect(memoryPlan(model, engine, { ...run, tokens: 2048 }).activations).toBeCloseTo(2 * plan.activations, 0);
     expect(memoryPlan(model, engine, { ...run, recompute: false }).activations).toBeGreaterThan(5 * plan.activations);
     const composed = memoryPlan(model, { ...engine, fusedAttention: false }, { ...run, sequenceLength: 2048 });
     expect(composed.activations).toBeGreaterThan(
       2 * memoryPlan(model, engine, { ...run, sequenceLength: 2048 }).activations,
     );
+  });
+});
+
+describe('recomputation left to the budget', () => {
+  const run: RunShape = {
+    method: options({ targets: Object.keys(widths), rank: 16 }),
+    precision: 'bf16',
+    products: 'f32',
+    sequenceLength: 1024,
+    tokens: 2048,
+    recompute: false,
+  };
+  const needs = (changes: Partial<RunShape>) => memoryPlan(model, engine, { ...run, ...changes }).total;
+
+  it('is none where all fits, and else of so many blocks together as keep least', () => {
+    const whole = needs({});
+    expect(recomputationFor(model, engine, run, whole)).toBe(false);
+    expect(recomputationFor(model, engine, run, whole - 1)).toBe(1);
+    // bf16 halves what is in a block and not its input, so fewer inputs are worth more
+    const low = { ...run, products: 'bf16' as const };
+    expect(recomputationFor(model, engine, low, 1)).toBe(2);
+    const totals = [1, 2, 3, 4].map((recompute) => needs({ products: 'bf16', recompute }));
+    expect(Math.min(...totals)).toBe(totals[1]);
   });
 });
 
@@ -84,8 +125,8 @@ describe('the Configurator', () => {
       recompute: false,
     });
     expect(method).toMatchObject({ name: 'effilora', rank: 16, heads: 4, targets: Object.keys(widths) });
-    // 2 examples a row of 320, 8 rows a step, 3 epochs
-    expect(training.steps).toBe(3 * Math.ceil(1000 / 16));
+    // 8 examples a step, 3 epochs
+    expect(training.steps).toBe(3 * Math.ceil(1000 / 8));
     expect([fits, warnings]).toEqual([true, []]);
     for (const { text } of reasons) expect(text).toMatch(/^[A-Z0-9].*\.$/);
     expect(reasons.map(({ choice }) => choice)).toEqual(
@@ -156,7 +197,8 @@ describe('the Configurator', () => {
     expect(precisionOf(quantized, 0.3 * GiB)).not.toBe('int8');
     const bfloats = 2 * model.parameters;
     expect(precisionOf(bfloats, 64 * GiB)).toBe('file');
-    const run = { method: options({ targets: Object.keys(widths) }), sequenceLength: 64, batch: 1, recompute: true };
+    const method = options({ targets: Object.keys(widths) });
+    const run = { method, products: 'f32' as const, sequenceLength: 64, tokens: 64, recompute: true };
     const bytes = (precision: 'file' | 'int8' | 'int4', fileBytes: number) =>
       memoryPlan({ ...model, fileBytes }, able, { ...run, precision }).frozenWeights;
     expect(bytes('file', quantized)).toBe(quantized);

@@ -1,27 +1,26 @@
 import { stat } from 'node:fs/promises';
-import { availableParallelism, totalmem } from 'node:os';
+import { totalmem } from 'node:os';
 import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { readDataset } from '../../data/dataset.ts';
 import { heterogeneity } from '../../data/heterogeneity.ts';
 import { propose } from '../../effilora/configurator.ts';
+import { lengthFacts, mostTokens } from '../../effilora/length-facts.ts';
 import type { DataFacts, Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
-import type { EngineFacts, MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
+import type { MemoryPlan } from '../../effilora/memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
+import { engineFacts, modelFacts } from '../../trainer/plan-facts.ts';
 import { parseRecipe } from '../../trainer/recipe.ts';
 import { chooseEngine } from '../../engine/index.ts';
-import { DECODER_SITES } from '../../models/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
 
 /** Texts that heterogeneity is measured on. */
 const SAMPLED_TEXTS = 1_000;
 const MAX_TOKENS = 2_048;
-/** f32 products on one core with wide vectors, about: the time shown before a run is an estimate. */
-const FLOPS_A_CORE = 1e11;
 
 const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
   frozenWeights: 'Frozen weights',
@@ -40,16 +39,19 @@ const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
 export async function proposePlan(model: ModelFile, request: PlanRequest): Promise<Plan> {
   const data = await knownFacts(model, request);
   const facts = modelFacts(model);
-  const { name, kind } = await chooseEngine();
-  const engine = engineFacts(name === 'tensorflow' && kind === 'cpu');
+  const products = request.fixed['training.precision'] === 'bf16' ? 'bf16' : 'f32';
+  const engine = engineFacts(await chooseEngine(), products);
   const limitBytes = Math.min(request.memoryBytes, totalmem());
   const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds: request.seconds }, engine);
   const run = withFixed(proposal, request.fixed);
   const recipe = withOptions(recipeOf(request, run), request.fixed);
   parseRecipe(stringify(recipe), 'The recipe');
-  const memory = memoryPlan(facts, engine, { ...run.training, method: run.method });
-  const tokens = run.training.batch * run.training.accumulate * Math.min(data.meanTokens, run.training.sequenceLength);
-  const flops = flopsPerToken(facts, { ...run.training, method: run.method });
+  const { batch, accumulate, sequenceLength } = run.training;
+  const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
+  const shape = { ...run.training, products, tokens, method: run.method } as const;
+  const memory = memoryPlan(facts, engine, shape);
+  const exampleTokens = Math.min(data.meanTokens, sequenceLength);
+  const flops = flopsPerToken(facts, shape, exampleTokens) * batch * accumulate * exampleTokens;
   const fits = memory.total <= limitBytes;
   const sites = facts.sites.filter(({ site }) => run.method.targets.includes(site));
   return {
@@ -57,7 +59,8 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     fits,
     limitBytes,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
-    seconds: (run.training.steps * tokens * flops) / engine.flopsPerSecond,
+    seconds: (run.training.steps * flops) / engine.flopsPerSecond,
+    secondsMeasured: engine.isMeasured,
     choices: proposal.reasons.map((reason) => choiceOf(reason, request.fixed)),
     warnings: fits && proposal.fits ? proposal.warnings : [...proposal.warnings, ...tooLarge(memory.total, limitBytes)],
     structure: {
@@ -96,53 +99,10 @@ async function dataFacts(model: ModelFile, request: PlanRequest): Promise<DataFa
   const texts = examples
     .slice(0, SAMPLED_TEXTS)
     .map(({ inputIds }) => tokenizer?.decode(inputIds, { skipSpecialTokens: true }) ?? [...inputIds].join(' '));
-  const lengths = examples.map(({ inputIds }) => inputIds.length).sort((a, b) => a - b);
   return {
     examples: examples.length,
-    meanTokens: lengths.reduce((sum, length) => sum + length, 0) / lengths.length,
-    p95Tokens: lengths[Math.floor(0.95 * (lengths.length - 1))]!,
-    maxTokens: lengths.at(-1)!,
+    ...lengthFacts(examples.map(({ inputIds }) => inputIds.length)),
     clusters: heterogeneity(texts).clusters,
-  };
-}
-
-export function modelFacts({ name, config, tensors }: ModelFile): ModelFacts {
-  const { hiddenSize: hidden, intermediateSize: inner, attentionHeads, keyValueHeads, headSize } = config;
-  const [query, keyValue] = [attentionHeads * headSize, keyValueHeads * headSize];
-  const widths = {
-    q_proj: [hidden, query],
-    k_proj: [hidden, keyValue],
-    v_proj: [hidden, keyValue],
-    o_proj: [query, hidden],
-  };
-  const mlp = { gate_proj: [hidden, inner], up_proj: [hidden, inner], down_proj: [inner, hidden] };
-  const of: Record<string, number[]> = { ...widths, ...mlp };
-  return {
-    ...config,
-    name,
-    fileBytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
-    parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1), 0),
-    sites: Array.from({ length: config.layers }, (_, layer) => layer).flatMap((layer) =>
-      DECODER_SITES.map((site) => ({ layer, site, inFeatures: of[site]![0]!, outFeatures: of[site]![1]! })),
-    ),
-  };
-}
-
-/**
- * `packs`: the engine has products with weights in the blocks of their file, and compiles steps from our own operations. What it
- * takes for itself (TensorFlow's libraries, Node, the compiled graph) and what allocation adds: npm run bench:plan.
- */
-export function engineFacts(packs: boolean): EngineFacts {
-  return {
-    name: 'auto',
-    ownBytes: packs ? 690e6 : 500e6,
-    precisions: packs ? ['file', 'int8', 'int4'] : ['f32'],
-    fusedAttention: packs,
-    chunkTokens: packs ? 384 : 256,
-    logitsCopies: packs ? 1 : 3,
-    updatesInPlace: packs,
-    keptOverhead: packs ? 1.2 : 1,
-    flopsPerSecond: FLOPS_A_CORE * availableParallelism(),
   };
 }
 
