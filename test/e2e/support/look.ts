@@ -17,6 +17,7 @@ export async function shoot(page: Page, name: string): Promise<void> {
   const folder = process.env['EFFILORA_PICTURES'];
   if (!folder) return;
   mkdirSync(folder, { recursive: true });
+  await page.evaluate('scrollTo(0, 0)');
   for (const colorScheme of ['dark', 'light'] as const) {
     await page.emulateMedia({ colorScheme });
     await page.waitForTimeout(300);
