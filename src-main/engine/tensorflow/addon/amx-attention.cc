@@ -81,8 +81,7 @@ const uint32_t* packAll(const HeadView& head, const Task& task, bool down, Buffe
 void softmaxBlock(float* s, int queries, int size, float* top, float* total, float* sums) {
   for (int i = 0; i < queries; i++) {
     float* line = s + i * kBlock;
-    float high = top[i];
-    for (int j = 0; j < kBlock; j++) high = std::max(high, line[j]);
+    float high = largest(line, kBlock, top[i]);
     if (high == -INFINITY) {
       std::fill(line, line + kBlock, 0.0f);
       continue;

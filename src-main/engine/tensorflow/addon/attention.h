@@ -43,8 +43,7 @@ void attention(View q, View k, View v, const int32_t* segments, View out, float*
           scoreBlock(queries.data(), turned.data(), padded, first, n, key, m, shape, s.data());
           for (int i = 0; i < n; i++) {
             float* line = &s[i * kBlock];
-            float high = top[i];
-            for (int j = 0; j < kBlock; j++) high = std::max(high, line[j]);
+            float high = largest(line, kBlock, top[i]);
             if (high == -INFINITY) {
               std::fill(line, line + kBlock, 0.0f);
               continue;

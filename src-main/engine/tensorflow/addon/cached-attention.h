@@ -52,8 +52,7 @@ void attendBlock(const float* q, const float* keys, const float* values, int64_t
         bool seen = j < count && key + j <= query && (shape.window == 0 || query - key - j < shape.window);
         line[j] = seen ? line[j] * shape.scale : -INFINITY;
       }
-      float high = top[i], sum = 0;
-      for (int64_t j = 0; j < kBlock; j++) high = std::max(high, line[j]);
+      float high = largest(line, kBlock, top[i]), sum = 0;
       if (high == -INFINITY) {
         std::fill(line, line + kBlock, 0.0f);
         continue;

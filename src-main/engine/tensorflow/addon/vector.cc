@@ -134,8 +134,7 @@ void crossEntropy(View logits, const int32_t* labels, float* loss, View dLogits,
     for (int64_t c = 0; c < width; c += piece) {
       int64_t n = std::min(piece, width - c);
       Row in(logits, row * width + c, n);
-      float high = top;
-      for (int64_t i = 0; i < n; i++) high = std::max(high, in[i]);
+      float high = largest(&in[0], n, top);
       float part = 0;
       for (int64_t i = 0; i < n; i++) part += fastExp(in[i] - high);
       sum = sum * fastExp(top - high) + part;

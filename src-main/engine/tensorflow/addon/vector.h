@@ -23,8 +23,8 @@ inline uint16_t toBf16(float f) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-/** e^x to about 2 ulp, branch-free; below -87 it is 0 */
-inline float fastExp(float x) {
+/** e^x to about 2 ulp, branch-free; below -87 it is 0. A loop that calls it instead of taking it in is not vectorised. */
+__attribute__((always_inline)) inline float fastExp(float x) {
   float clamped = std::min(std::max(x, -87.0f), 88.0f);
   float n = std::nearbyint(clamped * 1.44269504f);
   float r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
@@ -39,6 +39,23 @@ inline float fastExp(float x) {
   float scale;
   std::memcpy(&scale, &bits, 4);
   return x < -87.0f ? 0.0f : p * scale;
+}
+
+typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
+
+/** The largest of `start` and n numbers, 16 at a time: with NaN in mind, compilers look at one after the other. */
+inline float largest(const float* x, int64_t n, float start) {
+  int64_t i = 0;
+  if (n >= 16) {
+    Lanes top = *reinterpret_cast<const Lanes*>(x);
+    for (i = 16; i + 16 <= n; i += 16) {
+      Lanes next = *reinterpret_cast<const Lanes*>(x + i);
+      top = next > top ? next : top;
+    }
+    for (int lane = 0; lane < 16; lane++) start = std::max(start, top[lane]);
+  }
+  for (; i < n; i++) start = std::max(start, x[i]);
+  return start;
 }
 
 /** A stretch of a view as f32: itself, or converted into a buffer of its own. */
@@ -126,8 +143,6 @@ inline void addTo(View from, View to, int64_t offset, const float* sums, int64_t
     for (int64_t i = 0; i < n; i++) b[i] = a[i] + sums[i];
   }
 }
-
-typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
 
 /** C [M, 16 N] (+)= A B over `inner`, all in registers. A at a[m * aRow + k * aColumn], B rows contiguous. */
 template <int M, int N>
