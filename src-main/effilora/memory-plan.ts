@@ -47,12 +47,14 @@ export interface EngineFacts {
   fusedAttention: boolean;
   /** examples lie end to end; else each micro-batch is padded to whole rows */
   endToEnd: boolean;
-  /** tokens whose logits exist at a time */
-  chunkTokens: number;
+  /** tokens whose logits exist at a time, of a vocabulary of so many */
+  chunkTokens(vocabularySize: number): number;
   /** arrays of their size that exist then: the logits, their softmax, their gradient, or all in one place */
   logitsCopies: number;
   /** whether the optimizer writes into the tensors' own memory */
   updatesInPlace: boolean;
+  /** what passes between products in bf16 is kept in bf16 */
+  keepsBf16: boolean;
   /** what allocation adds to the activations that are kept, as a factor */
   keptOverhead: number;
   /** copies of a block's gradients that exist beside a block computed again */
@@ -129,7 +131,7 @@ export function recomputationFor(model: ModelFacts, engine: EngineFacts, run: Ru
 }
 
 /** Bytes of a number that passes between products. */
-const passed = (run: RunShape) => (run.products === 'bf16' ? 2 : 4);
+const passed = (engine: EngineFacts, run: RunShape) => (engine.keepsBf16 && run.products === 'bf16' ? 2 : 4);
 
 /** Numbers a token of a block's linears and norms, which take the products' type. */
 function wideNumbers({ hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headSize }: ModelFacts): number {
@@ -145,14 +147,14 @@ function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): numb
   // Composed: scores, masked scores, softmax.
   const scores = engine.fusedAttention ? model.attentionHeads : 3 * model.attentionHeads * run.sequenceLength;
   const inF32 = 2 * model.hiddenSize + adapter + scores; // x and x + attention, whatever the products are
-  return run.tokens * (passed(run) * wideNumbers(model) + 4 * inF32);
+  return run.tokens * (passed(engine, run) * wideNumbers(model) + 4 * inF32);
 }
 
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
   const { hiddenSize, intermediateSize, vocabularySize, attentionHeads } = model;
-  const logits = 4 * Math.min(engine.chunkTokens, run.tokens) * vocabularySize * engine.logitsCopies;
+  const logits = 4 * Math.min(engine.chunkTokens(vocabularySize), run.tokens) * vocabularySize * engine.logitsCopies;
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
-  const gradients = run.tokens * (passed(run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
+  const gradients = run.tokens * (passed(engine, run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
   const newWeights = engine.updatesInPlace ? 0 : 3 * trained;
   // what the loss took is not given back in one piece: where blocks are computed again, their gradients lie beside it
   if (run.recompute) return Math.max(logits + engine.gradientCopies * gradients, newWeights);

@@ -3,6 +3,7 @@ import { lengthFacts, mostTokens } from '../effilora/length-facts.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
 import type { EngineStatus } from '../engine/types.ts';
+import { lossChunkTokens } from '../engine/webgpu/kernels/cross-entropy.ts';
 import type { ModelFile } from '../models/types.ts';
 import { modelSites } from '../models/weights.ts';
 import { measuredSpeed } from './machine-speed.ts';
@@ -12,7 +13,7 @@ import type { Recipe } from './recipe.ts';
 const FLOPS_A_CORE = 1e11;
 
 /** What the plan needs to know of a base model. */
-export function modelFacts({ name, config, tensors }: ModelFile): ModelFacts {
+export function modelFacts({ name, config, tensors }: Pick<ModelFile, 'name' | 'config' | 'tensors'>): ModelFacts {
   return {
     ...config,
     name,
@@ -22,28 +23,64 @@ export function modelFacts({ name, config, tensors }: ModelFile): ModelFacts {
   };
 }
 
+type MemoryFacts = Omit<EngineFacts, 'name' | 'flopsPerSecond' | 'isMeasured'>;
+
+/** With our own operations and products with weights in the blocks of their file. */
+const OWN = {
+  precisions: ['file', 'int8', 'int4'] as EngineFacts['precisions'],
+  fusedAttention: true,
+  logitsCopies: 1,
+  updatesInPlace: true,
+};
+
 /**
- * What the plan needs to know of an engine. TensorFlow on a CPU has products with weights in the blocks of their file, and
- * compiles steps from our own operations. What it takes for itself (TensorFlow's libraries, Node, the compiled graph), what
+ * TensorFlow on a CPU, which compiles steps. What it takes for itself (TensorFlow's libraries, Node, the compiled graph), what
  * allocation adds and how many gradients exist at once are measured: npm run bench:plan.
  */
+const COMPILED: MemoryFacts = {
+  ...OWN,
+  ownBytes: 730e6,
+  endToEnd: true,
+  chunkTokens: () => 384,
+  keepsBf16: true,
+  keptOverhead: 1.1,
+  gradientCopies: 2,
+};
+
+/** What WebGPU takes of its device, counted: test/trainer/webgpu-plan.test.ts. */
+const WEBGPU: MemoryFacts = {
+  ...OWN,
+  ownBytes: 0,
+  endToEnd: false,
+  chunkTokens: lossChunkTokens,
+  keepsBf16: false,
+  keptOverhead: 1.4,
+  gradientCopies: 1,
+};
+
+const COMPOSED: MemoryFacts = {
+  ownBytes: 500e6,
+  precisions: ['f32'],
+  fusedAttention: false,
+  endToEnd: false,
+  chunkTokens: () => 256,
+  logitsCopies: 3,
+  updatesInPlace: false,
+  keepsBf16: false,
+  keptOverhead: 1,
+  gradientCopies: 1,
+};
+
+/** What the plan needs to know of an engine. */
 export function engineFacts(
   engine: Pick<EngineStatus, 'name' | 'kind'>,
   products: 'f32' | 'bf16' = 'f32',
 ): EngineFacts {
-  const packs = engine.name === 'tensorflow' && engine.kind === 'cpu';
+  const compiles = engine.name === 'tensorflow' && engine.kind === 'cpu';
   const measured = measuredSpeed(engine, products);
   return {
     name: engine.name,
-    ownBytes: packs ? 730e6 : 500e6,
-    precisions: packs ? ['file', 'int8', 'int4'] : ['f32'],
-    fusedAttention: packs,
-    endToEnd: packs,
-    chunkTokens: packs ? 384 : 256,
-    logitsCopies: packs ? 1 : 3,
-    updatesInPlace: packs,
-    keptOverhead: packs ? 1.1 : 1,
-    gradientCopies: packs ? 2 : 1,
+    ...(compiles ? COMPILED : engine.name === 'webgpu' ? WEBGPU : COMPOSED),
     flopsPerSecond: measured ?? FLOPS_A_CORE * availableParallelism(),
     isMeasured: measured !== undefined,
   };

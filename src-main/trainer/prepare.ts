@@ -118,7 +118,8 @@ function planned(
   const meanTokens = lengths.reduce((sum, length) => sum + length, 0) / lengths.length;
   const flops = (chosen: boolean | number) => flopsPerToken(model, { ...shape, recompute: chosen }, meanTokens);
   if (recompute !== 'auto') return { recompute, flopsPerToken: flops(recompute) };
-  if (budgetBytes === undefined || !stepCompiler()) return { recompute, flopsPerToken: flops(!stepCompiler()) };
+  const isCounted = stepCompiler() !== undefined || engine.name === 'webgpu';
+  if (budgetBytes === undefined || !isCounted) return { recompute, flopsPerToken: flops(!stepCompiler()) };
   const chosen = recomputationFor(model, facts, shape, budgetBytes);
   if (chosen)
     log(`Blocks are computed again in backward, ${chosen} at a time: the memory does not hold what they all keep`);

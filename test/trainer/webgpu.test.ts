@@ -19,7 +19,10 @@ const noHalf =
       : `${found.device} has no shader-f16`;
 
 /** Trains the tiny model and gives every step's loss, the held-out ones among them. */
-async function losses(run: { engine: string; training?: object }, log: string[] = []): Promise<number[]> {
+async function losses(
+  run: { engine: string; training?: object; budget?: object },
+  log: string[] = [],
+): Promise<number[]> {
   const folder = temporary('webgpu');
   const file = smallRun(folder, { ...run, training: { steps: 4, evalEvery: 2, evalSplit: 4, ...run.training } });
   const values: number[] = [];
@@ -50,6 +53,15 @@ describe.skipIf(noSoftwareGpu)(`training on webgpu${noSoftwareGpu ? `: ${noSoftw
       if (weights === 'int4') expect(furthest(await losses({ engine: 'tensorflow' }), theirs)).toBeGreaterThan(2e-3);
     },
   );
+
+  it('computes blocks again only where the budget asks for it, and has the same losses', async () => {
+    const [roomy, tight] = [[], []] as [string[], string[]];
+    const run = { engine: 'webgpu', training: { steps: 2 } };
+    const kept = await losses({ ...run, budget: { memoryBytes: 2 ** 28 } }, roomy);
+    const again = await losses({ ...run, budget: { memoryBytes: 2 ** 18 } }, tight);
+    expect([roomy, tight].map((log) => log.some((line) => line.includes('again in backward')))).toEqual([false, true]);
+    expect(furthest(again, kept)).toBeLessThan(1e-4);
+  });
 
   it.skipIf(noHalf)(`with products in half precision it stays near f32${noHalf ? `: ${noHalf}` : ''}`, async () => {
     const half = await losses({ engine: 'webgpu', training: { precision: 'bf16' } });

@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { totalmem } from 'node:os';
 import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { readDataset } from '../../data/dataset.ts';
@@ -40,8 +39,9 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const data = await knownFacts(model, request);
   const facts = modelFacts(model);
   const products = request.fixed['training.precision'] === 'bf16' ? 'bf16' : 'f32';
-  const engine = engineFacts(await chooseEngine(), products);
-  const limitBytes = Math.min(request.memoryBytes, totalmem());
+  const chosen = await chooseEngine();
+  const engine = engineFacts(chosen, products);
+  const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
   const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds: request.seconds }, engine);
   const run = withFixed(proposal, request.fixed);
   const recipe = withOptions(recipeOf(request, run), request.fixed);
