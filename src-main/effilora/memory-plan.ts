@@ -57,8 +57,10 @@ export interface EngineFacts {
   keepsBf16: boolean;
   /** what allocation adds to the activations that are kept, as a factor */
   keptOverhead: number;
-  /** copies of a block's gradients that exist beside a block computed again */
-  gradientCopies: number;
+  /** norms, gates and weighted heads are made again in backward, whatever else is kept */
+  makesCheapAgain: boolean;
+  /** what the loss took is not given back before the first block's gradients are there */
+  lossLingers: boolean;
   /** of a step as `flopsPerToken` counts it: floating-point operations a second */
   flopsPerSecond: number;
   /** whether a run on this machine has measured that; else it is a guess */
@@ -111,8 +113,8 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
 
 /** With recomputation the input of every so many blocks, and so many blocks' own; without, every block's own. */
 function activationBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
-  const block = blockBytes(model, engine, run);
   const together = Number(run.recompute);
+  const block = blockBytes(model, engine, run, together === 0 && engine.makesCheapAgain);
   if (together === 0) return block * model.layers * engine.keptOverhead;
   const inputs = Math.ceil(model.layers / together) * 4 * run.tokens * model.hiddenSize;
   return (inputs + block * Math.min(together, model.layers)) * engine.keptOverhead;
@@ -133,21 +135,19 @@ export function recomputationFor(model: ModelFacts, engine: EngineFacts, run: Ru
 /** Bytes of a number that passes between products. */
 const passed = (engine: EngineFacts, run: RunShape) => (engine.keepsBf16 && run.products === 'bf16' ? 2 : 4);
 
-/** Numbers a token of a block's linears and norms, which take the products' type. */
-function wideNumbers({ hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headSize }: ModelFacts): number {
-  const attention = (2 * attentionHeads + 2 * keyValueHeads) * headSize; // q, k, v, output
-  return attention + 3 * intermediateSize + 2 * hiddenSize;
-}
-
-/** What one block's backward needs: the inputs of its products, norms, rotations, gate and attention. */
-function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
+/** What one block's backward needs: the inputs of its products, norms, rotations, gate and attention; `lean`: but for what is cheap. */
+function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, lean: boolean): number {
+  const { hiddenSize, intermediateSize, attentionHeads, keyValueHeads, headSize } = model;
   const { rank, targets } = run.method;
   const heads = headsPerSite(run.method);
-  const adapter = targets.length * (rank + 2 * heads + heads * rank); // h and logits, omega, omega_j h
+  const attention = (2 * attentionHeads + 2 * keyValueHeads) * headSize; // q, k, v, output
+  const cheap = intermediateSize + 2 * hiddenSize; // the gate's output, and both norms'
+  const wide = attention + 2 * intermediateSize + (lean ? 0 : cheap);
+  const adapter = targets.length * (rank + heads + (lean ? 0 : heads + heads * rank)); // h and logits; omega, omega_j h
   // Composed: scores, masked scores, softmax.
   const scores = engine.fusedAttention ? model.attentionHeads : 3 * model.attentionHeads * run.sequenceLength;
   const inF32 = 2 * model.hiddenSize + adapter + scores; // x and x + attention, whatever the products are
-  return run.tokens * (passed(engine, run) * wideNumbers(model) + 4 * inF32);
+  return run.tokens * (passed(engine, run) * wide + 4 * inF32);
 }
 
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
@@ -156,8 +156,7 @@ function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, t
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
   const gradients = run.tokens * (passed(engine, run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
   const newWeights = engine.updatesInPlace ? 0 : 3 * trained;
-  // what the loss took is not given back in one piece: where blocks are computed again, their gradients lie beside it
-  if (run.recompute) return Math.max(logits + engine.gradientCopies * gradients, newWeights);
+  if (run.recompute || engine.lossLingers) return Math.max(logits + gradients, newWeights);
   return Math.max(logits, gradients, newWeights);
 }
 

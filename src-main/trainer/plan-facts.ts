@@ -34,17 +34,18 @@ const OWN = {
 };
 
 /**
- * TensorFlow on a CPU, which compiles steps. What it takes for itself (TensorFlow's libraries, Node, the compiled graph), what
- * allocation adds and how many gradients exist at once are measured: npm run bench:plan.
+ * TensorFlow on a CPU, which compiles steps. What it takes for itself (TensorFlow's libraries, Node, the compiled graph) and what
+ * allocation adds are measured: npm run bench:plan.
  */
 const COMPILED: MemoryFacts = {
   ...OWN,
-  ownBytes: 730e6,
+  ownBytes: 755e6,
   endToEnd: true,
   chunkTokens: () => 384,
   keepsBf16: true,
-  keptOverhead: 1.1,
-  gradientCopies: 2,
+  makesCheapAgain: true,
+  lossLingers: true,
+  keptOverhead: 1.05,
 };
 
 /** What WebGPU takes of its device, counted: test/trainer/webgpu-plan.test.ts. */
@@ -54,8 +55,9 @@ const WEBGPU: MemoryFacts = {
   endToEnd: false,
   chunkTokens: lossChunkTokens,
   keepsBf16: false,
+  makesCheapAgain: false,
+  lossLingers: false,
   keptOverhead: 1.4,
-  gradientCopies: 1,
 };
 
 const COMPOSED: MemoryFacts = {
@@ -67,8 +69,9 @@ const COMPOSED: MemoryFacts = {
   logitsCopies: 3,
   updatesInPlace: false,
   keepsBf16: false,
+  makesCheapAgain: false,
+  lossLingers: false,
   keptOverhead: 1,
-  gradientCopies: 1,
 };
 
 /** What the plan needs to know of an engine. */
