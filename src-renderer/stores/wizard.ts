@@ -21,11 +21,15 @@ export const useWizard = defineStore('wizard', () => {
   const draft = reactive<Draft>({ ...EMPTY });
   const plan = ref<Plan>();
   const loaded = ref(false);
+  /** what the plan was made from has changed since */
+  const planIsOld = ref(false);
   /** the mix could not be read: there is no going on with it */
   const refused = ref(false);
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   async function load() {
+    loaded.value = false;
+    plan.value = undefined;
     Object.assign(draft, await studio.drafts.get());
     // A plan is made anew: the last step waits for it.
     draft.step = Math.min(draft.step, reachable.value);
@@ -45,10 +49,23 @@ export const useWizard = defineStore('wizard', () => {
     },
     { deep: true },
   );
-  const reachable = computed(() =>
-    draft.model === null ? 0 : draft.mix.length === 0 || refused.value ? 1 : plan.value?.fits ? 3 : 2,
+  // A plan is for a model and data: of others nothing of it holds.
+  watch(
+    () => JSON.stringify([draft.model, draft.mix]),
+    () => (plan.value = undefined),
+    { flush: 'sync' },
   );
-  return { draft, plan, loaded, refused, reachable, load, clear };
+  watch(
+    () => JSON.stringify([draft.memoryBytes, draft.seconds, draft.fixed]),
+    () => (planIsOld.value = true),
+    { flush: 'sync' },
+  );
+  const reachable = computed(() => {
+    if (draft.model === null) return 0;
+    if (draft.mix.length === 0 || refused.value) return 1;
+    return plan.value?.fits && !planIsOld.value ? 3 : 2;
+  });
+  return { draft, plan, planIsOld, loaded, refused, reachable, load, clear };
 });
 
 /** Keys of a recipe's training that the draft holds elsewhere, or that a plan makes again. */

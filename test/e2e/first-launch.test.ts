@@ -52,7 +52,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
       await field.fill(value);
       await field.blur();
     }
-    await untilShown(page, /You set this yourself. Proposed was: 8 rows/);
+    await untilShown(page, /You set this yourself. Proposed was: 8 examples/);
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByRole('button', { name: 'Start training' }).click();
     await untilShown(page, '4 of 4 steps', 240_000);

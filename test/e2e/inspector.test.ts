@@ -1,41 +1,25 @@
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { scratchFolder } from '../studio/support/studio.ts';
+import type { Page } from 'playwright-core';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { studioWithAdapters } from './support/adapters.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
-import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
-import type { Host } from './support/studio.ts';
+import { noBrowser } from './support/studio.ts';
 
 describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
-  const scratch = scratchFolder();
-  const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
-  let host: Host;
-  let browser: Browser;
+  const open = studioWithAdapters(async (folder) => {
+    const model = writeTinyChatModel(join(folder, 'tiny-chat'));
+    await writeRandomAdapter(join(folder, 'arithmetic'), model, { strength: 3 });
+    await writeRandomAdapter(join(folder, 'poems'), model, { seed: 2 });
+    return ['poems', 'arithmetic'];
+  });
   let page: Page;
   let errors: string[];
-
   beforeAll(async () => {
-    await writeRandomAdapter(join(scratch.folder, 'arithmetic'), model, { strength: 3 });
-    await writeRandomAdapter(join(scratch.folder, 'poems'), model, { seed: 2 });
-    host = await startHost(scratch.folder);
-    browser = await openBrowser();
-    ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
-    for (const name of ['poems', 'arithmetic']) {
-      await page.getByRole('link', { name: 'Library' }).click();
-      await page.getByRole('button', { name: 'Import an adapter' }).click();
-      await page.getByLabel('Path').fill(join(scratch.folder, name));
-      await page.getByRole('button', { name: 'Import', exact: true }).click();
-      await page.getByRole('heading', { name, exact: true }).waitFor();
-    }
+    ({ page, errors } = await open());
     await page.getByRole('link', { name: 'Inspect heads' }).click();
     await page.getByRole('heading', { name: 'Inside “arithmetic”' }).waitFor();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await host?.close();
-    scratch.remove();
   });
 
   it('asks for a dataset where nothing was held out, then measures the curve and tells how heads are cut', async () => {

@@ -1,48 +1,29 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { scratchFolder } from '../studio/support/studio.ts';
+import type { Page } from 'playwright-core';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { studioWithAdapters } from './support/adapters.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
-import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
-import type { Host } from './support/studio.ts';
+import { noBrowser } from './support/studio.ts';
 
 describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
-  const scratch = scratchFolder();
-  const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'), { endless: true });
-  let host: Host;
-  let browser: Browser;
+  const open = studioWithAdapters(async (folder) => {
+    const model = writeTinyChatModel(join(folder, 'tiny-chat'), { endless: true });
+    await writeRandomAdapter(join(folder, 'exact'), model, { strength: 4 });
+    await writeRandomAdapter(join(folder, 'pruned'), model, { strength: 2 });
+    return ['exact', 'pruned'];
+  });
   let page: Page;
   let errors: string[];
   const answer = (name: string) => page.getByRole('article', { name: `Answer of ${name}` });
-
   beforeAll(async () => {
-    for (const [name, strength] of [
-      ['exact', 4],
-      ['pruned', 2],
-    ] as const)
-      await writeRandomAdapter(join(scratch.folder, name), model, { strength });
-    host = await startHost(scratch.folder);
-    browser = await openBrowser();
-    ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
-    for (const name of ['exact', 'pruned']) {
-      await page.getByRole('link', { name: 'Library' }).click();
-      await page.getByRole('button', { name: 'Import an adapter' }).click();
-      await page.getByLabel('Path').fill(join(scratch.folder, name));
-      await page.getByRole('button', { name: 'Import', exact: true }).click();
-      await page.getByRole('heading', { name, exact: true }).waitFor();
-    }
+    ({ page, errors } = await open());
     await page.getByRole('link', { name: 'Library' }).click();
     for (const name of ['exact', 'pruned']) await page.getByLabel(`Choose ${name}`).check();
     await page.getByRole('link', { name: 'Chat', exact: true }).click();
     await page.getByRole('heading', { name: 'Playground' }).waitFor();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await host?.close();
-    scratch.remove();
   });
 
   /** how long an answer is by now, characters */

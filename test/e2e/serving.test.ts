@@ -1,42 +1,25 @@
 import { join } from 'node:path';
 import OpenAI from 'openai';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { scratchFolder } from '../studio/support/studio.ts';
+import type { Page } from 'playwright-core';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { studioWithAdapters } from './support/adapters.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
-import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
-import type { Host } from './support/studio.ts';
+import { noBrowser } from './support/studio.ts';
 
 describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
-  const scratch = scratchFolder();
-  const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
-  let host: Host;
-  let browser: Browser;
+  const open = studioWithAdapters(async (folder) => {
+    const model = writeTinyChatModel(join(folder, 'tiny-chat'));
+    await writeRandomAdapter(join(folder, 'poems'), model, { strength: 4, seed: 2 });
+    await writeRandomAdapter(join(folder, 'tuned'), model, { strength: 4 });
+    await writeRandomAdapter(join(folder, 'foreign'), writeTinyChatModel(join(folder, 'other-model')));
+    return ['foreign', 'poems', 'tuned'];
+  });
   let page: Page;
   let errors: string[];
-
   beforeAll(async () => {
-    await writeRandomAdapter(join(scratch.folder, 'poems'), model, { strength: 4, seed: 2 });
-    await writeRandomAdapter(join(scratch.folder, 'tuned'), model, { strength: 4 });
-    const otherModel = writeTinyChatModel(join(scratch.folder, 'other-model'));
-    await writeRandomAdapter(join(scratch.folder, 'foreign'), otherModel);
-    host = await startHost(scratch.folder);
-    browser = await openBrowser();
-    ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
-    for (const name of ['foreign', 'poems', 'tuned']) {
-      await page.getByRole('link', { name: 'Library' }).click();
-      await page.getByRole('button', { name: 'Import an adapter' }).click();
-      await page.getByLabel('Path').fill(join(scratch.folder, name));
-      await page.getByRole('button', { name: 'Import', exact: true }).click();
-      await page.getByRole('heading', { name, exact: true }).waitFor();
-    }
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await host?.close();
-    scratch.remove();
+    ({ page, errors } = await open());
   });
 
   const card = () => page.getByRole('region', { name: 'For other programs' });
