@@ -21,7 +21,7 @@ import { llamaConfig, randomBatch, randomStep } from '../support/random-step.ts'
 
 const CONFIG = llamaConfig();
 const BATCH = { rows: 2, length: 128 };
-const STEPS = 1;
+const STEPS = 3;
 
 interface Counts {
   dispatches: number;
