@@ -11,8 +11,8 @@ type Shape = Omit<Configuration, 'model'>;
 
 const SHAPES: Record<string, Shape[]> = {
   smollm2: [
-    { precision: 'f32', rows: 1, length: 128, recompute: false },
     { precision: 'f32', rows: 4, length: 128, recompute: false },
+    { precision: 'f32', rows: 1, length: 128, recompute: false },
     { precision: 'f32', rows: 4, length: 256, recompute: false },
     { precision: 'f32', rows: 4, length: 256, recompute: 1 },
     { precision: 'f32', rows: 1, length: 1024, recompute: 2 },
