@@ -1,20 +1,24 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { studioWithAdapters } from './support/adapters.ts';
+import { connectClient } from './support/client.ts';
+import { dragOnto } from './support/drag.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser } from './support/studio.ts';
 
 describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
+  let model: string;
   const open = studioWithAdapters(async (folder) => {
-    const model = writeTinyChatModel(join(folder, 'tiny-chat'));
+    model = writeTinyChatModel(join(folder, 'tiny-chat'));
     await writeRandomAdapter(join(folder, 'arithmetic'), model, { strength: 4 });
     return ['arithmetic'];
   });
   let page: Page;
   let errors: string[];
+  let exported: string;
   beforeAll(async () => {
     ({ page, errors } = await open());
   });
@@ -27,6 +31,7 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     await dialog.getByRole('button', { name: 'Export', exact: true }).click();
     await dialog.getByText('✓ Exported').waitFor({ timeout: 120_000 });
     await dialog.getByText('adapter_model.safetensors').waitFor();
+    exported = (await dialog.locator('code').first().textContent())!.trim();
     await shoot(page, 'export');
     await dialog.getByRole('link', { name: 'Its entry in the library' }).click();
     await page.getByRole('heading', { name: 'arithmetic, as plain LoRA' }).waitFor();
@@ -57,6 +62,23 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     await result.getByText(/8 examples of train.jsonl/).waitFor();
     await page.getByRole('button', { name: 'Delete First look' }).click();
     await page.getByRole('button', { name: 'First look', exact: true }).waitFor({ state: 'detached' });
+  });
+
+  it('takes the PEFT folder in where it is dropped, once its base model is named', async () => {
+    const { client, close } = await connectClient(new URL(page.url()).origin);
+    await client.models.add({ path: model });
+    close();
+    await page.getByRole('link', { name: 'Library' }).click();
+    await dragOnto(page.getByRole('heading', { name: 'Library', exact: true }), [exported]);
+    const dialog = page.getByRole('dialog', { name: 'Import an adapter' });
+    await dialog
+      .getByRole('alert')
+      .getByText(/doesn't say which model it was made for/)
+      .waitFor();
+    await dialog.getByLabel('Base model').selectOption({ label: 'tiny-chat' });
+    await dialog.getByRole('button', { name: 'Import', exact: true }).click();
+    await page.getByRole('heading', { name: basename(exported), exact: true }).waitFor();
+    await page.getByText(/^lora · tiny-chat/).waitFor();
     expect(errors).toEqual([]);
   });
 });
