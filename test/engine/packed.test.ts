@@ -17,7 +17,7 @@ import { runPython } from '../support/python.ts';
 import { data, largestDifference } from '../models/support.ts';
 
 const TYPES: GgmlType[] = ['q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k', 'f16', 'bf16'];
-/** more than one panel of AMX's 192 columns and 2,048 deep, and neither a multiple of its tiles */
+/** wider and deeper than what one thread takes of an AMX product at a time, and no multiple of its tiles */
 const ROWS = 275;
 const WIDTH = 2304;
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-packed-'));
