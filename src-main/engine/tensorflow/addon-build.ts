@@ -23,11 +23,10 @@ const LOOPS = [
 ];
 const WIDE = '-mprefer-vector-width=512';
 const UNITS: { source: string; object: string; flags: string[] }[] = [
-  ...['graph', 'operations', 'packed-operations', 'residents', 'resident-calls', 'threads'].map((name) => ({
-    source: `${name}.cc`,
-    object: `${name}.o`,
-    flags: ['-O2'],
-  })),
+  ...[
+    ...['module', 'graph', 'run', 'resident-calls', 'register'],
+    ...['operations', 'packed-operations', 'residents', 'threads'],
+  ].map((name) => ({ source: `${name}.cc`, object: `${name}.o`, flags: ['-O2'] })),
   { source: 'amx.cc', object: 'amx.o', flags: ['-O3', '-march=sapphirerapids'] },
   { source: 'amx-attention.cc', object: 'amx-attention.o', flags: [...LOOPS, '-march=sapphirerapids', WIDE] },
   {

@@ -112,3 +112,8 @@ napi_value guarded(napi_env env, napi_callback_info info) {
     return nullptr;
   }
 }
+inline void exportCall(napi_env env, napi_value exports, const char* name, napi_callback callback) {
+  napi_value function;
+  check(env, napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function));
+  check(env, napi_set_named_property(env, exports, name, function));
+}

@@ -1,6 +1,6 @@
 // Operations on what lies in our own memory (residents.h): weights and sequences come as numbers. They are stateful to TensorFlow, so
 // that it neither computes one in advance nor takes two of them for one.
-#include "packed-operations.h"
+#include "operations.h"
 
 #include "loss.h"
 #include "residents.h"

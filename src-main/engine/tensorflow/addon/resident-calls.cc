@@ -80,13 +80,7 @@ napi_value release(napi_env env, napi_value* args) {
 }  // namespace
 
 void exportResidentCalls(napi_env env, napi_value exports) {
-  const struct {
-    const char* name;
-    napi_callback callback;
-  } calls[] = {{"loadMatrix", guarded<loadMatrix>}, {"openSequence", guarded<openSequence>}, {"release", guarded<release>}};
-  for (const auto& call : calls) {
-    napi_value function;
-    napi_create_function(env, call.name, NAPI_AUTO_LENGTH, call.callback, nullptr, &function);
-    napi_set_named_property(env, exports, call.name, function);
-  }
+  exportCall(env, exports, "loadMatrix", guarded<loadMatrix>);
+  exportCall(env, exports, "openSequence", guarded<openSequence>);
+  exportCall(env, exports, "release", guarded<release>);
 }

@@ -1,6 +1,0 @@
-#pragma once
-#include "operation.h"
-
-namespace kernels {
-const std::vector<Operation>& packedOperations();
-}
