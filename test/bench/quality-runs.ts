@@ -92,3 +92,6 @@ export const SEED_RUNS = METHODS.filter(({ name }) => COMPARED.includes(name)).f
 
 /** Whose heads are dropped: by importance and at random. */
 export const DROP_RUN = 'effilora-60-0.001';
+
+/** What PEFT's LoRA runs beside, on the same examples in the same order. */
+export const PEFT_RUN = 'lora-0.001';

@@ -1,6 +1,6 @@
 import type { DropPoint } from '../../src-main/trainer/drop.ts';
 import { SETS } from './quality-data.ts';
-import { RUNS, SEED_RUNS, type Measurement, type Training } from './quality-runs.ts';
+import { PEFT_RUN, RUNS, SEED_RUNS, type Measurement, type Training } from './quality-runs.ts';
 
 /** One finished run: a line of results.jsonl. */
 export interface Finished extends Measurement, Partial<Training> {
@@ -14,6 +14,12 @@ export interface Drops {
   run: string;
   by: 'importance' | 'random';
   points: (DropPoint & { set: string })[];
+}
+
+/** PEFT's held-out losses on the examples of a run of ours: a line of peft.jsonl. */
+export interface Peer {
+  run: string;
+  losses: Record<string, number>;
 }
 
 export const mean = (losses: Record<string, number>) => SETS.reduce((sum, set) => sum + losses[set]!, 0) / SETS.length;
@@ -64,6 +70,16 @@ export function seedsTable(finished: Finished[]): string {
   });
   const seeds = SEED_RUNS[0]!.runs.map((_, index) => `seed ${index}`);
   return [...head(['method', 'rate', ...seeds, 'mean']), ...lines].join('\n');
+}
+
+/** PEFT's LoRA and ours after the same examples in the same order. */
+export function peftTable(finished: Finished[], peers: Peer[]): string {
+  const lines = peers.flatMap(({ run, losses }) => {
+    const ours = finished.find(({ name }) => name === run);
+    const cells = (of: Record<string, number>) => [...SETS.map((set) => of[set]!.toFixed(3)), mean(of).toFixed(4)];
+    return ours ? [row(['PEFT', ...cells(losses)]), row(['ours', ...cells(ours.losses)])] : [];
+  });
+  return [...head([PEFT_RUN, ...SETS, 'mean']), ...lines].join('\n');
 }
 
 /** Loss over all sets' label tokens by drop ratio, least important heads first and at random. */

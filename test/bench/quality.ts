@@ -1,6 +1,7 @@
 // npm run bench:quality -- DATA [NAME...]: LoRA, HydraLoRA and EffiLoRA on a mix of three kinds of task, each run in a process of
 // its own. DATA holds math-word, arc-open and boolq as <set>.train.jsonl and <set>.test.jsonl (instruction, output). Every
-// finished run is one line of runs/quality/results.jsonl and is not run again; NAMEs choose among the runs, `drops` among them.
+// finished run is one line of runs/quality/results.jsonl and is not run again; NAMEs choose among the runs, `drops` and `peft` among
+// them.
 // Prints the tables of what is there.
 import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
@@ -12,13 +13,22 @@ import { SETS, writeTokenized } from './quality-data.ts';
 import {
   DROP_RUN,
   MODEL,
+  PEFT_RUN,
   RUNS,
   SEED_RUNS,
   SEQUENCE_LENGTH,
   type Measurement,
   type QualityRun,
 } from './quality-runs.ts';
-import { dropsTable, runsTable, seedsTable, type Drops, type Finished } from './quality-tables.ts';
+import {
+  dropsTable,
+  peftTable,
+  runsTable,
+  seedsTable,
+  type Peer,
+  type Drops,
+  type Finished,
+} from './quality-tables.ts';
 
 const folder = path.resolve('runs/quality');
 const at = (name: string) => path.join(folder, name);
@@ -87,5 +97,10 @@ if (wanted('drops') && (await read<Drops>('drops.jsonl')).length === 0) {
   const curves = await programLines<Omit<Drops, 'run'>>('./quality-evaluate.ts', [testFiles, at(DROP_RUN), 'drop']);
   for (const curve of curves) await append('drops.jsonl', { run: DROP_RUN, ...curve });
 }
+if (wanted('peft') && (await read<Peer>('peft.jsonl')).length === 0) {
+  const [losses] = await programLines<Peer['losses']>('./quality-peft.ts', [at(`${PEFT_RUN}.yaml`), testFiles]);
+  await append('peft.jsonl', { run: PEFT_RUN, losses });
+}
 const finished = await read<Finished>('results.jsonl');
-console.log([runsTable(finished), seedsTable(finished), dropsTable(await read<Drops>('drops.jsonl'))].join('\n\n'));
+const tables = [runsTable(finished), seedsTable(finished), peftTable(finished, await read<Peer>('peft.jsonl'))];
+console.log([...tables, dropsTable(await read<Drops>('drops.jsonl'))].join('\n\n'));
