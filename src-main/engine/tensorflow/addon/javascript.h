@@ -2,6 +2,7 @@
 #pragma once
 #include <node_api.h>
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -94,6 +95,29 @@ inline napi_value shapeArray(napi_env env, const std::vector<int64_t>& shape) {
   check(env, napi_create_array_with_length(env, shape.size(), &array));
   for (size_t i = 0; i < shape.size(); i++) check(env, napi_set_element(env, array, i, number(env, shape[i])));
   return array;
+}
+
+/** Work on a thread of its own, and the promise of what it gives. Held by the work itself until `complete` takes it back. */
+struct Promised {
+  napi_deferred deferred = nullptr;
+  napi_async_work work = nullptr;
+};
+/** @param label names the work in traces; @param task is handed over to `execute` and `complete` */
+template <class T>
+napi_value promise(napi_env env, const char* label, napi_async_execute_callback execute, napi_async_complete_callback complete, std::unique_ptr<T> task) {
+  napi_value result, name;
+  check(env, napi_create_promise(env, &task->deferred, &result));
+  check(env, napi_create_string_utf8(env, label, NAPI_AUTO_LENGTH, &name));
+  check(env, napi_create_async_work(env, nullptr, name, execute, complete, task.get(), &task->work));
+  check(env, napi_queue_async_work(env, task->work));
+  task.release();
+  return result;
+}
+inline void reject(napi_env env, const Promised& task, const std::string& reason) {
+  napi_value message, error;
+  napi_create_string_utf8(env, reason.c_str(), NAPI_AUTO_LENGTH, &message);
+  napi_create_error(env, nullptr, message, &error);
+  napi_reject_deferred(env, task.deferred, error);
 }
 
 /** A call from JavaScript: its arguments (8 at most) and its result; a C++ exception becomes a JavaScript one. */

@@ -9,12 +9,10 @@
 namespace {
 
 /** A matrix on its way, read by a worker thread. */
-struct Load {
+struct Load : Promised {
   kernels::FileMatrix from;
   std::shared_ptr<kernels::PackedMatrix> matrix;
   std::string error;
-  napi_deferred deferred = nullptr;
-  napi_async_work work = nullptr;
 };
 
 void executeLoad(napi_env, void* data) {
@@ -28,14 +26,12 @@ void executeLoad(napi_env, void* data) {
 
 void completeLoad(napi_env env, napi_status, void* data) {
   std::unique_ptr<Load> load(static_cast<Load*>(data));
-  napi_value value, message;
   if (load->error.empty()) {
+    napi_value value;
     napi_create_int32(env, kernels::keep(load->matrix), &value);
     napi_resolve_deferred(env, load->deferred, value);
   } else {
-    napi_create_string_utf8(env, load->error.c_str(), NAPI_AUTO_LENGTH, &message);
-    napi_create_error(env, nullptr, message, &value);
-    napi_reject_deferred(env, load->deferred, value);
+    reject(env, *load, load->error);
   }
   napi_delete_async_work(env, load->work);
 }
@@ -55,13 +51,7 @@ napi_value loadMatrix(napi_env env, napi_value* args) {
     if (kernels::blockFormat(format).bytes == 0 || width % kernels::blockFormat(format).weights != 0)
       throw std::runtime_error("a matrix of this width can't be packed in this format");
   load->matrix = std::make_shared<kernels::PackedMatrix>(to, rows, width);
-  napi_value promise, label;
-  check(env, napi_create_promise(env, &load->deferred, &promise));
-  check(env, napi_create_string_utf8(env, "load weights", NAPI_AUTO_LENGTH, &label));
-  check(env, napi_create_async_work(env, nullptr, label, executeLoad, completeLoad, load.get(), &load->work));
-  check(env, napi_queue_async_work(env, load->work));
-  load.release();
-  return promise;
+  return promise(env, "load weights", executeLoad, completeLoad, std::move(load));
 }
 
 /** openSequence(layers): the number of an empty cache */

@@ -33,14 +33,12 @@ napi_value openSession(napi_env env, napi_value* args) {
   return nullptr;
 }
 
-struct Run {
+struct Run : Promised {
   Graph* graph;
   std::vector<TF_Output> feeds, fetches;
   std::vector<TF_Tensor*> fed, fetched;
   std::vector<const TF_Operation*> targets;
   std::string error;
-  napi_deferred deferred = nullptr;
-  napi_async_work work = nullptr;
   napi_ref keep = nullptr;
   ~Run() {
     for (TF_Tensor* tensor : fed) TF_DeleteTensor(tensor);
@@ -114,10 +112,7 @@ void completeRun(napi_env env, napi_status, void* data) {
   try {
     napi_resolve_deferred(env, run->deferred, results(env, *run));
   } catch (const std::exception& error) {
-    napi_value message, value;
-    napi_create_string_utf8(env, error.what(), NAPI_AUTO_LENGTH, &message);
-    napi_create_error(env, nullptr, message, &value);
-    napi_reject_deferred(env, run->deferred, value);
+    reject(env, *run, error.what());
   }
   napi_delete_reference(env, run->keep);
   napi_delete_async_work(env, run->work);
@@ -126,14 +121,8 @@ void completeRun(napi_env env, napi_status, void* data) {
 /** run(graph, feeds: [{node, output, dtype, shape, data}], fetches: [node, output, ...], targets: node[]): Promise of [{dtype, shape, data}] */
 napi_value run(napi_env env, napi_value* args) {
   auto run = prepareRun(env, args);
-  napi_value promise, label;
-  check(env, napi_create_promise(env, &run->deferred, &promise));
   check(env, napi_create_reference(env, args[0], 1, &run->keep));
-  check(env, napi_create_string_utf8(env, "tensorflow run", NAPI_AUTO_LENGTH, &label));
-  check(env, napi_create_async_work(env, nullptr, label, executeRun, completeRun, run.get(), &run->work));
-  check(env, napi_queue_async_work(env, run->work));
-  run.release();
-  return promise;
+  return promise(env, "tensorflow run", executeRun, completeRun, std::move(run));
 }
 
 /** The same on the calling thread. */
