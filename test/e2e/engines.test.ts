@@ -1,25 +1,18 @@
 import { noSoftwareGpu } from '../support/software-gpu.ts';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { bytes } from '../../src-renderer/format.ts';
 import { findAdapter } from '../../src-main/engine/webgpu/adapter.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
-import { noBrowser, openBrowser, openPage, startHost, type Host } from './support/studio.ts';
+import { noBrowser, openPage, studioInBrowser, type Host } from './support/studio.ts';
 
 const missing = noBrowser || noSoftwareGpu;
 
 describe.skipIf(missing)(`the home in a browser${missing ? ` (${missing})` : ''}`, () => {
-  const scratch = scratchFolder();
+  const studio = studioInBrowser();
   let host: Host;
   let browser: Browser;
   beforeAll(async () => {
-    host = await startHost(scratch.folder);
-    browser = await openBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await host?.close();
-    scratch.remove();
+    ({ host, browser } = await studio.open());
   });
 
   it("shows the GPU that WebGPU finds, by its name and with its memory, and why it isn't auto's choice", async () => {

@@ -1,10 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
-import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
+import { noBrowser, openPage, studioInBrowser, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
 const missing = noBrowser ?? (isPackagedModelThere(DEFAULT_MODEL) ? undefined : 'needs the default model (npm start)');
@@ -21,17 +20,11 @@ const painted = (page: Page) =>
   });
 
 describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
-  const scratch = scratchFolder();
+  const studio = studioInBrowser();
   let host: Host;
   let browser: Browser;
   beforeAll(async () => {
-    host = await startHost(scratch.folder);
-    browser = await openBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await host?.close();
-    scratch.remove();
+    ({ host, browser } = await studio.open());
   });
 
   it('leads from an empty library in three clicks to the example, and to a finished adapter', async () => {
@@ -61,7 +54,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     expect(await painted(page)).toBeGreaterThan(20);
     await untilShown(page, 'Sample answers');
     await untilShown(page, /^Expected: /);
-    const run = join(scratch.folder, 'runs', page.url().split('/').at(-1)!);
+    const run = join(studio.folder, 'runs', page.url().split('/').at(-1)!);
     const { heads } = JSON.parse(readFileSync(join(run, 'adapter.json'), 'utf8')) as { heads: object[] };
     expect(existsSync(join(run, 'adapter.safetensors'))).toBe(true);
     expect(await page.getByRole('img', { name: /^Head map/ }).getAttribute('aria-label')).toMatch(

@@ -11,19 +11,18 @@ import {
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { ZipFile } from 'yazl';
-import { scratchFolder } from '../studio/support/studio.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { TINY_MODEL } from '../trainer/support.ts';
 import { dragOnto } from './support/drag.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
-import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
+import { noBrowser, openPage, studioInBrowser } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
 describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
-  const scratch = scratchFolder();
-  const model = join(scratch.folder, 'tiny-llama');
+  const studio = studioInBrowser();
+  const model = join(studio.folder, 'tiny-llama');
   let host: Host;
   let browser: Browser;
   let page: Page;
@@ -36,42 +35,36 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
       ['poems', 2],
       ['dropped', 3],
     ] as const)
-      await writeRandomAdapter(join(scratch.folder, name), model, { seed });
-    const bad = join(scratch.folder, 'bad');
+      await writeRandomAdapter(join(studio.folder, name), model, { seed });
+    const bad = join(studio.folder, 'bad');
     await writeRandomAdapter(bad, model);
     truncateSync(join(bad, 'adapter.safetensors'), 2_000);
     await writeHostileFiles();
-    host = await startHost(scratch.folder);
-    browser = await openBrowser();
+    ({ host, browser } = await studio.open());
     ({ page, errors } = await openPage(browser, `${host.url}/#/library`));
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await host?.close();
-    scratch.remove();
   });
 
   async function importAdapter(name: string) {
     await page.getByRole('link', { name: 'Library' }).click();
     await page.getByRole('button', { name: 'Import an adapter' }).click();
     const dialog = page.getByRole('dialog', { name: 'Import an adapter' });
-    await dialog.getByLabel('Path').fill(join(scratch.folder, name));
+    await dialog.getByLabel('Path').fill(join(studio.folder, name));
     await dialog.getByRole('button', { name: 'Import', exact: true }).click();
     return dialog;
   }
 
   /** A bomb, a zip that climbs out of its folder, and an adapter whose base model is another one. */
   async function writeHostileFiles(): Promise<void> {
-    const adapterJson = readFileSync(join(scratch.folder, 'arithmetic/adapter.json'));
+    const adapterJson = readFileSync(join(studio.folder, 'arithmetic/adapter.json'));
     await writeZip('bomb.effilora', 'adapter.json', Buffer.alloc(64 << 20), true);
     await writeZip('escape.effilora', 'xx/adapter.json', adapterJson, false);
     // The zip writer refuses such names itself.
-    const bytes = readFileSync(join(scratch.folder, 'escape.effilora')).toString('latin1').replaceAll('xx/', '../');
-    writeFileSync(join(scratch.folder, 'escape.effilora'), bytes, 'latin1');
-    const other = join(scratch.folder, 'qwen2');
+    const bytes = readFileSync(join(studio.folder, 'escape.effilora')).toString('latin1').replaceAll('xx/', '../');
+    writeFileSync(join(studio.folder, 'escape.effilora'), bytes, 'latin1');
+    const other = join(studio.folder, 'qwen2');
     cpSync(join(TINY_MODEL, '../qwen2'), other, { recursive: true });
-    await writeRandomAdapter(join(scratch.folder, 'foreign'), other);
-    const foreign = join(scratch.folder, 'foreign/adapter.json');
+    await writeRandomAdapter(join(studio.folder, 'foreign'), other);
+    const foreign = join(studio.folder, 'foreign/adapter.json');
     const description = JSON.parse(readFileSync(foreign, 'utf8')) as { recipe: object };
     writeFileSync(foreign, JSON.stringify({ ...description, recipe: { ...description.recipe, model } }));
   }
@@ -80,7 +73,7 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     zip.addBuffer(bytes, member, { compress });
     zip.addBuffer(Buffer.alloc(64), 'adapter.safetensors', { compress: false });
     zip.end();
-    await pipeline(zip.outputStream, createWriteStream(join(scratch.folder, name)));
+    await pipeline(zip.outputStream, createWriteStream(join(studio.folder, name)));
   }
 
   it('imports, and refuses a damaged file in one sentence', async () => {
@@ -109,8 +102,8 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     ['escape.effilora', /is not taken in: .*relative path/],
     ['foreign', /does not fit this model|was made for/],
   ])('refuses %s in one sentence, and the library is as it was', async (name, sentence) => {
-    const kept = () => readdirSync(join(scratch.folder, 'adapters'));
-    const around = () => readdirSync(scratch.folder).filter((file) => !file.startsWith('library.db'));
+    const kept = () => readdirSync(join(studio.folder, 'adapters'));
+    const around = () => readdirSync(studio.folder).filter((file) => !file.startsWith('library.db'));
     const before = [kept(), around()];
     const dialog = await importAdapter(name);
     const said = dialog.getByRole('alert').locator('p').filter({ hasText: sentence });
@@ -124,20 +117,20 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
   it('imports a folder that is dropped anywhere on the library, and says what is wrong with another', async () => {
     await page.getByRole('link', { name: 'Library' }).click();
     const heading = page.getByRole('heading', { name: 'Library', exact: true });
-    await dragOnto(heading, [join(scratch.folder, 'bad')]);
+    await dragOnto(heading, [join(studio.folder, 'bad')]);
     const dialog = page.getByRole('dialog', { name: 'Import an adapter' });
     await dialog
       .getByRole('alert')
       .getByText(/is not a whole safetensors file/)
       .waitFor();
     await dialog.getByRole('button', { name: 'Close' }).click();
-    mkdirSync(join(scratch.folder, 'holiday'));
-    writeFileSync(join(scratch.folder, 'holiday', 'beach.jpg'), 'sea');
-    await dragOnto(heading, [join(scratch.folder, 'holiday')]);
+    mkdirSync(join(studio.folder, 'holiday'));
+    writeFileSync(join(studio.folder, 'holiday', 'beach.jpg'), 'sea');
+    await dragOnto(heading, [join(studio.folder, 'holiday')]);
     await dialog.getByText('holiday holds no files of a model or an adapter').waitFor();
     await dialog.getByRole('button', { name: 'Close' }).click();
 
-    await dragOnto(heading, [join(scratch.folder, 'dropped')]);
+    await dragOnto(heading, [join(studio.folder, 'dropped')]);
     await page.getByRole('heading', { name: 'dropped', exact: true }).waitFor();
     await page.getByRole('link', { name: 'Library' }).click();
     await page.getByRole('button', { name: 'Delete dropped' }).click();

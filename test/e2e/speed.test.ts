@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { keepRuns } from './support/library.ts';
-import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
+import { noBrowser, openPage, studioInBrowser, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
 const ASSETS = fileURLToPath(new URL('../../out/renderer/assets/', import.meta.url));
@@ -19,7 +18,7 @@ const LIVE = { layers: 8, heads: 4, steps: 2_000, headsEvery: 5 };
 const SLACK = 3;
 
 describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, () => {
-  const scratch = scratchFolder();
+  const studio = studioInBrowser();
   let host: Host;
   let browser: Browser;
   let liveFolder: string;
@@ -28,14 +27,8 @@ describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, ()
       { id: 'large', status: 'finished' as const, shape: LARGE },
       { id: 'live', status: 'paused' as const, shape: LIVE },
     ];
-    liveFolder = keepRuns(scratch.folder, kept)[1]!;
-    host = await startHost(scratch.folder);
-    browser = await openBrowser();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    await host?.close();
-    scratch.remove();
+    liveFolder = keepRuns(studio.folder, kept)[1]!;
+    ({ host, browser } = await studio.open());
   });
 
   it('is under 1 MB gzipped, with the charts apart', () => {

@@ -1,9 +1,6 @@
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll } from 'vitest';
-import { scratchFolder } from '../../studio/support/studio.ts';
-import { openBrowser, openPage, startHost } from './studio.ts';
-import type { Host } from './studio.ts';
+import type { Page } from 'playwright-core';
+import { openPage, studioInBrowser } from './studio.ts';
 
 /** Imports an adapter by its path, and waits for its page. */
 export async function importAdapter(page: Page, folder: string): Promise<void> {
@@ -19,20 +16,12 @@ export async function importAdapter(page: Page, folder: string): Promise<void> {
  * @param write writes the adapters into a folder of the host's, and names them; the last one's page is open then
  */
 export function studioWithAdapters(write: (folder: string) => Promise<string[]>) {
-  const scratch = scratchFolder();
-  let host: Host | undefined;
-  let browser: Browser | undefined;
-  afterAll(async () => {
-    await browser?.close();
-    await host?.close();
-    scratch.remove();
-  });
+  const studio = studioInBrowser();
   return async () => {
-    const names = await write(scratch.folder);
-    host = await startHost(scratch.folder);
-    browser = await openBrowser();
+    const names = await write(studio.folder);
+    const { host, browser } = await studio.open();
     const opened = await openPage(browser, `${host.url}/#/library`);
-    for (const name of names) await importAdapter(opened.page, join(scratch.folder, name));
+    for (const name of names) await importAdapter(opened.page, join(studio.folder, name));
     return opened;
   };
 }

@@ -5,6 +5,8 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
+import { afterAll } from 'vitest';
+import { scratchFolder } from '../../studio/support/studio.ts';
 
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url));
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
@@ -40,6 +42,26 @@ export async function startHost(dataFolder: string, port = 0, environment: NodeJ
 
 export function openBrowser(args: string[] = []): Promise<Browser> {
   return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox', ...args] });
+}
+
+/** A browser and a real host on a folder of its own, until the tests around it are over. */
+export function studioInBrowser() {
+  const scratch = scratchFolder();
+  let host: Host | undefined;
+  let browser: Browser | undefined;
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+  return {
+    folder: scratch.folder,
+    async open(): Promise<{ host: Host; browser: Browser }> {
+      host = await startHost(scratch.folder);
+      browser = await openBrowser();
+      return { host, browser };
+    },
+  };
 }
 
 /** A page that fails the test for any error in its console. */
