@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { HubClient } from '../../src-main/studio/hub/client.ts';
 import { choicesOf, WHOLE_MODEL } from '../../src-main/studio/hub/choices.ts';
 import { Downloads } from '../../src-main/studio/hub/downloads.ts';
@@ -79,13 +79,17 @@ describe('hub', () => {
   });
 
   it('goes on where the connection broke', async () => {
-    hub.faults.cutAfter = 120_000;
+    let cut = () => {};
+    hub.faults.cut = { after: 120_000, when: new Promise((resolve) => (cut = resolve)) };
     const single = { ...wanted, choice: 'tiny-q8_0.gguf' };
-    expect(await ended((await downloads.start(single)).id)).toMatchObject({
+    const target = join(scratch.folder, 'acme--tiny', 'tiny-q8_0.gguf');
+    const { id } = await downloads.start(single);
+    await vi.waitFor(() => expect(statSync(`${target}.part`).size).toBeGreaterThan(0), 30_000);
+    cut();
+    expect(await ended(id)).toMatchObject({
       state: 'failed',
       message: expect.stringContaining('goes on where it was'),
     });
-    const target = join(scratch.folder, 'acme--tiny', 'tiny-q8_0.gguf');
     expect(existsSync(target)).toBe(false);
     const kept = readFileSync(`${target}.part`).length;
     expect(kept).toBeGreaterThan(0);

@@ -15,8 +15,8 @@ export interface Asked {
  */
 export async function startHub(files: Record<string, Buffer>) {
   const asked: Asked[] = [];
-  /** the next file is cut off after this many bytes */
-  const faults: { cutAfter?: number; spoil?: boolean } = {};
+  /** `cut`: the next file is cut off after so many bytes, once the promise is kept */
+  const faults: { cut?: { after: number; when: Promise<void> }; spoil?: boolean } = {};
   const tree = Object.entries(files).map(([path, data]) => {
     const gitBlob = createHash('sha1').update(`blob ${data.length}\0`).update(data).digest('hex');
     const sha256 = createHash('sha256').update(data).digest('hex');
@@ -40,10 +40,11 @@ export async function startHub(files: Record<string, Buffer>) {
     const body = faults.spoil ? Buffer.alloc(file.length - from) : file.subarray(from);
     faults.spoil = false;
     response.writeHead(from > 0 ? 206 : 200, { 'content-length': body.length });
-    if (faults.cutAfter === undefined) return response.end(body);
-    response.write(body.subarray(0, faults.cutAfter), () => response.destroy());
-    faults.cutAfter = undefined;
-    return undefined;
+    if (!faults.cut) return response.end(body);
+    const { after, when } = faults.cut;
+    faults.cut = undefined;
+    response.write(body.subarray(0, after));
+    return when.then(() => response.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
