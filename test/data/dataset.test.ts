@@ -8,7 +8,7 @@ import { renderChat } from '../../src-main/data/render.ts';
 import { chatTemplate } from '../../src-main/models/chat-template.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import type { ChatMessage, ModelFile } from '../../src-main/models/types.ts';
-import { runPython } from '../support/python.ts';
+import { python, runPython } from '../support/python.ts';
 
 const here = import.meta.dirname;
 let folder: string;
@@ -97,6 +97,9 @@ describe('files', () => {
 });
 
 describe('examples', () => {
+  // Where it isn't there yet it is downloaded, which takes longer than a test may.
+  beforeAll(() => python());
+
   it('the answer’s tokens are those transformers sees behind the generation prompt', async () => {
     const examples = path.join(here, '..', '..', 'resources', 'examples', 'held-out.jsonl');
     const printed = await runPython(path.join(here, 'answer_labels.py'), [model.path, examples]);

@@ -29,7 +29,7 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     await dialog.getByLabel('Calibrated on').selectOption({ label: 'Example: train' });
     await checkAccessibility(page);
     await dialog.getByRole('button', { name: 'Export', exact: true }).click();
-    await dialog.getByText('✓ Exported').waitFor({ timeout: 120_000 });
+    await dialog.getByText('✓ Exported').waitFor();
     await dialog.getByText('adapter_model.safetensors').waitFor();
     exported = (await dialog.locator('code').first().textContent())!.trim();
     await shoot(page, 'export');
@@ -47,13 +47,13 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     await page
       .getByRole('alert')
       .getByText(/Choose a dataset to measure on/)
-      .waitFor({ timeout: 60_000 });
+      .waitFor();
     await page.getByLabel('Measured on').selectOption({ label: 'Example: train' });
     await page.getByLabel('Examples at most').fill('8');
     await page.getByLabel('Name').fill('First look');
     await page.getByRole('button', { name: 'Evaluate' }).click();
     const result = page.getByRole('region', { name: 'First look' });
-    await result.getByText(/8 examples of train.jsonl/).waitFor({ timeout: 90_000 });
+    await result.getByText(/8 examples of train.jsonl/).waitFor();
     await expect.poll(() => result.getByRole('region', { name: 'Result' }).getByRole('row').count()).toBe(3);
     await checkAccessibility(page);
     await shoot(page, 'evaluation');

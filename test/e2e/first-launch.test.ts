@@ -49,7 +49,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByRole('button', { name: 'Start training' }).click();
     await untilShown(page, '4 of 4 steps', 240_000);
-    await untilShown(page, '✓Finished', 120_000);
+    await untilShown(page, '✓Finished');
 
     expect(await painted(page)).toBeGreaterThan(20);
     await untilShown(page, 'Sample answers');
@@ -61,5 +61,5 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
       new RegExp(`at step 4: [1-9]\\d* of ${Object.keys(heads).length} heads frozen`),
     );
     expect(errors).toEqual([]);
-  }, 400_000);
+  }, 600_000);
 });

@@ -32,7 +32,7 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     await card.getByLabel('Measured on').selectOption({ label: 'Example: train' });
     await card.getByLabel('Examples at most').fill('6');
     await card.getByRole('button', { name: 'Measure the curve' }).click();
-    await card.getByText('6 examples of train.jsonl, two random orders.').waitFor({ timeout: 120_000 });
+    await card.getByText('6 examples of train.jsonl, two random orders.').waitFor();
     await card.getByText('Show loss against the share of heads left out as a table').click();
     expect(await card.getByRole('row').count()).toBe(1 + 11 + 11);
     await card.getByRole('slider').fill('0.5');
@@ -51,11 +51,11 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     await page.keyboard.press('ArrowRight');
     await card.getByRole('button', { name: 'Measure as I switch' }).click();
     await card.getByText('Loss with 0 of 18 heads off').waitFor();
-    await card.getByText(/6 examples of train.jsonl/).waitFor({ timeout: 60_000 });
+    await card.getByText(/6 examples of train.jsonl/).waitFor();
     await card.getByRole('img').focus();
     await page.keyboard.press(' ');
     await card.getByText('Loss with 1 of 18 heads off').waitFor();
-    await card.getByText(/\([+-]?\d[\d.e-]*\)/).waitFor({ timeout: 60_000 });
+    await card.getByText(/\([+-]?\d[\d.e-]*\)/).waitFor();
     await expect.poll(async () => (await card.locator('.answer').textContent())!.length).toBeGreaterThan(3);
     await card.getByRole('button', { name: 'Switch layer 0', exact: true }).click();
     await card.getByText('Loss with 9 of 18 heads off').waitFor();

@@ -39,7 +39,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     for (const name of ['Base model', 'exact', 'pruned'])
       await answer(name)
         .getByText(/\d+ tokens · [\d.]+ tokens\/s · on the model in \d+ ms/)
-        .waitFor({ timeout: 90_000 });
+        .waitFor();
     await page.getByLabel('Tokens and their probabilities').check();
     await answer('exact').getByRole('button').first().click();
     await expect.poll(() => answer('exact').getByRole('row').count()).toBe(5);
@@ -55,7 +55,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     await page.getByLabel('Temperature').fill('1.5');
     const before = await answer('exact').textContent();
     await again.click();
-    await again.and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
+    await again.and(page.locator(':enabled')).waitFor();
     expect(await page.getByLabel('Seed').inputValue()).toBe('1');
     expect(await answer('exact').textContent()).not.toBe(before);
 
@@ -76,7 +76,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     await page.getByLabel('Tokens at most').fill('8');
     await prompt().fill('and then');
     await send.click();
-    await again.and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
+    await again.and(page.locator(':enabled')).waitFor();
     expect(await answer('exact').count()).toBe(2);
     await page.reload();
     await page.getByRole('button', { name: 'hello there', exact: true }).click();
@@ -98,7 +98,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     const set = page.getByRole('region', { name: 'A set of prompts' });
     await set.getByLabel('Prompts, one a line').fill('one\n=two\n\nthree');
     await set.getByRole('button', { name: 'Run 3 prompts' }).click();
-    await set.getByRole('button', { name: 'Save as CSV' }).and(page.locator(':enabled')).waitFor({ timeout: 60_000 });
+    await set.getByRole('button', { name: 'Save as CSV' }).and(page.locator(':enabled')).waitFor();
     expect(await set.getByRole('row').count()).toBe(4);
     await checkAccessibility(page);
     await shoot(page, 'playground-set');

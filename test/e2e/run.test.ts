@@ -69,9 +69,9 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
     await wait(CUT_MS);
     proxy.mend();
     await page.getByText(/connection to the studio is lost/).waitFor({ state: 'detached' });
-    await untilShown(page, `${STEPS} of ${STEPS} steps`, 120_000);
+    await untilShown(page, `${STEPS} of ${STEPS} steps`);
     await untilShown(page, '✓Finished');
-    await expect.poll(() => stepsShown(page), { timeout: 15_000 }).toEqual(upTo(STEPS));
+    await expect.poll(() => stepsShown(page)).toEqual(upTo(STEPS));
     close();
     await proxy.close();
   });
@@ -84,8 +84,8 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
     process.kill(trainerOf(host.child.pid!), 'SIGKILL');
     await untilShown(page, /was ended by SIGKILL/);
     await page.getByRole('button', { name: 'Resume' }).click();
-    await untilShown(page, '✓Finished', 120_000);
-    await expect.poll(() => stepsShown(page), { timeout: 15_000 }).toEqual(upTo(STEPS));
+    await untilShown(page, '✓Finished');
+    await expect.poll(() => stepsShown(page)).toEqual(upTo(STEPS));
     expect(errors).toEqual([]);
     close();
   });
@@ -99,12 +99,12 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
     await host.kill();
     await untilShown(page, /connection to the studio is lost/);
     // Without its studio the trainer writes a checkpoint and ends by itself.
-    await expect.poll(() => isAlive(trainer), { timeout: 30_000 }).toBe(false);
+    await expect.poll(() => isAlive(trainer)).toBe(false);
     host = await startHost(scratch.folder, Number(new URL(host.url).port));
     await untilShown(page, /studio ended while this run was going/);
     await page.getByRole('button', { name: 'Resume' }).click();
-    await untilShown(page, '✓Finished', 120_000);
-    await expect.poll(() => stepsShown(page), { timeout: 15_000 }).toEqual(upTo(STEPS));
+    await untilShown(page, '✓Finished');
+    await expect.poll(() => stepsShown(page)).toEqual(upTo(STEPS));
   });
 });
 

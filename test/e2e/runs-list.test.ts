@@ -178,9 +178,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     // The order is the trainer's, too: when the run before it stops, c is next.
     await client.runs.stop({ id: going });
     const states = async () => (await client.runs.list()).runs.map(({ name, status }) => `${name} ${status}`);
-    await expect
-      .poll(states, { timeout: 60_000 })
-      .toEqual(expect.arrayContaining(['c running', 'a queued', 'b queued']));
+    await expect.poll(states).toEqual(expect.arrayContaining(['c running', 'a queued', 'b queued']));
     await page.context().close();
   });
 });

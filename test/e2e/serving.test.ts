@@ -28,7 +28,7 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
     await card().getByRole('button', { name: 'Serve' }).click();
     return (await card()
       .getByText(/^http:/)
-      .textContent({ timeout: 90_000 }))!;
+      .textContent())!;
   }
   async function stop(): Promise<void> {
     await card().getByRole('button', { name: 'Stop serving' }).click();

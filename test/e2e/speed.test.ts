@@ -54,7 +54,7 @@ describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, ()
 
   it('scrubs a run of 32 layers, 7 sites, 8 heads and 20,000 steps smoothly, in under 300 MB', async () => {
     const { page } = await openPage(browser, `${host.url}/#/runs/large`);
-    await page.getByRole('img', { name: /^Head map at step 20000/ }).waitFor({ timeout: 110_000 });
+    await page.getByRole('img', { name: /^Head map at step 20000/ }).waitFor();
     const meter = await cpuMeter(page);
     const before = await meter();
     const frames = await scrub(page, 120);

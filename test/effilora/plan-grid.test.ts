@@ -5,11 +5,7 @@ import { measurePlan } from '../bench/measure-plan.ts';
 it.each([
   { precision: 'f32' as const, rows: 1, length: 128, recompute: false },
   { precision: 'bf16' as const, rows: 2, length: 128, recompute: 1 },
-])(
-  'predicts the peak of a process that trains within 10 % ($precision, $recompute)',
-  async (shape) => {
-    const { plannedBytes, peakBytes } = await measurePlan({ model: 'smollm2-135m', ...shape }, 1);
-    expect(Math.abs(plannedBytes / peakBytes - 1)).toBeLessThan(0.1);
-  },
-  120_000,
-);
+])('predicts the peak of a process that trains within 10 % ($precision, $recompute)', async (shape) => {
+  const { plannedBytes, peakBytes } = await measurePlan({ model: 'smollm2-135m', ...shape }, 1);
+  expect(Math.abs(plannedBytes / peakBytes - 1)).toBeLessThan(0.1);
+});

@@ -109,5 +109,5 @@ describe('an installation of its own', () => {
     expect(withCache().stdout).toContain('Compiling');
     expect(runScript(PRODUCT, { EFFILORA_CACHE: cache }).stdout).toBe('11\n');
     expect(fs.existsSync(`${installation()}.partial`)).toBe(false);
-  }, 400_000); // two compilations of everything
+  }, 1_200_000); // two compilations of everything
 });

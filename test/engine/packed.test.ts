@@ -13,7 +13,7 @@ import { FileReader } from '../../src-main/models/file-reader.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
 import { readGgufHeader } from '../../src-main/models/gguf/header.ts';
 import { GGML_TYPES, type GgmlType } from '../../src-main/models/gguf/types.ts';
-import { runPython } from '../support/python.ts';
+import { python, runPython } from '../support/python.ts';
 import { data, largestDifference } from '../models/support.ts';
 
 const TYPES: GgmlType[] = ['q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k', 'f16', 'bf16'];
@@ -116,6 +116,9 @@ async function quantizedByGguf(values: string, type: string): Promise<Buffer> {
 }
 
 describe('quantizing at load', () => {
+  // Where it isn't there yet it is downloaded, which takes longer than a test may.
+  beforeAll(() => python());
+
   it.each(['q8_0', 'q4_0', 'bf16'] as const)('makes of f32 what the package gguf makes of it: %s', async (type) => {
     const values = tf.tidy(() => tf.randomNormal([ROWS, WIDTH], 0, 0.05, 'float32', 4).dataSync()) as Float32Array;
     const file = path.join(folder, 'values');

@@ -126,7 +126,7 @@ describe('inspector', () => {
     const pruned = await open.client.adapters.prune({ id, name: 'half', heads: half });
     await expect(open.client.inspector.recover({ id: pruned.id, name: 'r', steps: 2 })).rejects.toThrow(/outside/);
     const { runId } = await open.client.inspector.recover({ id: pruned.id, name: 'recovered', steps: 3, path });
-    await untilStatus(open.studio, runId, 'finished', 60_000);
+    await untilStatus(open.studio, runId, 'finished');
     await open.studio.adapters.enterEnded();
     const recovered = open.studio.adapters.store.ofRun(runId)!;
     expect(open.studio.adapters.store.entry(recovered)).toMatchObject({ droppedHeads: 9, name: 'recovered' });

@@ -40,8 +40,11 @@ export async function startHost(dataFolder: string, port = 0, environment: NodeJ
   return { url, child, close: () => end('SIGTERM'), kill: () => end('SIGKILL') };
 }
 
+/** So long a browser test waits for what it waits for, milliseconds: a click, a text, a page. */
+const PATIENCE_MS = 120_000;
+
 export function openBrowser(args: string[] = []): Promise<Browser> {
-  return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox', ...args] });
+  return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox', ...args], timeout: PATIENCE_MS });
 }
 
 /** A browser and a real host on a folder of its own, until the tests around it are over. */
@@ -71,6 +74,7 @@ export async function openPage(browser: Browser, url: string, options: { dark?: 
     colorScheme: options.dark ? 'dark' : 'light',
     reducedMotion: 'reduce',
   });
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
@@ -81,7 +85,7 @@ export async function openPage(browser: Browser, url: string, options: { dark?: 
   return { page, errors };
 }
 
-/** Waits until the page shows `text`, or fails with what it shows instead. */
-export async function untilShown(page: Page, text: string | RegExp, timeout = 60_000): Promise<void> {
+/** Waits until the page shows `text`. */
+export async function untilShown(page: Page, text: string | RegExp, timeout = PATIENCE_MS): Promise<void> {
   await page.getByText(text).first().waitFor({ timeout });
 }

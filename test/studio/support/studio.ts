@@ -11,6 +11,8 @@ import type { TrainerEnd, TrainerPort } from '../../../src-main/studio/runs/trai
 import { openStudio } from '../../../src-main/studio/studio.ts';
 import type { Studio } from '../../../src-main/studio/studio.ts';
 
+/** So long a run may take to get where a test wants it, milliseconds. */
+const PATIENCE_MS = 120_000;
 const PLAYER = fileURLToPath(new URL('./player.mjs', import.meta.url));
 
 /**
@@ -64,12 +66,12 @@ export function openTestStudio(dataFolder: string, trainer: TrainerPort) {
 }
 
 /** Resolves when the run is in `status`; every change of the queue is looked at. */
-export async function untilStatus(studio: Studio, id: string, status: RunStatus, timeoutMs = 20_000): Promise<void> {
+export async function untilStatus(studio: Studio, id: string, status: RunStatus): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const timer = setTimeout(() => {
       studio.queue.off('change', look);
       reject(new Error(`run is ${studio.runs.row(id).status}, not ${status}: ${studio.runs.row(id).message}`));
-    }, timeoutMs);
+    }, PATIENCE_MS);
     function look() {
       if (studio.runs.row(id).status !== status) return;
       clearTimeout(timer);
