@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { trainerAt } from '../support/trainer-moment.ts';
 import { resultOf, smallRun, temporary } from '../trainer/support.ts';
 import { cli, startCli } from './support.ts';
 
@@ -34,10 +35,12 @@ describe.skipIf(!mounted)('a disk that is full (needs the right to mount a tmpfs
   });
 
   it('ends the run in one sentence, and with room again it goes on from the last whole checkpoint', async () => {
-    const training = startCli(['train', recipe, '--out', run, '--json']);
-    await training.wrote(/"kind":"checkpoint","step":20/);
+    const trainer = trainerAt({ kind: 'checkpoint', step: 20 }, 'SIGSTOP');
+    const training = startCli(['train', recipe, '--out', run, '--json'], { env: trainer.env });
+    await trainer.standing();
     const filler = path.join(disk, 'filler');
     fill(filler);
+    await trainer.goOn();
     const { code, stderr } = await training.ended;
     expect({ code, stderr: stderr.trim() }).toEqual({
       code: 2,

@@ -2,15 +2,15 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { trainerAt } from '../support/trainer-moment.ts';
 import { resultOf, smallRun, temporary } from '../trainer/support.ts';
 import { bin, cli, cliJson, readJsonLines, start, startCli } from './support.ts';
 
 const work = temporary('cli-train');
-/** Long enough that a signal meets it under way. */
 const recipe = smallRun(work, { training: { steps: 150, evalEvery: 50, checkpointEvery: 25 } });
 const folder = (name: string) => path.join(work, name);
-/** With `--json` every step is told, so that a signal can be sent at one. */
-const atStep = (step: number) => new RegExp(`"step":${step},"loss"`);
+/** A trainer that stands still at a step, so that a signal meets the run under way. */
+const standingAt = (step: number) => trainerAt({ kind: 'metrics', step }, 'SIGSTOP');
 
 describe('effilora train', () => {
   beforeAll(async () => {
@@ -34,9 +34,12 @@ describe('effilora train', () => {
     '%s writes a checkpoint, says how to go on, and exits with %i; resumed it ends as if never ended',
     async (signal, code) => {
       const out = folder(signal);
-      const run = startCli(['train', recipe, '--out', out, '--json']);
-      await run.wrote(atStep(40));
+      const trainer = standingAt(40);
+      const run = startCli(['train', recipe, '--out', out, '--json'], { env: trainer.env });
+      await trainer.standing();
       run.child.kill(signal);
+      await run.wrote(/Writing a checkpoint/);
+      await trainer.goOn();
       const ended = await run.ended;
       expect(ended).toMatchObject({
         code,
@@ -53,8 +56,9 @@ describe('effilora train', () => {
 
   it('a second Ctrl-C ends it at once, and the last checkpoint is there to go on from', async () => {
     const out = folder('twice');
-    const run = startCli(['train', recipe, '--out', out, '--json']);
-    await run.wrote(atStep(55));
+    const trainer = standingAt(55);
+    const run = startCli(['train', recipe, '--out', out, '--json'], { env: trainer.env });
+    await trainer.standing();
     run.child.kill('SIGINT');
     await run.wrote(/Ctrl-C again/);
     run.child.kill('SIGINT');
@@ -69,11 +73,15 @@ describe('effilora train', () => {
     async () => {
       const out = folder('terminal');
       const command = `${process.execPath} ${bin} train ${recipe} --out ${out}`;
+      const trainer = standingAt(20);
       const run = start('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
-        env: { TERM: 'xterm', COLUMNS: '200' },
+        env: { ...trainer.env, TERM: 'xterm', COLUMNS: '200' },
       });
       await run.wrote(/\r\x1b\[K\[#+\.+\] 20\/150/);
+      await trainer.standing();
       run.child.stdin!.write('\x03');
+      await run.wrote(/Writing a checkpoint/);
+      await trainer.goOn();
       expect(await run.ended).toMatchObject({ code: 130 });
       expect(await cli(['train', out, '--resume'])).toMatchObject({ code: 0 });
       expect(resultOf(out)).toEqual(resultOf(folder('whole')));
@@ -82,16 +90,17 @@ describe('effilora train', () => {
 
   it('killed with SIGKILL itself, its trainer writes a checkpoint and ends', async () => {
     const out = folder('orphan');
-    const run = startCli(['train', recipe, '--out', out, '--json']);
-    await run.wrote(atStep(35));
+    const trainer = standingAt(35);
+    const run = startCli(['train', recipe, '--out', out, '--json'], { env: trainer.env });
+    await trainer.standing();
     run.child.kill('SIGKILL');
     await run.ended;
+    await trainer.goOn();
+    await trainer.gone();
     // The very step it ended at has a checkpoint.
-    const isWhole = () => {
-      const { step } = readJsonLines<{ step: number }>(path.join(out, 'metrics.jsonl')).at(-1)!;
-      return fs.readdirSync(path.join(out, 'checkpoints')).includes(`step-${String(step).padStart(8, '0')}`);
-    };
-    await expect.poll(isWhole).toBe(true);
+    const { step } = readJsonLines<{ step: number }>(path.join(out, 'metrics.jsonl')).at(-1)!;
+    expect(step).toBeLessThan(150);
+    expect(fs.readdirSync(path.join(out, 'checkpoints'))).toContain(`step-${String(step).padStart(8, '0')}`);
     expect(await cli(['train', out, '--resume'])).toMatchObject({ code: 0 });
     expect(resultOf(out)).toEqual(resultOf(folder('whole')));
   });

@@ -3,7 +3,8 @@ import type { Browser, Page } from 'playwright-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { scratchFolder } from '../studio/support/studio.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
-import { connectClient, trainerOf, untilRun } from './support/client.ts';
+import { trainerAt } from '../support/trainer-moment.ts';
+import { connectClient, untilRun } from './support/client.ts';
 import { startProxy } from './support/proxy.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
@@ -29,18 +30,19 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
   let scratch: ReturnType<typeof scratchFolder>;
   let host: Host;
   let browser: Browser | undefined;
-  beforeEach(async () => {
-    scratch = scratchFolder();
-    host = await startHost(scratch.folder);
-  });
+  let trainer: ReturnType<typeof trainerAt>;
+  beforeEach(() => void (scratch = scratchFolder()));
   afterEach(async () => {
     await browser?.close();
+    trainer.release();
     await host.close();
     scratch.remove();
   });
 
-  /** A small model's run, slow enough to be met in the middle. */
-  async function startRun() {
+  /** A host, and on it a small model's run that stands still at a step. */
+  async function startRun(step: number) {
+    trainer = trainerAt({ kind: 'metrics', step }, 'SIGSTOP');
+    host = await startHost(scratch.folder, 0, trainer.env);
     const { client, close } = await connectClient(host.url);
     const dataset = writeTokens(`${scratch.folder}/data.jsonl`);
     // The model lies outside the chosen folders until its folder is chosen.
@@ -56,15 +58,16 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
   }
 
   it('misses no step when the connection is cut for ten seconds', async () => {
+    const { client, id, close } = await startRun(3);
     const port = Number(new URL(host.url).port);
     const proxy = await startProxy(() => port);
     // The page asks for the host's own address; only the wire goes through the proxy.
     browser = await openBrowser([`--host-resolver-rules=MAP localhost:${port} 127.0.0.1:${proxy.port}`]);
-    const { client, id, close } = await startRun();
     const { page } = await openPage(browser, `http://localhost:${port}/#/runs/${id}`);
     await untilRun(client, id, (_, step) => step >= 3);
     await untilShown(page, /^\d+ of 90 steps/);
     proxy.cut();
+    await trainer.goOn();
     await untilShown(page, /connection to the studio is lost/);
     await wait(CUT_MS);
     proxy.mend();
@@ -78,10 +81,10 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
 
   it('goes on from its checkpoint by the button after the trainer was killed', async () => {
     browser = await openBrowser();
-    const { client, id, close } = await startRun();
+    const { client, id, close } = await startRun(15);
     const { page, errors } = await openPage(browser, `${host.url}/#/runs/${id}`);
     await untilRun(client, id, (_, step) => step >= 15);
-    process.kill(trainerOf(host.child.pid!), 'SIGKILL');
+    process.kill(await trainer.standing(), 'SIGKILL');
     await untilShown(page, /was ended by SIGKILL/);
     await page.getByRole('button', { name: 'Resume' }).click();
     await untilShown(page, '✓Finished');
@@ -92,14 +95,15 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
 
   it('is there again, and goes on, after the studio was killed and started anew', async () => {
     browser = await openBrowser();
-    const { client, id } = await startRun();
+    const { client, id } = await startRun(15);
     const { page } = await openPage(browser, `${host.url}/#/runs/${id}`);
     await untilRun(client, id, (_, step) => step >= 15);
-    const trainer = trainerOf(host.child.pid!);
+    await trainer.standing();
     await host.kill();
     await untilShown(page, /connection to the studio is lost/);
     // Without its studio the trainer writes a checkpoint and ends by itself.
-    await expect.poll(() => isAlive(trainer)).toBe(false);
+    await trainer.goOn();
+    await trainer.gone();
     host = await startHost(scratch.folder, Number(new URL(host.url).port));
     await untilShown(page, /studio ended while this run was going/);
     await page.getByRole('button', { name: 'Resume' }).click();
@@ -107,12 +111,3 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
     await expect.poll(() => stepsShown(page)).toEqual(upTo(STEPS));
   });
 });
-
-function isAlive(processId: number): boolean {
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -3,16 +3,19 @@ import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../src-main/trainer/events.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
+import { inEnvironment, trainerAt, type Moment } from '../support/trainer-moment.ts';
 import { resultOf, smallRun, temporary } from './support.ts';
 
 const work = temporary('resume');
 const recipe = smallRun(work, { method: { dropout: 0.1 } });
 
-/** Runs a trainer until it ends; `at` sees every event and may kill it. */
-async function run(folder: string, resume: boolean, at: (event: RunEvent, processId: number) => void = () => {}) {
-  const trainer = startTrainer({ recipe, folder, resume, onEvent: (event) => at(event, trainer.processId!) });
-  return trainer.ended;
-}
+/** Runs a trainer until it ends; `onEvent` sees every event. */
+const run = (folder: string, resume: boolean, onEvent?: (event: RunEvent) => void) =>
+  startTrainer({ recipe, folder, resume, onEvent }).ended;
+
+/** Runs a trainer that is killed at that moment. */
+const runKilled = (folder: string, resume: boolean, moment: Moment) =>
+  inEnvironment(trainerAt(moment, 'SIGKILL').env, () => run(folder, resume));
 
 describe('a run', () => {
   let whole: ReturnType<typeof resultOf>;
@@ -35,15 +38,19 @@ describe('a run', () => {
     expect(resultOf(path.join(work, 'again'))).toEqual(whole);
   });
 
-  it.each([
-    ['before the first checkpoint', (e: RunEvent) => e.kind === 'metrics' && e.line.step === 3],
-    ['while the first checkpoint is written', (e: RunEvent) => e.kind === 'checkpointing' && e.step === 6],
-    ['after a checkpoint', (e: RunEvent) => e.kind === 'checkpoint' && e.step === 12],
-    ['between checkpoints, heads frozen', (e: RunEvent) => e.kind === 'metrics' && e.line.step === 17],
-    ['while the last checkpoint is written', (e: RunEvent) => e.kind === 'checkpointing' && e.step === 20],
+  /** of a checkpoint's files the last one */
+  const opening = '/state.json';
+  it.each<[string, Moment]>([
+    ['before the first checkpoint', { kind: 'metrics', step: 3 }],
+    ['while the first checkpoint is written', { kind: 'checkpointing', step: 6, opening }],
+    ['after a checkpoint', { kind: 'checkpoint', step: 12 }],
+    ['between checkpoints, heads frozen', { kind: 'metrics', step: 17 }],
+    ['while the last checkpoint is written', { kind: 'checkpointing', step: 20, opening }],
   ])('killed %s and resumed ends as if it had never been', async (name, moment) => {
     const folder = path.join(work, name.replaceAll(' ', '-'));
-    const end = await run(folder, false, (event, id) => moment(event) && process.kill(id, 'SIGKILL'));
+    const end = await runKilled(folder, false, moment);
+    const isHalfWritten = fs.readdirSync(path.join(folder, 'checkpoints')).some((file) => file.endsWith('.partial'));
+    expect(isHalfWritten).toBe(moment.opening !== undefined);
     expect(end).toMatchObject({ outcome: 'failed', message: expect.stringMatching(/SIGKILL.*--resume/) as string });
     expect(await run(folder, true)).toMatchObject({ outcome: 'finished' });
     expect(resultOf(folder)).toEqual(whole);
@@ -51,10 +58,8 @@ describe('a run', () => {
 
   it('killed twice, with its newest checkpoint damaged, goes on from the one before', async () => {
     const folder = path.join(work, 'twice');
-    const kill = (step: number) => (event: RunEvent, id: number) =>
-      event.kind === 'metrics' && event.line.step === step && process.kill(id, 'SIGKILL');
-    await run(folder, false, kill(8));
-    await run(folder, true, kill(14));
+    await runKilled(folder, false, { kind: 'metrics', step: 8 });
+    await runKilled(folder, true, { kind: 'metrics', step: 14 });
     const checkpoints = path.join(folder, 'checkpoints');
     expect(fs.readdirSync(checkpoints).filter((name) => !name.includes('partial'))).toEqual([
       'step-00000006',
@@ -78,10 +83,11 @@ describe('a run', () => {
 
   it('paused and resumed ends as if it had never been, and loses no step', async () => {
     const folder = path.join(work, 'paused');
-    const trainer = startTrainer({
-      ...{ recipe, folder, resume: false },
-      onEvent: (event) => event.kind === 'metrics' && event.line.step === 8 && trainer.pause(),
-    });
+    const held = trainerAt({ kind: 'metrics', step: 8 }, 'SIGSTOP');
+    const trainer = inEnvironment(held.env, () => startTrainer({ recipe, folder, resume: false }));
+    await held.standing();
+    trainer.pause();
+    await held.goOn();
     const end = await trainer.ended;
     expect(end).toMatchObject({ outcome: 'paused' });
     expect(fs.existsSync(path.join(folder, 'adapter.safetensors'))).toBe(false);

@@ -1,4 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { createORPCClient } from '@orpc/client';
 import { RPCLink } from '@orpc/client/websocket';
 import type { ContractRouterClient } from '@orpc/contract';
@@ -28,18 +27,4 @@ export async function untilRun(
     if (event.kind === 'status') run = event.run;
     if (run && done(run, step)) return;
   }
-}
-
-/** The trainer's process under a studio's: its child that runs trainer/process.ts. */
-export function trainerOf(studioProcess: number): number {
-  for (const name of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
-    try {
-      const parent = Number(/^\d+ \(.*\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1]);
-      const isTrainer = readFileSync(`/proc/${name}/cmdline`, 'utf8').includes('trainer/process');
-      if (parent === studioProcess && isTrainer) return Number(name);
-    } catch {
-      continue; // a process that has just ended
-    }
-  }
-  throw new Error(`process ${studioProcess} has no trainer`);
 }
