@@ -51,15 +51,17 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     await untilShown(page, '4 of 4 steps', 240_000);
     await untilShown(page, '✓Finished');
 
-    expect(await painted(page)).toBeGreaterThan(20);
+    await expect.poll(() => painted(page)).toBeGreaterThan(20);
     await untilShown(page, 'Sample answers');
     await untilShown(page, /^Expected: /);
     const run = join(studio.folder, 'runs', page.url().split('/').at(-1)!);
     const { heads } = JSON.parse(readFileSync(join(run, 'adapter.json'), 'utf8')) as { heads: object[] };
     expect(existsSync(join(run, 'adapter.safetensors'))).toBe(true);
-    expect(await page.getByRole('img', { name: /^Head map/ }).getAttribute('aria-label')).toMatch(
-      new RegExp(`at step 4: [1-9]\\d* of ${Object.keys(heads).length} heads frozen`),
-    );
+    await page
+      .getByRole('img', {
+        name: new RegExp(`^Head map at step 4: [1-9]\\d* of ${Object.keys(heads).length} heads frozen`),
+      })
+      .waitFor();
     expect(errors).toEqual([]);
   }, 600_000);
 });

@@ -94,7 +94,7 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     }
     await page.getByRole('link', { name: 'Library' }).click();
     await page.getByRole('link', { name: 'arithmetic' }).waitFor();
-    expect(await page.getByRole('row').count()).toBe(3);
+    await expect.poll(() => page.getByRole('row').count()).toBe(3);
   });
 
   it.each([

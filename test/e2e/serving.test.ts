@@ -38,6 +38,7 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
 
   it('serves a base model and two adapters on it to the OpenAI client until they are stopped', async () => {
     // An adapter of another base model can't be served at the same address.
+    await card().getByLabel('poems').waitFor();
     expect(await card().getByRole('group', { name: 'Served beside it' }).getByRole('checkbox').count()).toBe(1);
     await card().getByLabel('poems').check();
     const baseURL = await serve();

@@ -14,8 +14,8 @@ const WRITER = fileURLToPath(new URL('./support/writer.ts', import.meta.url));
 const LARGE = { layers: 32, heads: 8, steps: 20_000, headsEvery: 10 };
 const LIVE = { layers: 8, heads: 4, steps: 2_000, headsEvery: 5 };
 
-/** Room for whoever else uses the machine, where the clock itself is what counts. */
-const SLACK = 3;
+/** Tries of which the best counts: what other processes take of the machine, its caches too, is no part of the page's cost. */
+const TRIES = 3;
 
 describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, () => {
   const studio = studioInBrowser();
@@ -44,27 +44,36 @@ describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, ()
   });
 
   it('paints first within a second and a half', async () => {
-    const { page } = await openPage(browser, host.url);
-    await untilShown(page, 'Recent runs');
-    const painted = await page.evaluate<number>(`performance.getEntriesByName('first-contentful-paint')[0].startTime`);
-    console.log(`first contentful paint after ${Math.round(painted)} ms`);
-    expect(painted).toBeLessThan(1500 * SLACK);
-    await page.context().close();
+    const paints: number[] = [];
+    for (let n = 0; n < TRIES; n++) {
+      const { page } = await openPage(browser, host.url);
+      await untilShown(page, 'Recent runs');
+      paints.push(await page.evaluate<number>(`performance.getEntriesByName('first-contentful-paint')[0].startTime`));
+      await page.context().close();
+    }
+    console.log(`first contentful paint after ${paints.map(Math.round).join(', ')} ms`);
+    expect(Math.min(...paints)).toBeLessThan(1500);
   });
 
   it('scrubs a run of 32 layers, 7 sites, 8 heads and 20,000 steps smoothly, in under 300 MB', async () => {
     const { page } = await openPage(browser, `${host.url}/#/runs/large`);
     await page.getByRole('img', { name: /^Head map at step 20000/ }).waitFor();
     const meter = await cpuMeter(page);
-    const before = await meter();
-    const frames = await scrub(page, 120);
-    const work = (1000 * ((await meter()).cpu - before.cpu)) / frames.length;
+    const frames: number[] = [];
+    const works: number[] = [];
+    for (let n = 0; n < TRIES; n++) {
+      const before = await meter();
+      const taken = await scrub(page, 120);
+      works.push((1000 * ((await meter()).cpu - before.cpu)) / taken.length);
+      frames.push(...taken);
+    }
+    const work = Math.min(...works);
     const late = frames.filter((milliseconds) => milliseconds > 1000 / 30).length;
     const memory = await memoryBytes(page);
     const median = [...frames].sort((a, b) => a - b)[frames.length >> 1]!;
     console.log(
       `scrubbing: ${median.toFixed(1)} ms a frame in the middle, ${late} of ${frames.length} late, ` +
-        `${work.toFixed(1)} ms of work each; ${Math.round(memory / 1e6)} MB`,
+        `${works.map((each) => each.toFixed(1)).join(', ')} ms of work each; ${Math.round(memory / 1e6)} MB`,
     );
     // The work of the page's thread doesn't depend on who else uses the machine: it has to fit into a frame.
     expect(work).toBeLessThan(1000 / 60);
@@ -76,16 +85,22 @@ describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, ()
     const { page } = await openPage(browser, `${host.url}/#/runs/live`);
     await page.getByRole('img', { name: /^Head map at step 2000/ }).waitFor();
     const writer = fork(WRITER, [liveFolder, JSON.stringify(LIVE)], { execArgv: ['--import', 'tsx'] });
-    await page.getByRole('img', { name: /^Head map at step 2[1-9]\d\d/ }).waitFor();
     const meter = await cpuMeter(page);
-    const before = await meter();
-    await page.getByRole('img', { name: /^Head map at step 2[6-9]\d\d/ }).waitFor();
-    const after = await meter();
+    const map = page.getByRole('img', { name: /^Head map/ });
+    const shown = async () => Number(/at step (\d+)/.exec((await map.getAttribute('aria-label'))!)![1]);
+    const until = (step: number) => expect.poll(shown, { interval: 250 }).toBeGreaterThanOrEqual(step);
+    const shares: number[] = [];
+    await until(LIVE.steps + 50);
+    for (let n = 0; n < TRIES; n++) {
+      const before = await meter();
+      await until((await shown()) + 200);
+      const after = await meter();
+      shares.push((after.cpu - before.cpu) / (after.clock - before.clock));
+    }
     writer.kill();
-    const share = (after.cpu - before.cpu) / (after.clock - before.clock);
     // The thread's own time. A tenth is aimed at; sharing caches with a busy neighbour makes the same work take longer.
-    console.log(`50 updates a second cost ${(100 * share).toFixed(1)} % of a core`);
-    expect(share).toBeLessThan(0.15);
+    console.log(`50 updates a second cost ${shares.map((share) => (100 * share).toFixed(1)).join(', ')} % of a core`);
+    expect(Math.min(...shares)).toBeLessThan(0.15);
     await page.context().close();
   });
 });

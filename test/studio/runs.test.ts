@@ -57,9 +57,11 @@ describe('runs', () => {
   });
 
   it('streams every step once, over a lost connection too', async () => {
-    const { studio, client, recipe } = open(60, 5);
+    const { studio, client, recipe, trainer } = open(60, 5, 35);
     const { id } = await client.runs.create({ name: 'run', recipe });
     const before = await take(await client.runs.watch({ id }), (steps) => steps.length >= 15);
+    // Held, so that there is something left to come, however late the stream was left.
+    trainer.children[0]!.send('go');
     const after = await take(await client.runs.watch({ id, from: before.position }), (steps) => steps.at(-1) === 60);
     expect([...before.steps, ...after.steps]).toEqual(upTo(60));
     expect(after.resets).toBe(0);

@@ -1,5 +1,5 @@
 // A stand-in for the trainer in tests of what lies above it: writes a run's files as METHOD.md has them, line by line,
-// from numbers that a formula gives, so that a test knows every line. Messages: 'pause', 'stop', {ratio}.
+// from numbers that a formula gives, so that a test knows every line. Messages: 'pause', 'stop', {ratio}, and 'go' to one that stands still.
 import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -26,6 +26,7 @@ const end = (outcome) => process.send({ kind: 'end', outcome }, () => process.ex
 process.on('message', (message) => {
   if (message === 'pause') end('paused');
   else if (message === 'stop') end('stopped');
+  else if (message === 'go') play();
   else ratio = message.ratio;
 });
 process.once('disconnect', () => process.exit(0));

@@ -17,7 +17,7 @@ const PLAYER = fileURLToPath(new URL('./player.mjs', import.meta.url));
 
 /**
  * Plays `steps` steps, one every `paceMs`; `children` are its processes, the last one last. The first one stands still
- * after step `holdAt`, so that a test can end it there.
+ * after step `holdAt`, so that a test can end it there, or let it go on.
  */
 export function player(steps: number, paceMs: number, holdAt = Infinity): TrainerPort & { children: ChildProcess[] } {
   const children: ChildProcess[] = [];
