@@ -104,11 +104,13 @@ struct Shares {
     depths = shares(steps, kDeepest);
     deep = shares(steps, depths);
     int64_t most = std::min(kWidest, std::max<int64_t>(32, kPanelWords / (deep * kStep * parts / 2) / 32 * 32));
-    // every thread has as many columns to do, or else as many rows
-    panels = std::min(shares(n, 32), shares(shares(n, most), threads()) * threads());
+    // many rows: every thread has its own, as in the loops before and after; it then unpacks B for itself
+    bool byRows = m >= kPassing * threads();
+    // else every thread has as many columns to do, or else as many rows
+    panels = byRows ? shares(n, most) : std::min(shares(n, 32), shares(shares(n, most), threads()) * threads());
     width = shares(shares(n, panels), 32) * 32;
     panels = shares(n, width);
-    chunks = std::min(shares(m, 32), shares(threads(), panels));
+    chunks = byRows ? threads() : std::min(shares(m, 32), shares(threads(), panels));
     height = shares(shares(m, chunks), 32) * 32;
     chunks = shares(m, height);
   }
@@ -137,8 +139,8 @@ void productOf(const Operand& a, const Operand& b, View add, View out, const Pro
   parallelFor(share.panels * share.chunks, [&](int64_t task) {
     static thread_local Buffer packedB, sumsOf;
     Tiles tiles;
-    int64_t column = task / share.chunks * share.width, columns = std::min(share.width, n - column), width = (columns + 31) / 32 * 32;
-    int64_t row = task % share.chunks * share.height, rows = std::min(share.height, m - row);
+    int64_t column = task % share.panels * share.width, columns = std::min(share.width, n - column), width = (columns + 31) / 32 * 32;
+    int64_t row = task / share.panels * share.height, rows = std::min(share.height, m - row);
     bool whole = share.depths == 1;
     float* sums = reinterpret_cast<float*>(sumsOf.need((whole ? kPassing : (rows + 31) / 32 * 32) * width));
     for (int64_t from = 0; from < steps; from += share.deep) {
