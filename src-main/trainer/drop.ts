@@ -44,7 +44,7 @@ function inOrder(names: HeadName[], heads: AdapterDescription['heads'], order: D
 
 /**
  * The adapter without some heads, besides those it has left out before: their B are gone from its tensors, their names stay
- * in its description.
+ * in its description. What the losses are without them is not known: the metrics' are of the adapter it comes from.
  * @throws UserError when a name is no head of the adapter
  */
 export function withoutHeads(
@@ -59,8 +59,9 @@ export function withoutHeads(
   const described = Object.entries(description.heads).map(
     ([name, head]) => [name, { ...head, dropped: dropped.has(name) }] as const,
   );
+  const metrics = { ...description.metrics, loss: null, evalLoss: null };
   return {
-    description: { ...description, renormalize, heads: Object.fromEntries(described) },
+    description: { ...description, renormalize, metrics, heads: Object.fromEntries(described) },
     tensors: withoutDropped(withZeros(tensors, description), description.method, dropped),
   };
 }

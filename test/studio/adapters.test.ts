@@ -93,6 +93,9 @@ describe('adapter library', () => {
     const half = leastFirst.slice(0, heads.length / 2);
     const pruned = await open.client.adapters.prune({ id: one.id, name: 'half', heads: half });
     expect(pruned).toMatchObject({ origin: 'pruned', droppedHeads: half.length, heads: heads.length });
+    // The loss that was measured is that of all heads.
+    expect(one.evalLoss).toBeGreaterThan(0);
+    expect(pruned.evalLoss).toBeNull();
     // The file is smaller by just what the heads promised.
     const promised = heads.filter(({ name }) => half.includes(name)).reduce((sum, { bytes }) => sum + bytes, 0);
     const tensorBytes = async (folder: string) =>
