@@ -22,9 +22,8 @@ struct Pool {
     std::atomic<int64_t> next{0};
     int64_t end = 0;
   };
-  std::deque<Range> ranges = std::deque<Range>(1);
+  std::deque<Range> ranges = std::deque<Range>(1);  // one a thread, the caller's first; a deque, as an atomic can't be moved
   std::atomic<int> busy{0};
-  int64_t count = 0;
   void (*body)(void*, int64_t) = nullptr;
   void* context = nullptr;
 
@@ -79,7 +78,6 @@ void parallel(int64_t count, void (*body)(void*, int64_t), void* context) {
   std::lock_guard<std::mutex> guard(p.oneAtATime, std::adopt_lock);
   {
     std::lock_guard<std::mutex> lock(p.mutex);
-    p.count = count;
     p.body = body;
     p.context = context;
     int64_t shares = p.ranges.size();
