@@ -7,6 +7,7 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll } from 'vitest';
 import { scratchFolder } from '../../studio/support/studio.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url));
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
@@ -39,9 +40,6 @@ export async function startHost(dataFolder: string, port = 0, environment: NodeJ
   ])) as [{ url: string }];
   return { url, child, close: () => end('SIGTERM'), kill: () => end('SIGKILL') };
 }
-
-/** So long a browser test waits for what it waits for, milliseconds: a click, a text, a page. */
-const PATIENCE_MS = 120_000;
 
 export function openBrowser(args: string[] = []): Promise<Browser> {
   return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox', ...args], timeout: PATIENCE_MS });

@@ -10,9 +10,8 @@ import { createRouter } from '../../../src-main/studio/router.ts';
 import type { TrainerEnd, TrainerPort } from '../../../src-main/studio/runs/trainer-port.ts';
 import { openStudio } from '../../../src-main/studio/studio.ts';
 import type { Studio } from '../../../src-main/studio/studio.ts';
+import { PATIENCE_MS } from '../../support/patience.ts';
 
-/** So long a run may take to get where a test wants it, milliseconds. */
-const PATIENCE_MS = 120_000;
 const PLAYER = fileURLToPath(new URL('./player.mjs', import.meta.url));
 
 /**
