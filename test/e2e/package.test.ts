@@ -37,7 +37,7 @@ async function trains(folder: string, run: string): Promise<void> {
   trainer.send({ kind: 'start', recipe, folder: join(run, 'run'), resume: false });
   let last: unknown;
   trainer.on('message', (message) => (last = message));
-  await once(trainer, 'exit');
+  await once(trainer, 'close');
   expect(last).toMatchObject({ kind: 'done', summary: { step: 3, reason: 'finished' } });
   expect(existsSync(join(run, 'run', 'adapter.safetensors'))).toBe(true);
 }
