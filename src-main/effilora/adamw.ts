@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { clipped, fusedKernels, type WholeOptimizer } from '../engine/fused-kernels.ts';
 import type { Trainable } from './adapter.ts';
-import type { NamedTensor } from './types.ts';
+import type { HeldTensor, NamedTensor } from './types.ts';
 
 export interface AdamWOptions {
   beta1: number;
@@ -29,9 +29,9 @@ export const ADAMW_DEFAULTS: AdamWOptions = {
 export type BlockNumbers = Tensor2D[];
 
 /** Moments as they are checkpointed: tensors `<name>.m`, `<name>.v` in memory layout, and the steps of every block. */
-export interface OptimizerState {
+export interface OptimizerState<Moment = NamedTensor> {
   steps: Record<string, number[]>;
-  moments: NamedTensor[];
+  moments: Moment[];
 }
 
 interface Slot {
@@ -62,7 +62,7 @@ export class AdamW {
 
   /** Every tensor the optimizer reads and writes: weights, first and second moments. */
   get variables(): tf.Variable[] {
-    return this.#slots.flatMap(({ trainable, m, v }) => [trainable.variable, m, v]);
+    return [...this.#slots.map(({ trainable }) => trainable.variable), ...this.#slots.flatMap(({ m, v }) => [m, v])];
   }
 
   /** Bytes of the moments. */
@@ -132,18 +132,18 @@ export class AdamW {
     return { gradNorm, updates };
   }
 
-  async exportState(): Promise<OptimizerState> {
-    const read = async (name: string, variable: tf.Variable): Promise<NamedTensor> => ({
+  /** The moments' numbers are to be read before the next step. */
+  exportState(): OptimizerState<HeldTensor> {
+    const held = (name: string, variable: tf.Variable): HeldTensor => ({
       name,
       shape: variable.shape,
-      data: Float32Array.from((await variable.data()) as Float32Array),
+      read: () => variable.data() as Promise<Float32Array>,
     });
     const moments = this.#slots.flatMap(({ trainable: { name }, m, v }) => [
-      read(`${name}.m`, m),
-      read(`${name}.v`, v),
+      held(`${name}.m`, m),
+      held(`${name}.v`, v),
     ]);
-    const steps = Object.fromEntries(this.#slots.map((slot) => [slot.trainable.name, [...slot.steps]]));
-    return { steps, moments: await Promise.all(moments) };
+    return { steps: Object.fromEntries(this.#slots.map((slot) => [slot.trainable.name, [...slot.steps]])), moments };
   }
 
   /** Takes a state of the same adapter structure. */

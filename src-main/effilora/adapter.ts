@@ -9,7 +9,15 @@ import { adaptedSites, adapterTensors, headNames, headsPerSite, scaleOf, siteTen
 import type { SiteTensors, TensorSpec } from './methods/structure.ts';
 import { uniform } from './random.ts';
 import { tapShare } from './router-share.ts';
-import type { AdapterOptions, HeadName, LayerTensors, NamedTensor, SiteShape, StepInputs } from './types.ts';
+import type {
+  AdapterOptions,
+  HeadName,
+  HeldTensor,
+  LayerTensors,
+  NamedTensor,
+  SiteShape,
+  StepInputs,
+} from './types.ts';
 import { adaptedNorms, decompose, outputNorms } from './weight-decomposition.ts';
 
 /** A trainable tensor in its layout in memory: A [r, in], B [N * r, out], router [N, in], magnitude [1, out]. */
@@ -222,14 +230,21 @@ export class Adapter {
     }
   }
 
-  /** Every tensor in the file's names and shapes. */
-  async export(): Promise<NamedTensor[]> {
-    return Promise.all(
-      this.trainables.map(async ({ name, role, shape, variable }) => {
-        const data = Float32Array.from((await variable.data()) as Float32Array);
-        return { name, shape, data: role === 'B' ? fileLayoutOfB(data, shape[0]!, shape[1]!, shape[2]!) : data };
-      }),
-    );
+  /** Every tensor in the file's names and shapes; to be read before the next step. */
+  get held(): HeldTensor[] {
+    return this.trainables.map(({ name, role, shape, variable }) => ({
+      name,
+      shape,
+      read: async () => {
+        const data = (await variable.data()) as Float32Array;
+        return role === 'B' ? fileLayoutOfB(data, shape[0]!, shape[1]!, shape[2]!) : data;
+      },
+    }));
+  }
+
+  /** Every tensor as `held` has it, with its numbers. */
+  export(): Promise<NamedTensor[]> {
+    return Promise.all(this.held.map(async ({ name, shape, read }) => ({ name, shape, data: await read() })));
   }
 
   /** Takes tensors in the file's names and shapes; adapter-file.ts has checked them. Tensors not given stay as they are. */

@@ -62,6 +62,14 @@ export interface NamedTensor {
   data: Float32Array;
 }
 
+/** A tensor that is kept on the engine; its numbers come when their turn to be written comes, so that memory holds few at a time. */
+export interface HeldTensor {
+  name: string;
+  shape: number[];
+  /** not to be changed */
+  read(): Promise<Float32Array>;
+}
+
 /** What one training step feeds into the adapter: small tensors, so that a captured step stays valid when they change. */
 export interface StepInputs {
   /** per adapted site [N]: 1 where a head's gradient is computed, 0 where it costs nothing and is zero */

@@ -5,22 +5,27 @@ import type { Compiler } from '../engine/tensorflow/compile.ts';
 import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { exampleTensors, feedsKey, type Feeds } from './feeds.ts';
-import { ParameterSlots } from './parameter-slots.ts';
+import { ParameterSlots, tensorsOf } from './parameter-slots.ts';
 import type { Adaptation } from './types.ts';
 import type { ModelWeights } from './weights.ts';
 
 /** A pass through the model on the feeds, as it is recorded. */
 export type Pass = (inputs: Record<string, Tensor>, adaptation: Adaptation | undefined) => Tensor;
 
+type Graphs = Map<string, Promise<CompiledStep>>;
+
 const forwards = new WeakMap<ModelWeights, CompiledForward>();
 
 /**
  * A model's passes without gradients inside the engine: one graph for every kind of pass, its shapes and the adaptation's structure.
- * Adaptations of one structure share the graph: their numbers are written into its slots, which takes no compiling.
+ * Adaptations of one structure share the graph: their numbers are written into its slots, which takes no compiling. One that is
+ * trained beside these weights is read where training keeps it, by graphs of its own: a copy would be as large as the adaptation.
  */
 export class CompiledForward {
-  private readonly graphs = new Map<string, Promise<CompiledStep>>();
+  private readonly graphs: Graphs = new Map();
   private readonly slots = new Map<string, ParameterSlots>();
+  /** of adaptations that live beside the weights */
+  private readonly graphsInPlace = new WeakMap<Adaptation, Graphs>();
   /** runs follow each other: slots must not change under one */
   private last: Promise<unknown> = Promise.resolve();
 
@@ -62,17 +67,46 @@ export class CompiledForward {
     fresh: boolean,
   ): Promise<Float32Array> {
     const turn = this.last.then(async () => {
-      const slots = adaptation && this.slotsOf(adaptation);
-      const key = `${feedsKey(kind, feeds)} ${adaptation?.structure ?? ''}`;
-      if (adaptation && slots) await slots.take(adaptation, fresh);
-      const graph =
-        this.graphs.get(key) ?? this.compile(feeds, adaptation && slots?.asAdaptation(adaptation), slots, pass);
-      this.graphs.set(key, graph);
-      const [values] = await (await graph).run(Object.values(feeds).map(({ values: fed }) => fed));
+      const graph = await (adaptation && this.lives(adaptation)
+        ? this.graphInPlace(kind, feeds, adaptation, pass)
+        : this.sharedGraph(kind, feeds, adaptation, pass, fresh));
+      const [values] = await graph.run(Object.values(feeds).map(({ values: fed }) => fed));
       return values!;
     });
     this.last = turn.catch(() => undefined);
     return turn;
+  }
+
+  /** Whether all of an adaptation's tensors are in the session of these weights, as those in training are. */
+  private lives(adaptation: Adaptation): boolean {
+    const { tensors } = this.compiler;
+    const session = this.compiler.sessionOf(this.weights);
+    return tensorsOf(adaptation, this.layers).every(
+      (tensor) => tensor instanceof tf.Variable && tensors.residentOf(tensors.idOf(tensor))?.session === session,
+    );
+  }
+
+  private graphInPlace(kind: string, feeds: Feeds, adaptation: Adaptation, pass: Pass): Promise<CompiledStep> {
+    const graphs = this.graphsInPlace.get(adaptation) ?? (new Map() as Graphs);
+    this.graphsInPlace.set(adaptation, graphs);
+    const state = tensorsOf(adaptation, this.layers) as tf.Variable[];
+    return graphOf(graphs, `${feedsKey(kind, feeds)} ${adaptation.structure}`, () =>
+      this.compile(feeds, adaptation, state, pass),
+    );
+  }
+
+  private async sharedGraph(
+    kind: string,
+    feeds: Feeds,
+    adaptation: Adaptation | undefined,
+    pass: Pass,
+    fresh: boolean,
+  ): Promise<CompiledStep> {
+    const slots = adaptation && this.slotsOf(adaptation);
+    if (adaptation && slots) await slots.take(adaptation, fresh);
+    return graphOf(this.graphs, `${feedsKey(kind, feeds)} ${adaptation?.structure ?? ''}`, () =>
+      this.compile(feeds, adaptation && slots?.asAdaptation(adaptation), slots?.variables ?? [], pass),
+    );
   }
 
   private slotsOf(adaptation: Adaptation): ParameterSlots {
@@ -88,10 +122,9 @@ export class CompiledForward {
   private async compile(
     feeds: Feeds,
     adaptation: Adaptation | undefined,
-    slots: ParameterSlots | undefined,
+    state: tf.Variable[],
     pass: Pass,
   ): Promise<CompiledStep> {
-    const state = slots?.variables ?? [];
     const { examples, standIn } = exampleTensors(feeds, this.weights, state);
     try {
       return await this.compiler.compile({
@@ -109,4 +142,10 @@ export class CompiledForward {
       tf.dispose(examples);
     }
   }
+}
+
+function graphOf(graphs: Graphs, key: string, compile: () => Promise<CompiledStep>): Promise<CompiledStep> {
+  const graph = graphs.get(key) ?? compile();
+  graphs.set(key, graph);
+  return graph;
 }

@@ -4,7 +4,7 @@ import type { ResidentTensors } from '../engine/tensorflow/resident-tensors.ts';
 import type { Adaptation, LayerParameters } from './types.ts';
 
 /** The tensors an adaptation uses, each once, in the order in which layers name them. */
-function tensorsOf(adaptation: Adaptation, layers: number): Tensor[] {
+export function tensorsOf(adaptation: Adaptation, layers: number): Tensor[] {
   const found = new Set<Tensor>();
   for (let layer = 0; layer < layers; layer++)
     for (const tensor of Object.values(adaptation.parameters(layer))) found.add(tensor);

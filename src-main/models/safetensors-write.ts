@@ -9,14 +9,12 @@ export interface TensorToWrite {
   bytes(): Promise<Uint8Array>;
 }
 
-/** Writes a safetensors file tensor by tensor, so that memory holds one at a time. `onTensor` is called after each. */
-export async function writeSafetensors(
-  file: string,
+/** A safetensors file in pieces: its header, then tensor by tensor, so that memory holds one at a time. */
+export async function* safetensorsPieces(
   tensors: TensorToWrite[],
-  metadata: Record<string, string>,
-  onTensor: (done: number) => void = () => {},
-): Promise<void> {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  metadata?: Record<string, string>,
+): AsyncGenerator<Uint8Array> {
+  const header: Record<string, unknown> = metadata ? { __metadata__: metadata } : {};
   let offset = 0;
   for (const { name, dtype, shape } of tensors) {
     const end = offset + shape.reduce((product, size) => product * size, 1) * DTYPE_BYTES[dtype];
@@ -27,12 +25,24 @@ export async function writeSafetensors(
   const padding = Buffer.alloc((8 - (text.length % 8)) % 8, ' ');
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length + padding.length));
+  yield Buffer.concat([length, text, padding]);
+  for (const { bytes } of tensors) yield await bytes();
+}
+
+/** Writes a safetensors file tensor by tensor. `onTensor` is called after each. */
+export async function writeSafetensors(
+  file: string,
+  tensors: TensorToWrite[],
+  metadata: Record<string, string>,
+  onTensor: (done: number) => void,
+): Promise<void> {
   const handle = await fsp.open(file, 'w');
   try {
-    await handle.writeFile(Buffer.concat([length, text, padding]));
-    for (const [done, { bytes }] of tensors.entries()) {
-      await handle.writeFile(await bytes());
-      onTensor(done + 1);
+    let pieces = 0;
+    for await (const piece of safetensorsPieces(tensors, metadata)) {
+      await handle.writeFile(piece);
+      if (pieces > 0) onTensor(pieces);
+      pieces++;
     }
   } finally {
     await handle.close();

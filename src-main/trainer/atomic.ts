@@ -8,10 +8,13 @@ async function syncFolder(folder: string): Promise<void> {
   await handle.sync().finally(() => handle.close());
 }
 
-async function writeSynced(file: string, data: Uint8Array | string): Promise<void> {
+/** What a file will hold, whole or in pieces. */
+type Contents = Uint8Array | string | AsyncIterable<Uint8Array | string>;
+
+async function writeSynced(file: string, data: Contents): Promise<void> {
   const handle = await fsp.open(file, 'w');
   try {
-    await handle.writeFile(data);
+    await fsp.writeFile(handle, data);
     await handle.sync();
   } finally {
     await handle.close();
@@ -19,7 +22,7 @@ async function writeSynced(file: string, data: Uint8Array | string): Promise<voi
 }
 
 /** Writes a file whole or not at all: aside, synced, renamed. */
-export async function writeAtomic(file: string, data: Uint8Array | string): Promise<void> {
+export async function writeAtomic(file: string, data: Contents): Promise<void> {
   const aside = `${file}.partial`;
   try {
     await writeSynced(aside, data);
@@ -31,8 +34,8 @@ export async function writeAtomic(file: string, data: Uint8Array | string): Prom
   }
 }
 
-/** Writes a folder of files whole or not at all. */
-export async function writeFolderAtomic(folder: string, files: Record<string, Uint8Array | string>): Promise<void> {
+/** Writes a folder of files, one after the other, whole or not at all. */
+export async function writeFolderAtomic(folder: string, files: Record<string, Contents>): Promise<void> {
   const aside = `${folder}.partial`;
   try {
     await fsp.rm(aside, { recursive: true, force: true });

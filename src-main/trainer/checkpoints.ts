@@ -4,17 +4,17 @@ import path from 'node:path';
 import { z } from 'zod';
 import type { OptimizerState } from '../effilora/adamw.ts';
 import type { ReducerState } from '../effilora/reducer.ts';
-import type { NamedTensor } from '../effilora/types.ts';
-import { encodeSafetensors } from '../models/safetensors.ts';
-import { readNamedTensors } from './tensor-file.ts';
+import type { HeldTensor, NamedTensor } from '../effilora/types.ts';
+import { safetensorsPieces } from '../models/safetensors-write.ts';
+import { heldBytes, readNamedTensors } from './tensor-file.ts';
 import { writeFolderAtomic } from './atomic.ts';
 import type { OrderState } from '../data/order.ts';
 
-/** Everything a run needs to go on as if it had never stopped. */
-export interface Checkpoint {
+/** Everything a run needs to go on as if it had never stopped; to be written, with tensors that are still on the engine. */
+export interface Checkpoint<Stored = NamedTensor> {
   step: number;
-  adapter: NamedTensor[];
-  optimizer: OptimizerState;
+  adapter: Stored[];
+  optimizer: OptimizerState<Stored>;
   reducer: ReducerState;
   order: OrderState;
   /** label tokens and all tokens so far */
@@ -36,23 +36,39 @@ const MOMENTS = 'optimizer.safetensors';
 const stateSchema = z.looseObject({ step: z.number().int().nonnegative(), sha256: z.record(z.string(), z.string()) });
 
 const digest = (data: Uint8Array | string) => crypto.createHash('sha256').update(data).digest('hex');
-const encode = (tensors: NamedTensor[]) =>
-  encodeSafetensors(tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })));
 
 /** Writes a checkpoint folder and removes all but the last `keep`. */
-export async function writeCheckpoint(folder: string, checkpoint: Checkpoint, keep: number): Promise<void> {
+export async function writeCheckpoint(folder: string, checkpoint: Checkpoint<HeldTensor>, keep: number): Promise<void> {
   const { adapter, optimizer, ...rest } = checkpoint;
-  const files: Record<string, Uint8Array | string> = {
-    [ADAPTER]: encode(adapter),
-    [MOMENTS]: encode(optimizer.moments),
-  };
   const body = { ...rest, optimizerSteps: optimizer.steps };
-  const sha256 = Object.fromEntries(Object.entries(files).map(([name, data]) => [name, digest(data)]));
-  files[STATE] = JSON.stringify({ ...body, sha256: { ...sha256, [STATE]: digest(JSON.stringify(body)) } });
+  const sha256: Record<string, string> = { [STATE]: digest(JSON.stringify(body)) };
   await fsp.mkdir(folder, { recursive: true });
-  await writeFolderAtomic(path.join(folder, `step-${String(checkpoint.step).padStart(8, '0')}`), files);
+  await writeFolderAtomic(path.join(folder, `step-${String(checkpoint.step).padStart(8, '0')}`), {
+    [ADAPTER]: pieces(ADAPTER, adapter, sha256),
+    [MOMENTS]: pieces(MOMENTS, optimizer.moments, sha256),
+    [STATE]: stateText(body, sha256),
+  });
   const all = await checkpointFolders(folder);
   for (const old of all.slice(0, -keep)) await fsp.rm(path.join(folder, old), { recursive: true, force: true });
+}
+
+/** A file of tensors in pieces; `sha256` has its checksum when the last one is written. */
+async function* pieces(
+  name: string,
+  tensors: HeldTensor[],
+  sha256: Record<string, string>,
+): AsyncGenerator<Uint8Array> {
+  const hash = crypto.createHash('sha256');
+  for await (const piece of safetensorsPieces(tensors.map(heldBytes))) {
+    hash.update(piece);
+    yield piece;
+  }
+  sha256[name] = hash.digest('hex');
+}
+
+/** Made when the files before it are written. */
+async function* stateText(body: object, sha256: Record<string, string>): AsyncGenerator<string> {
+  yield JSON.stringify({ ...body, sha256 });
 }
 
 /** Finished checkpoints, oldest first. */

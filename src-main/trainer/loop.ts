@@ -2,12 +2,13 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { packBatch, padBatch } from '../data/batches.ts';
 import { DataOrder } from '../data/order.ts';
+import type { HeldTensor } from '../effilora/types.ts';
 import { engineMemoryBytes } from '../engine/memory.ts';
 import { UserError } from '../engine/types.ts';
 import { DeviceError } from '../engine/webgpu/device.ts';
 import { writeAdapter } from './adapter-folder.ts';
 import { writeAtomic } from './atomic.ts';
-import { collectGarbage } from './collect-garbage.ts';
+import { giveBackMemory } from './give-back-memory.ts';
 import { writeCheckpoint, type Checkpoint } from './checkpoints.ts';
 import type { RunControl } from './control.ts';
 import { meanLoss } from './evaluate.ts';
@@ -27,7 +28,7 @@ const MANY_STEPS = 1000;
 /** Steps below so many operations say more of what they cost beside their products than of the machine. */
 const SMALLEST_STEP_FLOPS = 1e11;
 
-/** Steps between two collections of the host's garbage. */
+/** Steps between two collections of the host's garbage; the first step, which compiles, leaves the most. */
 const COLLECT_STEPS = 25;
 
 /** A run under way: what changes from step to step. */
@@ -99,6 +100,7 @@ export class Loop {
     const { steps, engine, step } = this.ran;
     this.emit({ kind: 'started', steps, step: this.step, heads: step.adapter.heads.length, engine: engine.name });
     const { checkpointEvery } = this.recipe.training;
+    const first = this.step + 1;
     while (this.step < steps && !this.isEarlyEnd()) {
       // Lets messages in.
       await new Promise((resolve) => setImmediate(resolve));
@@ -107,7 +109,7 @@ export class Loop {
       if (this.control.asked === 'stop') return this.end('stopped');
       await this.oneStep();
       if (this.step % checkpointEvery === 0 && this.step < steps) await this.checkpoint();
-      if (this.step % COLLECT_STEPS === 0) collectGarbage();
+      if (this.step === first || this.step % COLLECT_STEPS === 0) giveBackMemory();
     }
     return this.end(this.step < steps ? 'early' : 'finished');
   }
@@ -253,10 +255,10 @@ export class Loop {
     await this.metrics.sync();
     await this.heads.sync();
     await this.samples.sync();
-    const checkpoint: Checkpoint = {
+    const checkpoint: Checkpoint<HeldTensor> = {
       step: this.step,
-      adapter: await adapter.export(),
-      optimizer: await optimizer.exportState(),
+      adapter: adapter.held,
+      optimizer: optimizer.exportState(),
       reducer: reducer.exportState(),
       order,
       tokens: this.tokens,
@@ -266,6 +268,7 @@ export class Loop {
       seconds: this.seconds,
     };
     await writeCheckpoint(path.join(this.folder, 'checkpoints'), checkpoint, this.recipe.training.keepCheckpoints);
+    giveBackMemory();
     this.emit({ kind: 'checkpoint', step: this.step });
   }
 

@@ -1,6 +1,7 @@
-import type { NamedTensor } from '../effilora/types.ts';
+import type { HeldTensor, NamedTensor } from '../effilora/types.ts';
 import { FileReader } from '../models/file-reader.ts';
 import { readFloats, readSafetensorsHeader } from '../models/safetensors.ts';
+import type { TensorToWrite } from '../models/safetensors-write.ts';
 
 /** Every tensor of a safetensors file as f32. @throws UserError */
 export async function readNamedTensors(
@@ -20,3 +21,14 @@ export async function readNamedTensors(
     await reader.close();
   }
 }
+
+/** A tensor on the engine as f32 of a safetensors file. */
+export const heldBytes = ({ name, shape, read }: HeldTensor): TensorToWrite => ({
+  name,
+  dtype: 'F32',
+  shape,
+  bytes: async () => {
+    const { buffer, byteOffset, byteLength } = await read();
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  },
+});

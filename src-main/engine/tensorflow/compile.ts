@@ -43,6 +43,11 @@ export class Compiler {
     this.tensors = new ResidentTensors(addon, backend);
   }
 
+  /** Gives what is free of the process's memory back to the system. */
+  trim(): void {
+    this.addon.trim();
+  }
+
   /** A session for steps that share their residents. A tensor lives in the session that used it last. */
   openSession(): Session {
     return new Session(this.addon, this.options);

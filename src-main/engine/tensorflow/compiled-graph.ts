@@ -7,6 +7,8 @@ import { closedShape } from './varying-size.ts';
 
 /** A step inside the session. */
 export class CompiledStep {
+  private hasRun = false;
+
   constructor(
     private readonly tensors: ResidentTensors,
     private readonly session: Session,
@@ -30,6 +32,9 @@ export class CompiledStep {
       output ? [{ ...output, dtype, shape: closedShape(shape, values[i]!.length), data: values[i]! }] : [],
     );
     const results = await this.session.run(feeds, this.fetches, this.targets);
+    // until its first run TensorFlow puts the graph together, which takes far more memory than the graph
+    if (!this.hasRun) this.session.trim();
+    this.hasRun = true;
     this.tensors.forget(this.state.flatMap(({ resident }) => resident ?? []));
     return results.map(({ data }) => new Float32Array(data));
   }

@@ -30,8 +30,10 @@ interface ReadGroup {
   members: Resident[];
   /** never written: copies of all are made at once, and nothing is kept in JavaScript's memory */
   frozen?: boolean;
-  values?: Map<Resident, ArrayBuffer>;
 }
+
+/** What residents that change are read in at a time, bytes: reading all of a training's state at once would take as much again. */
+const READ_BYTES = 16e6;
 
 /**
  * Which of tfjs's tensors live in a session. tfjs still has such a tensor, but its memory is the session's: reading it asks the
@@ -40,8 +42,10 @@ interface ReadGroup {
 export class ResidentTensors {
   private readonly binding: Binding;
   private readonly residents = new Map<number, Resident>();
-  /** what was compiled together is read together: every new set of fetches costs TensorFlow a pass over the graph */
+  /** neighbours are read together: every new set of fetches costs TensorFlow a pass over the graph */
   private readonly groups = new Map<Resident, ReadGroup>();
+  /** the numbers of the group that was read last, until a run changes them */
+  private latest?: { group: ReadGroup; values: Map<Resident, ArrayBuffer> };
   /** real tensors made again from residents for eager use */
   private readonly copies = new Map<number, number>();
 
@@ -78,17 +82,23 @@ export class ResidentTensors {
     return { resident, staged };
   }
 
-  /** Residents that are read in one run from now on, unless they belong to such a group already. */
+  /** Residents that are read in few runs from now on, in this order, or frozen ones in one; but for those that are grouped already. */
   group(residents: Resident[], frozen = false): void {
-    const members = residents.filter((resident) => !this.groups.has(resident));
-    const group: ReadGroup = { members, frozen };
-    for (const resident of members) this.groups.set(resident, group);
+    let group: ReadGroup = { members: [], frozen };
+    let bytes = 0;
+    for (const resident of residents) {
+      if (this.groups.has(resident)) continue;
+      if (!frozen && bytes > READ_BYTES) [group, bytes] = [{ members: [], frozen }, 0];
+      bytes += 4 * resident.shape.reduce((product, size) => product * size, 1);
+      group.members.push(resident);
+      this.groups.set(resident, group);
+    }
   }
 
   /** After a run, or a write from eager code, what has been read and copied of a state is stale. */
   forget(residents: Resident[]): void {
     const stale = new Set(residents);
-    for (const resident of stale) this.groups.get(resident)!.values = undefined;
+    if (this.latest?.group.members.some((resident) => stale.has(resident))) this.latest = undefined;
     for (const [id, resident] of this.residents) if (stale.has(resident)) this.forgetCopy(id);
   }
 
@@ -145,14 +155,14 @@ export class ResidentTensors {
     return overrideBinding(binding, calls);
   }
 
-  /** A resident's numbers; those of its group are kept until the next run changes them. */
+  /** A resident's numbers; those of its group are kept until another group is read or a run changes them. */
   private read(resident: Resident): Float32Array | Int32Array {
     const group = this.groups.get(resident)!;
-    if (!group.values) {
-      const results = group.members[0]!.session.readSync(group.members);
-      group.values = new Map(group.members.map((member, i) => [member, results[i]!.data]));
+    if (this.latest?.group !== group) {
+      const results = resident.session.readSync(group.members);
+      this.latest = { group, values: new Map(group.members.map((member, i) => [member, results[i]!.data])) };
     }
-    const data = group.values.get(resident)!;
+    const data = this.latest.values.get(resident)!;
     return resident.dtype === DataType.int32 ? new Int32Array(data) : new Float32Array(data);
   }
 
@@ -175,7 +185,7 @@ export class ResidentTensors {
       const dtype = resident.dtype === DataType.bfloat16 ? DataType.float : resident.dtype;
       this.copies.set(other, this.binding.createTensor(resident.shape, dtype, this.read(resident)));
     }
-    if (group.frozen) group.values = undefined;
+    if (group.frozen) this.latest = undefined;
     return this.copies.get(id)!;
   }
 

@@ -104,6 +104,11 @@ export class Session extends GraphBuilder {
     queueMicrotask(() => this.addon.runSync(this.graph, [], [], this.freed.splice(0)));
   }
 
+  /** Gives what is free of the process's memory back to the system. */
+  trim(): void {
+    this.addon.trim();
+  }
+
   run(feeds: Feed[], fetches: Output[], targets: number[]): Promise<HostTensor[]> {
     const flat = fetches.flatMap(({ node, output }) => [node, output]);
     return this.addon.run(this.graph, feeds, flat, targets);
