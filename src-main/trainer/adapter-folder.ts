@@ -10,15 +10,16 @@ import {
   type AdapterDescription,
 } from '../effilora/adapter-schema.ts';
 import type { Reducer } from '../effilora/reducer.ts';
+import type { HeldTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
-import { encodeSafetensors } from '../models/safetensors.ts';
+import { safetensorsPieces } from '../models/safetensors-write.ts';
 import type { ModelFile } from '../models/types.ts';
 import { writeAtomic } from './atomic.ts';
 import { readPeftFolder } from './peft-folder.ts';
 import type { Recipe } from './recipe.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
-import { readNamedTensors } from './tensor-file.ts';
+import { asHeld, heldBytes, readNamedTensors } from './tensor-file.ts';
 
 const TENSORS = 'adapter.safetensors';
 const DESCRIPTION = 'adapter.json';
@@ -37,7 +38,8 @@ export interface AdapterToWrite {
 export async function writeAdapter(folder: string, parts: AdapterToWrite): Promise<void> {
   const { adapter, reducer, file, datasets, recipe, metrics } = parts;
   const { heads: dropped, renormalize } = adapter.dropped;
-  const tensors = withoutDropped(await adapter.export(), adapter.options, dropped);
+  const tensors =
+    dropped.size === 0 ? adapter.held : withoutDropped(await adapter.export(), adapter.options, dropped).map(asHeld);
   const description: AdapterDescription = {
     formatVersion: ADAPTER_FORMAT_VERSION,
     method: adapter.options,
@@ -52,17 +54,17 @@ export async function writeAdapter(folder: string, parts: AdapterToWrite): Promi
     heads: describeHeads(reducer, dropped),
     renormalize,
   };
-  await writeStoredAdapter(folder, { description, tensors });
+  await writeFiles(folder, description, tensors);
 }
 
 /** Writes a stored adapter's two files, each whole or not at all. */
 export async function writeStoredAdapter(folder: string, { description, tensors }: StoredAdapter): Promise<void> {
+  await writeFiles(folder, description, tensors.map(asHeld));
+}
+
+async function writeFiles(folder: string, description: AdapterDescription, tensors: HeldTensor[]): Promise<void> {
   await fsp.mkdir(folder, { recursive: true });
-  const encoded = encodeSafetensors(
-    tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
-    { format: 'pt' },
-  );
-  await writeAtomic(path.join(folder, TENSORS), encoded);
+  await writeAtomic(path.join(folder, TENSORS), safetensorsPieces(tensors.map(heldBytes), { format: 'pt' }));
   await writeAtomic(path.join(folder, DESCRIPTION), JSON.stringify(description, null, 1));
 }
 

@@ -117,6 +117,36 @@ describe('a compiled step', () => {
     model.dispose();
   });
 
+  it('leaves the adapter where evaluation reads it: without a copy, and as it is after each step or import', async () => {
+    const model = await tinyModel('qwen3');
+    const { step, adapter, dispose } = trainingStep(model, true);
+    const batch = BATCHES[3]!;
+    const evaluate = (adaptation: Adapter) => model.labelLogProbabilities(batch, { adaptation });
+    const copied = async () => {
+      const copy = new Adapter(model.sites(), adapter.options, 0);
+      copy.import(await adapter.export());
+      return evaluate(copy).finally(() => copy.dispose());
+    };
+    await step.run(1, [BATCHES[0]!], 1e-2);
+    const tensors = tf.memory().numTensors;
+    const first = await evaluate(adapter);
+    expect(tf.memory().numTensors).toBe(tensors);
+    expect(first).toEqual(await copied());
+
+    await step.run(2, [BATCHES[1]!], 1e-2);
+    const second = await evaluate(adapter);
+    expect(second).toEqual(await copied());
+    expect(second).not.toEqual(first);
+
+    const doubled = (await adapter.export()).map((tensor) => ({ ...tensor, data: tensor.data.map((x) => 2 * x) }));
+    adapter.import(doubled);
+    expect(await evaluate(adapter)).toEqual(await copied());
+    await step.run(3, [BATCHES[1]!], 1e-2);
+    expect(await evaluate(adapter)).toEqual(await copied());
+    dispose();
+    model.dispose();
+  });
+
   it('of several micro-batches is compiled as two graphs: one adds up gradients, one applies them', async () => {
     const model = await tinyModel('llama-tied');
     const [compiled, eager] = [trainingStep(model, true), trainingStep(model, false)];
