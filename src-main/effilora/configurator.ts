@@ -1,4 +1,4 @@
-import { mostTokens, type LengthFacts } from './length-facts.ts';
+import { evaluationTokens, mostTokens, type LengthFacts } from './length-facts.ts';
 import { bestRecomputation, flopsPerToken, frozenBytes, memoryPlan, PRECISIONS } from './memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts, Precision, RunShape } from './memory-plan.ts';
 import { parameterCounts } from './methods/structure.ts';
@@ -115,7 +115,10 @@ function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts):
   ): Candidate => {
     const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
     const method = adapterOf(rank, heads, targets);
-    const shape = { method, precision, products: 'f32' as const, sequenceLength, batch, tokens, recompute };
+    const shape = {
+      ...{ method, precision, products: 'f32' as const, sequenceLength, batch, tokens, recompute },
+      evaluationTokens: evaluationTokens(sequenceLength),
+    };
     return recompute ? { ...shape, recompute: bestRecomputation(model, engine, shape) } : shape;
   };
   const lengths = lengthsOf(model, data);

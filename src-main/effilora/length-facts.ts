@@ -1,3 +1,6 @@
+/** The most tokens a batch of held-out examples has: what makes large products, or a lone longer example. */
+export const evaluationTokens = (longest: number) => Math.max(1024, longest);
+
 /** Tokens of a dataset's examples. */
 export interface LengthFacts {
   meanTokens: number;

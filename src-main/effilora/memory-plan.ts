@@ -79,6 +79,8 @@ export interface RunShape {
   tokens: number;
   /** blocks that backward computes again together; false or 0: none */
   recompute: boolean | number;
+  /** the most tokens a batch of held-out examples has; 0: the run does not evaluate, and answers nothing */
+  evaluationTokens: number;
 }
 
 /** Bytes by part; METHOD.md, Configurator. */
@@ -89,7 +91,7 @@ export interface MemoryPlan {
   gradientsAndMoments: number;
   /** what backward needs of the forward pass */
   activations: number;
-  /** the largest thing that comes and goes: the logits chunk, one block's gradients, a dequantized layer, the new weights */
+  /** the largest thing that comes and goes: the logits chunk, one block's gradients, the new weights, an evaluation */
   transient: number;
   engine: number;
   total: number;
@@ -99,13 +101,16 @@ export interface MemoryPlan {
 export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape): MemoryPlan {
   const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
   const trained = 4 * parameterCounts(sites, run.method).all;
+  const activations = activationBytes(model, engine, run);
+  const step = transientBytes(model, engine, run, trained);
   const parts = {
     frozenWeights: frozenBytes(model, run.precision),
     adapter: trained,
     // Frozen heads keep their moments, and at probing steps every head has a gradient.
     gradientsAndMoments: 3 * trained,
-    activations: activationBytes(model, engine, run),
-    transient: transientBytes(model, engine, run, trained),
+    activations,
+    // An evaluation takes the place of what a step keeps.
+    transient: Math.max(step, evaluationBytes(model, engine, run) - activations, answerBytes(model, run)),
     engine: engine.ownBytes,
   };
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
@@ -151,13 +156,27 @@ function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, lean:
 }
 
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
-  const { hiddenSize, intermediateSize, vocabularySize, attentionHeads } = model;
-  const logits = 4 * Math.min(engine.chunkTokens(vocabularySize), run.tokens) * vocabularySize * engine.logitsCopies;
+  const { hiddenSize, intermediateSize, attentionHeads } = model;
+  const logits = logitsBytes(model, engine, run.tokens);
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
   const gradients = run.tokens * (passed(engine, run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
   const newWeights = engine.updatesInPlace ? 0 : 3 * trained;
   if (run.recompute || engine.lossLingers) return Math.max(logits + gradients, newWeights);
   return Math.max(logits, gradients, newWeights);
+}
+
+const logitsBytes = ({ vocabularySize }: ModelFacts, engine: EngineFacts, tokens: number) =>
+  4 * Math.min(engine.chunkTokens(vocabularySize), tokens) * vocabularySize * engine.logitsCopies;
+
+/** A batch of held-out examples: one block at a time, in f32, and a chunk of logits. */
+function evaluationBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
+  const tokens = run.evaluationTokens;
+  return blockBytes(model, engine, { ...run, tokens, products: 'f32' }, false) + logitsBytes(model, engine, tokens);
+}
+
+/** The keys and values of a prompt and its answer, which are kept one answer at a time in room that doubles as they grow. */
+function answerBytes({ layers, keyValueHeads, headSize }: ModelFacts, run: RunShape): number {
+  return run.evaluationTokens > 0 ? 2 * 4 * 2 * run.sequenceLength * keyValueHeads * headSize * layers : 0;
 }
 
 /**

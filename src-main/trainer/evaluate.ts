@@ -1,6 +1,7 @@
 import { packBatch } from '../data/batches.ts';
 import { prepare, type DatasetOptions, type PreparedExample } from '../data/dataset.ts';
 import type { Example } from '../data/types.ts';
+import { evaluationTokens } from '../effilora/length-facts.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import type { Adaptation } from '../models/types.ts';
 
@@ -13,15 +14,12 @@ export interface Evaluation {
   examples: number;
 }
 
-/** Tokens a batch of an evaluation holds at most. */
-const TOKENS_A_BATCH = 2048;
-
-/** Cuts examples into batches of at most `TOKENS_A_BATCH` tokens, in order. */
-function* batches(examples: PreparedExample[], sequenceLength: number): Generator<PreparedExample[]> {
+/** Cuts examples into batches of at most `evaluationTokens` tokens, in order. */
+function* batches(examples: PreparedExample[], longest: number): Generator<PreparedExample[]> {
   let batch: PreparedExample[] = [];
   let tokens = 0;
   for (const example of examples) {
-    if (batch.length && tokens + example.inputIds.length > Math.max(TOKENS_A_BATCH, sequenceLength)) {
+    if (batch.length && tokens + example.inputIds.length > evaluationTokens(longest)) {
       yield batch;
       batch = [];
       tokens = 0;

@@ -28,7 +28,7 @@ const MANY_STEPS = 1000;
 /** Steps below so many operations say more of what they cost beside their products than of the machine. */
 const SMALLEST_STEP_FLOPS = 1e11;
 
-/** Steps between two collections of the host's garbage; the first step, which compiles, leaves the most. */
+/** Steps between two collections of the host's garbage. */
 const COLLECT_STEPS = 25;
 
 /** A run under way: what changes from step to step. */
@@ -100,7 +100,6 @@ export class Loop {
     const { steps, engine, step } = this.ran;
     this.emit({ kind: 'started', steps, step: this.step, heads: step.adapter.heads.length, engine: engine.name });
     const { checkpointEvery } = this.recipe.training;
-    const first = this.step + 1;
     while (this.step < steps && !this.isEarlyEnd()) {
       // Lets messages in.
       await new Promise((resolve) => setImmediate(resolve));
@@ -109,7 +108,7 @@ export class Loop {
       if (this.control.asked === 'stop') return this.end('stopped');
       await this.oneStep();
       if (this.step % checkpointEvery === 0 && this.step < steps) await this.checkpoint();
-      if (this.step === first || this.step % COLLECT_STEPS === 0) giveBackMemory();
+      if (this.step % COLLECT_STEPS === 0) giveBackMemory();
     }
     return this.end(this.step < steps ? 'early' : 'finished');
   }

@@ -44,7 +44,7 @@ export async function measurePlan(configuration: Configuration, steps = 3): Prom
   await file.close();
   const shape = {
     ...({ method: adapterStructure(options), precision: 'file', products: precision } as const),
-    ...{ sequenceLength: length, tokens, recompute },
+    ...{ sequenceLength: length, tokens, recompute, evaluationTokens: 0 },
   };
   return {
     plannedBytes: memoryPlan(facts, engineFacts({ name: 'tensorflow', kind: 'cpu' }), shape).total,

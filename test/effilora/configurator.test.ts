@@ -73,6 +73,7 @@ describe('the memory plan', () => {
     sequenceLength: 256,
     tokens: 1024,
     recompute: true,
+    evaluationTokens: 0,
   };
 
   it('adds up its parts, and each answers to what it depends on', () => {
@@ -91,6 +92,17 @@ describe('the memory plan', () => {
       2 * memoryPlan(model, engine, { ...run, sequenceLength: 2048 }).activations,
     );
   });
+
+  it('counts evaluations and answers where they take more than a step keeps', () => {
+    const most = (evaluationTokens: number) => memoryPlan(model, engine, { ...run, evaluationTokens });
+    expect(most(1024).transient).toBe(memoryPlan(model, engine, run).transient);
+    // 8 times as many tokens need at least x, gate, up and their product of a block in f32, without which the step's part is less
+    const { activations, transient } = most(8 * 1024);
+    expect(activations + transient).toBeGreaterThan(4 * 8 * 1024 * (576 + 3 * 1536));
+    // 2 x 2 x 8192 tokens of 3 heads of 64 in f32 in every layer
+    const long = memoryPlan(model, engine, { ...run, sequenceLength: 8192, evaluationTokens: 64 });
+    expect(long.transient).toBe(4 * 4 * 8192 * 3 * 64 * 30);
+  });
 });
 
 describe('recomputation left to the budget', () => {
@@ -101,6 +113,7 @@ describe('recomputation left to the budget', () => {
     sequenceLength: 1024,
     tokens: 2048,
     recompute: false,
+    evaluationTokens: 0,
   };
   const needs = (changes: Partial<RunShape>) => memoryPlan(model, engine, { ...run, ...changes }).total;
 
@@ -200,7 +213,8 @@ describe('the Configurator', () => {
     const bfloats = 2 * model.parameters;
     expect(precisionOf(bfloats, 64 * GiB)).toBe('file');
     const method = options({ targets: Object.keys(widths) });
-    const run = { method, products: 'f32' as const, sequenceLength: 64, tokens: 64, recompute: true };
+    const shape = { sequenceLength: 64, tokens: 64, recompute: true, evaluationTokens: 0 };
+    const run = { method, products: 'f32' as const, ...shape };
     const bytes = (precision: 'file' | 'int8' | 'int4', fileBytes: number) =>
       memoryPlan({ ...model, fileBytes }, able, { ...run, precision }).frozenWeights;
     expect(bytes('file', quantized)).toBe(quantized);

@@ -25,7 +25,7 @@ describe.skipIf(noSoftwareGpu)(`a plan for webgpu${noSoftwareGpu ? `: ${noSoftwa
     const facts = { ...modelFacts({ name: '', config, tensors: [] }), parameters, fileBytes: 4 * parameters };
     const run = { method: EFFILORA, precision: 'f32', products: 'f32', sequenceLength: length, recompute } as const;
     const engine = engineFacts({ name: 'webgpu', kind: 'gpu' });
-    const { total } = memoryPlan(facts, engine, { ...run, tokens: rows * length });
+    const { total } = memoryPlan(facts, engine, { ...run, tokens: rows * length, evaluationTokens: 0 });
     backend.flush();
     backend.pool.dispose();
     backend.pool.resetPeak();

@@ -1,4 +1,5 @@
 import type { Variable } from '@tensorflow/tfjs-core';
+import { collectGarbage } from '../collect-garbage.ts';
 import type { Feed } from './addon.ts';
 import type { Output } from './graph-builder.ts';
 import type { ResidentTensors } from './resident-tensors.ts';
@@ -32,10 +33,15 @@ export class CompiledStep {
       output ? [{ ...output, dtype, shape: closedShape(shape, values[i]!.length), data: values[i]! }] : [],
     );
     const results = await this.session.run(feeds, this.fetches, this.targets);
-    // until its first run TensorFlow puts the graph together, which takes far more memory than the graph
-    if (!this.hasRun) this.session.trim();
+    if (!this.hasRun) this.tidy();
     this.hasRun = true;
     this.tensors.forget(this.state.flatMap(({ resident }) => resident ?? []));
     return results.map(({ data }) => new Float32Array(data));
+  }
+
+  /** Recording, filling and, at the first run, putting the graph together take far more memory than the graph. */
+  private tidy(): void {
+    collectGarbage();
+    this.session.trim();
   }
 }
