@@ -1,9 +1,22 @@
 import { defineConfig } from 'vitest/config';
 import { PATIENCE_MS } from './test/support/patience.ts';
 
+const everything = ['test/**/*.test.ts'];
+/** What our kernels compute, once more with narrower vector instructions than this machine's. */
+const kernels = ['products', 'packed', 'compiler'].map((name) => `test/engine/${name}.test.ts`);
+
+const project = (name: string, include: string[], env: Record<string, string> = {}) => ({
+  extends: true as const,
+  test: { name, include, env },
+});
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      project('studio', everything),
+      project('avx2', kernels, { EFFILORA_INSTRUCTIONS: 'avx2' }),
+      project('avx512', kernels, { EFFILORA_INSTRUCTIONS: 'avx512' }),
+    ],
     pool: 'forks',
     maxWorkers: 2,
     // Limits that only what hangs runs into, however slow or busy the machine. A hook may have to download.

@@ -18,13 +18,11 @@ export function linearCrossEntropy(
   return tf.customGrad((...args) => {
     const [input, save] = args as unknown as [Tensor2D, tf.GradSaveFunc];
     const kernels = fusedKernels();
-    if (!(weight instanceof tf.Tensor)) {
-      const [loss, dx] = kernels!.packed!.loss(input, weight, labels);
-      save([dx]);
-      return { value: loss, gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0]!, dy) };
-    }
-    if (kernels?.loss) {
-      const [loss, dx] = kernels.loss(input, weight, transposed, labels);
+    if (kernels || !(weight instanceof tf.Tensor)) {
+      const [loss, dx] =
+        weight instanceof tf.Tensor
+          ? kernels!.loss(input, weight, transposed, labels)
+          : kernels!.packed!.loss(input, weight, labels);
       save([dx]);
       return { value: loss, gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0]!, dy) };
     }
@@ -52,14 +50,13 @@ export function linearCrossEntropy(
 
 function chunkLoss(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): [tf.Scalar, Tensor2D] {
   return tf.tidy(() => {
-    const kernels = fusedKernels();
     const logits = tf.matMul(x, weight, false, transposed) as Tensor2D;
-    const [loss, dLogits] = kernels ? kernels.crossEntropy(logits, labels) : crossEntropyComposed(logits, labels);
+    const [loss, dLogits] = crossEntropy(logits, labels);
     return [tf.sum(loss), tf.matMul(dLogits, weight, false, !transposed)] as [tf.Scalar, Tensor2D];
   }) as unknown as [tf.Scalar, Tensor2D];
 }
 
-function crossEntropyComposed(logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D] {
+function crossEntropy(logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D] {
   const mask = tf.cast(tf.greaterEqual(labels, 0), 'float32');
   const target = tf.oneHot(tf.cast(tf.maximum(labels, 0), 'int32'), logits.shape[1]) as Tensor2D;
   const logProbabilities = tf.logSoftmax(logits);

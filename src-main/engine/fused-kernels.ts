@@ -28,10 +28,8 @@ export interface FusedKernels {
   /** also the logarithm of each query's sum of exponentials, [tokens, heads] */
   attention(q: Tensor2D, k: Tensor2D, v: Tensor2D, segments: Tensor1D, options: AttentionOptions): [Tensor2D, Tensor2D];
   attentionGrad(saved: Tensor[], dOut: Tensor2D, options: AttentionOptions): [Tensor2D, Tensor2D, Tensor2D];
-  /** per row -log softmax(logits)[label] (0 where the label is negative), and its gradient */
-  crossEntropy(logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D];
-  /** sum of crossEntropy over x W and the gradient to x, where the engine has it in one piece */
-  loss?(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): [tf.Scalar, Tensor2D];
+  /** sum over the rows of -log softmax(x W)[label] (0 where the label is negative), and its gradient to x */
+  loss(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): [tf.Scalar, Tensor2D];
   /** for weights that stay packed, where the engine has that */
   packed?: PackedKernels;
   /** y + scale * a b */

@@ -4,7 +4,6 @@ import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW } from '../effilora/adamw.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { fusedKernels } from '../engine/fused-kernels.ts';
-import { PackedMatrix } from '../engine/packed.ts';
 import type { Compiler } from '../engine/tensorflow/compile.ts';
 import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import type { Session } from '../engine/tensorflow/session.ts';
@@ -55,7 +54,7 @@ export class CompiledTraining {
     private readonly options: { precision: Precision; recompute: boolean | number },
   ) {
     this.session = compiler.sessionOf(model.weights);
-    this.isOpen = takesAnyTokens(model);
+    this.isOpen = fusedKernels() !== undefined; // only our own kernels take attention and the loss over any number of tokens
   }
 
   /** One step. @throws NotRecordable when a part of it can't be compiled */
@@ -190,10 +189,4 @@ export class CompiledTraining {
       : gradients.map((g) => tf.where(tf.cast(finite, 'bool'), g, tf.zerosLike(g)) as Tensor2D);
     return applyGradients(this.adapter, this.optimizer, used, rows);
   }
-}
-
-/** Only our own kernels take attention and the loss over any number of tokens. */
-function takesAnyTokens({ weights }: CausalLM): boolean {
-  const kernels = fusedKernels();
-  return kernels !== undefined && (weights.head instanceof PackedMatrix || kernels.loss !== undefined);
 }

@@ -24,11 +24,12 @@ function furthest(product: Float32Array, a: Float32Array, b: Float32Array, m: nu
   return most;
 }
 
-// wider, higher and deeper than what one thread takes at a time; few rows; few columns: none a multiple of a tile's 16 or 32
+// wider, higher and deeper than what one thread takes at a time; few rows; few columns; rows enough to share: none a multiple of a tile's 16 or 32
 it.each([
   [150, 900, 410],
   [21, 1030, 300],
   [300, 1700, 19],
+  [290, 400, 470],
 ])('multiplies [%i, %i] by [%i] columns as a sum in double does, to 3 millionths of its terms', async (m, k, n) => {
   const a = tf.randomNormal<tf.Rank.R2>([m, k], 0, 1, 'float32', 1);
   const b = tf.randomNormal<tf.Rank.R2>([k, n], 0, 1, 'float32', 2);

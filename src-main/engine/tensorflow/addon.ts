@@ -22,8 +22,6 @@ export interface Addon {
   runSync(graph: GraphHandle, feeds: AnyFeed[], fetches: number[], targets: number[]): HostTensor[];
   /** runs once and gives the serialised RunMetadata with every operation's times */
   profile(graph: GraphHandle, feeds: AnyFeed[], fetches: number[], targets: number[]): ArrayBuffer;
-  /** whether matrix products run on AMX tiles */
-  hasTiles(): boolean;
   /** reads a matrix into our own memory (addon/residents.h) and gives its number */
   loadMatrix(source: MatrixSource, format: number): Promise<number>;
   /** the number of an empty cache of keys and values */

@@ -15,7 +15,6 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioGatedGrad: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioAttention: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioAttentionGrad: { inputs: ['T', 'U', 'V', undefined, 'W', undefined, 'X'], output: 'Y' },
-  StudioCrossEntropy: { inputs: ['T'], output: 'T' },
   StudioLoss: { inputs: ['T', 'U'] },
   StudioProductAdd: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioBlockProduct: { inputs: [undefined, 'T'] },
@@ -30,12 +29,12 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
 };
 const LOSSES = ['StudioLoss', 'StudioPackedLoss', 'StudioLogProbabilities'];
 /** Outputs of our operations that stay f32 whatever the others are. */
-export const ALWAYS_F32: Record<string, number[]> = { StudioAttention: [1], StudioCrossEntropy: [0] };
+export const ALWAYS_F32: Record<string, number[]> = { StudioAttention: [1] };
 
 /** Products below this many multiplications stay f32: the casts would cost more than bf16 saves. */
 const SMALLEST_BF16_PRODUCT = 1 << 22;
-/** Products below this many multiplications are not worth packing into tiles. */
-const SMALLEST_TILE_PRODUCT = 1 << 21;
+/** Products below this many multiplications are left to TensorFlow: packing their factors gains nothing. */
+const SMALLEST_OWN_PRODUCT = 1 << 21;
 /** A product over so few numbers is cheaper inside the sum that takes it. */
 const SMALL_INNER = 64;
 
@@ -87,8 +86,8 @@ export class Analysis {
     nodes: RecordedNode[],
     private readonly roots: Ref[],
     private readonly precision: Precision,
-    /** what the engine offers: our own operations, and products on AMX tiles */
-    private readonly offers: { fused: boolean; tiles: boolean },
+    /** `fused`: the engine has our own operations, products among them */
+    private readonly offers: { fused: boolean },
   ) {
     const needed = new Set(roots.map(({ node }) => node));
     for (const node of [...nodes].reverse()) {
@@ -165,11 +164,11 @@ export class Analysis {
 
   // ---- precision ----
 
-  /** Small products are left to TensorFlow: packing them into tiles gains nothing. */
-  onTiles(node: RecordedNode): boolean {
-    if (!this.offers.tiles || !(isMatrixProduct(node) || node.operation === 'StudioProductAdd')) return false;
+  /** Whether our own operation makes this product. */
+  isOwnProduct(node: RecordedNode): boolean {
+    if (!this.offers.fused || !(isMatrixProduct(node) || node.operation === 'StudioProductAdd')) return false;
     const depth = node.operation === 'StudioProductAdd' ? shapeOf(node.inputs[1]!)[1]! : inner(node);
-    return size(node.outputs[0]!.shape) * depth >= SMALLEST_TILE_PRODUCT;
+    return size(node.outputs[0]!.shape) * depth >= SMALLEST_OWN_PRODUCT;
   }
 
   isBf16Product(node: RecordedNode): boolean {
@@ -196,7 +195,7 @@ export class Analysis {
   private takesBf16({ node, input }: Use): boolean {
     if (this.sums.has(node) || this.absorbed.has(node)) return true;
     if (node.operation in OWN) return OWN[node.operation]!.inputs[input] !== undefined;
-    return this.isBf16Product(node) || this.onTiles(node);
+    return this.isBf16Product(node) || this.isOwnProduct(node);
   }
 
   /** The type a node's typed outputs have: bf16 where every use takes it and a product wants it. */

@@ -29,7 +29,7 @@ function attentionAttributes(options: AttentionOptions): Attribute[] {
 }
 
 /** Our addon's operations (addon/operations.cc) as the engine's fused kernels; they run eagerly and inside compiled steps. */
-export function tensorflowKernels(backend: NodeBackend, tiles: boolean): Omit<FusedKernels, 'packed'> {
+export function tensorflowKernels(backend: NodeBackend): Omit<FusedKernels, 'packed'> {
   const one = (name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
     backend.executeSingleOutput(name, attributes, inputs) as Tensor2D;
   const many = <T>(name: string, attributes: Attribute[], inputs: TensorInfo[], count: number) =>
@@ -51,16 +51,13 @@ export function tensorflowKernels(backend: NodeBackend, tiles: boolean): Omit<Fu
       ),
     attentionGrad: (saved, dOut, options) =>
       many<[Tensor2D, Tensor2D, Tensor2D]>('StudioAttentionGrad', attentionAttributes(options), [...saved, dOut], 3),
-    crossEntropy: (logits, labels) => many<[Tensor1D, Tensor2D]>('StudioCrossEntropy', [], [logits, labels], 2),
-    loss: tiles
-      ? (x, weight, transposed, labels) =>
-          many<[Scalar, Tensor2D]>(
-            'StudioLoss',
-            [int('transposed', transposed ? 1 : 0), int('split', 1), shapes([], null)],
-            [x, weight, labels],
-            2,
-          )
-      : undefined,
+    loss: (x, weight, transposed, labels) =>
+      many<[Scalar, Tensor2D]>(
+        'StudioLoss',
+        [int('transposed', transposed ? 1 : 0), int('split', 1), shapes([], null)],
+        [x, weight, labels],
+        2,
+      ),
     productAdd: (y, a, b, scale) => one('StudioProductAdd', [float('scale', scale)], [y, a, b]),
     mixture: (mixed, rank, heads) =>
       many<[Tensor2D, Tensor2D]>(

@@ -191,8 +191,8 @@ export class Lowering {
     total ??= this.natural(rest[0]!);
     products.forEach((product, i) => {
       const out = i === products.length - 1 ? type : DataType.float;
-      const onTiles = this.analysis.onTiles(product);
-      const value = onTiles ? this.tileProduct(product, out, total!) : this.smallProduct(product, out, total!);
+      const isOwn = this.analysis.isOwnProduct(product);
+      const value = isOwn ? this.ownProduct(product, out, total!) : this.smallProduct(product, out, total!);
       total = { value, type: out };
     });
     return total.value;
@@ -204,8 +204,8 @@ export class Lowering {
     return this.builder.one('StudioProductAdd', [...types, attribute.float('scale', 1)], [add.value, a.value, b.value]);
   }
 
-  /** A product, or a product and a term, on AMX tiles: operands in the type they have, f32 sums. */
-  private tileProduct(node: RecordedNode, type: number, add?: Natural, scale = 1): Output {
+  /** A product, or a product and a term, by our own operation: operands in the type they have, f32 sums. */
+  private ownProduct(node: RecordedNode, type: number, add?: Natural, scale = 1): Output {
     const factors = node.inputs.length === 3 ? node.inputs.slice(1) : node.inputs;
     const operands = factors.map((input) => this.natural(input));
     const terms = add ? [...operands, add] : operands;
@@ -224,7 +224,7 @@ export class Lowering {
   }
 
   private emitProduct(node: RecordedNode, type: number): void {
-    if (this.analysis.onTiles(node)) return this.keep(node, [this.tileProduct(node, type)], [type]);
+    if (this.analysis.isOwnProduct(node)) return this.keep(node, [this.ownProduct(node, type)], [type]);
     const low = this.analysis.isBf16Product(node) ? DataType.bfloat16 : DataType.float;
     const inputs = node.inputs.map((input) => this.value(input, low));
     const attributes = [
@@ -244,9 +244,9 @@ export class Lowering {
 
   private emitOwn(node: RecordedNode, outputType: number): void {
     const { inputs: typed, output } = OWN[node.operation]!;
-    if (node.operation === 'StudioProductAdd' && this.analysis.onTiles(node)) {
+    if (node.operation === 'StudioProductAdd' && this.analysis.isOwnProduct(node)) {
       const scale = node.attributes.find(({ name }) => name === 'scale')!.value as number;
-      const product = this.tileProduct(node, outputType, this.natural(node.inputs[0]!), scale);
+      const product = this.ownProduct(node, outputType, this.natural(node.inputs[0]!), scale);
       return this.keep(node, [product], [outputType]);
     }
     const { unsplit } = this.analysis;

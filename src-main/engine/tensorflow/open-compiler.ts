@@ -27,7 +27,7 @@ export async function openCompiler(): Promise<Compiler> {
   addon.setThreads(threads);
   if (!gpu) {
     const packed = packedTensorflowKernels(addon, backend);
-    registerFusedKernels('tensorflow', { ...tensorflowKernels(backend, addon.hasTiles()), packed });
+    registerFusedKernels('tensorflow', { ...tensorflowKernels(backend), packed });
   }
   registerGather();
   compiler = new Compiler(addon, backend, { threads, gpu });

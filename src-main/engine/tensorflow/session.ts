@@ -37,10 +37,6 @@ export class Session extends GraphBuilder {
   readonly converted = new Map<string, Output>();
   /** repeated parts that have become operations of this graph, by what they do */
   readonly functions = new Map<string, PartFunction>();
-  /** whether matrix products run on our own AMX kernel */
-  get tiles(): boolean {
-    return this.fused && this.addon.hasTiles();
-  }
 
   constructor(addon: Addon, options: SessionOptions) {
     super(addon);

@@ -5,7 +5,7 @@ import { adamw } from './kernels/adamw.ts';
 import { attention } from './kernels/attention.ts';
 import { attentionGrad } from './kernels/attention-grad.ts';
 import { blockProduct, productAdd } from './kernels/adapter-products.ts';
-import { crossEntropy, loss } from './kernels/cross-entropy.ts';
+import { loss } from './kernels/cross-entropy.ts';
 import { gated, gatedGrad } from './kernels/gated.ts';
 import { lowRank, lowRankGrad } from './kernels/low-rank.ts';
 import { mixture, mixtureGrad } from './kernels/mixture.ts';
@@ -28,7 +28,6 @@ function webgpuKernels(backend: Backend): FusedKernels {
     gatedGrad: (dy, gate, up, activation) => gatedGrad(backend, dy, gate, up, activation),
     attention: (q, k, v, segments, options) => attention(backend, [q, k, v], segments, options),
     attentionGrad: (saved, dOut, options) => attentionGrad(backend, saved, dOut, options),
-    crossEntropy: (logits, labels) => crossEntropy(backend, logits, labels),
     loss: (x, weight, transposed, labels) => {
       const [rows, columns] = transposed ? weight.shape : [weight.shape[1], weight.shape[0]];
       const tensor = transposed ? weight : tf.transpose(weight);

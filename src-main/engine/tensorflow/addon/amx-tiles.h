@@ -8,40 +8,13 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "kernels.h"
+#include "operand.h"
 
 namespace kernels {
 namespace {
 
 constexpr int kTile = 16, kStep = 32;         // rows of a tile; bf16 numbers in one of its rows
 constexpr int64_t kTileWords = kTile * kTile;  // 1 KiB: 16 rows of 16 pairs
-
-/** 16 rows of 16 pairs (dwords) turned into 16 columns. */
-inline void turn16(__m512i r[16]) {
-  __m512i t[16];
-  for (int i = 0; i < 8; i++) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-  for (int i = 0; i < 4; i++) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-    t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-    t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-    t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-  }
-  for (int i = 0; i < 4; i++) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88);
-    r[8 + i] = _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd);
-    r[4 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88);
-    r[12 + i] = _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd);
-  }
-}
 
 inline __m512i pack2(__m512 first, __m512 second) { return (__m512i)_mm512_cvtne2ps_pbh(second, first); }
 inline __m512 widenLow(__m512i pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
@@ -72,13 +45,6 @@ inline __m512 load16(View view, int64_t at, int64_t count) {
   if (view.type == Type::packed) return _mm512_cvtph_ps(halves);  // f16: the one format without blocks
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
-
-/** An operand as [line, k], whichever way it is stored: lines are rows of A or columns of B. */
-struct Operand {
-  View view;
-  int64_t lines, depth, stride;
-  bool alongDepth;  // k is contiguous in memory
-};
 
 /** One tile of lines [line, line + 16) x k [k, k + 32), as 16 lines of 16 pairs; `low` gets what bf16 leaves over of f32. */
 inline void readTile(const Operand& o, int64_t line, int64_t k, __m512i high[16], __m512i* low) {

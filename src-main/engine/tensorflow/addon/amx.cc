@@ -159,9 +159,7 @@ void productOf(const Operand& a, const Operand& b, View add, View out, const Pro
 }
 
 void tileProduct(View a, View b, View add, View out, const ProductShape& shape, bool split) {
-  int64_t stride = shape.strideA ? shape.strideA : shape.transposeA ? shape.m : shape.k;
-  Operand left{a, shape.m, shape.k, stride, !shape.transposeA};
-  Operand right{b, shape.n, shape.k, shape.transposeB ? shape.k : shape.n, shape.transposeB};
+  Operand left = leftOperand(a, shape), right = rightOperand(b, shape);
   if (split && !(a.type == Type::bf16 && b.type == Type::bf16)) productOf<true>(left, right, add, out, shape);
   else productOf<false>(left, right, add, out, shape);
 }
@@ -170,7 +168,7 @@ void tileProduct(View a, View b, View add, View out, const ProductShape& shape, 
 
 ProductFunction amxProduct() {
   static const ProductFunction function = [] {
-    bool has = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    bool has = isAllowed(Level::amx) && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
     unsigned int a, b, c, d;
     __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
     bool tiles = (d >> 22 & 1) && (d >> 24 & 1);  // AMX-BF16 and AMX-TILE

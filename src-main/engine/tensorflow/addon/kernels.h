@@ -65,10 +65,16 @@ struct ProductShape {
   /** elements from one stored row of a to the next; 0 = rows follow each other */
   int64_t strideA = 0;
 };
+/** Levels of vector instructions. EFFILORA_INSTRUCTIONS=avx2 or avx512 leaves wider ones alone: each can be tested and measured on one machine. */
+enum class Level { avx2, avx512, amx };
+bool isAllowed(Level level);
+
 /** out = scale a b [+ add, where it has data]; `split`: f32 operands as high and low parts in bf16 */
 using ProductFunction = void (*)(View a, View b, View add, View out, const ProductShape& shape, bool split);
 /** nullptr where the processor or the system has no AMX */
 ProductFunction amxProduct();
+/** on AMX tiles, else in vector instructions, which take f32 operands as they are */
+ProductFunction matrixProduct();
 /** `Table::attention` and its gradient on AMX tiles: only where amxProduct() is, and for head sizes in steps of 32 */
 void amxAttention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape);
 void amxAttentionGrad(View q, View k, View v, const int32_t* segments, View out, const float* logSums, View dOut, View dq, View dk, View dv,
@@ -90,9 +96,9 @@ struct Table {
   void (*mixtureGrad)(const float* dOut, const float* mixed, const float* weights, float* dMixed, int64_t tokens, int rank, int heads);
   void (*unpackRow)(const uint8_t* row, int format, int64_t first, int64_t count, float* y);
   void (*packRow)(const float* x, int format, int64_t count, uint8_t* row);
-  void (*packedProduct)(View x, const uint8_t* data, int format, View y, int64_t tokens, int64_t rows, int64_t width, bool gradient);
+  void (*packedDots)(View x, const uint8_t* data, int format, View y, int64_t tokens, int64_t rows, int64_t width);
   void (*cachedAttention)(View q, View k, View v, View out, LayerCache& cache, const CacheShape& shape);
-  void (*blockProduct)(const float* a, View b, const float* active, float* out, int64_t tokens, int blocks, int rank, int64_t width);
+  ProductFunction product;
   void (*sum)(const View* terms, int count, View out, int64_t size);
   double (*squares)(const float* g, const float* rows, int64_t blocks, int64_t width);
   void (*sensitivity)(const float* p, const float* g, float* out, int64_t blocks, int64_t width);

@@ -19,13 +19,6 @@ napi_value setThreads(napi_env env, napi_value* args) {
   return nullptr;
 }
 
-/** hasTiles(): whether matrix products run on AMX tiles */
-napi_value hasTiles(napi_env env, napi_value*) {
-  napi_value result;
-  check(env, napi_get_boolean(env, kernels::amxProduct() != nullptr, &result));
-  return result;
-}
-
 }  // namespace
 
 NAPI_MODULE_INIT() {
@@ -37,6 +30,5 @@ NAPI_MODULE_INIT() {
   exportResidentCalls(env, exports);
   exportCall(env, exports, "trim", guarded<trim>);
   exportCall(env, exports, "setThreads", guarded<setThreads>);
-  exportCall(env, exports, "hasTiles", guarded<hasTiles>);
   return exports;
 }

@@ -1,4 +1,5 @@
 // The operations of a step: names, attributes, shapes, and the way from TensorFlow's tensors to our loops.
+#include <cstdlib>
 #include <cstring>
 #include <algorithm>
 #include <memory>
@@ -11,10 +12,17 @@
 
 namespace kernels {
 
+bool isAllowed(Level level) {
+  static const std::string widest = std::getenv("EFFILORA_INSTRUCTIONS") ? std::getenv("EFFILORA_INSTRUCTIONS") : "";
+  return level <= (widest == "avx2" ? Level::avx2 : widest == "avx512" ? Level::avx512 : Level::amx);
+}
+
 const Table& table() {
-  static const Table& chosen = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") ? tableAvx512 : tableAvx2;
+  static const Table& chosen = isAllowed(Level::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") ? tableAvx512 : tableAvx2;
   return chosen;
 }
+
+ProductFunction matrixProduct() { return amxProduct() ? amxProduct() : table().product; }
 
 namespace {
 
@@ -42,19 +50,15 @@ void sum(Call& c) {
   table().sum(terms.data(), static_cast<int>(terms.size()), view(out), TF_TensorElementCount(first));
 }
 
-/** On AMX neighbouring active blocks are one product; elsewhere the loops of vector.cc. */
+/** out [blocks * rank, width] = a^T b; blocks with active = 0 cost nothing and are 0, neighbouring active ones are one product. */
 void blockProduct(TF_Tensor* a, TF_Tensor* b, const float* active, int blocks, TF_Tensor* out) {
   int64_t rank = last(a) / blocks, width = last(b);
-  if (!amxProduct()) {
-    table().blockProduct(f32(a), view(b), active, f32(out), rowsOf(a), blocks, static_cast<int>(rank), width);
-    return;
-  }
   for (int first = 0; first < blocks;) {
     int next = first;
     while (next < blocks && (active[next] != 0) == (active[first] != 0)) next++;
     float* to = f32(out) + first * rank * width;
     ProductShape shape{(next - first) * rank, rowsOf(a), width, true, false, 1, last(a)};
-    if (active[first] != 0) amxProduct()({f32(a) + first * rank, Type::f32}, view(b), {}, {to, Type::f32}, shape, true);
+    if (active[first] != 0) matrixProduct()({f32(a) + first * rank, Type::f32}, view(b), {}, {to, Type::f32}, shape, true);
     else std::memset(to, 0, shape.m * width * sizeof(float));
     first = next;
   }
@@ -68,8 +72,8 @@ void loss(Call& c) {
   View w = view(weight);
   lossAndGradient(
       c, x, labels, vocabulary,
-      [&](View part, int64_t n, View out) { amxProduct()(part, w, {}, out, {n, width, vocabulary, false, transposed}, split); },
-      [&](View scores, int64_t n, View out) { amxProduct()(scores, w, {}, out, {n, vocabulary, width, false, !transposed}, split); });
+      [&](View part, int64_t n, View out) { matrixProduct()(part, w, {}, out, {n, width, vocabulary, false, transposed}, split); },
+      [&](View scores, int64_t n, View out) { matrixProduct()(scores, w, {}, out, {n, vocabulary, width, false, !transposed}, split); });
 }
 
 void adamw(Call& c, float* pOut, float* mOut, float* vOut) {
@@ -102,7 +106,7 @@ void product(Call& c) {
     out = c.output(0, {s.m, s.n});
   }
   s.scale = c.attributes.floats[0];
-  amxProduct()(view(a), view(b), add, view(out), s, i[2] != 0);
+  matrixProduct()(view(a), view(b), add, view(out), s, i[2] != 0);
 }
 
 }  // namespace
@@ -145,12 +149,6 @@ const std::vector<Operation>& stepOperations() {
          AttentionShape shape = attentionShape(c, q, k);
          (onTiles(shape) ? amxAttentionGrad : table().attentionGrad)(view(q), view(k), view(v), i32(s), view(out), f32(sums), view(dOut), view(dq),
                                                                      view(dk), view(dv), shape);
-       }},
-      {"StudioCrossEntropy", {"logits: T", "labels: int32"}, {"loss: float", "dlogits: T"}, {"T"}, {}, {}, {1, 0}, [](Call& c) {
-         TF_Tensor* d = c.inPlace(1, 0);
-         TF_Tensor *logits = c.input(0), *labels = c.input(1);
-         TF_Tensor* loss = c.output(0, shapeOf(labels));
-         table().crossEntropy(view(logits), i32(labels), f32(loss), view(d), rowsOf(logits), last(logits));
        }},
       {"StudioProductAdd", {"y: T", "a: U", "b: V"}, {"out: W"}, {"T", "U", "V", "W"}, {}, {"scale"}, {0}, [](Call& c) {
          TF_Tensor* out = c.inPlace(0, 0);

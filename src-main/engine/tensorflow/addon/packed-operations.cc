@@ -12,10 +12,9 @@ std::shared_ptr<PackedMatrix> matrix(TF_Tensor* number) { return packedMatrix(i3
 
 /** y [tokens, rows] = x W^T, or with `gradient` y [tokens, width] = x W */
 void productWith(View x, const PackedMatrix& w, View y, int64_t tokens, bool gradient, bool split) {
-  bool tiles = amxProduct() && (gradient || tokens > kFewTokens);
-  if (!tiles) return table().packedProduct(x, w.data, w.format, y, tokens, w.rows, w.width, gradient);
+  if (!gradient && tokens <= kFewTokens) return table().packedDots(x, w.data, w.format, y, tokens, w.rows, w.width);
   ProductShape shape{tokens, gradient ? w.rows : w.width, gradient ? w.width : w.rows, false, !gradient};
-  amxProduct()(x, w.view(), {}, y, shape, split);
+  matrixProduct()(x, w.view(), {}, y, shape, split);
 }
 
 void product(Call& c) {

@@ -9,6 +9,7 @@
 
 #include "attention-mask.h"
 #include "kernels.h"
+#include "operand.h"
 #include "vector.h"
 
 namespace kernels {
@@ -156,7 +157,7 @@ void crossEntropy(View logits, const int32_t* labels, float* loss, View dLogits,
 void productAdd(View y, View a, View b, View out, int64_t rows, int64_t inner, int64_t width, float scale) {
   std::vector<float> bCopy;
   const float* bf = floats(b, inner * width, bCopy);
-  constexpr int64_t panel = 32;
+  constexpr int64_t panel = 2 * kLanes;
   overRows((rows + 3) / 4, width * 4, [&](int64_t quad) {
     int64_t first = quad * 4, n = std::min<int64_t>(4, rows - first);
     std::vector<float> left(4 * inner, 0);
@@ -216,29 +217,6 @@ void mixtureGrad(const float* dOut, const float* mixed, const float* weights, fl
   });
 }
 
-/** out [blocks * rank, width] = a^T b with a [tokens, blocks * rank], b [tokens, width]; blocks with active = 0 cost nothing and are 0 */
-void blockProduct(const float* a, View b, const float* active, float* out, int64_t tokens, int blocks, int rank, int64_t width) {
-  constexpr int64_t panel = 64, depth = 128;
-  int inner = blocks * rank;
-  parallelFor((width + panel - 1) / panel, [&](int64_t task) {
-    int64_t c = task * panel, m = std::min(panel, width - c);
-    alignas(64) float columns[depth * panel];
-    std::vector<float> sums(inner * panel, 0);
-    for (int64_t t = 0; t < tokens; t += depth) {
-      int64_t n = std::min(depth, tokens - t);
-      for (int64_t i = 0; i < n; i++) copyRow(b, (t + i) * width + c, m, columns + i * panel);
-      for (int first = 0; first < blocks;) {
-        int last = first;  // neighbouring active blocks are one product
-        while (last < blocks && (!active || active[last] != 0)) last++;
-        if (last > first)
-          productAny(a + t * inner + first * rank, 1, inner, columns, panel, sums.data() + first * rank * panel, panel, (last - first) * rank, m, n, true);
-        first = last + 1;
-      }
-    }
-    for (int i = 0; i < inner; i++) std::memcpy(out + i * width + c, &sums[i * panel], m * sizeof(float));
-  });
-}
-
 void sum(const View* terms, int count, View out, int64_t size) {
   overPieces(size, [&](int64_t start, int64_t n) {
     alignas(64) float total[2048];
@@ -257,15 +235,16 @@ void sum(const View* terms, int count, View out, int64_t size) {
 
 #include "attention.h"
 #include "blocks.h"
-#include "packed-product.h"
+#include "vector-product.h"
+#include "packed-dots.h"
 #include "cached-attention.h"
 #include "optimizer.h"
 
 }  // namespace
 
 extern const Table STUDIO_TABLE;
-const Table STUDIO_TABLE = {rmsNorm, rmsNormGrad, rotary,  gated,       gatedGrad,  attention,    attentionGrad,
-                            crossEntropy, productAdd, mixture, mixtureGrad, unpackRow, packRow, packedProduct, cachedAttention, blockProduct, sum, squares, sensitivity,
-                            adamw};
+const Table STUDIO_TABLE = {
+    rmsNorm,    rmsNormGrad, rotary,      gated,     gatedGrad, attention,  attentionGrad,   crossEntropy, productAdd, mixture,
+    mixtureGrad, unpackRow,  packRow,     packedDots, cachedAttention, product, sum, squares, sensitivity, adamw};
 
 }  // namespace kernels

@@ -41,18 +41,24 @@ __attribute__((always_inline)) inline float fastExp(float x) {
   return x < -87.0f ? 0.0f : p * scale;
 }
 
-typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));
+/** A register's floats: a wider type than the processor's would live in memory. `kColumnLanes`: as many of them as six rows of sums leave room for. */
+#ifdef __AVX512F__
+constexpr int kLanes = 16, kColumnLanes = 4;
+#else
+constexpr int kLanes = 8, kColumnLanes = 2;
+#endif
+typedef float Lanes __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
-/** The largest of `start` and n numbers, 16 at a time: with NaN in mind, compilers look at one after the other. */
+/** The largest of `start` and n numbers, a register of them at a time: with NaN in mind, compilers look at one after the other. */
 inline float largest(const float* x, int64_t n, float start) {
   int64_t i = 0;
-  if (n >= 16) {
+  if (n >= kLanes) {
     Lanes top = *reinterpret_cast<const Lanes*>(x);
-    for (i = 16; i + 16 <= n; i += 16) {
+    for (i = kLanes; i + kLanes <= n; i += kLanes) {
       Lanes next = *reinterpret_cast<const Lanes*>(x + i);
       top = next > top ? next : top;
     }
-    for (int lane = 0; lane < 16; lane++) start = std::max(start, top[lane]);
+    for (int lane = 0; lane < kLanes; lane++) start = std::max(start, top[lane]);
   }
   for (; i < n; i++) start = std::max(start, x[i]);
   return start;
@@ -144,37 +150,38 @@ inline void addTo(View from, View to, int64_t offset, const float* sums, int64_t
   }
 }
 
-/** C [M, 16 N] (+)= A B over `inner`, all in registers. A at a[m * aRow + k * aColumn], B rows contiguous. */
+/** C [M, kLanes N] (+)= A B over `inner`, all in registers. A at a[m * aRow + k * aColumn], B rows contiguous. */
 template <int M, int N>
 inline void product(const float* a, int64_t aRow, int64_t aColumn, const float* b, int64_t bRow, float* c, int64_t cRow, int64_t inner, bool add) {
   Lanes sums[M][N];
   for (int m = 0; m < M; m++)
-    for (int n = 0; n < N; n++) sums[m][n] = add ? *reinterpret_cast<const Lanes*>(c + m * cRow + n * 16) : Lanes{};
+    for (int n = 0; n < N; n++) sums[m][n] = add ? *reinterpret_cast<const Lanes*>(c + m * cRow + n * kLanes) : Lanes{};
   for (int64_t k = 0; k < inner; k++) {
     Lanes right[N];
-    for (int n = 0; n < N; n++) right[n] = *reinterpret_cast<const Lanes*>(b + k * bRow + n * 16);
+    for (int n = 0; n < N; n++) right[n] = *reinterpret_cast<const Lanes*>(b + k * bRow + n * kLanes);
     for (int m = 0; m < M; m++) {
       float left = a[m * aRow + k * aColumn];
       for (int n = 0; n < N; n++) sums[m][n] += left * right[n];
     }
   }
   for (int m = 0; m < M; m++)
-    for (int n = 0; n < N; n++) *reinterpret_cast<Lanes*>(c + m * cRow + n * 16) = sums[m][n];
+    for (int n = 0; n < N; n++) *reinterpret_cast<Lanes*>(c + m * cRow + n * kLanes) = sums[m][n];
 }
 
 /** The same for any size: C [m, n] (+)= A B. */
 inline void productAny(const float* a, int64_t aRow, int64_t aColumn, const float* b, int64_t bRow, float* c, int64_t cRow, int64_t m, int64_t n,
                        int64_t inner, bool add) {
   int64_t column = 0;
-  for (; column + 64 <= n; column += 64) {
+  constexpr int wide = kColumnLanes * kLanes;
+  for (; column + wide <= n; column += wide) {
     int64_t row = 0;
     for (; row + 6 <= m; row += 6)
-      product<6, 4>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);
+      product<6, kColumnLanes>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);
     for (; row + 2 <= m; row += 2)
-      product<2, 4>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);
-    for (; row < m; row++) product<1, 4>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);
+      product<2, kColumnLanes>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);
+    for (; row < m; row++) product<1, kColumnLanes>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);
   }
-  for (; column + 16 <= n; column += 16) {
+  for (; column + kLanes <= n; column += kLanes) {
     int64_t row = 0;
     for (; row + 8 <= m; row += 8)
       product<8, 1>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';
-import { copy, empty, INVOCATION, reduction, run, spread, view, type Kernel } from '../kernel.ts';
+import { empty, INVOCATION, reduction, run, spread, view, type Kernel } from '../kernel.ts';
 import { frozenProduct, frozenProductGrad, type FrozenMatrix } from './frozen.ts';
 
 const THREADS = 128;
@@ -46,15 +46,7 @@ fn main(${INVOCATION}${sum.invocation}) {
   };
 }
 
-/** Per row the loss, and its gradient to the logits [rows, vocabulary]. */
-export function crossEntropy(backend: Backend, logits: Tensor2D, labels: Tensor1D): [Tensor1D, Tensor2D] {
-  const gradient = empty<Tensor2D>(backend, logits.shape);
-  copy(backend, logits, gradient);
-  const losses = empty<Tensor1D>(backend, [logits.shape[0]]);
-  crossEntropyInPlace(backend, gradient, labels, losses);
-  return [losses, gradient];
-}
-
+/** Per row the loss, and its gradient in the place of the logits [rows, vocabulary]. */
 function crossEntropyInPlace(backend: Backend, logits: Tensor2D, labels: Tensor1D, losses: Tensor1D): void {
   run(backend, kernel(backend), [labels], [logits, losses], logits.shape, spread(logits.shape[0]));
 }

@@ -1,6 +1,5 @@
-// Products with frozen weights W [rows, width] that stay packed: y = x W^T, and dx = dy W. Part of vector.cc.
-// Few tokens: each row of W is unpacked into registers and multiplied at once, so that its bytes cross memory once and nothing else
-// does. More tokens: panels are unpacked into the cache and multiplied by the product of vector.h (AMX has its own way, amx.cc).
+// Products of a few tokens with frozen weights W [rows, width] that stay packed, y = x W^T: each row of W is unpacked into registers
+// and multiplied at once, so that its bytes cross memory once and nothing else does. Part of vector.cc.
 
 #ifdef __AVX512F__
 /** Bytes before their use at which blocks are asked for: memory's own prefetchers alone gave half the speed. */
@@ -94,44 +93,10 @@ void dots(const float* x, const Matrix& w, View y, int64_t tokens) {
   });
 }
 
-constexpr int64_t kPanel = 64, kPanelDepth = 256;
-
-/** Runs `unpack(first, count, panel)`: a panel [count, kPanel] of the right operand, depth [first, first + count), column by column of tasks. */
-template <class F>
-void panels(const float* x, View y, int64_t tokens, int64_t depth, int64_t columns, F unpack) {
-  parallelFor((columns + kPanel - 1) / kPanel, [&](int64_t task) {
-    int64_t column = task * kPanel, m = std::min(kPanel, columns - column);
-    std::vector<float> panel(kPanelDepth * kPanel), sums(tokens * kPanel);
-    for (int64_t first = 0; first < depth; first += kPanelDepth) {
-      int64_t count = std::min(kPanelDepth, depth - first);
-      unpack(column, m, first, count, panel.data());
-      productAny(x + first, depth, 1, panel.data(), kPanel, sums.data(), kPanel, tokens, m, count, first > 0);
-    }
-    for (int64_t t = 0; t < tokens; t++) {
-      OutRow to(y, t * columns + column, m);
-      for (int64_t i = 0; i < m; i++) to[i] = sums[t * kPanel + i];
-    }
-  });
-}
-
-/** y [tokens, rows] = x W^T; with `gradient` y [tokens, width] = x W, x [tokens, rows] */
-void packedProduct(View x, const uint8_t* data, int format, View y, int64_t tokens, int64_t rows, int64_t width, bool gradient) {
+/** y [tokens, rows] = x W^T for a few tokens */
+void packedDots(View x, const uint8_t* data, int format, View y, int64_t tokens, int64_t rows, int64_t width) {
   BlockFormat f = blockFormat(format);
   Matrix w{data, format, rows, width, width / f.weights * f.bytes};
   std::vector<float> copy;
-  const float* from = floats(x, tokens * (gradient ? rows : width), copy);
-  if (!gradient && tokens <= kFewTokens) return dots(from, w, y, tokens);
-  if (gradient) {
-    panels(from, y, tokens, rows, width, [&](int64_t column, int64_t m, int64_t first, int64_t count, float* panel) {
-      for (int64_t k = 0; k < count; k++) unpackRow(w.row(first + k), format, column, m, panel + k * kPanel);
-    });
-  } else {
-    panels(from, y, tokens, width, rows, [&](int64_t column, int64_t m, int64_t first, int64_t count, float* panel) {
-      alignas(64) float line[kPanelDepth];
-      for (int64_t i = 0; i < m; i++) {
-        unpackRow(w.row(column + i), format, first, count, line);
-        for (int64_t k = 0; k < count; k++) panel[k * kPanel + i] = line[k];
-      }
-    });
-  }
+  dots(floats(x, tokens * width, copy), w, y, tokens);
 }
