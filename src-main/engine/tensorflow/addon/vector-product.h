@@ -4,8 +4,10 @@
 constexpr int kBandRows = 6;
 constexpr int64_t kStrip = kColumnLanes * kLanes;  // columns whose sums registers hold
 constexpr int64_t kUnit = 64;                      // columns that are packed together: whole blocks of quantized weights
-constexpr int64_t kDepth = 192;                    // numbers of a line that lie in the caches together
-constexpr int64_t kGroup = 384;                    // columns that are summed up together
+constexpr int64_t kDepth = 128;                    // numbers of a line that pass by together: a strip of so many lies in L1
+constexpr int64_t kDeepest = 12 * kDepth;          // up to so many, what is packed of B has all of its depth
+constexpr int64_t kGroup = 128;                    // columns that are packed together, so that they fit L2
+constexpr int64_t kPassing = 8 * kBandRows;        // rows of A that pass by them, whose sums stay near
 constexpr int64_t kOwnRows = 128;                  // from so many rows a thread on, every thread has its own
 
 /** Memory of a thread that keeps its size from product to product. */
@@ -124,24 +126,38 @@ struct ProductPart {
   const ProductShape& shape;
 
   void rowsByColumns(int64_t row, int64_t rows, int64_t column, int64_t columns) const {
-    static thread_local Scratch packedA, packedB, summed;
-    int64_t bands = (rows + kBandRows - 1) / kBandRows, units = (columns + kUnit - 1) / kUnit, width = units * kUnit;
-    float* left = packedA.need(bands * kBandRows * kDepth);
-    float* right = packedB.need(width * kDepth);
-    float* sums = summed.need(bands * kBandRows * width);
-    std::vector<Band> band(bands);
-    for (int64_t from = 0; from < shape.k; from += kDepth) {
-      int64_t depth = std::min(kDepth, shape.k - from);
-      for (int64_t i = 0; i < bands; i++) band[i] = bandOf(a, row + i * kBandRows, from, depth, left + i * kBandRows * kDepth);
-      for (int64_t u = 0; u < units; u++) packUnit(b, column + u * kUnit, from, depth, right + u * kUnit * depth);
-      for (int64_t strip = 0; strip < columns; strip += kStrip)
-        for (int64_t i = 0; i < bands; i++) {
-          float* to = sums + i * kBandRows * width + strip;
-          int64_t wide = std::min(kStrip, columns - strip), first = i * kBandRows;
-          bandByStrip(wide, band[i], right + strip * depth, depth, to, width, from > 0);
-          if (from + depth == shape.k) writeSums(to, width, shape, add, out, row + first, std::min<int64_t>(kBandRows, rows - first), column + strip, wide);
-        }
+    static thread_local Scratch packed, summed;
+    int64_t width = (columns + kUnit - 1) / kUnit * kUnit;
+    bool whole = shape.k <= kDeepest;  // else the sums of all rows wait for the next piece
+    int64_t piece = whole ? shape.k : 2 * kDepth;
+    float* right = packed.need(width * piece);
+    float* sums = summed.need((whole ? kPassing : rows + kPassing) * width);
+    for (int64_t from = 0; from < shape.k; from += piece) {
+      int64_t to = std::min(shape.k, from + piece);
+      for (int64_t k = from; k < to; k += kDepth) pack(column, width, k, std::min(kDepth, to - k), right + (k - from) * width);
+      for (int64_t top = 0; top < rows; top += kPassing) {
+        int64_t passing = std::min(kPassing, rows - top);
+        float* own = whole ? sums : sums + top * width;
+        for (int64_t k = from; k < to; k += kDepth)
+          passBy(row + top, passing, k, std::min(kDepth, to - k), right + (k - from) * width, columns, own, width);
+        if (to == shape.k) writeSums(own, width, shape, add, out, row + top, passing, column, columns);
+      }
     }
+  }
+
+  void pack(int64_t column, int64_t width, int64_t from, int64_t depth, float* right) const {
+    for (int64_t i = 0; i < width; i += kUnit) packUnit(b, column + i, from, depth, right + i * depth);
+  }
+
+  /** sums [rows, width] (+)= some rows of A by what is packed of B */
+  void passBy(int64_t row, int64_t rows, int64_t from, int64_t depth, const float* right, int64_t columns, float* sums, int64_t width) const {
+    alignas(64) float copies[kPassing * kDepth];
+    Band bands[kPassing / kBandRows];
+    int64_t count = (rows + kBandRows - 1) / kBandRows;
+    for (int64_t i = 0; i < count; i++) bands[i] = bandOf(a, row + i * kBandRows, from, depth, copies + i * kBandRows * kDepth);
+    for (int64_t strip = 0; strip < columns; strip += kStrip)
+      for (int64_t i = 0; i < count; i++)
+        bandByStrip(std::min(kStrip, columns - strip), bands[i], right + strip * depth, depth, sums + i * kBandRows * width + strip, width, from > 0);
   }
 };
 
@@ -152,7 +168,9 @@ void product(View a, View b, View add, View out, const ProductShape& shape, bool
   auto shares = [](int64_t size, int64_t each) { return (size + each - 1) / each; };
   int64_t chunks = shape.m >= kOwnRows * threads() ? threads() : 1;
   int64_t height = shares(shares(shape.m, chunks), kBandRows) * kBandRows;
-  int64_t most = chunks > 1 ? kGroup : std::min(kGroup, shares(shares(shape.n, kUnit), threads()) * kUnit), groups = shares(shape.n, most);
+  // a deep A comes from memory every time it passes by
+  int64_t group = shape.k <= kDeepest ? kGroup : 6 * kGroup;
+  int64_t most = chunks > 1 ? group : std::min(group, shares(shares(shape.n, kUnit), threads()) * kUnit), groups = shares(shape.n, most);
   parallelFor(chunks * groups, [&](int64_t task) {
     int64_t row = task / groups * height, column = task % groups * most;
     part.rowsByColumns(row, std::min(height, shape.m - row), column, std::min(most, shape.n - column));
