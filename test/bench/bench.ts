@@ -142,4 +142,10 @@ const benches: [string, () => Promise<void>][] = [
   ],
 ];
 const chosen = process.argv.slice(2);
+const names = benches.map(([name]) => name);
+const unknown = chosen.filter((name) => !names.includes(name));
+if (unknown.length > 0) {
+  console.error(`There is no benchmark ${unknown.join(', ')}; there are ${names.join(', ')}`);
+  process.exit(1);
+}
 for (const [name, run] of benches) if (chosen.length === 0 || chosen.includes(name)) await run();

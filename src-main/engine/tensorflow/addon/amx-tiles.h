@@ -3,11 +3,10 @@
 // rounding of an f32 sum of this length is not smaller. For sources compiled for Sapphire Rapids.
 #pragma once
 #include <immintrin.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
 
+#include "buffer.h"
 #include "operand.h"
 
 namespace kernels {
@@ -91,24 +90,6 @@ void packBands(const Operand& o, int64_t line, int64_t bands, int64_t from, int6
       for (int i = 0; i < 16; i++) _mm512_store_si512(tile + kTileWords + i * 16, low[i]);
     }
 }
-
-/** Memory of a product's packed operands, kept per thread and in large pages: asking the system for it at every product, and looking up its small pages, would cost more. */
-struct Buffer {
-  uint32_t* data = nullptr;
-  size_t capacity = 0;
-  uint32_t* need(size_t words) {
-    constexpr size_t page = size_t(2) << 20, small = page / 8;
-    if (words > capacity) {
-      std::free(data);
-      size_t size = words * 4 < small ? (words * 4 + 4095) / 4096 * 4096 : (words * 4 + page - 1) / page * page;
-      data = static_cast<uint32_t*>(std::aligned_alloc(words * 4 < small ? 64 : page, size));
-      if (words * 4 >= small) madvise(data, size, MADV_HUGEPAGE);
-      capacity = size / 4;
-    }
-    return data;
-  }
-  ~Buffer() { std::free(data); }
-};
 
 struct alignas(64) TileConfig {
   uint8_t palette = 1, start = 0, reserved[14] = {};

@@ -104,9 +104,8 @@ struct Shares {
     depths = shares(steps, kDeepest);
     deep = shares(steps, depths);
     int64_t most = std::min(kWidest, std::max<int64_t>(32, kPanelWords / (deep * kStep * parts / 2) / 32 * 32));
-    // many rows: every thread has its own, as in the loops before and after; it then unpacks B for itself
-    bool byRows = m >= kPassing * threads();
-    // else every thread has as many columns to do, or else as many rows
+    bool byRows = haveOwnRows(m);
+    // without, every thread has as many columns to do, or else as many rows
     panels = byRows ? shares(n, most) : std::min(shares(n, 32), shares(shares(n, most), threads()) * threads());
     width = shares(shares(n, panels), 32) * 32;
     panels = shares(n, width);

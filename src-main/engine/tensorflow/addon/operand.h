@@ -21,6 +21,9 @@ inline Operand leftOperand(View a, const ProductShape& shape) {
 }
 inline Operand rightOperand(View b, const ProductShape& shape) { return {b, shape.n, shape.k, shape.transposeB ? shape.k : shape.n, shape.transposeB}; }
 
+/** Whether every thread has rows of a product of m for itself, as in the loops before and after; it then unpacks B for itself. */
+inline bool haveOwnRows(int64_t m) { return m >= 128 * threads(); }
+
 #ifdef __AVX512F__
 /** 16 rows of 16 dwords turned into 16 columns. */
 inline void turn16(__m512i r[16]) {

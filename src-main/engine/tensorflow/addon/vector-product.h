@@ -8,16 +8,6 @@ constexpr int64_t kDepth = 128;                    // numbers of a line that pas
 constexpr int64_t kDeepest = 12 * kDepth;          // up to so many, what is packed of B has all of its depth
 constexpr int64_t kGroup = 128;                    // columns that are packed together, so that they fit L2
 constexpr int64_t kPassing = 8 * kBandRows;        // rows of A that pass by them, whose sums stay near
-constexpr int64_t kOwnRows = 128;                  // from so many rows a thread on, every thread has its own
-
-/** Memory of a thread that keeps its size from product to product. */
-struct Scratch {
-  std::vector<float> numbers;
-  float* need(int64_t count) {
-    if (int64_t(numbers.size()) < count + 16) numbers.resize(count + 16);
-    return reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(numbers.data()) + 63) / 64 * 64);
-  }
-};
 
 /** Numbers [first, first + count) of a stored row. */
 inline void readStored(const Operand& o, int64_t row, int64_t first, int64_t count, float* to) {
@@ -126,12 +116,12 @@ struct ProductPart {
   const ProductShape& shape;
 
   void rowsByColumns(int64_t row, int64_t rows, int64_t column, int64_t columns) const {
-    static thread_local Scratch packed, summed;
+    static thread_local Buffer packed, summed;
     int64_t width = (columns + kUnit - 1) / kUnit * kUnit;
     bool whole = shape.k <= kDeepest;  // else the sums of all rows wait for the next piece
     int64_t piece = whole ? shape.k : 2 * kDepth;
-    float* right = packed.need(width * piece);
-    float* sums = summed.need((whole ? kPassing : rows + kPassing) * width);
+    float* right = reinterpret_cast<float*>(packed.need(width * piece));
+    float* sums = reinterpret_cast<float*>(summed.need((whole ? kPassing : rows + kPassing) * width));
     for (int64_t from = 0; from < shape.k; from += piece) {
       int64_t to = std::min(shape.k, from + piece);
       for (int64_t k = from; k < to; k += kDepth) pack(column, width, k, std::min(kDepth, to - k), right + (k - from) * width);
@@ -166,7 +156,7 @@ void product(View a, View b, View add, View out, const ProductShape& shape, bool
   Operand left = leftOperand(a, shape), right = rightOperand(b, shape);
   ProductPart part{left, right, add, out, shape};
   auto shares = [](int64_t size, int64_t each) { return (size + each - 1) / each; };
-  int64_t chunks = shape.m >= kOwnRows * threads() ? threads() : 1;
+  int64_t chunks = haveOwnRows(shape.m) ? threads() : 1;
   int64_t height = shares(shares(shape.m, chunks), kBandRows) * kBandRows;
   // a deep A comes from memory every time it passes by
   int64_t group = shape.k <= kDeepest ? kGroup : 6 * kGroup;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attention-mask.h"
+#include "buffer.h"
 #include "kernels.h"
 #include "operand.h"
 #include "vector.h"
