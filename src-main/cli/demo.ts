@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { readDataset, type PreparedExample } from '../data/dataset.ts';
 import { UserError, type EngineName } from '../engine/types.ts';
+import { messageText } from '../models/message-text.ts';
 import { answer } from '../trainer/answer.ts';
 import { writeAtomic } from '../trainer/atomic.ts';
 import { meanLoss } from '../trainer/evaluate.ts';
@@ -121,7 +122,7 @@ function asked(examples: PreparedExample[]): { question: string; expected: strin
   const { example } = examples[0]!;
   if (example.kind !== 'chat') throw new Error('the example dataset holds chats');
   const [question, reply] = example.messages.slice(-2);
-  return { question: question!.content, expected: reply!.content };
+  return { question: messageText(question!), expected: messageText(reply!) };
 }
 
 async function wholeAnswer(model: OpenedModel, prompt: string): Promise<string> {

@@ -1,4 +1,5 @@
 import { UserError } from '../engine/types.ts';
+import { messageText } from '../models/message-text.ts';
 import type { ChatMessage, ChatTemplate, Tokenizer } from '../models/types.ts';
 import type { Example } from './types.ts';
 
@@ -39,10 +40,10 @@ function answerSpan(messages: ChatMessage[], index: number, text: string, templa
   if (upTo.startsWith(prompt) && text.startsWith(upTo)) return [prompt.length, upTo.length];
   // A template that rewrites earlier turns: the answer's own text, found behind the turns before it.
   const before = messages.slice(0, index).reduce((place, message) => {
-    const at = text.indexOf(message.content.trim(), place);
-    return at < 0 ? place : at + message.content.trim().length;
+    const at = text.indexOf(messageText(message).trim(), place);
+    return at < 0 ? place : at + messageText(message).trim().length;
   }, 0);
-  const answer = messages[index]!.content.trim();
+  const answer = messageText(messages[index]!).trim();
   const start = text.indexOf(answer, before);
   if (start < 0)
     throw new UserError(
@@ -59,8 +60,9 @@ function renderPlain(messages: ChatMessage[], tokenizer: Tokenizer): RenderedTex
   const end = endText(tokenizer);
   let text = '';
   const spans: [number, number][] = [];
-  for (const { role, content } of messages) {
-    if (role === 'assistant') {
+  for (const message of messages) {
+    const content = messageText(message);
+    if (message.role === 'assistant') {
       spans.push([text.length, text.length + content.length + end.length]);
       text += `${content}${end}`;
     } else text += `${content}\n`;

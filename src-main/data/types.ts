@@ -1,3 +1,5 @@
+import type { ChatMessage } from '../models/types.ts';
+
 /** How the columns of a dataset are read. */
 export type ExampleFormat = 'instruction' | 'completion' | 'chat' | 'text' | 'tokens';
 
@@ -13,7 +15,10 @@ export type Example =
   | {
       kind: 'chat';
       row: number;
-      messages: { role: 'system' | 'user' | 'assistant' | 'tool'; content: string }[];
+      messages: ChatMessage[];
+      /** descriptions of the tools that may be called, and of documents to answer from, as templates take them */
+      tools?: unknown[];
+      documents?: unknown[];
       answer?: string;
       options?: string[];
     }

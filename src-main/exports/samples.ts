@@ -1,4 +1,5 @@
 import type { ExportData } from './data.ts';
+import { messageText } from '../models/message-text.ts';
 import { answer } from '../trainer/answer.ts';
 import type { OpenedModel } from '../trainer/opened-model.ts';
 import type { Progress } from './progress.ts';
@@ -23,7 +24,7 @@ export async function sampleAnswers(
     if (example.kind === 'completion') return [{ prompt: example.prompt, raw: true }];
     if (example.kind !== 'chat') return [];
     const question = example.messages.find(({ role }) => role === 'user');
-    return question ? [{ prompt: question.content, raw: false }] : [];
+    return question ? [{ prompt: messageText(question), raw: false }] : [];
   });
   const samples: Sample[] = [];
   for (const question of prompts.slice(0, SAMPLES)) {

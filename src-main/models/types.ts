@@ -97,9 +97,27 @@ export interface Tokenizer {
   readonly vocabularySize: number;
 }
 
+/** A part of a message's content, e.g. `{ type: 'text', text }`, as templates for several kinds of input take it. */
+export interface ContentPart {
+  type: string;
+  text?: string;
+  [more: string]: unknown;
+}
+
+/** A message as chat templates take it: what a dataset gives is passed to them untouched. */
 export interface ChatMessage {
-  role: 'system' | 'user' | 'assistant' | 'tool';
-  content: string;
+  /** system, user, assistant, tool, or what else the template knows */
+  role: string;
+  /** null or absent where a message holds tool calls alone */
+  content?: string | null | ContentPart[];
+  name?: string;
+  /** the thought before the answer */
+  reasoning_content?: string | null;
+  tool_calls?: unknown[] | null;
+  /** of a tool's message: the call that it answers */
+  tool_call_id?: string | null;
+  /** 0: an assistant's message that carries no loss; never shown to the template */
+  weight?: number;
 }
 
 export interface ChatTemplate {

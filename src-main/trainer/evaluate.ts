@@ -3,6 +3,7 @@ import { prepare, type DatasetOptions, type PreparedExample } from '../data/data
 import type { Example } from '../data/types.ts';
 import { evaluationTokens } from '../effilora/length-facts.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
+import { messageText } from '../models/message-text.ts';
 import type { Adaptation } from '../models/types.ts';
 
 export interface Evaluation {
@@ -100,7 +101,7 @@ function withAnswer(example: Example, option: string): Example {
   if (example.kind === 'completion') return { ...example, completion: put(example.completion) };
   if (example.kind !== 'chat') return example;
   const last = example.messages.at(-1)!;
-  return { ...example, messages: [...example.messages.slice(0, -1), { ...last, content: put(last.content) }] };
+  return { ...example, messages: [...example.messages.slice(0, -1), { ...last, content: put(messageText(last)) }] };
 }
 
 /** An example's question with the options to choose from, where it has an answer among some. */

@@ -1,6 +1,7 @@
 import type { PreparedExample } from '../data/dataset.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import { generate } from '../models/generate.ts';
+import { messageText } from '../models/message-text.ts';
 import { StreamText } from '../models/stream-text.ts';
 import type { Adaptation, Tokenizer } from '../models/types.ts';
 
@@ -58,5 +59,5 @@ function questionOf(example: PreparedExample['example']): { prompt: string; expe
   if (example.kind !== 'chat') return undefined;
   const answered = example.messages.findIndex(({ role }) => role === 'assistant');
   const asked = example.messages.slice(0, answered).at(-1);
-  return asked && { prompt: asked.content, expected: example.messages[answered]!.content };
+  return asked && { prompt: messageText(asked), expected: messageText(example.messages[answered]!) };
 }

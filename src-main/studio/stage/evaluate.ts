@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { PreparedExample } from '../../data/dataset.ts';
+import { messageText } from '../../models/message-text.ts';
 import { likeliestOption, logLikelihoods, optionsOf } from '../../trainer/evaluate.ts';
 import { examplesOnStage } from './data.ts';
 import { modelOnStage } from './loaded.ts';
@@ -44,9 +45,9 @@ function shown(prepared: PreparedExample, tokenizer: { decode(ids: ArrayLike<num
   const { example, inputIds } = prepared;
   const question = optionsOf(prepared);
   if (example.kind === 'chat') {
-    const asked = example.messages.filter(({ role }) => role !== 'assistant').at(-1)?.content ?? '';
-    const told = question?.answer ?? example.messages.at(-1)?.content ?? '';
-    return cut(asked, told, question?.options);
+    const asked = example.messages.filter(({ role }) => role !== 'assistant').at(-1);
+    const told = question?.answer ?? messageText(example.messages.at(-1)!);
+    return cut(asked ? messageText(asked) : '', told, question?.options);
   }
   if (example.kind === 'completion')
     return cut(example.prompt, question?.answer ?? example.completion, question?.options);
