@@ -94,7 +94,7 @@ function serveContract(studio: Studio): void {
     event.senderFrame.postMessage('effilora:port', null, [port2]);
   });
   ipcMain.handle('effilora:choose', async (_event, kind: keyof typeof FILES | 'folder') => {
-    if (kind !== 'folder' && !(kind in FILES)) return null;
+    if (kind !== 'folder' && !Object.hasOwn(FILES, kind)) return null;
     const { filePaths } = await dialog.showOpenDialog(
       kind === 'folder' ? { properties: ['openDirectory'] } : { properties: ['openFile'], filters: [FILES[kind]] },
     );
