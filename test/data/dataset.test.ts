@@ -3,7 +3,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readDataset, type DatasetOptions } from '../../src-main/data/dataset.ts';
-import { readRows } from '../../src-main/data/formats/rows.ts';
 import { renderChat } from '../../src-main/data/render.ts';
 import { chatTemplate } from '../../src-main/models/chat-template.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
@@ -30,70 +29,6 @@ beforeAll(async () => {
 afterAll(async () => {
   fs.rmSync(folder, { recursive: true });
   await model.close();
-});
-
-describe('files', () => {
-  const fields = [
-    { prompt: 'a, "b"', completion: 'line 1\nline 2' },
-    { prompt: 'ä', completion: '日本' },
-  ];
-
-  it.each([
-    ['x.json', JSON.stringify(fields)],
-    ['wrapped.json', JSON.stringify({ version: 1, data: fields })],
-    ['x.jsonl', fields.map((f) => JSON.stringify(f)).join('\n')],
-    ['bom.jsonl', `\ufeff${fields.map((f) => JSON.stringify(f)).join('\r\n')}\r\n`],
-    ['utf16.csv', Buffer.from('\ufeffprompt;completion\n"a, ""b""";"line 1\nline 2"\nä;日本\n', 'utf16le')],
-    ['x.csv', 'prompt,completion\n"a, ""b""","line 1\nline 2"\nä,日本\n'],
-    ['x.tsv', 'prompt\tcompletion\n"a, ""b"""\t"line 1\nline 2"\nä\t日本\n'],
-  ])('%s gives the rows that were written', async (name, content) => {
-    const { rows, broken } = await readRows(put(name, content));
-    expect(broken).toEqual([]);
-    expect(rows.map((row) => row.fields)).toEqual(fields);
-  });
-
-  it.each(['', '-gzip', '-brotli'])(
-    'Parquet%s as pyarrow writes it, lists and several row groups too',
-    async (kind) => {
-      const { rows } = await readRows(path.join(here, 'fixtures', `instructions${kind}.parquet`));
-      expect(rows).toHaveLength(6);
-      expect(rows[4]!.fields).toEqual({ instruction: 'Say 4', output: '4!', input_ids: [4, 5] });
-      expect(rows[5]!.fields).toEqual({ instruction: 'Größe?', output: '日本', input_ids: [7] });
-    },
-  );
-
-  it('plain text by paragraphs', async () => {
-    const { rows } = await readRows(put('x.txt', 'one\nstill one\n\n\n two \n'));
-    expect(rows.map((row) => row.fields.text)).toEqual(['one\nstill one', 'two']);
-  });
-
-  it('a JSONL file of many reads keeps its characters and line numbers', async () => {
-    const lines = Array.from({ length: 5000 }, (_, i) => `{"text":"${'日本ä'.repeat(i % 50)}${i}"}`);
-    const { rows } = await readRows(put('many.jsonl', lines.join('\n')));
-    expect(rows.map((row) => `{"text":"${row.fields.text as string}"}`)).toEqual(lines);
-    expect(rows.at(-1)!.row).toBe(5000);
-  });
-
-  it('broken rows are named, the others stay', async () => {
-    const { rows, broken } = await readRows(put('broken.jsonl', '{"text":"a"}\n{"text":\n7\n\n{"text":"b"}\n'));
-    expect(rows.map((row) => row.row)).toEqual([1, 5]);
-    expect(broken).toEqual([
-      { row: 2, reason: 'not valid JSON' },
-      { row: 3, reason: 'not an object with named fields' },
-    ]);
-  });
-
-  it.each([
-    ['empty.jsonl', '', /empty\.jsonl" is empty/],
-    ['all-broken.jsonl', 'x\ny\n', /no usable row \(row 1: not valid JSON\)/],
-    ['header.csv', 'prompt,completion\n', /no rows below its header/],
-    ['x.xlsx', 'PK', /of no known kind; give one ending in \.json/],
-    ['bad.json', '{', /bad\.json is not valid JSON/],
-    ['latin1.csv', Buffer.from('prompt,completion\n\xe4,b\n', 'latin1'), /not text in UTF-8/],
-    ['bad.parquet', 'PAR1 nonsense PAR1', /can't be read as Parquet/],
-  ])('%s is refused in one sentence', async (name, content, message) => {
-    await expect(readRows(put(name, content))).rejects.toThrow(message);
-  });
 });
 
 describe('examples', () => {
