@@ -90,7 +90,7 @@ describe('built main process', () => {
 
   it('is packed for Linux, Windows and macOS', () =>
     expect(config).toMatchObject({
-      linux: { target: ['AppImage', 'deb'] },
+      linux: { target: 'AppImage' },
       win: { target: 'nsis' },
       mac: { target: 'dmg' },
     }));

@@ -1,13 +1,15 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { _electron } from 'playwright-core';
 import type { ElectronApplication, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { makeDeb } from '../../scripts/debian.ts';
 import { openLibrary } from '../../src-main/studio/database/open.ts';
 import { RunStore } from '../../src-main/studio/runs/store.ts';
 import type { Recipe } from '../../src-preload/contract/index.ts';
@@ -20,13 +22,26 @@ import { electron22, noElectron22, openDisplay } from './electron-22/fetch.ts';
 // The studio's own main process, preload and page in a real Electron window. Electron 41's binary is on no package registry;
 // 22.3 is (electron-22/fetch.ts). What differs from the one in use is listed in electron-22/stand-ins.cjs; besides, the page is
 // shown without Chromium's sandbox where the test runs as root. e2e/electron.test.ts runs on Electron 41 where it is at hand.
-const pictures = fileURLToPath(new URL('../../out/screenshots', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const pictures = join(root, 'out', 'screenshots');
 const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const ROOT = process.getuid?.() === 0;
 
 interface Bridge {
   effilora: Record<string, (...given: unknown[]) => Promise<unknown>>;
 }
+
+/** Debian's own dpkg installs a package into a system of its own, scripts and all. Returns that system's folder. */
+async function installedIn(system: string, deb: string): Promise<string> {
+  const admin = join(system, 'var', 'lib', 'dpkg');
+  for (const name of ['info', 'updates', 'triggers']) mkdirSync(join(admin, name), { recursive: true });
+  writeFileSync(join(admin, 'status'), '');
+  await dpkg(system, '--install', deb);
+  return system;
+}
+
+const dpkg = (system: string, ...command: string[]) =>
+  promisify(execFile)('dpkg', [`--root=${system}`, '--force-not-root,depends,script-chrootless', ...command]);
 
 /** A library with one run that waits to be started. */
 function keepRun(dataFolder: string, id: string): string {
@@ -43,18 +58,25 @@ function keepRun(dataFolder: string, id: string): string {
 
 describe.skipIf(noElectron22)(`the window, in a real Electron ${noElectron22 ? `(${noElectron22})` : ''}`, () => {
   const scratch = scratchFolder();
-  const program = join(scratch.folder, 'electron');
+  let program: string;
   const dataFolder = join(scratch.folder, 'data');
   let display: Awaited<ReturnType<typeof openDisplay>>;
   let environment: Record<string, string>;
   let electron: ElectronApplication;
   let page: Page;
   let runFolder: string;
+  let system: string;
 
   const args = ['--disable-gpu', ...(ROOT ? ['--no-sandbox'] : [])];
   beforeAll(async () => {
-    cpSync(await electron22(), program, { recursive: true });
-    await buildApp(join(program, 'resources', 'app'));
+    const packed = join(scratch.folder, 'packed');
+    cpSync(await electron22(), packed, { recursive: true });
+    renameSync(join(packed, 'electron'), join(packed, 'effilora-studio'));
+    await buildApp(join(packed, 'resources', 'app'));
+    const deb = makeDeb({ folder: packed, out: scratch.folder, version: '0.1.0', root, compression: 'gzip' });
+    rmSync(packed, { recursive: true });
+    system = await installedIn(join(scratch.folder, 'system'), deb);
+    program = join(system, 'opt', 'effilora-studio', 'effilora-studio');
     mkdirSync(dataFolder);
     runFolder = keepRun(dataFolder, 'kept-run');
     display = await openDisplay();
@@ -66,7 +88,7 @@ describe.skipIf(noElectron22)(`the window, in a real Electron ${noElectron22 ? `
       EFFILORA_TEST_NODE: process.execPath,
       EFFILORA_TEST_TSX: tsx,
     };
-    electron = await _electron.launch({ executablePath: join(program, 'electron'), args, env: environment });
+    electron = await _electron.launch({ executablePath: program, args, env: environment });
     electron.context().setDefaultTimeout(PATIENCE_MS);
     page = await electron.firstWindow();
   });
@@ -135,7 +157,7 @@ describe.skipIf(noElectron22)(`the window, in a real Electron ${noElectron22 ? `
 
   it('is shown again by a second start, which ends', async () => {
     await electron.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows()[0]!.hide());
-    const second = spawn(join(program, 'electron'), args, { env: environment, stdio: 'ignore' });
+    const second = spawn(program, args, { env: environment, stdio: 'ignore' });
     const [code] = (await once(second, 'exit')) as [number];
     expect(code).toBe(0);
     await expect
@@ -170,7 +192,21 @@ describe.skipIf(noElectron22)(`the window, in a real Electron ${noElectron22 ? `
     library.close();
     expect(row.status).toBe('interrupted');
     expect(existsSync(join(runFolder, 'checkpoints'))).toBe(true);
-    const left = steps();
-    expect(left).toBeGreaterThan(before);
+    expect(steps()).toBeGreaterThan(before);
+  });
+
+  it('was installed as a Debian package, which takes all of it away again', async () => {
+    const at = (...names: string[]) => join(system, ...names);
+    const { stdout } = await dpkg(system, '--status', 'effilora-studio');
+    expect(stdout).toMatch(/^Status: install ok installed$/m);
+    const entry = readFileSync(at('usr/share/applications/effilora-studio.desktop'), 'utf8');
+    const [, started] = /^Exec=(\S+)/m.exec(entry)!;
+    expect(join(system, started!)).toBe(program);
+    // Chromium's sandbox is there one way or the other.
+    const helper = statSync(at('opt/effilora-studio/chrome-sandbox'));
+    expect([0o755, 0o4755]).toContain(helper.mode & 0o7777);
+    await dpkg(system, '--purge', 'effilora-studio');
+    expect(existsSync(at('opt'))).toBe(false);
+    expect(existsSync(at('usr/share/applications/effilora-studio.desktop'))).toBe(false);
   });
 });
