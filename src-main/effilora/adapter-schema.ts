@@ -12,6 +12,12 @@ export const adapterOptionsSchema = z.object({
   heads: z.number().int().positive().max(256),
   alpha: z.number().positive(),
   targets: z.array(z.string().min(1)).min(1),
+  /** adapters from elsewhere that leave some layers or sites alone: the ones they adapt */
+  sites: z
+    .array(z.string().regex(/^\d{1,4}\.\w+$/))
+    .min(1)
+    .max(10_000)
+    .optional(),
   share: z.enum(['global', 'module']),
   router: z.enum(['site', 'layer']),
   dropout: z.number().min(0).lt(1),

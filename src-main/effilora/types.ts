@@ -21,6 +21,8 @@ export interface AdapterOptions {
   /** scale = alpha / rank, or alpha / sqrt(rank) with rsLora */
   alpha: number;
   targets: string[];
+  /** `<layer>.<site>` where only some of the targets' sites are adapted; undefined: in every layer */
+  sites?: string[];
   /** global: one A per input width; module: one A per site name */
   share: 'global' | 'module';
   /** site: a router per site; layer: one per layer and input width */

@@ -4,6 +4,12 @@ import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { encodeSafetensors } from '../models/safetensors.ts';
 import { huggingFaceModule } from './modules.ts';
 
+/** `<layer>.<site>` as a module's name, which PEFT compares with the ends of the model's. */
+const moduleOfSite = (place: string) => {
+  const [layer, site] = place.split('.') as [string, string];
+  return huggingFaceModule(layer, site);
+};
+
 /** Writes PEFT's two files of a plain LoRA, f32 (PEFT's own format, peft.utils.save_and_load). */
 export async function writePeft(folder: string, { options, tensors }: PlainLora, baseModel: string): Promise<void> {
   const named = tensors.map(({ name, shape, data }) => {
@@ -19,7 +25,7 @@ export async function writePeft(folder: string, { options, tensors }: PlainLora,
     r: options.rank,
     lora_alpha: options.alpha,
     lora_dropout: 0,
-    target_modules: options.targets,
+    target_modules: options.sites?.map(moduleOfSite) ?? options.targets,
     bias: 'none',
     use_rslora: options.rsLora,
     use_dora: options.dora,

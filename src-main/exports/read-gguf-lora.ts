@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { ADAPTER_FORMAT_VERSION } from '../effilora/adapter-schema.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import { FileReader } from '../models/file-reader.ts';
@@ -8,12 +7,13 @@ import { readGgufHeader } from '../models/gguf/header.ts';
 import { huggingFaceName, permutedHeads, unpermuteRows } from '../models/gguf/names.ts';
 import type { GgufHeader, GgufTensor } from '../models/gguf/types.ts';
 import { DECODER_SITES, type ModelConfig, type SiteName } from '../models/types.ts';
+import { storedLora, type ForeignSite } from '../trainer/foreign-lora.ts';
 import type { StoredAdapter } from '../trainer/stored-adapter.ts';
 
 /**
  * Reads llama.cpp's LoRA file as an adapter of method `lora`.
  * @param config of the base model: the file does not say how many heads q and k have, whose rows it keeps interleaved
- * @throws UserError for another kind of file, another architecture, or what a plain LoRA of one rank can't say
+ * @throws UserError for another kind of file, another architecture, or what a plain LoRA can't say
  */
 export async function readGgufLora(file: string, config: ModelConfig): Promise<StoredAdapter> {
   const reader = await FileReader.open(file);
@@ -31,6 +31,8 @@ export async function readGgufLora(file: string, config: ModelConfig): Promise<S
 function checkKind({ metadata }: GgufHeader, { architecture }: ModelConfig, file: string): void {
   if (metadata.get('general.type') !== 'adapter' || metadata.get('adapter.type') !== 'lora')
     throw new UserError(`${file} is no LoRA file; a whole model is added under models instead`);
+  if (metadata.has('adapter.alora.invocation_tokens'))
+    throw new UserError(`${file} is an activated LoRA (aLoRA), which acts only behind its invocation tokens; not read`);
   const made = metadata.get('general.architecture');
   if (made !== architecture)
     throw new UserError(`${file} was made for the architecture ${String(made)}, the base model's is ${architecture}`);
@@ -52,7 +54,7 @@ async function readTensor(reader: FileReader, tensor: GgufTensor, config: ModelC
     throw new UserError(`${reader.path}: ${tensor.name} has ${rows} rows, which ${heads} attention heads can't have`);
   return {
     name: `layers.${layer}.${site}.B`,
-    shape: [1, ...tensor.shape],
+    shape: tensor.shape,
     data: heads ? inOwnOrder(values, rows, heads) : values,
   };
 }
@@ -66,40 +68,26 @@ function inOwnOrder(values: Float32Array, rows: number, heads: number): Float32A
   return out;
 }
 
+/** llama.cpp's scale is alpha / rank of each linear, and 1 where the file says no alpha (llama-adapter.cpp, get_scale). */
 function describe({ metadata }: GgufHeader, tensors: NamedTensor[], file: string): StoredAdapter {
-  const ranks = new Set(tensors.filter(({ name }) => name.endsWith('.A')).map(({ shape }) => shape[0]!));
-  const [rank] = ranks;
-  if (rank === undefined || ranks.size > 1)
-    throw new UserError(`${file} holds ${ranks.size} different ranks; only one rank for all linears is read`);
-  const alpha = metadata.get('adapter.lora.alpha');
-  if (typeof alpha !== 'number' || !(alpha > 0)) throw new UserError(`${file} does not say its alpha; export it again`);
-  const sites = [...new Set(tensors.map(({ name }) => name.split('.').slice(1, 3).join('.')))];
-  const architecture = String(metadata.get('general.architecture'));
+  const alpha = metadata.get('adapter.lora.alpha') ?? 0;
+  if (typeof alpha !== 'number' || !(alpha >= 0)) throw new UserError(`${file} says an alpha of ${String(alpha)}`);
+  const parts = new Map<string, Partial<Record<'A' | 'B', NamedTensor>>>();
+  for (const tensor of tensors) {
+    const [, layer, site, kind] = tensor.name.split('.') as [string, string, string, 'A' | 'B'];
+    const place = `${layer}.${site}`;
+    parts.set(place, { ...parts.get(place), [kind]: tensor });
+  }
+  const sites = [...parts].map(([place, { A: a, B: b }]): ForeignSite => {
+    const [layer, site] = place.split('.') as [string, SiteName];
+    if (!a || !b) throw new UserError(`${file} lacks a tensor of ${place}: it is not whole`);
+    return { layer: Number(layer), site, a, b, scale: alpha === 0 ? 1 : alpha / a.shape[0]! };
+  });
+  const rank = sites[0]?.a.shape[0] ?? 1;
+  const layers = 1 + Math.max(-1, ...sites.map(({ layer }) => layer));
+  const targets = new Set(sites.map(({ site }) => site)).size;
   const name = metadata.get('general.basename') ?? metadata.get('general.base_model.0.name') ?? path.basename(file);
-  return {
-    tensors,
-    description: {
-      formatVersion: ADAPTER_FORMAT_VERSION,
-      method: {
-        name: 'lora',
-        rank,
-        heads: 1,
-        alpha,
-        targets: DECODER_SITES.filter((site) => sites.some((own) => own.endsWith(`.${site}`))),
-        share: 'global',
-        router: 'site',
-        dropout: 0,
-        rsLora: false,
-        dora: false,
-      },
-      baseModel: { name: String(name), architecture, sha256: '0'.repeat(64) },
-      datasets: [],
-      recipe: {},
-      metrics: {},
-      heads: Object.fromEntries(
-        sites.map((site) => [`${site}.0`, { importance: 0, frozenSince: null, dropped: false }]),
-      ),
-      renormalize: false,
-    },
-  };
+  const baseModel = { name: String(name), architecture: String(metadata.get('general.architecture')) };
+  const lora = { rank, alpha: alpha || rank, rsLora: false, dropout: 0, baseModel };
+  return storedLora(sites, { ...lora, partial: sites.length !== layers * targets }, file);
 }

@@ -3,8 +3,11 @@ import { UserError } from '../engine/types.ts';
 import { bfloatsToFloats, bytesToFloats, halvesToFloats } from './floats.ts';
 import type { FileReader } from './file-reader.ts';
 
-/** Types of the safetensors format that occur in models and adapters, with their size in bytes. */
-export const DTYPE_BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 } as const;
+/** Types of the safetensors format whose numbers are whole bytes, with their size. */
+export const DTYPE_BYTES = {
+  ...{ F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1, F8_E4M3FNUZ: 1, F8_E5M2FNUZ: 1, C64: 8 },
+  ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 },
+} as const;
 export type Dtype = keyof typeof DTYPE_BYTES;
 
 export interface SafetensorsEntry {
@@ -32,7 +35,8 @@ const entrySchema = z.object({
 const MAX_HEADER_BYTES = 100_000_000;
 
 /**
- * Reads and checks a file's header: sizes against the file, offsets against shapes, no two tensors over each other.
+ * Reads and checks a file's header: sizes against the file, offsets against shapes, the tensors side by side without a gap (so
+ * that a name that is there twice is noticed).
  * @throws UserError naming the file and the place
  */
 export async function readSafetensorsHeader(file: FileReader): Promise<SafetensorsHeader> {
@@ -76,9 +80,15 @@ function checkEntries(
     header.tensors.set(name, { name, dtype, shape, offset: dataStart + begin, byteLength });
   }
   const byOffset = [...header.tensors.values()].filter((t) => t.byteLength > 0).sort((a, b) => a.offset - b.offset);
-  for (let i = 1; i < byOffset.length; i++)
-    if (byOffset[i]!.offset < byOffset[i - 1]!.offset + byOffset[i - 1]!.byteLength)
-      throw broken(`tensors "${byOffset[i - 1]!.name}" and "${byOffset[i]!.name}" lie over each other`);
+  let end = dataStart;
+  let before = '';
+  for (const { name, offset, byteLength } of byOffset) {
+    if (offset < end) throw broken(`tensors "${before}" and "${name}" lie over each other`);
+    if (offset > end) throw broken(`${offset - end} bytes before tensor "${name}" belong to none`);
+    end = offset + byteLength;
+    before = name;
+  }
+  if (end !== fileBytes) throw broken(`its last ${fileBytes - end} bytes belong to no tensor`);
   return header;
 }
 

@@ -13,9 +13,11 @@ import type { Reducer } from '../effilora/reducer.ts';
 import type { HeldTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
+import { readJsonFile } from '../models/json-file.ts';
 import { safetensorsPieces } from '../models/safetensors-write.ts';
 import type { ModelFile } from '../models/types.ts';
 import { writeAtomic } from './atomic.ts';
+import { isMlxConfig, readMlxFolder } from './mlx-folder.ts';
 import { readPeftFolder } from './peft-folder.ts';
 import type { Recipe } from './recipe.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
@@ -23,6 +25,9 @@ import { asHeld, heldBytes, readNamedTensors } from './tensor-file.ts';
 
 const TENSORS = 'adapter.safetensors';
 const DESCRIPTION = 'adapter.json';
+/** What PEFT and mlx-lm call their description. */
+const FOREIGN = 'adapter_config.json';
+const MOST_CONFIG_BYTES = 16 << 20;
 
 /** What becomes adapter.safetensors and adapter.json. */
 export interface AdapterToWrite {
@@ -69,24 +74,35 @@ async function writeFiles(folder: string, description: AdapterDescription, tenso
 }
 
 /**
- * Reads an adapter: a run or adapter folder, its adapter.safetensors, or a PEFT folder (plain LoRA, as method `lora`).
+ * Reads an adapter: a run or adapter folder, its adapter.safetensors, or a folder of PEFT or mlx-lm (LoRA, as method `lora`).
  * @throws UserError when it is none of these, or damaged
  */
 export async function readAdapter(place: string): Promise<StoredAdapter> {
   const stat = fs.statSync(place, { throwIfNoEntry: false });
   if (!stat) throw new UserError(`The adapter "${place}" is not there; check the path`);
   const folder = stat.isDirectory() ? place : path.dirname(place);
-  if (fs.existsSync(path.join(folder, 'adapter_config.json'))) return readPeftFolder(folder);
+  if (fs.existsSync(path.join(folder, FOREIGN))) return readForeign(folder);
   const description = path.join(folder, DESCRIPTION);
   const tensors = stat.isDirectory() ? path.join(folder, TENSORS) : place;
-  if (!fs.existsSync(description) || !fs.existsSync(tensors))
-    throw new UserError(
-      `${place} holds no adapter; give a run's folder, one with ${TENSORS} and ${DESCRIPTION}, or a PEFT folder`,
+  if (!fs.existsSync(description) || !fs.existsSync(tensors)) {
+    const bare = ['adapter_model.safetensors', 'adapter_model.bin', 'adapters.safetensors'].find((name) =>
+      fs.existsSync(path.join(folder, name)),
     );
+    throw new UserError(
+      bare
+        ? `${folder} holds ${bare} without its ${FOREIGN}, which says how to read it; copy the whole folder`
+        : `${place} holds no adapter; give a run's folder, one with ${TENSORS} and ${DESCRIPTION}, or a PEFT folder`,
+    );
+  }
   return {
     description: parseAdapterDescription(await fsp.readFile(description, 'utf8'), description),
     tensors: (await readNamedTensors(tensors)).tensors,
   };
+}
+
+async function readForeign(folder: string): Promise<StoredAdapter> {
+  const json = await readJsonFile(path.join(folder, FOREIGN), MOST_CONFIG_BYTES);
+  return isMlxConfig(json) ? readMlxFolder(folder, json) : readPeftFolder(folder, json);
 }
 
 /**

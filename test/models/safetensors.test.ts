@@ -6,7 +6,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { UserError } from '../../src-main/engine/types.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
-import { readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
+import { encodeSafetensors, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
+import { readNamedTensors } from '../../src-main/trainer/tensor-file.ts';
 import { data } from './support.ts';
 
 const source = path.join(data, 'llama-tied');
@@ -29,10 +30,11 @@ async function headerOf(content: Uint8Array) {
 /** The file with its JSON header rewritten; the tensors' bytes stay. */
 function withHeader(
   change: (header: Record<string, { dtype: string; shape: number[]; data_offsets: number[] }>) => void,
+  changeText = (text: string) => text,
 ) {
   const header = JSON.parse(bytes.subarray(8, 8 + headerBytes).toString());
   change(header);
-  const text = Buffer.from(JSON.stringify(header));
+  const text = Buffer.from(changeText(JSON.stringify(header)));
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(text.length));
   return Buffer.concat([size, text, bytes.subarray(8 + headerBytes)]);
@@ -57,6 +59,11 @@ describe('safetensors', () => {
         withHeader((header) => (header[NAME]!.data_offsets = header[NAME.replace('q_', 'o_')]!.data_offsets)),
       ],
     ];
+    const twice = withHeader(
+      () => {},
+      (text) => text.replace(NAME.replace('q_', 'o_'), NAME),
+    );
+    cases.push([/bytes before tensor .* belong to none/, twice], [/last 3 bytes belong to no tensor/, Buffer.concat([bytes, Buffer.alloc(3)])]); // prettier-ignore
     for (const [message, content] of cases) {
       const opened = headerOf(content);
       await expect(opened).rejects.toBeInstanceOf(UserError);
@@ -98,16 +105,12 @@ describe('safetensors', () => {
     const sharded = path.join(folder, 'sharded');
     fs.mkdirSync(sharded);
     fs.copyFileSync(path.join(source, 'config.json'), path.join(sharded, 'config.json'));
-    const names = Object.keys(JSON.parse(bytes.subarray(8, 8 + headerBytes).toString())).filter(
-      (n) => n !== '__metadata__',
-    );
-    const shards = [names.slice(0, 9), names.slice(9)];
+    const { tensors } = await readNamedTensors(path.join(source, 'model.safetensors'));
     const weight_map: Record<string, string> = {};
-    shards.forEach((kept, i) => {
+    [tensors.slice(0, 9), tensors.slice(9)].forEach((kept, i) => {
       const file = `model-0000${i + 1}-of-00002.safetensors`;
-      kept.forEach((name) => (weight_map[name] = file));
-      const content = withHeader((header) => names.forEach((n) => kept.includes(n) || delete header[n]));
-      fs.writeFileSync(path.join(sharded, file), content);
+      kept.forEach(({ name }) => (weight_map[name] = file));
+      fs.writeFileSync(path.join(sharded, file), encodeSafetensors(kept.map((t) => ({ ...t, dtype: 'F32' }))));
     });
     fs.writeFileSync(path.join(sharded, 'model.safetensors.index.json'), JSON.stringify({ weight_map }));
     const [whole, parts] = await Promise.all([openModelFile(source), openModelFile(sharded)]);

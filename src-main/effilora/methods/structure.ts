@@ -66,7 +66,14 @@ export function adaptedSites(sites: SiteShape[], options: AdapterOptions): SiteS
       throw new UserError(`The model has no site ${target} to adapt: choose targets among ${[...known].join(', ')}.`);
     }
   }
-  return sites.filter(({ site }) => options.targets.includes(site));
+  const targeted = sites.filter(({ site }) => options.targets.includes(site));
+  if (!options.sites) return targeted;
+  const chosen = new Set(options.sites);
+  const adapted = targeted.filter(({ layer, site }) => chosen.delete(`${layer}.${site}`));
+  const [missing] = chosen;
+  if (missing === undefined) return adapted;
+  const layers = new Set(sites.map(({ layer }) => layer)).size;
+  throw new UserError(`It adapts ${missing}, the model has ${layers} layers of ${[...known].join(', ')}.`);
 }
 
 /** Every trainable tensor of an adapter, shared ones first, then by layer and site. `sites` are the adapted ones. */
