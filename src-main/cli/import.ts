@@ -26,7 +26,10 @@ export function importCommand(program: Command): void {
   ])
     .addOption(modelOption())
     .option('--data <folder>', 'where the library lies', dataFolder())
-    .addHelpText('after', '\nRead are .effilora files, adapter folders, LoRA folders of PEFT and mlx-lm, and GGUF LoRA files.')
+    .addHelpText(
+      'after',
+      '\nRead are .effilora files, adapter folders, LoRA folders of PEFT and mlx-lm, and GGUF LoRA files.',
+    )
     .action(runImport);
 }
 
