@@ -8,19 +8,25 @@ import { fileURLToPath } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
-/** Runs `npm ci` unless node_modules was made from this very lock file. */
-function installPackages() {
+/**
+ * Runs `npm ci` unless node_modules was made from this very lock file.
+ * @param tests also what only tests need (test/package.json), several times as much
+ */
+function installPackages(tests) {
   const lock = fs.readFileSync(path.join(root, 'package-lock.json'));
   const digest = crypto.createHash('sha256').update(lock).digest('hex');
   const folder = path.join(root, 'node_modules');
   // A linked node_modules is shared with another checkout, whose own set-up keeps it.
   if (fs.lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  // Where the tests' packages are, somebody runs tests: they stay, whichever command finds the lock file changed.
+  const all = tests || fs.existsSync(path.join(folder, 'vitest'));
+  const made = all ? `${digest} with tests` : digest;
   const stamp = path.join(folder, '.effilora-lock');
-  if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === digest) return;
-  console.error('Installing packages');
+  if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === made) return;
+  console.error(all ? 'Installing packages, those for tests, too' : 'Installing packages');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const result = spawnSync(npm, args, {
+  const result = spawnSync(npm, all ? args : [...args, '--workspaces=false'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
     shell: process.platform === 'win32',
@@ -29,17 +35,20 @@ function installPackages() {
     console.error('The packages could not be installed; check the network and run the command again.');
     process.exit(1);
   }
-  fs.writeFileSync(stamp, digest);
+  fs.writeFileSync(stamp, made);
 }
 
-/** Everything a fresh clone needs. `again: false`: a download that failed a short while ago is not tried again. */
-export async function setUp(options = {}) {
+/**
+ * Everything a fresh clone needs; with `tests` what tests need, too. `again: false`: a download that failed a short while
+ * ago is not tried again.
+ */
+export async function setUp({ tests = false, ...options } = {}) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     console.error(`Node 20.19 or newer is needed; this is ${process.versions.node}.`);
     process.exit(1);
   }
-  installPackages();
+  installPackages(tests);
   const { register } = await import('tsx/esm/api');
   register();
   const { setUpParts } = await import('../src-main/setup.ts');

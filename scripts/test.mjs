@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { root, setUp } from './setup.mjs';
 
-await setUp();
+await setUp({ tests: true });
 
 const CHECKS = [
   ['Types', 'tsc', '--noEmit'],

@@ -90,8 +90,6 @@ struct Operation {
   /** for every output the input whose shape it has; -1: not known to TensorFlow (the recorder is told) */
   std::vector<int> shapes;
   void (*compute)(Call&);
-  /** it uses something beside its inputs: never computed in advance, never merged with its like */
-  bool stateful = false;
 };
 
 }  // namespace kernels

@@ -1,5 +1,4 @@
-// Operations on what lies in our own memory (residents.h): weights and sequences come as numbers. They are stateful to TensorFlow, so
-// that it neither computes one in advance nor takes two of them for one.
+// Operations on what lies in our own memory (residents.h): weights and sequences come as numbers.
 #include "operations.h"
 
 #include "loss.h"
@@ -89,13 +88,13 @@ void attend(Call& c) {
 
 const std::vector<Operation>& packedOperations() {
   static const std::vector<Operation> list = {
-      {"StudioPackedProduct", {"x: T", "weight: int32"}, {"y: U"}, {"T", "U"}, {"gradient", "split"}, {}, {-1}, product, true},
-      {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows, true},
-      {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack, true},
-      {"StudioPackedLoss", {"x: T", "weight: int32", "labels: int32"}, {"loss: float", "dx: float"}, {"T"}, {"split"}, {}, {-1, 0}, loss, true},
-      {"StudioLogProbabilities", {"x: T", "weight: int32", "labels: int32"}, {"values: float"}, {"T"}, {"split"}, {}, {2}, logProbabilities, true},
+      {"StudioPackedProduct", {"x: T", "weight: int32"}, {"y: U"}, {"T", "U"}, {"gradient", "split"}, {}, {-1}, product},
+      {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows},
+      {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack},
+      {"StudioPackedLoss", {"x: T", "weight: int32", "labels: int32"}, {"loss: float", "dx: float"}, {"T"}, {"split"}, {}, {-1, 0}, loss},
+      {"StudioLogProbabilities", {"x: T", "weight: int32", "labels: int32"}, {"values: float"}, {"T"}, {"split"}, {}, {2}, logProbabilities},
       {"StudioCachedAttention", {"q: T", "k: U", "v: V", "place: int32", "layer: int32"}, {"out: W"}, {"T", "U", "V", "W"},
-       {"heads", "key_value_heads", "window"}, {"scale"}, {0}, attend, true},
+       {"heads", "key_value_heads", "window"}, {"scale"}, {0}, attend},
   };
   return list;
 }

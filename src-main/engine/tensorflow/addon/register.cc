@@ -81,9 +81,10 @@ void registerOne() {
   for (const char* name : operation.floats) TF_OpDefinitionBuilderAddAttr(builder, (std::string(name) + ": float").c_str());
   for (const char* input : operation.inputs) TF_OpDefinitionBuilderAddInput(builder, input);
   for (const char* output : operation.outputs) TF_OpDefinitionBuilderAddOutput(builder, output);
-  if (operation.outputs.empty()) TF_OpDefinitionBuilderSetIsStateful(builder, true);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(builder, inferShapes<index>);
-  TF_OpDefinitionBuilderSetIsStateful(builder, operation.stateful);
+  // All of them: ours write in place, use memory beside their inputs, or are computed twice on purpose (recomputed parts), so that
+  // TensorFlow may neither compute one in advance nor take two for one. (2.21 does not look at the flag: any call makes stateful.)
+  TF_OpDefinitionBuilderSetIsStateful(builder, true);
   TF_RegisterOpDefinition(builder, status);
   if (TF_GetCode(status) == TF_OK)
     TF_RegisterKernelBuilder(operation.name, TF_NewKernelBuilder(operation.name, "CPU", create<index>, compute, destroy), status);
