@@ -122,9 +122,9 @@ async function readTokenizer(folder: string, bosTokenId: number | undefined, eos
   const description = { json, addBos: false, addEos: false, bosTokenId: id(bos) ?? bosTokenId, eosTokenIds: ends };
   let tokenizer: Tokenizer;
   try {
-    tokenizer = createTokenizer(description, parsed.data);
+    tokenizer = createTokenizer(description);
   } catch (error) {
-    throw new UserError(`${file} is no tokenizer that can be read (${(error as Error).message}); fetch it again`);
+    throw new UserError(`${file} is no tokenizer that can be read: ${(error as Error).message}`);
   }
   const template = await templateSource(folder, parsed.data.chat_template);
   const chat: ChatTemplate | undefined =

@@ -89,6 +89,14 @@ export interface TensorPlace {
 export interface Tokenizer {
   /** ids of `text`; special tokens written in the text (such as <|im_start|>) become their single ids */
   encode(text: string, options?: { addSpecialTokens?: boolean }): number[];
+  /**
+   * Ids with the span of `text` that each stands for, in UTF-16 units. Parts of one character have all of it; a token that stands for
+   * no text (a beginning or end put there) has an empty span.
+   */
+  encodeWithOffsets(
+    text: string,
+    options?: { addSpecialTokens?: boolean },
+  ): { ids: number[]; offsets: [from: number, to: number][] };
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
   /** the bytes one token stands for, so that streaming can hold back incomplete UTF-8 */
   tokenBytes(id: number): Uint8Array;

@@ -2,19 +2,11 @@ import { UserError } from '../../engine/types.ts';
 import type { GgufHeader, GgufValue } from '../gguf/types.ts';
 import { DIGITS_AND_WORDS, SPLITS } from './pre-tokenizers.ts';
 import { mergesFromScores } from './merges.ts';
+import type { TokenizerDescription } from './tokenizer.ts';
 
 /** GGUF's token types: 2 unknown, 3 control, 4 user-defined, 6 byte (llama.cpp, llama_token_type). */
 const CONTROL = 3;
 const USER_DEFINED = 4;
-
-/** A tokenizer in the form of Hugging Face's tokenizer.json, with what the format leaves to the caller. */
-export interface TokenizerDescription {
-  json: object;
-  addBos: boolean;
-  addEos: boolean;
-  bosTokenId?: number;
-  eosTokenIds: number[];
-}
 
 /**
  * Rebuilds the tokenizer from a GGUF's metadata.

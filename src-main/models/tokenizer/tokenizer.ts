@@ -1,50 +1,95 @@
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { z } from 'zod';
+import { UserError } from '../../engine/types.ts';
 import type { Tokenizer } from '../types.ts';
-import type { TokenizerDescription } from './gguf-tokenizer.ts';
+import { addedTokenSchema, AddedTokens } from './added-tokens.ts';
+import { CHARACTER_BYTES } from './byte-level.ts';
+import { cutting } from './cutters.ts';
+import { decoder } from './decoders.ts';
+import { normalizer } from './normalizers.ts';
+import { Tokens, type Piece } from './piece.ts';
+import { postProcessor } from './post-processor.ts';
+import { readModel } from './read-model.ts';
+import { byteOfToken } from './vocabulary.ts';
+import { Words } from './words.ts';
 
-/** GPT-2 writes bytes as printable characters: itself where it is one, else from U+0100 on, in order. */
-const CHARACTER_BYTE = new Map<string, number>();
-let next = 256;
-for (let byte = 0; byte < 256; byte++) {
-  const printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-  CHARACTER_BYTE.set(String.fromCharCode(printable ? byte : next++), byte);
+/** A tokenizer in the form of Hugging Face's tokenizer.json, with what the format leaves to the caller. */
+export interface TokenizerDescription {
+  json: object;
+  addBos: boolean;
+  addEos: boolean;
+  bosTokenId?: number;
+  eosTokenIds: number[];
 }
 
-/** A tokenizer from its description; the splitting and merging is @huggingface/tokenizers'. */
-export function createTokenizer(description: TokenizerDescription, config: object = {}): Tokenizer {
-  const inner = new HuggingFaceTokenizer(description.json, config);
+const fileSchema = z.looseObject({ added_tokens: z.array(addedTokenSchema).default([]) });
+
+/** A tokenizer from its description. @throws UserError for a kind that is not known or one that is broken */
+export function createTokenizer(description: TokenizerDescription): Tokenizer {
+  const parsed = fileSchema.safeParse(description.json);
+  if (!parsed.success)
+    throw new UserError(`its ${parsed.error.issues[0]!.path.join('.')}: ${parsed.error.issues[0]!.message}`);
+  const json = parsed.data;
+  const model = readModel(json.model);
+  const { vocabulary } = model;
+  const added = new AddedTokens(json.added_tokens, normalizer(json.normalizer));
+  const { cut, bytes } = cutting(json.pre_tokenizer);
+  const words = new Words(model, bytes);
+  const around = postProcessor(json.post_processor);
+  const decode = decoder(json.decoder);
+  const bytesOfCharacters = JSON.stringify(json.decoder ?? null).includes('"ByteLevel"');
   const { addBos, addEos, bosTokenId, eosTokenIds } = description;
-  const bytesOfCharacters = usesByteLevel(description.json);
-  const special = new Map([...inner.get_added_tokens_decoder()].map(([id, token]) => [id, token.content]));
+
+  function tokenize(given: string, addSpecialTokens: boolean): Tokens {
+    // As in UTF-8: half a character is none.
+    const text = given.replace(/\p{Surrogate}/gu, '\ufffd');
+    const tokens = new Tokens();
+    const first = (id: number) => tokens.add(id, 0, 0);
+    const last = (id: number) => tokens.add(id, text.length, text.length);
+    if (addSpecialTokens) around.before.forEach(first);
+    added.each({ text, at: 0 }, tokens, (piece: Piece) => {
+      if (!cut) words.add(piece, tokens);
+      else for (const word of cut(piece)) words.add(word, tokens);
+    });
+    if (!addSpecialTokens) return tokens;
+    around.after.forEach(last);
+    return tokens;
+  }
+  function withEnds(text: string, addSpecialTokens = false): Tokens {
+    const tokens = tokenize(text, addSpecialTokens);
+    if (addSpecialTokens && addBos && bosTokenId !== undefined && tokens.ids[0] !== bosTokenId) {
+      tokens.ids.unshift(bosTokenId);
+      tokens.from.unshift(0);
+      tokens.to.unshift(0);
+    }
+    if (addSpecialTokens && addEos && eosTokenIds[0] !== undefined)
+      tokens.add(eosTokenIds[0], text.length, text.length);
+    return tokens;
+  }
+
   return {
     bosTokenId,
     eosTokenIds,
-    vocabularySize: inner.get_vocab(true).size,
-    encode(text, { addSpecialTokens = false } = {}) {
-      const ids = inner.encode(text, { add_special_tokens: addSpecialTokens }).ids;
-      if (addSpecialTokens && addBos && bosTokenId !== undefined && ids[0] !== bosTokenId) ids.unshift(bosTokenId);
-      if (addSpecialTokens && addEos && eosTokenIds[0] !== undefined) ids.push(eosTokenIds[0]);
-      return ids;
+    vocabularySize: vocabulary.size + [...added.values()].filter(({ id }) => vocabulary.text(id) === undefined).length,
+    encode: (text, { addSpecialTokens } = {}) => withEnds(text, addSpecialTokens).ids,
+    encodeWithOffsets(text, { addSpecialTokens } = {}) {
+      const { ids, from, to } = withEnds(text, addSpecialTokens);
+      return { ids, offsets: from.map((start, i): [number, number] => [start, to[i]!]) };
     },
     decode(ids, { skipSpecialTokens = false } = {}) {
-      if (ids.length === 0) return '';
-      return inner.decode(Array.from(ids), {
-        skip_special_tokens: skipSpecialTokens,
-        clean_up_tokenization_spaces: false,
-      });
+      const tokens: string[] = [];
+      for (let i = 0; i < ids.length; i++) {
+        const token = added.text(ids[i]!) ?? vocabulary.text(ids[i]!);
+        if (token !== undefined && !(skipSpecialTokens && added.get(ids[i]!)?.special)) tokens.push(token);
+      }
+      return decode ? decode(tokens).join('') : tokens.join(' ');
     },
     tokenBytes(id) {
-      const added = special.get(id);
-      const token = added ?? inner.id_to_token(id) ?? '';
-      if (added === undefined && bytesOfCharacters)
-        return Uint8Array.from(token, (character) => CHARACTER_BYTE.get(character) ?? 63);
-      const [, byte] = /^<0x([0-9A-F]{2})>$/.exec(token) ?? [];
-      return byte ? Uint8Array.of(parseInt(byte, 16)) : new TextEncoder().encode(token.replaceAll('▁', ' '));
+      const special = added.get(id)?.content;
+      const token = special ?? vocabulary.text(id) ?? '';
+      if (special === undefined && bytesOfCharacters)
+        return Uint8Array.from(token, (character) => CHARACTER_BYTES.get(character) ?? 63);
+      const byte = byteOfToken(token);
+      return byte !== undefined ? Uint8Array.of(byte) : new TextEncoder().encode(token.replaceAll('▁', ' '));
     },
   };
-}
-
-/** True if tokens are written in GPT-2's byte characters. */
-function usesByteLevel(json: object): boolean {
-  return JSON.stringify((json as { decoder?: unknown }).decoder ?? null).includes('ByteLevel');
 }
