@@ -25,6 +25,14 @@ export const ADAMW_DEFAULTS: AdamWOptions = {
   rateOfB: 1,
 };
 
+/** What is not updated; a Reducer says so. */
+export interface Frozen {
+  /** head by its index among all */
+  isFrozen(head: number): boolean;
+  /** everything that belongs to this layer alone */
+  isLayerFrozen(layer: number): boolean;
+}
+
 /** What changes from step to step, as tensors: per trainable [blocks, 4] = rate, 1 / bias corrections, decay factor. */
 export type BlockNumbers = Tensor2D[];
 
@@ -71,12 +79,13 @@ export class AdamW {
   }
 
   /** Counts a step for every block that is updated and gives its numbers. The caller disposes them. */
-  numbers(learningRate: number, isFrozen: (head: number) => boolean): BlockNumbers {
+  numbers(learningRate: number, frozen: Frozen): BlockNumbers {
     const { beta1, beta2, weightDecay, rateOfB } = this.options;
-    return this.#slots.map(({ trainable: { role, blocks, firstHead }, steps }) => {
+    return this.#slots.map(({ trainable, steps }) => {
+      const { role, blocks } = trainable;
       const rows = new Float32Array(4 * blocks);
       for (let block = 0; block < blocks; block++) {
-        if (firstHead !== undefined && isFrozen(firstHead + block)) continue; // rate 0: nothing moves
+        if (standsStill(trainable, block, frozen)) continue; // rate 0: nothing moves
         const t = ++steps[block]!;
         // A schedule's rate of 0 still moves the moments.
         const rate = Math.max(learningRate * (role === 'B' ? rateOfB : 1), 1e-30);
@@ -87,10 +96,10 @@ export class AdamW {
   }
 
   /** Takes back what the last `numbers` counted: its step updated nothing. */
-  takeBack(isFrozen: (head: number) => boolean): void {
+  takeBack(frozen: Frozen): void {
     for (const { trainable, steps } of this.#slots) {
       steps.forEach((_, block) => {
-        if (trainable.firstHead === undefined || !isFrozen(trainable.firstHead + block)) steps[block]!--;
+        if (!standsStill(trainable, block, frozen)) steps[block]!--;
       });
     }
   }
@@ -172,6 +181,11 @@ export class AdamW {
       v.dispose();
     }
   }
+}
+
+function standsStill({ layer, firstHead }: Trainable, block: number, frozen: Frozen): boolean {
+  const isHead = firstHead !== undefined && frozen.isFrozen(firstHead + block);
+  return isHead || (layer !== undefined && frozen.isLayerFrozen(layer));
 }
 
 /** m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, p = decay p - rate m^ / (sqrt(v^) + eps), by equal blocks of rows. */

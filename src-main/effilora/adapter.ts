@@ -4,6 +4,7 @@ import { mixture, productAdd } from '../engine/fused.ts';
 import { type LowRankInputs } from '../engine/fused-kernels.ts';
 import { hasLowRank, lowRankMixture } from '../engine/low-rank.ts';
 import { dropout, featureNoise } from './dropout.ts';
+import { gradientTimes } from './gradient-times.ts';
 import { fileLayoutOfB, memoryLayoutOfB } from './layout.ts';
 import { adaptedSites, adapterTensors, headNames, headsPerSite, scaleOf, siteTensors } from './methods/structure.ts';
 import type { SiteTensors, TensorSpec } from './methods/structure.ts';
@@ -105,10 +106,21 @@ export class Adapter {
 
   /** The tensors block `layer` uses, by their names in the file without `layers.<i>.`; and a tap a site where its share is wanted. */
   parameters(layer: number): LayerTensors {
-    const tensors = { ...this.#layers.get(layer) };
+    const tensors = this.#taught(layer);
     if (!this.step?.shareWeight) return tensors;
     for (const { shape, tap } of this.#sites.values()) {
       if (shape.layer === layer && tap) tensors[tapName(shape)] = tap;
+    }
+    return tensors;
+  }
+
+  /** Its tensors; of those it shares with other layers, where it does not teach them, without a gradient. */
+  #taught(layer: number): LayerTensors {
+    const tensors = { ...this.#layers.get(layer) };
+    const teaches = this.step?.teaches && tf.slice(this.step.teaches, [layer], [1]);
+    if (!teaches) return tensors;
+    for (const [name, tensor] of Object.entries(tensors)) {
+      if (name.startsWith('shared.')) tensors[name] = gradientTimes(tensor as Tensor2D, teaches);
     }
     return tensors;
   }

@@ -183,14 +183,16 @@ function answerBytes({ layers, keyValueHeads, headSize }: ModelFacts, run: RunSh
  * Floating-point operations of a step a token: 2 a weight forward, 2 for the input's gradient, 2 more where blocks are
  * recomputed (frozen weights have no gradient); 6 to 8 a number of the adapter; attention over half of an example's tokens on
  * average, 2 products forward and 5 backward.
+ * @param backward share of the blocks that have a backward pass, on the mean of the steps (policy prefix: `backwardShare`)
  */
-export function flopsPerToken(model: ModelFacts, run: RunShape, exampleTokens: number): number {
+export function flopsPerToken(model: ModelFacts, run: RunShape, exampleTokens: number, backward = 1): number {
   const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
   const { attentionHeads, headSize, layers, vocabularySize, hiddenSize, tiedEmbeddings } = model;
   const head = vocabularySize * hiddenSize;
   const blocks = model.parameters - (tiedEmbeddings ? 1 : 2) * head;
-  const passes = run.recompute ? 6 : 4;
-  const adapter = (passes + 2) * parameterCounts(sites, { ...run.method, share: 'module' }).all;
-  const attention = (run.recompute ? 9 : 7) * attentionHeads * headSize * exampleTokens * layers;
+  const again = run.recompute ? 2 : 0;
+  const passes = 2 + (2 + again) * backward;
+  const adapter = (2 + (4 + again) * backward) * parameterCounts(sites, { ...run.method, share: 'module' }).all;
+  const attention = (2 + (5 + again) * backward) * attentionHeads * headSize * exampleTokens * layers;
   return passes * blocks + 4 * head + adapter + attention;
 }

@@ -1,3 +1,5 @@
+import { layerOfHead } from './methods/structure.ts';
+import { frozenPrefix } from './prefix.ts';
 import { freezeFirst, freezeOrder, ratioAt, selects } from './selection.ts';
 import type { HeadName, ReducerOptions } from './types.ts';
 
@@ -6,6 +8,8 @@ export interface ReducerState {
   importance: number[];
   /** the step after which a frozen head froze; null while it is active */
   frozenSince: (number | null)[];
+  /** so many layers from the bottom are frozen whole; absent in states written before there was the policy prefix */
+  frozenLayers?: number;
   /** in force now; lowered by the performance constraint */
   ratio: number;
   performance: { smoothed: number | null; best: number | null; beforeSelection: Selection | null };
@@ -13,12 +17,15 @@ export interface ReducerState {
 
 interface Selection {
   frozenSince: (number | null)[];
+  frozenLayers?: number;
   /** best smoothed held-out loss before the selection */
   best: number | null;
 }
 
 /** Weight of the newest held-out loss in its smoothed value. */
 const EVALUATION_WEIGHT = 0.5;
+/** Of policy prefix. */
+const IMPORTANCE_AT_MOST = 0.5;
 /** An undone selection takes the ratio down to this share of it. */
 const RATIO_AFTER_UNDO = 0.75;
 
@@ -34,7 +41,9 @@ export class Reducer {
   readonly options: ReducerOptions;
   readonly importance: Float64Array;
   readonly #headsPerSite: number;
+  readonly #layers: readonly number[];
   #frozenSince: (number | null)[];
+  #frozenLayers = 0;
   #ratio: number;
   #performance: ReducerState['performance'] = { smoothed: null, best: null, beforeSelection: null };
 
@@ -43,6 +52,7 @@ export class Reducer {
     this.options = options;
     this.importance = new Float64Array(heads.length);
     this.#headsPerSite = headsPerSite;
+    this.#layers = heads.map(layerOfHead);
     this.#frozenSince = heads.map(() => null);
     this.#ratio = options.ratio;
   }
@@ -60,6 +70,24 @@ export class Reducer {
     return this.#frozenSince[head] !== null;
   }
 
+  /** Policy prefix: the layers 0..k-1 that are frozen whole, heads and routers. */
+  get frozenLayers(): number {
+    return this.#frozenLayers;
+  }
+
+  isLayerFrozen(layer: number): boolean {
+    return layer < this.#frozenLayers;
+  }
+
+  /** So many layers from the bottom have no backward pass in `step`: none where frozen heads are observed. */
+  layersWithoutBackward(step: number): number {
+    return this.#probes(step) ? 0 : this.#frozenLayers;
+  }
+
+  #probes(step: number): boolean {
+    return this.options.probe && selects(this.options, step);
+  }
+
   frozenSince(head: number): number | null {
     return this.#frozenSince[head]!;
   }
@@ -70,7 +98,7 @@ export class Reducer {
 
   /** Which heads get a gradient in `step`: all but the frozen ones, and with `probe` those too at selection steps. 1 or 0 each. */
   observed(step: number): Float32Array {
-    const probing = this.options.probe && selects(this.options, step);
+    const probing = this.#probes(step);
     return Float32Array.from(this.heads, (_, head) => Number(probing || !this.isFrozen(head)));
   }
 
@@ -86,12 +114,24 @@ export class Reducer {
   /** After the update of `step`. Says whether the frozen set was chosen anew. */
   select(step: number): boolean {
     if (!selects(this.options, step)) return false;
-    this.#performance.beforeSelection = { frozenSince: [...this.#frozenSince], best: this.#performance.best };
-    const order = freezeOrder(this.importance, this.options, step);
+    const [frozenSince, frozenLayers] = [[...this.#frozenSince], this.#frozenLayers];
+    this.#performance.beforeSelection = { frozenSince, frozenLayers, best: this.#performance.best };
     const ratio = ratioAt(this.options, this.#ratio, step);
-    const frozen = freezeFirst(order, ratio, this.#headsPerSite, this.options.minActivePerSite);
+    this.#frozenLayers = this.#prefix(ratio);
+    const order = freezeOrder(this.importance, this.options, step);
+    // Whole layers go first, the rest of the ratio by importance.
+    const first = order.filter((head) => this.isLayerFrozen(this.#layers[head]!));
+    const rest = order.filter((head) => !this.isLayerFrozen(this.#layers[head]!));
+    const frozen = freezeFirst([...first, ...rest], ratio, this.#headsPerSite, this.options.minActivePerSite);
     this.#frozenSince = this.#frozenSince.map((since, head) => (frozen.has(head) ? (since ?? step) : null));
     return true;
+  }
+
+  #prefix(ratio: number): number {
+    const { policy, importanceAtMost = IMPORTANCE_AT_MOST } = this.options;
+    if (policy !== 'prefix') return 0;
+    const heads = Math.floor(ratio * this.heads.length);
+    return frozenPrefix(this.importance, { layers: this.#layers, heads, importanceAtMost });
   }
 
   /**
@@ -111,6 +151,7 @@ export class Reducer {
       performance.smoothed > last.best + tolerance
     ) {
       this.#frozenSince = last.frozenSince;
+      this.#frozenLayers = last.frozenLayers ?? 0;
       this.#ratio *= RATIO_AFTER_UNDO;
       // The undone selection's losses say nothing about the one before it.
       this.#performance = { smoothed: null, best: last.best, beforeSelection: null };
@@ -124,15 +165,17 @@ export class Reducer {
     return structuredClone({
       importance: [...this.importance],
       frozenSince: this.#frozenSince,
+      frozenLayers: this.#frozenLayers,
       ratio: this.#ratio,
       performance: this.#performance,
     });
   }
 
   importState(state: ReducerState): void {
-    const { importance, frozenSince, ratio, performance } = structuredClone(state);
+    const { importance, frozenSince, frozenLayers = 0, ratio, performance } = structuredClone(state);
     this.importance.set(importance);
     this.#frozenSince = frozenSince;
+    this.#frozenLayers = frozenLayers;
     this.#ratio = ratio;
     this.#performance = performance;
   }

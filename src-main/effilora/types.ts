@@ -39,8 +39,10 @@ export interface ReducerOptions {
   warmup: number;
   interval: number;
   beta: number;
-  policy: 'topk' | 'sample';
+  policy: 'topk' | 'sample' | 'prefix';
   temperature: number;
+  /** prefix: most of the summed importance that the frozen layers may have; default 0.5 */
+  importanceAtMost?: number;
   schedule: 'step' | 'cubic';
   /** cubic: the step at which `ratio` is reached */
   finalStep?: number;
@@ -80,4 +82,6 @@ export interface StepInputs {
   shareWeight?: Tensor2D;
   /** [tokens, 1], see dropout.ts; undefined: no dropout */
   dropout?: Tensor2D;
+  /** [layers of the model]: 1 where a layer teaches the tensors it shares with others, 0 where it is only observed; undefined: all teach */
+  teaches?: Tensor1D;
 }

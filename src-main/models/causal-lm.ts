@@ -11,6 +11,7 @@ import { block } from './block.ts';
 import { compiledLogProbabilities } from './compiled-evaluation.ts';
 import { CompiledForward } from './compiled-forward.ts';
 import { recomputed } from './recompute.ts';
+import { withoutBackward } from './without-backward.ts';
 import {
   type DECODER_SITES,
   type Adaptation,
@@ -26,6 +27,8 @@ export interface ForwardOptions {
   adaptation?: Adaptation;
   /** keep only the input of every so many blocks for backward (true: of each); false: keep all. Default true */
   recompute?: boolean | number;
+  /** so many blocks from the bottom have no backward pass; default 0 */
+  withoutBackward?: number;
 }
 
 /** Label log-probabilities are read this many tokens at a time. */
@@ -55,10 +58,12 @@ export class CausalLM {
   }
 
   /** The last block's output [tokens, hidden], before the final norm. */
-  hidden(batch: BatchTensors, { adaptation, recompute = true }: ForwardOptions = {}): Tensor2D {
+  hidden(batch: BatchTensors, options: ForwardOptions = {}): Tensor2D {
+    const { adaptation, recompute = true, withoutBackward: below = 0 } = options;
     const together = Math.max(1, Number(recompute));
     let x = this.embed(batch.ids);
-    for (let first = 0; first < this.config.layers; first += together) {
+    if (below > 0) x = withoutBackward((input) => this.lowest(below, input, batch, adaptation), x);
+    for (let first = below; first < this.config.layers; first += together) {
       const count = Math.min(together, this.config.layers - first);
       const layers = Array.from({ length: count }, (_, i) => first + i);
       const parameters = sharedParameters(layers, adaptation);
@@ -67,6 +72,16 @@ export class CausalLM {
       x = repeated(recompute ? (input, own) => recomputed(run, input, own) : run, x, parameters.all);
     }
     return x;
+  }
+
+  /** The first `count` blocks, one after the other. */
+  private lowest(count: number, x: Tensor2D, batch: BatchTensors, adaptation?: Adaptation): Tensor2D {
+    const run = (layer: number) => (input: Tensor2D, parameters: LayerParameters) =>
+      this.layer(input, layer, batch, parameters, adaptation);
+    return Array.from({ length: count }).reduce<Tensor2D>(
+      (value, _, layer) => repeated(run(layer), value, adaptation?.parameters(layer) ?? {}),
+      x,
+    );
   }
 
   private layer(

@@ -23,6 +23,10 @@ export interface StepValues {
   tokens: number;
   /** [heads of the model]: 1 where a head's gradient is computed */
   observed: Float32Array;
+  /** so many layers from the bottom have no backward pass */
+  withoutBackward: number;
+  /** [layers of the model]: as `StepInputs` has it */
+  teaches?: Float32Array;
   /** AdamW's rows [blocks of all trainables, 4] */
   numbers: Float32Array;
   /** of a micro-batch by its tokens, [tokens, 1] */
@@ -62,9 +66,11 @@ export class CompiledTraining {
     const batches = values.batches.map((batch) =>
       this.isOpen ? flatBatch(batch) : padBatch(batch, batch.rows, paddedLength(batch.length)),
     );
+    const below = values.withoutBackward;
     if (batches.length === 1) {
       const feeds = { ...this.batchFeeds(batches[0]!, values, 0), ...this.updateFeeds(values) };
-      const [report, loss] = await this.runGraph('whole', feeds, (inputs) => this.whole(inputs, batches[0]!));
+      const step: Recorded = (inputs) => this.whole(inputs, batches[0]!, below);
+      const [report, loss] = await this.runGraph(`whole above ${below}`, feeds, step);
       return { loss: loss![0]!, report: report! };
     }
     const trained = [...this.adapter.trainables.map(({ variable }) => variable), ...this.adapter.taps];
@@ -72,7 +78,7 @@ export class CompiledTraining {
     let loss = 0;
     for (const [index, batch] of batches.entries()) {
       const feeds = this.batchFeeds(batch, values, index);
-      const [part] = await this.runGraph('micro', feeds, (inputs) => this.micro(inputs, batch));
+      const [part] = await this.runGraph(`micro above ${below}`, feeds, (inputs) => this.micro(inputs, batch, below));
       loss += part![0]!;
     }
     const feeds = { ...this.updateFeeds(values), loss: { values: Float32Array.of(loss), shape: [] } };
@@ -99,6 +105,7 @@ export class CompiledTraining {
     if (values.dropout) {
       feeds.dropout = { values: values.dropout(index, batch.inputIds.length), shape: [tokens, 1] };
     }
+    if (values.teaches) feeds.teaches = { values: values.teaches, shape: [values.teaches.length] };
     return feeds;
   }
 
@@ -138,7 +145,7 @@ export class CompiledTraining {
     }
   }
 
-  private gradients(inputs: Record<string, Tensor>, { length }: TokenBatch) {
+  private gradients(inputs: Record<string, Tensor>, { length }: TokenBatch, withoutBackward: number) {
     const { adapter, model } = this;
     const heads = headsPerSite(adapter.options);
     const observed = tf.reshape(inputs.observed!, [adapter.sites.length, heads]);
@@ -149,22 +156,24 @@ export class CompiledTraining {
       active: tf.unstack(observed) as Tensor1D[],
       shareWeight: inputs.shareWeight as Tensor2D,
       dropout: inputs.dropout as Tensor2D | undefined,
+      teaches: inputs.teaches as Tensor1D | undefined,
     };
     try {
-      return microBatchGradients(model, adapter, batch, inputs.perLabel as Scalar, this.options.recompute);
+      const passes = { recompute: this.options.recompute, withoutBackward };
+      return microBatchGradients(model, adapter, batch, inputs.perLabel as Scalar, passes);
     } finally {
       adapter.step = undefined;
     }
   }
 
-  private whole(inputs: Record<string, Tensor>, batch: TokenBatch) {
-    const { loss, gradients } = this.gradients(inputs, batch);
+  private whole(inputs: Record<string, Tensor>, batch: TokenBatch, withoutBackward: number) {
+    const { loss, gradients } = this.gradients(inputs, batch, withoutBackward);
     const { report, updates } = this.update(gradients, inputs.numbers as Tensor2D, loss);
     return { outputs: [report, loss], updates };
   }
 
-  private micro(inputs: Record<string, Tensor>, batch: TokenBatch) {
-    const { loss, gradients } = this.gradients(inputs, batch);
+  private micro(inputs: Record<string, Tensor>, batch: TokenBatch, withoutBackward: number) {
+    const { loss, gradients } = this.gradients(inputs, batch, withoutBackward);
     const sums = this.sums!;
     return {
       outputs: [loss],

@@ -4,7 +4,7 @@ import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
 import { sensitivity } from '../effilora/sensitivity.ts';
 import type { BatchTensors } from '../models/batch.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
+import type { CausalLM, ForwardOptions } from '../models/causal-lm.ts';
 
 /** What a step gives before anything is made of it on the host. */
 export interface StepNumbers {
@@ -25,16 +25,18 @@ export function microBatchGradients(
   adapter: Adapter,
   batch: BatchTensors,
   perLabel: Scalar,
-  recompute: boolean | number,
+  passes: Pick<ForwardOptions, 'recompute' | 'withoutBackward'>,
 ): MicroBatchGradients {
   const taps = adapter.step?.shareWeight ? adapter.taps : [];
   const variables = [...adapter.trainables.map(({ variable }) => variable), ...taps];
   return tf.tidy(() => {
     const { value, grads } = tf.variableGrads(
-      () => tf.mul<Scalar>(model.lossSum(batch, { adaptation: adapter, recompute }), perLabel),
+      () => tf.mul<Scalar>(model.lossSum(batch, { adaptation: adapter, ...passes }), perLabel),
       variables,
     );
-    return { loss: value, gradients: variables.map(({ name }) => grads[name] as Tensor2D) };
+    // What no backward pass reaches has none.
+    const gradientOf = (variable: tf.Variable) => (grads[variable.name] ?? tf.zerosLike(variable)) as Tensor2D;
+    return { loss: value, gradients: variables.map(gradientOf) };
   });
 }
 

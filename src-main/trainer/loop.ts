@@ -237,7 +237,9 @@ export class Loop {
     if (!withHeads) return;
     const { adapter, reducer } = this.ran.step;
     const byName = (values: ArrayLike<number>) =>
-      Object.fromEntries(adapter.heads.map((name, i) => [name, values[i]!]));
+      Object.fromEntries(
+        adapter.heads.flatMap((name, i) => (Number.isNaN(values[i]) ? [] : [[name, values[i]!] as const])),
+      );
     const heads = {
       step: this.step,
       importance: byName(reducer.importance),

@@ -7,7 +7,7 @@ const KEYS: Record<string, string[]> = {
   '': ['model', 'dataset', 'method', 'training', 'engine', 'budget', 'init'],
   method: ['name', 'rank', 'heads', 'alpha', 'targets', 'share', 'router', 'dropout', 'rsLora', 'dora', 'reducer'],
   'method.reducer': [
-    'ratio', 'warmup', 'interval', 'beta', 'policy', 'temperature', 'schedule', 'finalStep', 'probe', 'minActivePerSite', 'tolerance',
+    'ratio', 'warmup', 'interval', 'beta', 'policy', 'importanceAtMost', 'temperature', 'schedule', 'finalStep', 'probe', 'minActivePerSite', 'tolerance',
   ],
   training: [
     'steps', 'epochs', 'batch', 'accumulate', 'sequenceLength', 'packing', 'loss', 'learningRate', 'rateOfB', 'schedule', 'warmupSteps',

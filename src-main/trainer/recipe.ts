@@ -23,7 +23,9 @@ const reducerSchema = z.strictObject({
   warmup: count.default(100),
   interval: count.default(50),
   beta: share.default(0.85),
-  policy: z.enum(['topk', 'sample']).default('topk'),
+  policy: z.enum(['topk', 'sample', 'prefix']).default('topk'),
+  /** prefix: most of the summed importance that layers frozen whole may have */
+  importanceAtMost: share.default(0.5),
   temperature: z.number().positive().default(1),
   schedule: z.enum(['step', 'cubic']).default('step'),
   finalStep: count.optional(),
@@ -133,6 +135,10 @@ function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
   if (reducer.finalStep !== undefined && reducer.finalStep <= reducer.warmup)
     throw new UserError(
       `${file}: method.reducer.finalStep (${reducer.finalStep}) has to lie behind warmup (${reducer.warmup})`,
+    );
+  if (reducer.policy === 'prefix' && reducer.minActivePerSite > 0)
+    throw new UserError(
+      `${file}: method.reducer.minActivePerSite can't be kept by the policy prefix, which freezes whole layers; leave it out or take topk`,
     );
   const resolve = (relative: string) => path.resolve(folder, relative);
   const datasets = typeof recipe.dataset === 'string' ? [{ path: recipe.dataset, weight: 1 }] : recipe.dataset;

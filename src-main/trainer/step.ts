@@ -3,7 +3,7 @@ import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
 import { tokenNoise } from '../effilora/dropout.ts';
-import { headsPerSite } from '../effilora/methods/structure.ts';
+import { headsPerSite, layerOfHead } from '../effilora/methods/structure.ts';
 import type { Reducer } from '../effilora/reducer.ts';
 import type { HeadName, StepInputs } from '../effilora/types.ts';
 import { hasHalfPrecision, inHalfPrecision } from '../engine/fused-kernels.ts';
@@ -77,7 +77,7 @@ export class TrainingStep {
    * @throws UserError when the loss is no number; nothing has been updated then
    */
   async run(step: number, batches: TokenBatch[], learningRate: number): Promise<StepReport> {
-    const { adapter, reducer, options } = this;
+    const { adapter, reducer } = this;
     const labelTokens = batches.reduce((sum, batch) => sum + shiftedLabels(batch).length, 0);
     const tokens = batches.reduce((sum, batch) => sum + batch.segments.filter((segment) => segment >= 0).length, 0);
     if (labelTokens === 0) {
@@ -86,21 +86,39 @@ export class TrainingStep {
       );
     }
     const frozen = reducer.frozen;
+    const below = reducer.layersWithoutBackward(step);
     const numbers = await this.#numbers(step, batches, learningRate, { labelTokens, tokens });
     const [gradNorm, ...heads] = numbers.report;
     reducer.observe(step, heads.slice(0, adapter.heads.length));
     reducer.select(step);
-    const share = options.routerShare ? heads.slice(adapter.heads.length) : [];
-    const routerShare = share.length > 0 ? Float32Array.from(share) : undefined;
+    const routerShare = this.#routerShare(heads.slice(adapter.heads.length), below);
     return { loss: numbers.loss, gradNorm: gradNorm!, labelTokens, tokens, frozen, routerShare };
+  }
+
+  /** The router's share of every head; no number where the share, a gradient, was not measured: in layers without backward. */
+  #routerShare(shares: ArrayLike<number>, withoutBackward: number): Float32Array | undefined {
+    if (!this.options.routerShare || shares.length === 0) return undefined;
+    const { heads } = this.adapter;
+    return Float32Array.from(shares, (share, head) => (layerOfHead(heads[head]!) < withoutBackward ? NaN : share));
+  }
+
+  /** What the layers do in `step`: those frozen whole have no backward pass, or one that only observes their heads. */
+  #passes(step: number): { withoutBackward: number; teaches?: Float32Array } {
+    const { reducer, model } = this;
+    const withoutBackward = reducer.layersWithoutBackward(step);
+    if (withoutBackward > 0 || reducer.frozenLayers === 0) return { withoutBackward };
+    const { layers } = model.config;
+    return {
+      withoutBackward,
+      teaches: Float32Array.from({ length: layers }, (_, l) => Number(!reducer.isLayerFrozen(l))),
+    };
   }
 
   /** Loss and report of the step, compiled where the engine can do that; the update is done. */
   async #numbers(step: number, batches: TokenBatch[], learningRate: number, counts: Counts): Promise<StepNumbers> {
     const compiled = this.#compiledTraining();
     if (!compiled) return this.#eager(step, batches, learningRate, counts);
-    const isFrozen = (head: number) => this.reducer.isFrozen(head);
-    const rows = this.optimizer.numbers(learningRate, isFrozen);
+    const rows = this.optimizer.numbers(learningRate, this.reducer);
     const numbers = Float32Array.from(rows.flatMap((tensor) => [...tensor.dataSync()]));
     tf.dispose(rows);
     const { seed } = this.options;
@@ -113,11 +131,11 @@ export class TrainingStep {
     const dropout = this.adapter.options.dropout > 0 ? noise : undefined;
     const observed = this.reducer.observed(step);
     try {
-      const result = await compiled.run({ batches, ...counts, observed, numbers, dropout });
+      const result = await compiled.run({ batches, ...counts, ...this.#passes(step), observed, numbers, dropout });
       if (!Number.isFinite(result.loss)) throw noNumber(step, result.loss);
       return result;
     } catch (error) {
-      this.optimizer.takeBack(isFrozen);
+      this.optimizer.takeBack(this.reducer);
       if (!(error instanceof NotRecordable)) throw error;
       this.options.warn?.(`Steps are not compiled, which is slower: ${error.message}`);
       this.#compiled = null;
@@ -163,7 +181,7 @@ export class TrainingStep {
     try {
       const [lossValue] = await loss.data();
       if (!Number.isFinite(lossValue!)) throw noNumber(step, lossValue!);
-      const numbers = this.optimizer.numbers(learningRate, (head) => this.reducer.isFrozen(head));
+      const numbers = this.optimizer.numbers(learningRate, this.reducer);
       const observed = this.#update(gradients, numbers);
       const report = Float32Array.from(await observed.data());
       observed.dispose();
@@ -184,14 +202,18 @@ export class TrainingStep {
     const tensors = batchTensors(model.config, batch);
     const inputs = this.#inputs(step, index, batch, tokens);
     const recompute = options.recompute === 'auto' || options.recompute;
+    const { withoutBackward } = this.#passes(step);
     adapter.step = inputs;
     try {
-      const gradients = () => microBatchGradients(model, adapter, tensors, tf.scalar(1 / labelTokens), recompute);
+      const passes = { recompute, withoutBackward };
+      const gradients = () => microBatchGradients(model, adapter, tensors, tf.scalar(1 / labelTokens), passes);
       return tf.tidy(() => (options.precision === 'bf16' ? inHalfPrecision(gradients) : gradients()));
     } finally {
       adapter.step = undefined;
       disposeBatch(tensors);
-      tf.dispose([...inputs.active, inputs.shareWeight, inputs.dropout].filter((tensor) => tensor !== undefined));
+      tf.dispose(
+        [...inputs.active, inputs.shareWeight, inputs.dropout, inputs.teaches].filter((one) => one !== undefined),
+      );
     }
   }
 
@@ -199,11 +221,13 @@ export class TrainingStep {
     const { adapter, reducer, options } = this;
     const heads = headsPerSite(adapter.options);
     const observed = reducer.observed(step);
+    const { teaches } = this.#passes(step);
     const weights = Float32Array.from(segments, (segment) => (segment >= 0 ? 1 / tokens : 0));
     return {
       active: adapter.sites.map((_, site) => tf.tensor1d(observed.slice(site * heads, (site + 1) * heads))),
       shareWeight: options.routerShare ? tf.tensor2d(weights, [weights.length, 1]) : undefined,
       dropout: adapter.options.dropout > 0 ? tokenNoise(options.seed, step, index, segments.length) : undefined,
+      teaches: teaches && tf.tensor1d(teaches),
     };
   }
 

@@ -22,7 +22,7 @@ function update(adapter: Adapter, optimizer: AdamW, step: number, rate: number, 
     );
     const { gradNorm, updates } = optimizer.update(
       gradients,
-      optimizer.numbers(rate, (head) => frozen.includes(head)),
+      optimizer.numbers(rate, { isFrozen: (head) => frozen.includes(head), isLayerFrozen: () => false }),
     );
     for (const [variable, value] of updates) variable.assign(value);
     return gradNorm.dataSync()[0]!;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { backwardShare, frozenPrefix } from '../../src-main/effilora/prefix.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { ratioForBudget } from '../../src-main/effilora/resource-constraint.ts';
 import type { ReducerOptions } from '../../src-main/effilora/types.ts';
@@ -133,6 +134,59 @@ describe('Reducer', () => {
     expect(run(second, noise.slice(7), 8)).toEqual(run(whole, noise.slice(7), 8));
     expect(second.evaluate(2)).toBe(whole.evaluate(2));
     expect(second.exportState()).toEqual(whole.exportState());
+  });
+});
+
+describe('policy prefix', () => {
+  // Three layers of three heads each.
+  const layers = [0, 0, 0, 1, 1, 1, 2, 2, 2];
+  it('counts whole layers from the bottom, as far as both limits allow', () => {
+    const even = new Array<number>(9).fill(1);
+    const prefix = (heads: number, importanceAtMost: number, importance = even) =>
+      frozenPrefix(importance, { layers, heads, importanceAtMost });
+    expect(prefix(2, 1)).toBe(0);
+    expect(prefix(3, 1)).toBe(1);
+    expect(prefix(8, 1)).toBe(2);
+    expect(prefix(9, 1)).toBe(3);
+    expect(prefix(9, 0.67)).toBe(2);
+    expect(prefix(9, 0.66)).toBe(1);
+    expect(prefix(9, 0.5, [9, 0, 0, 0, 0, 0, 0, 0, 1])).toBe(0);
+    expect(prefix(9, 0.5, [0, 0, 0, 0, 0, 0, 0, 9, 1])).toBe(2);
+    // A layer that has no adapted site freezes with the one above it.
+    expect(frozenPrefix([1, 1], { layers: [2, 5], heads: 1, importanceAtMost: 1 })).toBe(3);
+  });
+
+  it('freezes a whole layer though its heads matter more than those above, and the rest by importance', () => {
+    const r = reducer({ policy: 'prefix', ratio: 0.7, importanceAtMost: 0.9, warmup: 1 });
+    r.observe(1, [3, 3, 3, 2, 1, 2]);
+    r.select(1);
+    expect(r.frozenLayers).toBe(1);
+    expect(r.frozen).toEqual(['0.q.0', '0.q.1', '0.q.2', '1.q.1']);
+    expect([r.isLayerFrozen(0), r.isLayerFrozen(1)]).toEqual([true, false]);
+    // Backward runs whole where frozen heads are observed: at the next selection, step 4.
+    expect([2, 3, 4, 5].map((step) => r.layersWithoutBackward(step))).toEqual([1, 1, 0, 1]);
+    expect(reducer({ policy: 'prefix', probe: false }).layersWithoutBackward(2)).toBe(0);
+  });
+
+  it('gives layers back with a selection that is undone, and goes on from its state', () => {
+    const r = reducer({ policy: 'prefix', importanceAtMost: 1, tolerance: 0.1, warmup: 1 });
+    r.evaluate(1);
+    r.observe(1, [1, 1, 1, 1, 1, 1]);
+    r.select(1);
+    expect(r.frozenLayers).toBe(1);
+    const again = reducer({ policy: 'prefix', importanceAtMost: 1, tolerance: 0.1, warmup: 1 });
+    again.importState(JSON.parse(JSON.stringify(r.exportState())));
+    expect(again.layersWithoutBackward(2)).toBe(1);
+    expect(again.evaluate(2)).toBe(true);
+    expect(again.frozenLayers).toBe(0);
+  });
+
+  it('is planned with the passes it leaves', () => {
+    const options = { policy: 'prefix', ratio: 0.5, warmup: 20, interval: 10, probe: true } as const;
+    expect(backwardShare({ ...options, policy: 'topk' }, 100, 30)).toBe(1);
+    // 80 of 100 steps, but for every tenth of them, without backward in half of the layers.
+    expect(backwardShare(options, 100, 30)).toBeCloseTo(1 - 0.8 * 0.9 * 0.5);
+    expect(backwardShare(options, 10, 30)).toBe(1);
   });
 });
 

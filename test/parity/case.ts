@@ -5,7 +5,7 @@ import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { ADAMW_DEFAULTS, AdamW } from '../../src-main/effilora/adamw.ts';
 import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
-import type { AdapterOptions, NamedTensor } from '../../src-main/effilora/types.ts';
+import type { AdapterOptions, NamedTensor, ReducerOptions } from '../../src-main/effilora/types.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
@@ -18,6 +18,8 @@ export interface ReferenceStep {
   step: number;
   loss: number;
   frozen: [number, string, number][];
+  /** policy prefix: whole layers in force */
+  frozenLayers?: number;
   importance?: Record<string, number>;
 }
 
@@ -28,7 +30,9 @@ interface CaseOptions extends Partial<AdapterOptions> {
   rank: number;
   alpha: number;
   lr: number;
-  reducer: { ratio: number; warmup: number; interval: number; beta: number; probe: boolean };
+  reducer: Pick<ReducerOptions, 'ratio' | 'warmup' | 'interval' | 'beta' | 'probe' | 'importanceAtMost'> & {
+    policy?: 'prefix';
+  };
   clipNorm?: number;
   weightDecay?: number;
 }
@@ -60,9 +64,9 @@ export async function openCase(name: string, recompute: boolean | number = true)
   const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm, weightDecay });
   const ratio = options.name === 'lora' ? 0 : c.reducer.ratio;
   const reducer = new Reducer(adapter.heads, headsPerSite(options), {
+    policy: 'topk',
     ...c.reducer,
     ratio,
-    policy: 'topk',
     temperature: 1,
     schedule: 'step',
     minActivePerSite: 0,

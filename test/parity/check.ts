@@ -16,7 +16,7 @@ async function firstGradients({ model, adapter, batches }: Case): Promise<Map<st
   const batch = batchTensors(model.config, batches[0]!);
   adapter.step = undefined;
   const { gradients, loss } = tf.tidy(() =>
-    microBatchGradients(model, adapter, batch, tf.scalar(1 / batch.labelCount), true),
+    microBatchGradients(model, adapter, batch, tf.scalar(1 / batch.labelCount), { recompute: true }),
   );
   const named = adapter.trainables.map(async ({ name, role, shape }, k): Promise<[string, Float32Array]> => {
     const data = (await gradients[k]!.data()) as Float32Array;
@@ -39,6 +39,7 @@ export async function checkCase(name: string): Promise<void> {
 
   let tensors = 0;
   for (const expected of c.trajectory) {
+    expect(c.reducer.frozenLayers).toBe(expected.frozenLayers ?? 0);
     const { loss, frozen } = await c.step.run(expected.step, [c.batches[expected.step - 1]!], c.learningRate);
     worst('losses', Math.abs(loss - expected.loss) / expected.loss);
     expect(frozen).toEqual(expected.frozen.map((head) => head.join('.')));

@@ -1,9 +1,9 @@
-"""Makes the cases beside case-a: `python make_cases.py` (torch, transformers, peft, safetensors from PyPI) writes one folder each.
+"""Makes the cases beside case-a: `python make_cases.py [CASE …]` (torch, transformers, peft, safetensors from PyPI) writes a folder each.
 
 Each folder holds a small random base model, batches, the adapter's start, and what PyTorch makes of them: step 1's gradients, every
 loss, importance and frozen set, the final tensors and logits. effilora and hydralora run on effilora_torch.py, lora on PEFT itself.
 """
-import json, math, pathlib, shutil
+import json, math, pathlib, shutil, sys
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
@@ -26,6 +26,10 @@ CASES = {
     "lora": dict(name="lora"),
     "lora-rs-clip-and-decay": dict(name="lora", rsLora=True, clipNorm=0.5, weightDecay=0.1),
     "lora-dora": dict(name="lora", dora=True, model=dict(attention_bias=True)),
+    "prefix": dict(model=dict(num_hidden_layers=4), clipNorm=0.5, reducer=dict(policy="prefix", ratio=0.65, importanceAtMost=0.9)),
+    "prefix-no-probe": dict(share="module", router="layer", model=dict(num_hidden_layers=4), weightDecay=0.1,
+                            reducer=dict(policy="prefix", ratio=0.65, importanceAtMost=0.6, probe=False)),
+    "prefix-hydralora": dict(name="hydralora", model=dict(num_hidden_layers=3), reducer=dict(policy="prefix", ratio=0.8, importanceAtMost=1)),
 }
 
 
@@ -53,6 +57,40 @@ def batches(folder, seed):
             f.write(json.dumps({"input_ids": ids.tolist(), "labels": labels.tolist()}) + "\n")
             out.append((ids, labels))
     return out
+
+
+class Prefix(reference.Reducer):
+    """Policy prefix: whole layers from the bottom first, heads and routers, as far as ratio and importance allow; the rest by topk.
+    Backward ends above them; where they are observed they teach A nothing."""
+
+    def __init__(self, sites, model, importanceAtMost, policy, **options):
+        super().__init__(sites, **options)
+        self.sites, self.at_most, self.layers, self.below, self.cuts = sites, importanceAtMost, len(model.model.layers), 0, False
+        self.own = {key: site.A for key, site in sites.items()}
+        for i, layer in enumerate(model.model.layers):
+            layer.register_forward_hook(lambda _, __, out, i=i: out.detach() if self.cuts and i == self.below - 1 else out)
+
+    def begin(self, step):
+        super().begin(step)
+        self.cuts = not (self.probe and self.selects(step))
+        for (i, s), site in self.sites.items():
+            site.router.requires_grad_(i >= self.below)
+            site.A = [self.own[i, s][0].detach()] if i < self.below else self.own[i, s]
+
+    def select(self, step):
+        if not self.selects(step):
+            return
+        most = math.floor(self.ratio * len(self.heads))
+        all_of = sum(self.score.values())
+        self.below = 0
+        for count in range(1, self.layers + 1):
+            lowest = [h for h in self.heads if h[0] < count]
+            if len(lowest) > most or sum(self.score[h] for h in lowest) > self.at_most * all_of:
+                break
+            self.below = count
+        whole = [h for h in self.heads if h[0] < self.below]
+        above = sorted((h for h in self.heads if h[0] >= self.below), key=lambda h: (self.score[h], self.heads.index(h)))
+        self.frozen = set(whole + above[:most - len(whole)])
 
 
 class Router(torch.nn.Module):
@@ -96,7 +134,8 @@ def tensors_of(sites, named, pick):
 def run_heads(model, folder, c, data):
     sites, named = attach(model, c)
     save_file(tensors_of(sites, named, lambda p: p.detach().clone()), folder / "init.safetensors")
-    reducer = reference.Reducer(sites, **c["reducer"])
+    prefix = c["reducer"].get("policy") == "prefix"
+    reducer = Prefix(sites, model, **c["reducer"]) if prefix else reference.Reducer(sites, **c["reducer"])
     parameters = [*named.values(), *(B for site in sites.values() for B in site.B)]
     optimizer = torch.optim.AdamW(parameters, lr=c["lr"], weight_decay=c["weightDecay"])
     trajectory = []
@@ -111,6 +150,7 @@ def run_heads(model, folder, c, data):
         if c["clipNorm"]:
             torch.nn.utils.clip_grad_norm_(parameters, c["clipNorm"])
         trajectory.append({"step": step, "loss": loss.item(), "frozen": [list(h) for h in reducer.heads if h in reducer.frozen],
+                           **({"frozenLayers": reducer.below} if prefix else {}),
                            "importance": {f"{i}.{s}.{j}": v for (i, s, j), v in reducer.score.items()}})
         optimizer.step()
         reducer.select(step)
@@ -155,6 +195,8 @@ def run_peft(model, folder, c, data):
 
 
 for number, (case, changes) in enumerate(CASES.items(), 1):
+    if sys.argv[1:] and case not in sys.argv[1:]:
+        continue
     number = changes.get("seed", number)
     folder = HERE / case
     shutil.rmtree(folder, ignore_errors=True)

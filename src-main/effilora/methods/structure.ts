@@ -11,6 +11,8 @@ export interface TensorSpec {
   shape: number[];
   /** width of the input it reads; of the output for magnitudes */
   width: number;
+  /** the layer it belongs to; undefined where layers share it */
+  layer?: number;
 }
 
 /** The names of the tensors that act at one site. */
@@ -81,7 +83,7 @@ export function adapterTensors(sites: SiteShape[], options: AdapterOptions): Ten
   const { rank } = options;
   const heads = headsPerSite(options);
   const specs = new Map<string, TensorSpec>();
-  const add = (name: string | undefined, role: TensorRole, shape: number[], width: number) => {
+  const add = (layer: number, name: string | undefined, role: TensorRole, shape: number[], width: number) => {
     if (name === undefined) return;
     const before = specs.get(name);
     if (before && before.shape.join() !== shape.join()) {
@@ -89,20 +91,20 @@ export function adapterTensors(sites: SiteShape[], options: AdapterOptions): Ten
         `The sites that share ${name} have different input widths (${before.width} and ${width}): use share: global.`,
       );
     }
-    specs.set(name, { name, role, shape, width });
+    specs.set(name, { name, role, shape, width, layer: isShared({ name }) ? undefined : layer });
   };
   for (const shape of sites) {
     const names = siteTensors(shape, options);
-    add(names.A, 'A', [rank, shape.inFeatures], shape.inFeatures);
-    add(names.B, 'B', [heads, shape.outFeatures, rank], shape.inFeatures);
-    add(names.router, 'router', [heads, shape.inFeatures], shape.inFeatures);
-    add(names.magnitude, 'magnitude', [shape.outFeatures], shape.outFeatures);
+    add(shape.layer, names.A, 'A', [rank, shape.inFeatures], shape.inFeatures);
+    add(shape.layer, names.B, 'B', [heads, shape.outFeatures, rank], shape.inFeatures);
+    add(shape.layer, names.router, 'router', [heads, shape.inFeatures], shape.inFeatures);
+    add(shape.layer, names.magnitude, 'magnitude', [shape.outFeatures], shape.outFeatures);
   }
   const all = [...specs.values()];
   return [...all.filter(isShared), ...all.filter((spec) => !isShared(spec))];
 }
 
-const isShared = ({ name }: TensorSpec) => name.startsWith('shared.');
+const isShared = ({ name }: { name: string }) => name.startsWith('shared.');
 
 /** `<layer>.<site>.<head>` of every head, in the order that breaks ties: layer, site, head. */
 export function headNames(sites: SiteShape[], options: AdapterOptions): HeadName[] {
@@ -110,6 +112,9 @@ export function headNames(sites: SiteShape[], options: AdapterOptions): HeadName
     Array.from({ length: headsPerSite(options) }, (_, head) => `${layer}.${site}.${head}`),
   );
 }
+
+/** The layer a head belongs to, by its name. */
+export const layerOfHead = (name: HeadName): number => Number.parseInt(name, 10);
 
 /** How many numbers an adapter trains, in all and by role. */
 export function parameterCounts(sites: SiteShape[], options: AdapterOptions): Record<TensorRole | 'all', number> {

@@ -3,19 +3,18 @@ import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { readDataset } from '../../data/dataset.ts';
 import { heterogeneity } from '../../data/heterogeneity.ts';
-import { propose, reducerReason } from '../../effilora/configurator.ts';
+import { propose } from '../../effilora/configurator.ts';
 import { evaluationTokens, lengthFacts, mostTokens } from '../../effilora/length-facts.ts';
 import type { DataFacts, Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
+import { backwardShare } from '../../effilora/prefix.ts';
 import type { MemoryPlan } from '../../effilora/memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
 import { engineFacts, modelFacts } from '../../trainer/plan-facts.ts';
 import { parseRecipe } from '../../trainer/recipe.ts';
-import type { Recipe } from '../../trainer/recipe.ts';
 import { chooseEngine } from '../../engine/index.ts';
-import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
 
@@ -47,7 +46,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds: request.seconds }, engine);
   const run = withFixed(proposal, request.fixed);
   const recipe = withOptions(recipeOf(request, run), request.fixed);
-  const whole = completeRecipe(recipe);
+  const { reducer } = parseRecipe(stringify(recipe), 'The recipe').method;
   const { batch, accumulate, sequenceLength } = run.training;
   const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
   const evaluates = request.fixed['training.evalSplit'] !== 0;
@@ -55,18 +54,18 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const shape = { ...run.training, products, tokens, evaluationTokens: heldOutTokens, method: run.method } as const;
   const memory = memoryPlan(facts, engine, shape);
   const exampleTokens = Math.min(data.meanTokens, sequenceLength);
-  const flops = flopsPerToken(facts, shape, exampleTokens) * batch * accumulate * exampleTokens;
+  const share = backwardShare(reducer, run.training.steps, facts.layers);
+  const flops = flopsPerToken(facts, shape, exampleTokens, share) * batch * accumulate * exampleTokens;
   const fits = memory.total <= limitBytes;
   const sites = facts.sites.filter(({ site }) => run.method.targets.includes(site));
   return {
     recipe,
-    values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
     fits,
     limitBytes,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
     seconds: (run.training.steps * flops) / engine.flopsPerSecond,
     secondsMeasured: engine.isMeasured,
-    choices: reasonsOf(proposal, recipe).map((reason) => choiceOf(reason, request.fixed)),
+    choices: proposal.reasons.map((reason) => choiceOf(reason, request.fixed)),
     warnings: fits && proposal.fits ? proposal.warnings : [...proposal.warnings, ...tooLarge(memory.total, limitBytes)],
     structure: {
       layers: facts.layers,
@@ -77,26 +76,6 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
       frozenShare: run.method.name === 'effilora' ? run.method.reducer.ratio : 0,
     },
   };
-}
-
-/** The recipe with every default. @throws UserError that begins with the key at fault, as there is no file to name */
-function completeRecipe(recipe: Plan['recipe']): Recipe {
-  try {
-    return parseRecipe(stringify(recipe), 'The recipe');
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(error.message.replace(/^The recipe(, line \d+)?: /, ''));
-  }
-}
-
-/** `{ reducer: { ratio: 0.5 } }` -> `{ 'method.reducer.ratio': 0.5 }`; lists stay whole. */
-function flatten(value: object, prefix: string): Record<string, unknown> {
-  const entries = Object.entries(value).map(([key, inner]: [string, unknown]): [string, unknown][] =>
-    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
-      ? Object.entries(flatten(inner, `${prefix}.${key}`))
-      : [[`${prefix}.${key}`, inner]],
-  );
-  return Object.fromEntries(entries.flat());
 }
 
 /** The mix looked at last: while a slider moves only the budget changes, and reading again would hold the plan up. */
@@ -205,18 +184,6 @@ const CHOICES: Record<string, string> = {
   recompute: 'Recomputation',
   reducer: 'Frozen heads',
 };
-
-/** The proposal's reasons; what the Reducer does follows from the steps, which the user may have fixed. */
-function reasonsOf({ reasons }: Proposal, { method }: Plan['recipe']): Reason[] {
-  const reducer = method.reducer as { ratio: number; warmup: number } | undefined;
-  return reasons.flatMap((reason) =>
-    reason.choice !== 'reducer'
-      ? [reason]
-      : reducer
-        ? [{ ...reason, text: reducerReason(reducer.ratio, reducer.warmup) }]
-        : [],
-  );
-}
 
 /** A choice with its sentence; one that the user made says so. */
 function choiceOf({ choice, text }: Reason, fixed: PlanRequest['fixed']): Plan['choices'][number] {

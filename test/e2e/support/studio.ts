@@ -66,13 +66,9 @@ export function studioInBrowser() {
 }
 
 /** A page that fails the test for any error in its console. */
-export async function openPage(
-  browser: Browser,
-  url: string,
-  options: { dark?: boolean; width?: number; before?: (page: Page) => Promise<unknown> } = {},
-) {
+export async function openPage(browser: Browser, url: string, options: { dark?: boolean } = {}) {
   const context = await browser.newContext({
-    viewport: { width: options.width ?? 1360, height: 900 },
+    viewport: { width: 1360, height: 900 },
     colorScheme: options.dark ? 'dark' : 'light',
     reducedMotion: 'reduce',
   });
@@ -83,7 +79,6 @@ export async function openPage(
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(message.text());
   });
-  await options.before?.(page);
   await page.goto(url);
   return { page, errors };
 }
