@@ -26,6 +26,7 @@ export default defineConfig({
           stage: resolve('src-main/studio/stage/process.ts'),
           work: resolve('src-main/studio/work/process.ts'),
           process: resolve('src-main/trainer/process.ts'),
+          tokenize: resolve('src-main/data/prepared/thread.ts'),
         },
         // All in one folder: code finds its neighbours (processes, sources) beside itself, whichever chunk it is in.
         output: { entryFileNames: '[name].js', chunkFileNames: '[name]-[hash].js' },

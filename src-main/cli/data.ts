@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { readDataset } from '../data/dataset.ts';
+import { openDataset } from '../data/dataset.ts';
 import type { DataReport, ExampleFormat } from '../data/types.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import { readingOptions } from '../trainer/measure.ts';
@@ -39,7 +39,8 @@ async function reportOn(path: string, flags: DataFlags): Promise<void> {
   const file = await openModelFile(await resolveModel(flags.model, note));
   try {
     const source = { path, format: flags.format, mapping: flags.mapping };
-    const { format, report, sha256 } = await readDataset(source, 0, readingOptions(file, flags));
+    const { format, report, sha256, close } = await openDataset(source, 0, readingOptions(file, flags));
+    close();
     if (flags.json) return printJson({ dataset: path, format, sha256, ...report });
     print(format, report);
   } finally {

@@ -1,11 +1,16 @@
 import { UserError } from '../engine/types.ts';
-import { fileSha256 } from '../models/identity.ts';
-import type { ChatTemplate, Tokenizer } from '../models/types.ts';
-import { planColumns, readExample, type Mapping } from './columns.ts';
-import { readRows } from './formats/rows.ts';
-import { renderExample, tokenizeRendered } from './render.ts';
+import { planColumns, type ColumnPlan, type Mapping } from './columns.ts';
+import type { ExampleSource } from './example-source.ts';
+import { openRows, type BrokenRow, type RowSource } from './formats/rows.ts';
+import type { DatasetOptions, PreparedExample } from './prepare.ts';
+import type { OpenedRecords } from './prepared/cache-file.ts';
+import { contentSha256 } from './prepared/content.ts';
+import { isSmall, preparedRecords, recordsInMemory } from './prepared/prepared.ts';
+import { viewOf } from './prepared/view.ts';
 import { reportOf } from './report.ts';
-import type { DataReport, Example, ExampleFormat, TokenizedExample } from './types.ts';
+import type { DataReport, ExampleFormat, Row } from './types.ts';
+
+export { prepare, type DatasetOptions, type PreparedExample } from './prepare.ts';
 
 /** One dataset of a mix. */
 export interface DatasetSource {
@@ -16,111 +21,101 @@ export interface DatasetSource {
   format?: ExampleFormat;
 }
 
-export interface DatasetOptions {
-  /** needed unless every dataset is pre-tokenized */
-  tokenizer?: Tokenizer;
-  template?: ChatTemplate;
-  loss: 'answer' | 'all';
-  /** longest example in tokens; longer ones are cut at the end */
-  sequenceLength: number;
-  /** ids at or above it are refused */
-  vocabularySize: number;
-}
-
-/** An example with what accuracy needs of it. */
-export interface PreparedExample extends TokenizedExample {
-  example: Example;
-}
-
-export interface Dataset {
+/** What is known of a dataset that was read. */
+export interface DatasetFacts {
   source: DatasetSource;
   sha256: string;
   format: ExampleFormat;
-  examples: PreparedExample[];
+  /** names of its columns, and which of them serve as which field */
+  columns: string[];
+  mapping: Mapping;
+  /** what was guessed about its files, as sentences */
+  notes: readonly string[];
   report: DataReport;
 }
 
+export interface Dataset extends DatasetFacts {
+  examples: PreparedExample[];
+}
+
+/** A dataset whose examples are read when they are needed. */
+export interface OpenDataset extends DatasetFacts {
+  examples: ExampleSource<PreparedExample>;
+  /** ends reading */
+  close(): void;
+}
+
 /**
- * Reads and tokenizes one dataset.
+ * Reads and tokenizes one dataset, or finds it prepared from before. `index` is its place in the mix.
  * @throws UserError when no example is left, or when text meets a model without a tokenizer
  */
-export async function readDataset(source: DatasetSource, index: number, options: DatasetOptions): Promise<Dataset> {
-  const { rows, broken } = await readRows(source.path);
-  const plan = planColumns(columnsOf(rows), source.path, source.mapping, source.format);
-  if (plan.format !== 'tokens' && !options.tokenizer)
+export async function openDataset(source: DatasetSource, index: number, options: DatasetOptions): Promise<OpenDataset> {
+  const { rows, plan } = await planned(source, options);
+  const sha256 = await contentSha256(rows.files);
+  const prepared = await preparedRecords(rows, sha256, plan, options);
+  const dataset = { ...factsOf(source, rows, plan), sha256, ...examplesOf(prepared, index, options) };
+  if (dataset.examples.count > 0) return dataset;
+  prepared.close();
+  throw new UserError(noneLeft(source.path, dataset.report));
+}
+
+/** The first rows of a large dataset, the whole of a small one; there may be no example among them. @throws UserError */
+export async function openSample(
+  source: DatasetSource,
+  index: number,
+  options: DatasetOptions,
+  most: number,
+): Promise<OpenDataset & { whole: boolean }> {
+  const { rows, plan } = await planned(source, options);
+  if (await isSmall(rows)) return { ...(await openDataset(source, index, options)), whole: true };
+  const first = { notes: rows.notes, rows: () => firstRows(rows.rows(), most) };
+  const prepared = await recordsInMemory(first, plan, options);
+  const whole = prepared.facts.rows < most;
+  return { ...factsOf(source, rows, plan), sha256: '', whole, ...examplesOf(prepared, index, options) };
+}
+
+async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
+  const rows = await openRows(source.path);
+  const plan = planColumns(rows.columns, source.path, source.mapping, source.format);
+  if (plan.format !== 'tokens' && !tokenizer)
     throw new UserError(
       `The model has no tokenizer, and ${source.path} holds text; give examples with input_ids and labels`,
     );
-  const dropped = new Map<string, number[]>();
-  const drop = (reason: string, row: number) => {
-    const rows = dropped.get(reason);
-    if (rows) rows.push(row);
-    else dropped.set(reason, [row]);
-  };
-  for (const { row, reason } of broken) drop(reason, row);
-  const examples: PreparedExample[] = [];
-  for (const row of rows) {
-    const example = readExample(row, plan);
-    if (typeof example === 'string') drop(example, row.row);
-    else {
-      const prepared = prepare(example, index, options);
-      if (typeof prepared === 'string') drop(prepared, row.row);
-      else examples.push(prepared);
-    }
+  return { rows, plan };
+}
+
+const factsOf = (source: DatasetSource, { columns }: RowSource, { format, columns: mapping }: ColumnPlan) => ({
+  ...{ source, format, columns, mapping },
+});
+
+function examplesOf({ records, facts, close }: OpenedRecords, index: number, options: DatasetOptions) {
+  const view = viewOf(records, index, options);
+  return { examples: view.examples, notes: facts.notes, report: reportOf(facts, view), close };
+}
+
+async function* firstRows(batches: AsyncIterable<(Row | BrokenRow)[]>, most: number) {
+  let left = most;
+  for await (const batch of batches) {
+    yield batch.slice(0, left);
+    left -= batch.length;
+    if (left <= 0) return;
   }
-  const report = reportOf(examples, rows.length + broken.length, dropped);
-  if (examples.length === 0) {
-    const [reason, at] = [...dropped][0] ?? ['', []];
-    throw new UserError(
-      `${source.path}: no example is left (${reason}, rows ${at.slice(0, 5).join(', ')}); mend the rows or name the columns with a mapping`,
-    );
-  }
-  return { source, sha256: await fileSha256(source.path), format: plan.format, examples, report };
 }
 
-/** Column names that occur in the first rows. */
-function columnsOf(rows: { fields: Record<string, unknown> }[]): string[] {
-  return [...new Set(rows.slice(0, 100).flatMap((row) => Object.keys(row.fields)))];
+function noneLeft(file: string, { dropped }: DataReport): string {
+  const { reason, rows } = dropped[0] ?? { reason: '', rows: [] };
+  return `${file}: no example is left (${reason}, rows ${rows.slice(0, 5).join(', ')}); mend the rows or name the columns with a mapping`;
 }
 
-/** Tokenizes one example; a text says why it can't be used. */
-export function prepare(example: Example, source: number, options: DatasetOptions): PreparedExample | string {
-  const tokens = tokensOrReason(example, options);
-  if (typeof tokens === 'string') return tokens;
-  const { inputIds, labels } = tokens;
-  const tooLarge = inputIds.find((id) => id >= options.vocabularySize);
-  if (tooLarge !== undefined) return `token ${tooLarge} is outside the model's vocabulary of ${options.vocabularySize}`;
-  const truncated = inputIds.length > options.sequenceLength;
-  const kept = Math.min(inputIds.length, options.sequenceLength);
-  // The first token is predicted by nothing.
-  if (!labels.slice(1, kept).some((label) => label >= 0))
-    return truncated ? `no token with loss within ${options.sequenceLength} tokens` : 'no token carries loss';
-  return {
-    row: example.row,
-    source,
-    example,
-    truncated,
-    inputIds: Int32Array.from(inputIds.slice(0, kept)),
-    labels: Int32Array.from(labels.slice(0, kept)),
-  };
-}
-
-/** A template may refuse one row's messages (two users in a row, a system prompt): that row alone goes. */
-function tokensOrReason(example: Example, options: DatasetOptions) {
+/** A whole dataset in memory, which a small one may be. @throws UserError as `openDataset` does */
+export async function readDataset(source: DatasetSource, index: number, options: DatasetOptions): Promise<Dataset> {
+  const { close, ...dataset } = await openDataset(source, index, options);
   try {
-    return tokensOf(example, options);
-  } catch (error) {
-    if (error instanceof UserError) return error.message;
-    throw error;
+    return { ...dataset, examples: Array.from(dataset.examples, whole) };
+  } finally {
+    close();
   }
 }
 
-function tokensOf(example: Example, options: DatasetOptions): { inputIds: number[]; labels: number[] } {
-  if (example.kind === 'tokens') return { inputIds: example.inputIds, labels: example.labels ?? example.inputIds };
-  const tokenizer = options.tokenizer!;
-  const rendered = renderExample(example, { tokenizer, template: options.template, loss: options.loss })!;
-  // A template writes its own special tokens; plain text gets the tokenizer's.
-  const plain = example.kind !== 'chat' || !options.template;
-  const { ids, carriesLoss } = tokenizeRendered(rendered, tokenizer, plain);
-  return { inputIds: ids, labels: ids.map((id, i) => (carriesLoss[i] ? id : -100)) };
-}
+/** Its example read now, as its file is closed later. */
+const whole = (prepared: PreparedExample): PreparedExample => ({ ...prepared });

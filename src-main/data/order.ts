@@ -24,14 +24,12 @@ export function epochOrder(
   sizes.forEach((size, source) => {
     const weight = weights[source] ?? 1;
     const all = Array.from({ length: size }, (_, i) => start + i);
-    for (let copy = 1; copy <= weight; copy++) order.push(...all);
+    const add = (indices: number[]) => {
+      for (const index of indices) order.push(index);
+    };
+    for (let copy = 1; copy <= weight; copy++) add(all);
     const rest = Math.round((weight % 1) * size);
-    if (rest)
-      order.push(
-        ...shuffled(all, random)
-          .slice(0, rest)
-          .sort((a, b) => a - b),
-      );
+    if (rest) add(inOrder(shuffled(all, random).slice(0, rest)));
     start += size;
   });
   return shuffle ? shuffled(order, random) : order;
@@ -66,7 +64,8 @@ export class DataOrder {
   next(count: number): number[] {
     const out: number[] = [];
     while (out.length < count) {
-      if (this.at.taken === this.order.length) {
+      // More were taken where a resumed run's data has become less.
+      if (this.at.taken >= this.order.length) {
         this.at = { epoch: this.at.epoch + 1, taken: 0 };
         this.order = this.orderOf(this.at.epoch);
       }
@@ -77,14 +76,20 @@ export class DataOrder {
   }
 }
 
-/** Splits off `share` of the examples (or that many, from 1 on) by a seeded shuffle; both parts keep their order. */
-export function heldOutSplit<T>(examples: T[], share: number, seed: number): { train: T[]; heldOut: T[] } {
-  const count = share >= 1 ? Math.min(share, examples.length - 1) : Math.round(share * examples.length);
-  const chosen = new Set(
-    shuffled(
-      examples.map((_, i) => i),
-      randomStream(seed, 'held-out split'),
-    ).slice(0, count),
-  );
-  return { train: examples.filter((_, i) => !chosen.has(i)), heldOut: examples.filter((_, i) => chosen.has(i)) };
+const inOrder = (indices: number[]) => indices.sort((a, b) => a - b);
+
+/** `count` of the numbers below `of` (all where there are fewer), in order: by seed and name the same ones each time. */
+export function seededChoice(of: number, count: number, seed: number, name: string): number[] {
+  const all = Array.from({ length: of }, (_, i) => i);
+  return count >= of ? all : inOrder(shuffled(all, randomStream(seed, name)).slice(0, count));
+}
+
+/** Splits off `share` of so many examples (or that many, from 1 on) by a seeded shuffle; both parts are indices, in order. */
+export function heldOutSplit(examples: number, share: number, seed: number): { train: number[]; heldOut: number[] } {
+  const count = share >= 1 ? Math.min(share, examples - 1) : Math.round(share * examples);
+  const heldOut = seededChoice(examples, count, seed, 'held-out split');
+  const chosen = new Set(heldOut);
+  const train: number[] = [];
+  for (let i = 0; i < examples; i++) if (!chosen.has(i)) train.push(i);
+  return { train, heldOut };
 }

@@ -1,29 +1,49 @@
-import type { DataReport, TokenizedExample } from './types.ts';
+import { concatenated, sizesOf, type ExampleSource } from './example-source.ts';
+import type { RowFacts } from './prepared/cache-file.ts';
+import type { PreparedView } from './prepared/view.ts';
+import type { DataReport } from './types.ts';
 
 /** What became of a dataset's rows. */
-export function reportOf(examples: TokenizedExample[], rows: number, dropped: Map<string, number[]>): DataReport {
-  const lengths = examples.map((example) => example.inputIds.length).sort((a, b) => a - b);
+export function reportOf({ rows, dropped }: RowFacts, view: PreparedView): DataReport {
+  const byReason = new Map(dropped.map(([reason, at]) => [reason, [...at]]));
+  for (const { reason, row } of view.dropped) addRow(byReason, reason, row);
+  // In the order that reading meets them.
+  const ordered = [...byReason].sort(([, a], [, b]) => a[0]! - b[0]!);
+  const { kept, truncated, lossTokens, examples } = view;
+  return {
+    ...{ examples: rows, kept, parts: examples.count, truncated },
+    dropped: ordered.map(([reason, at]) => ({ reason, rows: at })),
+    ...tokenFacts(examples, lossTokens),
+  };
+}
+
+/** The report of several datasets together. */
+export function mixReport(datasets: { report: DataReport; examples: ExampleSource<unknown> }[]): DataReport {
+  const sum = (key: 'examples' | 'kept' | 'parts' | 'truncated' | 'lossTokens') =>
+    datasets.reduce((all, { report }) => all + report[key], 0);
+  return {
+    ...{ examples: sum('examples'), kept: sum('kept'), parts: sum('parts'), truncated: sum('truncated') },
+    dropped: datasets.flatMap(({ report }) => report.dropped),
+    ...tokenFacts(concatenated(datasets.map(({ examples }) => examples)), sum('lossTokens')),
+  };
+}
+
+export function addRow(byReason: Map<string, number[]>, reason: string, row: number): void {
+  const rows = byReason.get(reason);
+  if (rows) rows.push(row);
+  else byReason.set(reason, [row]);
+}
+
+function tokenFacts(
+  examples: ExampleSource<unknown>,
+  lossTokens: number,
+): Pick<DataReport, 'tokenLength' | 'tokens' | 'lossTokens' | 'lossShare'> {
+  const lengths = sizesOf(examples).sort();
   const at = (share: number) => lengths[Math.min(lengths.length - 1, Math.floor(share * lengths.length))] ?? 0;
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
-  const lossTokens = examples.reduce(
-    (sum, { labels }) => sum + labels.reduce((n, label) => n + (label >= 0 ? 1 : 0), 0),
-    0,
-  );
+  const mean = lengths.length ? tokens / lengths.length : 0;
   return {
-    examples: rows,
-    kept: examples.length,
-    truncated: examples.filter((example) => example.truncated).length,
-    dropped: [...dropped].map(([reason, at]) => ({ reason, rows: at })),
-    tokenLength: {
-      p5: at(0.05),
-      p50: at(0.5),
-      p95: at(0.95),
-      p99: at(0.99),
-      max: lengths.at(-1) ?? 0,
-      mean: lengths.length ? tokens / lengths.length : 0,
-    },
-    tokens,
-    lossTokens,
-    lossShare: tokens ? lossTokens / tokens : 0,
+    tokenLength: { p5: at(0.05), p50: at(0.5), p95: at(0.95), p99: at(0.99), max: lengths.at(-1) ?? 0, mean },
+    ...{ tokens, lossTokens, lossShare: tokens ? lossTokens / tokens : 0 },
   };
 }

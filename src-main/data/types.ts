@@ -38,11 +38,15 @@ export interface TokenizedExample {
 
 /** What became of a dataset's rows. */
 export interface DataReport {
+  /** rows */
   examples: number;
+  /** rows that are learned from */
   kept: number;
+  /** examples to learn from: more than rows kept where long ones are cut into parts */
+  parts: number;
   truncated: number;
   dropped: { reason: string; rows: number[] }[];
-  /** percentiles of token length over kept examples */
+  /** percentiles of token length over the examples to learn from */
   tokenLength: { p5: number; p50: number; p95: number; p99: number; max: number; mean: number };
   tokens: number;
   lossTokens: number;

@@ -6,6 +6,8 @@ import type { AdapterOptions, ReducerOptions } from './types.ts';
 
 export interface DataFacts extends LengthFacts {
   examples: number;
+  /** how many of them `clusters` is told from */
+  sampled: number;
   /** kinds of task: the elbow of k-means over the examples' TF-IDF (HydraLoRA's procedure) */
   clusters: number;
 }
@@ -228,6 +230,9 @@ function lengthWarnings(data: DataFacts, run: RunShape): string[] {
   ];
 }
 
+const sampledExamples = ({ examples, sampled }: DataFacts) =>
+  sampled < examples ? `${sampled} examples drawn from all` : 'the examples';
+
 /** A sentence for each choice. */
 function reasonsFor(run: Candidate, first: Candidate, data: DataFacts, time: TimePlan, warmup: number): Reason[] {
   const { method, precision, sequenceLength, batch, recompute } = run;
@@ -236,7 +241,7 @@ function reasonsFor(run: Candidate, first: Candidate, data: DataFacts, time: Tim
   return [
     {
       choice: 'heads',
-      text: `${method.heads} heads a site: the examples fall into ${data.clusters} ${data.clusters === 1 ? 'kind' : 'kinds'} by their words.`,
+      text: `${method.heads} heads a site: ${sampledExamples(data)} fall into ${data.clusters} ${data.clusters === 1 ? 'kind' : 'kinds'} by their words.`,
     },
     {
       choice: 'sequenceLength',

@@ -11,8 +11,8 @@ export interface LengthFacts {
 }
 
 /** Facts of the examples' lengths, of which there is one at least. */
-export function lengthFacts(lengths: number[]): LengthFacts {
-  const sorted = [...lengths].sort((a, b) => a - b);
+export function lengthFacts(lengths: ArrayLike<number>): LengthFacts {
+  const sorted = Float64Array.from(lengths).sort();
   const meanTokens = sorted.reduce((sum, length) => sum + length, 0) / sorted.length;
   const variance = sorted.reduce((sum, length) => sum + (length - meanTokens) ** 2, 0) / sorted.length;
   const p95Tokens = sorted[Math.floor(0.95 * (sorted.length - 1))]!;

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { packBatch } from '../data/batches.ts';
 import type { PreparedExample } from '../data/dataset.ts';
+import type { ExampleSource } from '../data/example-source.ts';
 import { shuffled, randomStream } from '../engine/random.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { Calibration, inputMomentBytes } from '../effilora/exports/moments.ts';
@@ -18,18 +19,29 @@ const TOKENS_A_BATCH = 2_048;
 const INPUT_MOMENT_BYTES = 2 ** 30;
 
 /** The examples of a calibration: drawn with a fixed seed until there are CALIBRATION_TOKENS tokens. */
+export function calibrationExamples(examples: ExampleSource<PreparedExample>): PreparedExample[] {
+  const drawn: PreparedExample[] = [];
+  let all = 0;
+  const indices = Array.from({ length: examples.count }, (_, i) => i);
+  for (const index of shuffled(indices, randomStream(0, 'calibration'))) {
+    if (all > 0 && all + examples.size(index) > CALIBRATION_TOKENS) break;
+    drawn.push(examples.read(index));
+    all += examples.size(index);
+  }
+  return drawn;
+}
+
+/** Examples in batches of at most TOKENS_A_BATCH tokens. */
 export function calibrationBatches(examples: PreparedExample[]): PreparedExample[][] {
   const batches: PreparedExample[][] = [[]];
-  let [all, inBatch] = [0, 0];
-  for (const example of shuffled(examples, randomStream(0, 'calibration'))) {
+  let inBatch = 0;
+  for (const example of examples) {
     const tokens = example.inputIds.length;
-    if (all > 0 && all + tokens > CALIBRATION_TOKENS) break;
     if (inBatch > 0 && inBatch + tokens > TOKENS_A_BATCH) {
       batches.push([]);
       inBatch = 0;
     }
     batches.at(-1)!.push(example);
-    all += tokens;
     inBatch += tokens;
   }
   return batches;

@@ -1,12 +1,15 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { readDataset, type DatasetOptions, type PreparedExample } from '../data/dataset.ts';
+import { openDataset, type DatasetOptions, type OpenDataset, type PreparedExample } from '../data/dataset.ts';
+import { concatenated, subset } from '../data/example-source.ts';
 import { heldOutSplit } from '../data/order.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import { UserError } from '../engine/types.ts';
 import { fileSha256 } from '../models/identity.ts';
 import type { ModelFile } from '../models/types.ts';
-import { recipeSchema } from '../trainer/recipe.ts';
+import { recipeSchema, type Recipe } from '../trainer/recipe.ts';
+import { evaluated } from '../trainer/run-data.ts';
+import { calibrationExamples } from './calibrate.ts';
 
 /** The examples an export is calibrated on, and others to measure the loss on. */
 export interface ExportData {
@@ -19,6 +22,7 @@ export interface ExportData {
 /** Where the recipe held nothing out. */
 const HELD_OUT_SHARE = 0.1;
 const SEQUENCE_LENGTH = 512;
+const EVALUATED = 200;
 
 /**
  * The dataset given, else the adapter's own training data, split as its recipe split it, so that nothing it was trained on is
@@ -36,23 +40,33 @@ export async function exportData(
   const sources =
     calibrate === undefined ? named.filter(({ path }) => fs.existsSync(path)) : [await givenSource(calibrate, named)];
   if (sources.length === 0) return undefined;
-  const { sequenceLength = SEQUENCE_LENGTH, loss = 'answer', evalSplit = 0, seed = 0 } = recipe?.training ?? {};
+  const { sequenceLength = SEQUENCE_LENGTH, loss = 'answer', long, ...training } = recipe?.training ?? {};
   const options: DatasetOptions = {
-    tokenizer: file.tokenizer,
-    template: file.chatTemplate,
-    loss,
+    ...{ tokenizer: file.tokenizer, template: file.chatTemplate, loss, long },
     sequenceLength: Math.min(sequenceLength, file.config.contextLength),
     vocabularySize: file.config.vocabularySize,
   };
-  const data: ExportData = { name: '', calibration: [], heldOut: [] };
-  for (const [index, source] of sources.entries()) {
-    const { examples } = await readDataset(source, index, options);
-    const split = heldOutSplit(examples, evalSplit || HELD_OUT_SHARE, seed);
-    data.calibration.push(...split.train);
-    data.heldOut.push(...split.heldOut);
+  const datasets: OpenDataset[] = [];
+  try {
+    for (const [index, source] of sources.entries()) datasets.push(await openDataset(source, index, options));
+    return { name: sources.map(({ path: file }) => path.basename(file)).join(', '), ...splitOf(datasets, training) };
+  } finally {
+    for (const { close } of datasets) close();
   }
-  data.name = sources.map(({ path: file }) => path.basename(file)).join(', ');
-  return data;
+}
+
+type Split = Partial<Pick<Recipe['training'], 'evalSplit' | 'evalExamples' | 'seed'>>;
+
+function splitOf(datasets: OpenDataset[], { evalSplit = 0, evalExamples = EVALUATED, seed = 0 }: Split) {
+  const splits = datasets.map(({ examples }) => ({
+    examples,
+    ...heldOutSplit(examples.count, evalSplit || HELD_OUT_SHARE, seed),
+  }));
+  const heldOut = concatenated(splits.map((split) => subset(split.examples, split.heldOut)));
+  return {
+    calibration: calibrationExamples(concatenated(splits.map((split) => subset(split.examples, split.train)))),
+    heldOut: Array.from(evaluated(heldOut, evalExamples, seed), (prepared) => ({ ...prepared })),
+  };
 }
 
 /** A dataset by path; with the mapping of the recipe's, where it is one of them. */

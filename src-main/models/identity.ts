@@ -4,15 +4,23 @@ import path from 'node:path';
 import { cacheFolder } from '../engine/folders.ts';
 import { sha256OfFile } from '../engine/python-wheel.ts';
 
-/** SHA-256 of a file in hex. Remembered in the user's cache by path, size and time of change, so that it is read once. */
-export async function fileSha256(file: string): Promise<string> {
+/** What changes when a file does: its place, size, number on the disk, and the nanosecond of its last change. */
+export async function fileStamp(file: string): Promise<string> {
   const absolute = path.resolve(file);
-  const { size, mtimeMs } = await fsp.stat(absolute);
-  const key = crypto.createHash('sha256').update(`${absolute}\n${size}\n${mtimeMs}`).digest('hex');
+  const { size, mtimeNs, ino } = await fsp.stat(absolute, { bigint: true });
+  return [absolute, size, mtimeNs, ino].join('\n');
+}
+
+/** SHA-256 of a file in hex. Remembered in the user's cache by the file's stamp, so that it is read once. */
+export async function fileSha256(file: string): Promise<string> {
+  const stamp = await fileStamp(file);
+  const key = crypto.createHash('sha256').update(stamp).digest('hex');
   const remembered = path.join(cacheFolder(), 'hashes', key);
   const known = await fsp.readFile(remembered, 'utf8').catch(() => '');
   if (/^[0-9a-f]{64}$/.test(known)) return known;
-  const hash = await sha256OfFile(absolute);
+  const hash = await sha256OfFile(path.resolve(file));
+  // One that changed under the reader has a hash that is nobody's.
+  if ((await fileStamp(file)) !== stamp) return hash;
   await fsp.mkdir(path.dirname(remembered), { recursive: true });
   await fsp.writeFile(`${remembered}.${process.pid}`, hash);
   await fsp.rename(`${remembered}.${process.pid}`, remembered);

@@ -1,3 +1,4 @@
+import type { TokenizerDescription } from './tokenizer/gguf-tokenizer.ts';
 import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
 /** The model families this room can run; further families (vision towers, diffusion) join this union. */
@@ -103,6 +104,8 @@ export interface Tokenizer {
   readonly bosTokenId?: number;
   readonly eosTokenIds: number[];
   readonly vocabularySize: number;
+  /** what it was made of, to be made again in another thread */
+  readonly parts: { description: TokenizerDescription; config: object };
 }
 
 /** A part of a message's content, e.g. `{ type: 'text', text }`, as templates for several kinds of input take it. */
@@ -130,6 +133,8 @@ export interface ChatMessage {
 
 export interface ChatTemplate {
   readonly source: string;
+  /** what it was made of, to be made again in another thread */
+  readonly parts: { source: string; tokens: { bos?: string; eos?: string }; path: string };
   /** the template rendered to text */
   render(messages: ChatMessage[], options?: { addGenerationPrompt?: boolean }): string;
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import type { Dataset } from '../data/dataset.ts';
+import type { DatasetFacts } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { describeHeads, openAdapter, withoutDropped } from '../effilora/adapter-file.ts';
 import {
@@ -34,7 +34,7 @@ export interface AdapterToWrite {
   adapter: Adapter;
   reducer: Reducer;
   file: ModelFile;
-  datasets: Dataset[];
+  datasets: DatasetFacts[];
   recipe: Recipe;
   metrics: Record<string, number | null>;
 }

@@ -1,7 +1,6 @@
 import { fork } from 'node:child_process';
-import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { loaderOf } from '../engine/entry.ts';
 
 /** How a process ended. */
 export interface ChildExit {
@@ -32,7 +31,7 @@ export type Launch = (entry: string, options?: LaunchOptions) => Child;
 /** As a process of Node's. */
 export const forked: Launch = (entry, { keepErrors = false } = {}) => {
   const child = fork(entry, {
-    execArgv: entry.endsWith('.ts') ? ['--import', tsx()] : [],
+    execArgv: loaderOf(entry),
     serialization: 'advanced',
     stdio: keepErrors ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['ignore', 'inherit', 'inherit', 'ipc'],
   });
@@ -50,13 +49,6 @@ export const forked: Launch = (entry, { keepErrors = false } = {}) => {
     kill: () => void child.kill(),
   };
 };
-
-const tsx = () => pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-
-/** A process's module: its source beside the caller's source, or what was built of it beside the caller's built file. */
-export function entryOf(caller: string, source: string, built: string): string {
-  return fileURLToPath(new URL(caller.endsWith('.ts') ? source : built, caller));
-}
 
 /** So much of the end of an error output is kept, characters. */
 const KEPT = 600;

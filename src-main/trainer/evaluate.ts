@@ -16,7 +16,7 @@ export interface Evaluation {
 }
 
 /** Cuts examples into batches of at most `evaluationTokens` tokens, in order. */
-function* batches(examples: PreparedExample[], longest: number): Generator<PreparedExample[]> {
+function* batches(examples: Iterable<PreparedExample>, longest: number): Generator<PreparedExample[]> {
   let batch: PreparedExample[] = [];
   let tokens = 0;
   for (const example of examples) {
@@ -31,13 +31,14 @@ function* batches(examples: PreparedExample[], longest: number): Generator<Prepa
   if (batch.length) yield batch;
 }
 
-/** Log-likelihood of each example's label tokens, and how many they are. */
+/** Log-likelihood of each example's label tokens, and how many they are. Examples are gone through twice. */
 export async function logLikelihoods(
   model: CausalLM,
-  examples: PreparedExample[],
+  examples: Iterable<PreparedExample>,
   adaptation?: Adaptation,
 ): Promise<{ sum: number; tokens: number }[]> {
-  const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
+  let longest = 1;
+  for (const { inputIds } of examples) longest = Math.max(longest, inputIds.length);
   const out: { sum: number; tokens: number }[] = [];
   for (const group of batches(examples, longest)) {
     // One row an example, so that each one's part is known; packing keeps a lone row unpadded.
@@ -83,13 +84,13 @@ function sumsBySegment(
 /** Mean loss over the label tokens of some examples. */
 export async function meanLoss(
   model: CausalLM,
-  examples: PreparedExample[],
+  examples: Iterable<PreparedExample>,
   adaptation?: Adaptation,
 ): Promise<Evaluation> {
   const parts = await logLikelihoods(model, examples, adaptation);
   const tokens = parts.reduce((all, part) => all + part.tokens, 0);
   const loss = -parts.reduce((all, part) => all + part.sum, 0) / tokens;
-  return { loss, perplexity: Math.exp(loss), tokens, examples: examples.length };
+  return { loss, perplexity: Math.exp(loss), tokens, examples: parts.length };
 }
 
 /** The example with another answer in place of its own. */
@@ -135,18 +136,17 @@ export async function likeliestOption(
  */
 export async function accuracy(
   model: CausalLM,
-  examples: PreparedExample[],
+  examples: Iterable<PreparedExample>,
   options: DatasetOptions,
   adaptation?: Adaptation,
 ): Promise<{ accuracy: number; examples: number; chosen: string[] } | undefined> {
-  const asked = examples.flatMap((example) => {
-    const question = optionsOf(example);
-    return question ? [{ example, ...question }] : [];
-  });
-  if (asked.length === 0) return undefined;
   const chosen: string[] = [];
-  for (const { example, options: candidates } of asked)
-    chosen.push(await likeliestOption(model, example, candidates, options, adaptation));
-  const right = asked.filter(({ answer }, i) => answer === chosen[i]).length;
-  return { accuracy: right / asked.length, examples: asked.length, chosen };
+  let right = 0;
+  for (const example of examples) {
+    const question = optionsOf(example);
+    if (!question) continue;
+    chosen.push(await likeliestOption(model, example, question.options, options, adaptation));
+    if (question.answer === chosen.at(-1)) right++;
+  }
+  return chosen.length === 0 ? undefined : { accuracy: right / chosen.length, examples: chosen.length, chosen };
 }

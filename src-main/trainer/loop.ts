@@ -1,6 +1,7 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { packBatch, padBatch } from '../data/batches.ts';
+import { sizesOf } from '../data/example-source.ts';
 import { DataOrder } from '../data/order.ts';
 import type { HeldTensor } from '../effilora/types.ts';
 import { engineMemoryBytes } from '../engine/memory.ts';
@@ -54,8 +55,8 @@ export class Loop {
     private readonly emit: (event: RunEvent) => void,
   ) {
     const { batch, accumulate } = recipe.training;
-    const tokens = ran.train.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
-    this.time = new TimeLeft((batch * accumulate * tokens) / ran.train.length);
+    const tokens = sizesOf(ran.train).reduce((sum, size) => sum + size, 0);
+    this.time = new TimeLeft((batch * accumulate * tokens) / ran.train.count);
   }
 
   static async open(
@@ -157,9 +158,8 @@ export class Loop {
 
   private nextBatches() {
     const { batch, accumulate, packing, sequenceLength } = this.recipe.training;
-    const examples = this.ran.train;
     return Array.from({ length: accumulate }, () => {
-      const chosen = this.order.next(batch).map((index) => examples[index]!);
+      const chosen = this.order.next(batch).map((index) => this.ran.train.read(index));
       return packing ? packBatch(chosen, sequenceLength) : padBatch(chosen);
     });
   }
@@ -180,7 +180,7 @@ export class Loop {
   private async evaluateIfDue(): Promise<number | undefined> {
     const { evalEvery } = this.recipe.training;
     const { heldOut, model, step, steps } = this.ran;
-    if (heldOut.length === 0 || (this.step % evalEvery !== 0 && this.step !== steps)) return undefined;
+    if (heldOut.count === 0 || (this.step % evalEvery !== 0 && this.step !== steps)) return undefined;
     const { loss } = await meanLoss(model, heldOut, step.adapter);
     this.last.evalLoss = loss;
     for (const line of await this.prompts.answer(this.step, model, step.adapter)) await this.samples.append(line);
@@ -210,7 +210,7 @@ export class Loop {
 
   private secondsLeft(): number {
     const left = this.ran.steps - this.step;
-    const evaluations = this.ran.heldOut.length > 0 ? Math.ceil(left / this.recipe.training.evalEvery) : 0;
+    const evaluations = this.ran.heldOut.count > 0 ? Math.ceil(left / this.recipe.training.evalEvery) : 0;
     return this.time.left(left, evaluations);
   }
 

@@ -1,4 +1,10 @@
-import { readDataset, type DatasetOptions, type DatasetSource, type PreparedExample } from '../data/dataset.ts';
+import {
+  openDataset,
+  readDataset,
+  type DatasetOptions,
+  type DatasetSource,
+  type PreparedExample,
+} from '../data/dataset.ts';
 import type { DataReport } from '../data/types.ts';
 import { UserError } from '../engine/types.ts';
 import type { ModelFile } from '../models/types.ts';
@@ -42,10 +48,14 @@ export async function measure(
   reading?: ReadingOptions,
 ): Promise<Measurement> {
   const options = readingOptions(file, reading);
-  const { examples, report } = await readDataset(source, 0, options);
-  const evaluation = await meanLoss(model, examples, adapter);
-  const answered = await accuracy(model, examples, options, adapter);
-  return { ...evaluation, accuracy: answered?.accuracy, accuracyExamples: answered?.examples, report };
+  const { examples, report, close } = await openDataset(source, 0, options);
+  try {
+    const evaluation = await meanLoss(model, examples, adapter);
+    const answered = await accuracy(model, examples, options, adapter);
+    return { ...evaluation, accuracy: answered?.accuracy, accuracyExamples: answered?.examples, report };
+  } finally {
+    close();
+  }
 }
 
 /** A dataset's examples as an opened model reads them. @throws UserError */

@@ -94,7 +94,7 @@ export function engineFacts(
 export function runShape(
   { training }: Recipe,
   method: AdapterOptions,
-  exampleTokens: number[],
+  exampleTokens: ArrayLike<number>,
   { endToEnd }: EngineFacts,
 ): RunShape {
   const { precision: products, weights, sequenceLength, batch, recompute, evalSplit } = training;

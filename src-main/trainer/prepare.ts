@@ -1,5 +1,4 @@
-import { heldOutSplit } from '../data/order.ts';
-import { readDataset, type Dataset, type DatasetOptions, type PreparedExample } from '../data/dataset.ts';
+import { sizesOf } from '../data/example-source.ts';
 import { Adapter } from '../effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
 import { flopsPerToken, recomputationFor } from '../effilora/memory-plan.ts';
@@ -9,24 +8,15 @@ import type { AdapterOptions } from '../effilora/types.ts';
 import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
-import { UserError, type EngineStatus } from '../engine/types.ts';
+import type { EngineStatus } from '../engine/types.ts';
 import { loadCausalLM, type CausalLM } from '../models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import { engineFacts, modelFacts, runShape } from './plan-facts.ts';
 import type { Recipe } from './recipe.ts';
+import { closeRunData, readRunData, type RunData } from './run-data.ts';
 import { TrainingStep } from './step.ts';
-
-/** A recipe's data, read and split. */
-export interface RunData {
-  datasets: Dataset[];
-  /** of all datasets, in their order */
-  train: PreparedExample[];
-  /** how many of each dataset */
-  sizes: number[];
-  heldOut: PreparedExample[];
-}
 
 /** Everything a run works with. */
 export interface Run extends RunData {
@@ -38,36 +28,6 @@ export interface Run extends RunData {
   steps: number;
   /** as effilora/memory-plan.ts counts them */
   flopsPerToken: number;
-}
-
-/** How a recipe's data is read for a model. @throws UserError if the sequence is longer than the model's context */
-export function datasetOptions(recipe: Recipe, file: ModelFile): DatasetOptions {
-  const { sequenceLength, loss } = recipe.training;
-  if (sequenceLength > file.config.contextLength)
-    throw new UserError(
-      `training.sequenceLength is ${sequenceLength}, but ${file.name} reads ${file.config.contextLength} tokens at most; lower it`,
-    );
-  const { tokenizer, chatTemplate: template } = file;
-  return { tokenizer, template, loss, sequenceLength, vocabularySize: file.config.vocabularySize };
-}
-
-/** Reads and splits a recipe's datasets. @throws UserError */
-export async function readRunData(recipe: Recipe, file: ModelFile): Promise<RunData> {
-  const options = datasetOptions(recipe, file);
-  const datasets = await Promise.all(recipe.dataset.map((source, index) => readDataset(source, index, options)));
-  const splits = datasets.map(({ examples }) =>
-    heldOutSplit(examples, recipe.training.evalSplit, recipe.training.seed),
-  );
-  if (splits.some(({ train }) => train.length === 0))
-    throw new UserError(
-      'After the held-out split no example is left to train on; lower training.evalSplit or add examples',
-    );
-  return {
-    datasets,
-    train: splits.flatMap(({ train }) => train),
-    sizes: splits.map(({ train }) => train.length),
-    heldOut: splits.flatMap(({ heldOut }) => heldOut),
-  };
 }
 
 /** Optimizer steps of a recipe over that many examples an epoch. */
@@ -88,7 +48,7 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   log(`Engine: ${engine.name} on ${engine.device}`);
   const file = await openModelFile(await resolveModel(recipe.model, log));
   const data = await readRunData(recipe, file);
-  log(`Data: ${data.train.length} examples to train on, ${data.heldOut.length} held out`);
+  logData(data, log);
   const { weights } = recipe.training;
   if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
     log(`Frozen weights are unpacked to f32: the engine ${engine.name} has no products with ${weights} weights`);
@@ -99,6 +59,12 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const { recompute, flopsPerToken } = planned(recipe, adapter, file, data, engine, log);
   const step = trainingStep({ ...recipe, training: { ...recipe.training, recompute } }, model, adapter, steps, log);
   return { ...data, engine, file, model, steps, flopsPerToken, step };
+}
+
+function logData({ datasets, train, heldOut, heldOutCount }: RunData, log: (line: string) => void): void {
+  const some = heldOut.count < heldOutCount ? `, ${heldOut.count} of them evaluated (training.evalExamples)` : '';
+  log(`Data: ${train.count} examples to train on, ${heldOutCount} held out${some}`);
+  for (const note of datasets.flatMap(({ notes }) => notes)) log(note);
 }
 
 /** What the plan says of the run: which blocks to compute again where the recipe leaves that to its budget, and the operations. */
@@ -113,7 +79,7 @@ function planned(
   const { precision, recompute } = recipe.training;
   const budgetBytes = recipe.budget?.memoryBytes;
   const [model, facts] = [modelFacts(file), engineFacts(engine, precision)];
-  const lengths = train.map(({ inputIds }) => inputIds.length);
+  const lengths = sizesOf(train);
   const shape = runShape(recipe, adapter.options, lengths, facts);
   const meanTokens = lengths.reduce((sum, length) => sum + length, 0) / lengths.length;
   const flops = (chosen: boolean | number) => flopsPerToken(model, { ...shape, recompute: chosen }, meanTokens);
@@ -164,5 +130,6 @@ export async function closeRun(run: Run): Promise<void> {
   run.step.optimizer.dispose();
   run.step.adapter.dispose();
   run.model.dispose();
+  closeRunData(run);
   await run.file.close();
 }

@@ -61,6 +61,8 @@ const trainingSchema = z.strictObject({
   sequenceLength: count.default(512),
   packing: z.boolean().default(true),
   loss: z.enum(['answer', 'all']).default('answer'),
+  /** what becomes of examples longer than sequenceLength */
+  long: z.enum(['truncate', 'cut', 'drop']).default('truncate'),
   /** default by method: DEFAULT_LEARNING_RATES */
   learningRate: z.number().positive().max(1).optional(),
   /** learning rate of B over that of the rest */
@@ -78,6 +80,8 @@ const trainingSchema = z.strictObject({
   /** held-out share (below 1) or number of examples */
   evalSplit: z.number().nonnegative().default(0.05),
   evalEvery: count.default(50),
+  /** held-out examples that an evaluation is of, at most: by seed always the same ones */
+  evalExamples: z.union([count, z.literal('all')]).default(200),
   /** held-out prompts that are answered at every evaluation, into samples.jsonl */
   samples: z.number().int().min(0).max(32).default(2),
   /** evaluations without a better held-out loss before the run stops; 0 = off */

@@ -24,10 +24,10 @@ export class SamplePrompts {
   /** The first `count` examples that have a prompt and an answer; without a tokenizer there are none. */
   constructor(
     private readonly tokenizer: Tokenizer | undefined,
-    heldOut: PreparedExample[],
+    heldOut: Iterable<PreparedExample>,
     count: number,
   ) {
-    this.prompts = tokenizer ? heldOut.flatMap((example) => promptOf(example, tokenizer)).slice(0, count) : [];
+    this.prompts = tokenizer && count > 0 ? firstPrompts(heldOut, tokenizer, count) : [];
   }
 
   /** The likeliest answer to each prompt, from the model with `adaptation`. */
@@ -42,6 +42,15 @@ export class SamplePrompts {
     }
     return lines;
   }
+}
+
+function firstPrompts(heldOut: Iterable<PreparedExample>, tokenizer: Tokenizer, count: number) {
+  const prompts: ReturnType<typeof promptOf> = [];
+  for (const example of heldOut) {
+    prompts.push(...promptOf(example, tokenizer));
+    if (prompts.length >= count) break;
+  }
+  return prompts;
 }
 
 /** What comes before the first token that carries loss is the prompt, as the model reads it in training. */

@@ -1,4 +1,5 @@
-import { entryOf, forked } from './child.ts';
+import { entryOf } from '../engine/entry.ts';
+import { forked } from './child.ts';
 import type { ChildExit, Launch } from './child.ts';
 import type { Command, Report, RunEvent, RunSummary } from './events.ts';
 

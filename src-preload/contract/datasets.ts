@@ -32,12 +32,21 @@ export const mixPartReport = z.object({
 });
 
 export const datasetPreview = z.object({
+  /** false: of the first rows alone */
+  whole: z.boolean(),
   parts: z.array(mixPartReport),
   report: z.object({
     examples: z.number(),
     kept: z.number(),
     truncated: z.number(),
-    dropped: z.array(z.object({ reason: z.string(), rows: z.array(z.number()) })),
+    dropped: z.array(
+      z.object({
+        reason: z.string(),
+        count: z.number(),
+        /** the first of them */
+        rows: z.array(z.number()),
+      }),
+    ),
     tokenLength: z.object({
       p5: z.number(),
       p50: z.number(),
@@ -84,6 +93,8 @@ export const datasets = {
         mix: z.array(mixPart).min(1).max(32),
         sequenceLength: z.number().int().min(8).max(1_048_576),
         lossOn: z.enum(['answer', 'all']).default('answer'),
+        /** of large files the first rows alone, for a first look */
+        sample: z.boolean().default(false),
       }),
     )
     .output(datasetPreview),

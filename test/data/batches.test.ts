@@ -71,11 +71,11 @@ describe('order', () => {
 
   it('the held-out part and the rest are all, without overlap, the same each time', () => {
     const all = Array.from({ length: 50 }, (_, i) => i);
-    const { train, heldOut } = heldOutSplit(all, 0.2, 4);
+    const { train, heldOut } = heldOutSplit(50, 0.2, 4);
     expect(heldOut).toHaveLength(10);
     expect([...train, ...heldOut].sort((a, b) => a - b)).toEqual(all);
-    expect(heldOutSplit(all, 0.2, 4).heldOut).toEqual(heldOut);
-    expect(heldOutSplit(all, 7, 4).heldOut).toHaveLength(7);
+    expect(heldOutSplit(50, 0.2, 4).heldOut).toEqual(heldOut);
+    expect(heldOutSplit(50, 7, 4).heldOut).toHaveLength(7);
   });
 });
 

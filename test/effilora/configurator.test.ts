@@ -60,6 +60,7 @@ const data: DataFacts = {
   deviationTokens: 80,
   p95Tokens: 300,
   maxTokens: 900,
+  sampled: 1000,
   clusters: 4,
 };
 const plan = (memoryBytes: number, seconds?: number, changes: Partial<DataFacts> = {}) =>

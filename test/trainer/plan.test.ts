@@ -2,11 +2,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import { sizesOf } from '../../src-main/data/example-source.ts';
 import { memoryPlan } from '../../src-main/effilora/memory-plan.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import { engineFacts, modelFacts, runShape } from '../../src-main/trainer/plan-facts.ts';
-import { adapterOptions, readRunData } from '../../src-main/trainer/prepare.ts';
+import { adapterOptions } from '../../src-main/trainer/prepare.ts';
 import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { closeRunData, readRunData } from '../../src-main/trainer/run-data.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { temporary } from './support.ts';
 
@@ -51,9 +53,10 @@ function recipeFile(words: number, training: object): string {
 async function plannedBytes(place: string): Promise<number> {
   const recipe = parseRecipe(fs.readFileSync(place, 'utf8'), place);
   const file = await openModelFile(await resolveModel(recipe.model));
-  const { train } = await readRunData(recipe, file);
+  const data = await readRunData(recipe, file);
   const engine = engineFacts({ name: 'tensorflow', kind: 'cpu' }, recipe.training.precision);
-  const lengths = train.map(({ inputIds }) => inputIds.length);
+  const lengths = sizesOf(data.train);
+  closeRunData(data);
   const shape = runShape(recipe, adapterOptions(recipe), lengths, engine);
   await file.close();
   return memoryPlan(modelFacts(file), engine, shape).total;

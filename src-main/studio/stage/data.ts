@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { readDataset } from '../../data/dataset.ts';
+import { openDataset } from '../../data/dataset.ts';
 import type { DatasetOptions, PreparedExample } from '../../data/dataset.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { UserError } from '../../engine/types.ts';
@@ -25,11 +25,20 @@ export async function examplesOnStage(
 ): Promise<ExamplesOnStage> {
   const options = readingOptions(file);
   if (path !== undefined) {
-    const { examples } = await readDataset({ path }, 0, options);
-    return { name: basename(path), examples: examples.slice(0, most), options };
+    return { name: basename(path), examples: await firstExamples(path, most, options), options };
   }
   const data = description && (await exportData(file, description));
   if (!data || data.heldOut.length === 0)
     throw new UserError("The adapter's training data is not there any more. Choose a dataset to measure on.");
   return { name: `${data.name}, held out`, examples: data.heldOut.slice(0, most), options };
+}
+
+async function firstExamples(path: string, most: number, options: DatasetOptions): Promise<PreparedExample[]> {
+  const { examples, close } = await openDataset({ path }, 0, options);
+  try {
+    const count = Math.min(most, examples.count);
+    return Array.from({ length: count }, (_, index) => ({ ...examples.read(index) }));
+  } finally {
+    close();
+  }
 }

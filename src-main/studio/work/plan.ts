@@ -1,26 +1,20 @@
-import { stat } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
-import { readDataset } from '../../data/dataset.ts';
-import { heterogeneity } from '../../data/heterogeneity.ts';
 import { propose } from '../../effilora/configurator.ts';
-import { evaluationTokens, lengthFacts, mostTokens } from '../../effilora/length-facts.ts';
+import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import type { DataFacts, Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
-import type { MemoryPlan } from '../../effilora/memory-plan.ts';
+import type { EngineFacts, MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
 import { engineFacts, modelFacts } from '../../trainer/plan-facts.ts';
-import { parseRecipe } from '../../trainer/recipe.ts';
+import { knownFacts } from './data-facts.ts';
+import { parseRecipe, type Recipe } from '../../trainer/recipe.ts';
 import { chooseEngine } from '../../engine/index.ts';
 import type { ModelFile } from '../../models/types.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
-
-/** Texts that heterogeneity is measured on. */
-const SAMPLED_TEXTS = 1_000;
-const MAX_TOKENS = 2_048;
 
 const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
   frozenWeights: 'Frozen weights',
@@ -43,10 +37,17 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const chosen = await chooseEngine();
   const engine = engineFacts(chosen, products);
   const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
-  const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds: request.seconds }, engine);
-  const run = withFixed(proposal, request.fixed);
-  const recipe = withOptions(recipeOf(request, run), request.fixed);
-  const { reducer } = parseRecipe(stringify(recipe), 'The recipe').method;
+  const proposed = (seconds: number | undefined) => {
+    const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds }, engine);
+    const run = withFixed(proposal, request.fixed);
+    const recipe = withOptions(recipeOf(request, run), request.fixed);
+    const whole = parseRecipe(stringify(recipe), 'The recipe');
+    return { proposal, run, recipe, whole, evaluation: evaluationSeconds(whole, run, data, facts, engine) };
+  };
+  const free = proposed(request.seconds);
+  // The time is for steps and evaluations together.
+  const { proposal, run, recipe, whole, evaluation } =
+    request.seconds === undefined ? free : proposed(request.seconds - free.evaluation);
   const { batch, accumulate, sequenceLength } = run.training;
   const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
   const evaluates = request.fixed['training.evalSplit'] !== 0;
@@ -54,7 +55,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const shape = { ...run.training, products, tokens, evaluationTokens: heldOutTokens, method: run.method } as const;
   const memory = memoryPlan(facts, engine, shape);
   const exampleTokens = Math.min(data.meanTokens, sequenceLength);
-  const share = backwardShare(reducer, run.training.steps, facts.layers);
+  const share = backwardShare(whole.method.reducer, run.training.steps, facts.layers);
   const flops = flopsPerToken(facts, shape, exampleTokens, share) * batch * accumulate * exampleTokens;
   const fits = memory.total <= limitBytes;
   const sites = facts.sites.filter(({ site }) => run.method.targets.includes(site));
@@ -63,7 +64,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     fits,
     limitBytes,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
-    seconds: (run.training.steps * flops) / engine.flopsPerSecond,
+    seconds: (run.training.steps * flops) / engine.flopsPerSecond + evaluation,
     secondsMeasured: engine.isMeasured,
     choices: proposal.reasons.map((reason) => choiceOf(reason, request.fixed)),
     warnings: fits && proposal.fits ? proposal.warnings : [...proposal.warnings, ...tooLarge(memory.total, limitBytes)],
@@ -75,38 +76,6 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
       trainableParameters: parameterCounts(sites, run.method).all,
       frozenShare: run.method.name === 'effilora' ? run.method.reducer.ratio : 0,
     },
-  };
-}
-
-/** The mix looked at last: while a slider moves only the budget changes, and reading again would hold the plan up. */
-let known: { key: string; facts: DataFacts } | undefined;
-
-async function knownFacts(model: ModelFile, request: PlanRequest): Promise<DataFacts> {
-  const changedAt = await Promise.all(request.mix.map(async ({ path }) => (await stat(path)).mtimeMs));
-  const key = JSON.stringify([request.model, request.mix, changedAt]);
-  if (known?.key !== key) known = { key, facts: await dataFacts(model, request) };
-  return known.facts;
-}
-
-async function dataFacts(model: ModelFile, request: PlanRequest): Promise<DataFacts> {
-  const { tokenizer, chatTemplate: template, config } = model;
-  const sequenceLength = Math.min(config.contextLength, MAX_TOKENS);
-  const options = {
-    tokenizer,
-    template,
-    loss: 'answer' as const,
-    sequenceLength,
-    vocabularySize: config.vocabularySize,
-  };
-  const datasets = await Promise.all(request.mix.map((part, index) => readDataset(part, index, options)));
-  const examples = datasets.flatMap((dataset) => dataset.examples);
-  const texts = examples
-    .slice(0, SAMPLED_TEXTS)
-    .map(({ inputIds }) => tokenizer?.decode(inputIds, { skipSpecialTokens: true }) ?? [...inputIds].join(' '));
-  return {
-    examples: examples.length,
-    ...lengthFacts(examples.map(({ inputIds }) => inputIds.length)),
-    clusters: heterogeneity(texts).clusters,
   };
 }
 
@@ -191,6 +160,23 @@ function choiceOf({ choice, text }: Reason, fixed: PlanRequest['fixed']): Plan['
   const key = ['method', 'training'].map((part) => `${part}.${choice}`).find((candidate) => candidate in fixed);
   if (!key) return { name, value: '', reason: text };
   return { name, value: String(fixed[key]), reason: `You set this yourself. Proposed was: ${text}` };
+}
+
+/** What the run's evaluations take: forward alone is half of a step's operations, about. */
+function evaluationSeconds(
+  { training }: Recipe,
+  run: ReturnType<typeof withFixed>,
+  data: DataFacts,
+  model: ModelFacts,
+  engine: EngineFacts,
+): number {
+  const { evalSplit, evalExamples, evalEvery, sequenceLength } = training;
+  const heldOut = evalSplit < 1 ? Math.round(evalSplit * data.examples) : evalSplit;
+  const examples = Math.min(heldOut, evalExamples === 'all' ? heldOut : evalExamples);
+  const exampleTokens = Math.min(data.meanTokens, sequenceLength);
+  const shape = { ...run.training, products: 'f32', tokens: 0, evaluationTokens: 0, method: run.method } as const;
+  const flops = flopsPerToken(model, { ...shape, recompute: false }, exampleTokens) / 2;
+  return (Math.ceil(run.training.steps / evalEvery) * examples * exampleTokens * flops) / engine.flopsPerSecond;
 }
 
 function tooLarge(needBytes: number, limitBytes: number): string[] {

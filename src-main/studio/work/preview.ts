@@ -1,8 +1,6 @@
-import { readRows } from '../../data/formats/rows.ts';
-import { planColumns } from '../../data/columns.ts';
-import { readDataset } from '../../data/dataset.ts';
-import type { Dataset } from '../../data/dataset.ts';
-import { reportOf } from '../../data/report.ts';
+import { openDataset, openSample, type OpenDataset } from '../../data/dataset.ts';
+import { concatenated, sizesOf } from '../../data/example-source.ts';
+import { mixReport } from '../../data/report.ts';
 import type { DatasetPreview } from '../../../src-preload/contract/index.ts';
 import type { ModelFile, Tokenizer } from '../../models/types.ts';
 import type { PreviewRequest } from './types.ts';
@@ -10,35 +8,51 @@ import type { PreviewRequest } from './types.ts';
 const SHOWN_EXAMPLES = 8;
 /** Tokens of one example that are sent to the page. */
 const SHOWN_TOKENS = 1_500;
+/** Rows left out of one reason that are sent to the page. */
+const SHOWN_ROWS = 1_000;
 const HISTOGRAM_BARS = 32;
+/** Rows of a file that a first look is at: read and tokenized in about a second. */
+const FIRST_ROWS = 200;
 
-/** Reads and tokenizes the mix as training would, and shows what becomes of it. */
+/** Reads and tokenizes the mix as training would, or the first rows of its files, and shows what becomes of it. */
 export async function previewMix(model: ModelFile, request: PreviewRequest): Promise<DatasetPreview> {
   const { tokenizer, chatTemplate: template, config } = model;
-  const { sequenceLength, lossOn: loss, mix } = request;
+  const { sequenceLength, lossOn: loss, mix, sample } = request;
   const options = { tokenizer, template, loss, sequenceLength, vocabularySize: config.vocabularySize };
-  const datasets: Dataset[] = [];
-  for (const [index, part] of mix.entries()) datasets.push(await readDataset(part, index, options));
-  const examples = datasets.flatMap((dataset) => dataset.examples);
-  const rows = datasets.reduce((sum, { report }) => sum + report.examples, 0);
-  return {
-    parts: await Promise.all(datasets.map(partReport)),
-    report: { ...reportOf(examples, rows, new Map()), dropped: datasets.flatMap(({ report }) => report.dropped) },
-    histogram: histogramOf(examples.map(({ inputIds }) => inputIds.length)),
-    examples: examples.slice(0, SHOWN_EXAMPLES).map(({ row, inputIds, labels, truncated }) => ({
-      row,
-      tokens: inputIds.length,
-      truncated,
-      spans: spansOf(inputIds, labels, tokenizer),
-    })),
-  };
+  const datasets: (OpenDataset & { whole?: boolean })[] = [];
+  try {
+    for (const [index, part] of mix.entries())
+      datasets.push(
+        sample ? await openSample(part, index, options, FIRST_ROWS) : await openDataset(part, index, options),
+      );
+    return previewOf(datasets, tokenizer);
+  } finally {
+    for (const { close } of datasets) close();
+  }
 }
 
-async function partReport({ source, format, report }: Dataset): Promise<DatasetPreview['parts'][number]> {
-  const { rows } = await readRows(source.path);
-  const columns = [...new Set(rows.slice(0, 100).flatMap(({ fields }) => Object.keys(fields)))];
-  const plan = planColumns(columns, source.path, source.mapping, source.format);
-  return { path: source.path, format, mapping: { ...plan.columns }, columns, rows: report.examples };
+function previewOf(datasets: (OpenDataset & { whole?: boolean })[], tokenizer: Tokenizer | undefined): DatasetPreview {
+  const examples = concatenated(datasets.map((dataset) => dataset.examples));
+  const report = mixReport(datasets);
+  const shown = Array.from({ length: Math.min(SHOWN_EXAMPLES, examples.count) }, (_, i) => examples.read(i));
+  return {
+    whole: datasets.every(({ whole }) => whole !== false),
+    parts: datasets.map(({ source, format, mapping, columns, report: { examples: rows } }) => ({
+      ...{ path: source.path, format, mapping, columns, rows },
+    })),
+    report: {
+      ...report,
+      dropped: report.dropped.map(({ reason, rows }) => ({
+        reason,
+        count: rows.length,
+        rows: rows.slice(0, SHOWN_ROWS),
+      })),
+    },
+    histogram: histogramOf(sizesOf(examples)),
+    examples: shown.map(({ row, inputIds, labels, truncated }) => ({
+      ...{ row, truncated, tokens: inputIds.length, spans: spansOf(inputIds, labels, tokenizer) },
+    })),
+  };
 }
 
 /** Neighbouring tokens with or without loss as one piece of text. */
@@ -57,7 +71,7 @@ function spansOf(ids: Int32Array, labels: Int32Array, tokenizer: Tokenizer | und
 }
 
 /** Equal bars from 0 to the longest. */
-function histogramOf(lengths: number[]): DatasetPreview['histogram'] {
+function histogramOf(lengths: Int32Array): DatasetPreview['histogram'] {
   const width = Math.max(
     1,
     Math.ceil((lengths.reduce((most, length) => Math.max(most, length), 0) + 1) / HISTOGRAM_BARS),

@@ -23,6 +23,8 @@ export interface PreviewRequest {
   mix: MixPart[];
   sequenceLength: number;
   lossOn: 'answer' | 'all';
+  /** the first rows of large files alone, for a first look */
+  sample: boolean;
 }
 
 /** Work that would hold up the studio's process: done in a process of its own. */

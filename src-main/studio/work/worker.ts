@@ -1,5 +1,6 @@
 import { UserError } from '../../engine/types.ts';
-import { entryOf, forked } from '../../trainer/child.ts';
+import { entryOf } from '../../engine/entry.ts';
+import { forked } from '../../trainer/child.ts';
 import type { Child } from '../../trainer/child.ts';
 import type { Jobs } from './types.ts';
 

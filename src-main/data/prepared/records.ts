@@ -1,0 +1,161 @@
+import type { BrokenRow } from '../formats/rows.ts';
+import { readExample, type ColumnPlan } from '../columns.ts';
+import { lossRuns, tokenizeExample, type TokenOptions } from '../prepare.ts';
+import type { Example, Row } from '../types.ts';
+
+/**
+ * Rows as tokenized records, as they lie in memory and in a cache file. A record is its token ids (4 bytes each), its labels where they
+ * are not its ids (4 bytes each), and its example as JSON; of pre-tokenized ones the ids and labels are the example.
+ */
+export interface RecordChunk {
+  /** the records, one after the other */
+  body: Uint8Array;
+  /** RECORD_FIELDS numbers a record: its bytes, its tokens, its runs of loss, whether it holds labels of its own, its row */
+  index: Int32Array;
+  /** [from, to) of each run of tokens with loss, of all records */
+  runs: Int32Array;
+  /** rows read */
+  rows: number;
+  dropped: BrokenRow[];
+}
+
+export const RECORD_FIELDS = 5;
+
+/** Reads and tokenizes rows; longer examples than any model reads stay whole here. */
+export function recordsOf(rows: (Row | BrokenRow)[], plan: ColumnPlan, options: TokenOptions): RecordChunk {
+  const parts: Uint8Array[] = [];
+  const index: number[] = [];
+  const runs: number[] = [];
+  const dropped: BrokenRow[] = [];
+  for (const row of rows) {
+    const example = 'reason' in row ? row.reason : readExample(row, plan);
+    const tokens = typeof example === 'string' ? example : tokenizeExample(example, options);
+    if (typeof example === 'string' || typeof tokens === 'string')
+      dropped.push({ row: row.row, reason: (typeof example === 'string' ? example : tokens) as string });
+    else {
+      const { inputIds, labels } = tokens;
+      const ownLabels = labels.some((label, i) => label >= 0 && label !== inputIds[i]);
+      const record = [int32Bytes(inputIds), ...(ownLabels ? [int32Bytes(labels)] : []), jsonBytes(example)];
+      const loss = lossRuns(labels);
+      const bytes = record.reduce((sum, { length }) => sum + length, 0);
+      index.push(bytes, inputIds.length, loss.length / 2, Number(ownLabels), row.row);
+      for (const place of loss) runs.push(place);
+      parts.push(...record);
+    }
+  }
+  const body = joined(parts);
+  return { body, index: Int32Array.from(index), runs: Int32Array.from(runs), rows: rows.length, dropped };
+}
+
+/** Several chunks as one. */
+export function joinedChunks(chunks: RecordChunk[]): RecordChunk {
+  return {
+    body: joined(chunks.map(({ body }) => body)),
+    index: joinedInts(chunks.map(({ index }) => index)),
+    runs: joinedInts(chunks.map(({ runs }) => runs)),
+    rows: chunks.reduce((sum, { rows }) => sum + rows, 0),
+    dropped: chunks.flatMap(({ dropped }) => dropped),
+  };
+}
+
+const int32Bytes = (values: number[]) => new Uint8Array(Int32Array.from(values).buffer);
+const jsonBytes = (example: Example) =>
+  example.kind === 'tokens' ? new Uint8Array() : new TextEncoder().encode(JSON.stringify(example));
+
+function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  // Not from Node's pool: what goes to another thread is given away whole.
+  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let place = 0;
+  for (const part of parts) {
+    out.set(part, place);
+    place += part.length;
+  }
+  return out;
+}
+
+export function joinedInts(parts: Int32Array[]): Int32Array<ArrayBuffer> {
+  const out = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let place = 0;
+  for (const part of parts) {
+    out.set(part, place);
+    place += part.length;
+  }
+  return out;
+}
+
+/** Where records' bytes are. */
+export interface RecordBytes {
+  /** fills `target` with the bytes from `offset` on */
+  read(target: Uint8Array, offset: number): void;
+}
+
+/** Records by number, read when they are asked for. */
+export class Records {
+  readonly count: number;
+  private readonly offsets: Float64Array;
+  private readonly firstRuns: Int32Array;
+
+  constructor(
+    private readonly index: Int32Array,
+    private readonly allRuns: Int32Array,
+    private readonly bytes: RecordBytes,
+  ) {
+    this.count = index.length / RECORD_FIELDS;
+    this.offsets = new Float64Array(this.count + 1);
+    this.firstRuns = new Int32Array(this.count + 1);
+    for (let i = 0; i < this.count; i++) {
+      this.offsets[i + 1] = this.offsets[i]! + this.field(i, 0);
+      this.firstRuns[i + 1] = this.firstRuns[i]! + this.field(i, 2);
+    }
+  }
+
+  private field(record: number, field: number): number {
+    return this.index[record * RECORD_FIELDS + field]!;
+  }
+
+  tokens(record: number): number {
+    return this.field(record, 1);
+  }
+
+  row(record: number): number {
+    return this.field(record, 4);
+  }
+
+  /** [from, to) of each run of tokens with loss, one after the other */
+  runs(record: number): Int32Array {
+    return this.allRuns.subarray(2 * this.firstRuns[record]!, 2 * this.firstRuns[record + 1]!);
+  }
+
+  /** token ids and labels of the tokens [from, to) */
+  read(record: number, from: number, to: number): { inputIds: Int32Array; labels: Int32Array } {
+    const inputIds = this.ints(record, from, to);
+    const tokens = this.tokens(record);
+    if (this.field(record, 3)) return { inputIds, labels: this.ints(record, tokens + from, tokens + to) };
+    const labels = new Int32Array(to - from).fill(-100);
+    const runs = this.runs(record);
+    for (let i = 0; i < runs.length; i += 2) {
+      const [begin, end] = [Math.max(runs[i]!, from) - from, Math.min(runs[i + 1]!, to) - from];
+      if (begin < end) labels.set(inputIds.subarray(begin, end), begin);
+    }
+    return { inputIds, labels };
+  }
+
+  /** the example as it was read from its row */
+  example(record: number): Example {
+    const tokens = this.tokens(record);
+    const numbers = 4 * tokens * (this.field(record, 3) ? 2 : 1);
+    const text = new Uint8Array(this.field(record, 0) - numbers);
+    if (text.length > 0) {
+      this.bytes.read(text, this.offsets[record]! + numbers);
+      return JSON.parse(new TextDecoder().decode(text)) as Example;
+    }
+    const { inputIds, labels } = this.read(record, 0, tokens);
+    return { kind: 'tokens', row: this.row(record), inputIds: [...inputIds], labels: [...labels] };
+  }
+
+  private ints(record: number, from: number, to: number): Int32Array {
+    const values = new Int32Array(to - from);
+    this.bytes.read(new Uint8Array(values.buffer), this.offsets[record]! + 4 * from);
+    return values;
+  }
+}

@@ -1,0 +1,39 @@
+/** What becomes of an example longer than the model is to read: cut off at its end, left out, or cut into several. */
+export type LongExamples = 'truncate' | 'drop' | 'cut';
+
+/** The part [from, to) of an example's tokens that is one example to learn from. */
+export interface Window {
+  from: number;
+  to: number;
+}
+
+/**
+ * The parts of an example of so many tokens that are learned from. Parts of a cut example overlap by one token: a part's first token is
+ * predicted by nothing, and so each token is learned once.
+ * @param lossRuns runs [from, to) of tokens that carry loss, in order, one after the other
+ * @returns a text when nothing is left, saying why
+ */
+export function windowsOf(
+  tokens: number,
+  lossRuns: ArrayLike<number>,
+  sequenceLength: number,
+  long: LongExamples,
+): Window[] | string {
+  const isLong = tokens > sequenceLength;
+  if (isLong && long === 'drop') return `longer than ${sequenceLength} tokens`;
+  const all: Window[] = [{ from: 0, to: Math.min(tokens, sequenceLength) }];
+  if (isLong && long === 'cut')
+    for (let from = sequenceLength - 1; from < tokens - 1; from += sequenceLength - 1)
+      all.push({ from, to: Math.min(tokens, from + sequenceLength) });
+  const kept = all.filter(({ from, to }) => lossTokens(lossRuns, from + 1, to) > 0);
+  if (kept.length > 0) return kept;
+  return isLong && long === 'truncate' ? `no token with loss within ${sequenceLength} tokens` : 'no token carries loss';
+}
+
+/** Tokens with loss in [from, to). */
+export function lossTokens(lossRuns: ArrayLike<number>, from: number, to: number): number {
+  let sum = 0;
+  for (let i = 0; i < lossRuns.length; i += 2)
+    sum += Math.max(0, Math.min(to, lossRuns[i + 1]!) - Math.max(from, lossRuns[i]!));
+  return sum;
+}
