@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
-import { entryOf, loaderOf } from '../../engine/entry.ts';
+import type { Worker } from 'node:worker_threads';
+import { entryOf, startThread } from '../../engine/entry.ts';
 import type { ColumnPlan } from '../columns.ts';
 import type { BrokenRow } from '../formats/rows.ts';
 import type { TokenOptions } from '../prepare.ts';
@@ -53,8 +53,7 @@ class Thread {
   private failure: Error | undefined;
 
   constructor(workerData: ThreadData) {
-    const entry = entryOf(import.meta.url, './thread.ts', './tokenize.js');
-    this.worker = new Worker(entry, { workerData, execArgv: loaderOf(entry) });
+    this.worker = startThread(entryOf(import.meta.url, './thread.ts', './tokenize.js'), workerData);
     this.worker.on('message', (answer: ThreadAnswer) => {
       const { resolve, reject } = this.waiting.shift()!;
       if ('error' in answer) reject(answer.error);
