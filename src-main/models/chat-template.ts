@@ -15,7 +15,7 @@ export function chatTemplate(source: string, tokens: { bos?: string; eos?: strin
   }
   return {
     source,
-    parts: { source, tokens, path },
+    tokens,
     render(messages: ChatMessage[], { addGenerationPrompt = false } = {}) {
       try {
         return template.render({

@@ -1,4 +1,4 @@
-import type { TokenizerDescription } from './tokenizer/gguf-tokenizer.ts';
+import type { TokenizerDescription } from './tokenizer/tokenizer.ts';
 import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
 /** The model families this room can run; further families (vision towers, diffusion) join this union. */
@@ -105,7 +105,7 @@ export interface Tokenizer {
   readonly eosTokenIds: number[];
   readonly vocabularySize: number;
   /** what it was made of, to be made again in another thread */
-  readonly parts: { description: TokenizerDescription; config: object };
+  readonly description: TokenizerDescription;
 }
 
 /** A part of a message's content, e.g. `{ type: 'text', text }`, as templates for several kinds of input take it. */
@@ -133,8 +133,8 @@ export interface ChatMessage {
 
 export interface ChatTemplate {
   readonly source: string;
-  /** what it was made of, to be made again in another thread */
-  readonly parts: { source: string; tokens: { bos?: string; eos?: string }; path: string };
+  /** texts of the special tokens, as the template is given them */
+  readonly tokens: { bos?: string; eos?: string };
   /** the template rendered to text */
   render(messages: ChatMessage[], options?: { addGenerationPrompt?: boolean }): string;
 }

@@ -62,26 +62,3 @@ export async function readRows(file: string): Promise<Rows> {
       else result.rows.push(row);
   return result;
 }
-
-/** A dataset's rows, one batch after the other. */
-export interface RowSource {
-  readonly columns: string[];
-  readonly files: string[];
-  /** what was guessed about the files; complete once the rows were read */
-  readonly notes: readonly string[];
-  rows(): AsyncIterable<(Row | BrokenRow)[]>;
-}
-
-export const isBroken = (row: Row | BrokenRow): row is BrokenRow => 'reason' in row;
-
-export async function openRows(file: string): Promise<RowSource> {
-  const { rows, broken } = await readRows(file);
-  const all = [...rows, ...broken].sort((a, b) => a.row - b.row);
-  const columns = [...new Set(rows.slice(0, 100).flatMap(({ fields }) => Object.keys(fields)))];
-  return {
-    ...{ columns, files: [file], notes: [] },
-    async *rows() {
-      for (let at = 0; at < all.length; at += 1000) yield all.slice(at, at + 1000);
-    },
-  };
-}

@@ -9,8 +9,8 @@ export const READER_VERSION = 1;
 export function cacheKey(contentSha256: string, plan: ColumnPlan, options: TokenOptions): string {
   const { tokenizer, template, loss, vocabularySize } = options;
   const columns = Object.entries(plan.columns).sort(([a], [b]) => (a < b ? -1 : 1));
-  const parts = [tokenizer?.parts, template?.parts].map((part) => (part === undefined ? '' : digest(part)));
-  return digest([READER_VERSION, contentSha256, plan.format, columns, loss, vocabularySize, ...parts]);
+  const texts = [tokenizer?.description ?? null, template?.source ?? null, template?.tokens ?? null];
+  return digest([READER_VERSION, contentSha256, plan.format, columns, loss, vocabularySize, ...texts.map(digest)]);
 }
 
 const digest = (value: unknown) => crypto.createHash('sha256').update(JSON.stringify(value)).digest('hex');

@@ -43,7 +43,12 @@ export async function* recordsOnEveryCore(
 
 /** What a thread makes the tokenizer and template anew from. */
 function threadData(plan: ColumnPlan, { tokenizer, template, loss, vocabularySize }: TokenOptions): ThreadData {
-  return { plan, loss, vocabularySize, tokenizer: tokenizer?.parts, template: template?.parts };
+  const { source, tokens } = template ?? {};
+  return {
+    ...{ plan, loss, vocabularySize },
+    tokenizer: tokenizer?.description,
+    template: source === undefined ? undefined : { source, tokens: tokens! },
+  };
 }
 
 /** A thread that answers batches in the order they come. */

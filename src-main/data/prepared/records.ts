@@ -1,4 +1,4 @@
-import type { BrokenRow } from '../formats/rows.ts';
+import { isBroken, type BrokenRow } from '../formats/rows.ts';
 import { readExample, type ColumnPlan } from '../columns.ts';
 import { lossRuns, tokenizeExample, type TokenOptions } from '../prepare.ts';
 import type { Example, Row } from '../types.ts';
@@ -28,7 +28,7 @@ export function recordsOf(rows: (Row | BrokenRow)[], plan: ColumnPlan, options: 
   const runs: number[] = [];
   const dropped: BrokenRow[] = [];
   for (const row of rows) {
-    const example = 'reason' in row ? row.reason : readExample(row, plan);
+    const example = isBroken(row) ? row.reason : readExample(row, plan);
     const tokens = typeof example === 'string' ? example : tokenizeExample(example, options);
     if (typeof example === 'string' || typeof tokens === 'string')
       dropped.push({ row: row.row, reason: (typeof example === 'string' ? example : tokens) as string });

@@ -13,8 +13,8 @@ export interface ThreadData {
   plan: ColumnPlan;
   loss: TokenOptions['loss'];
   vocabularySize: number;
-  tokenizer?: Tokenizer['parts'];
-  template?: ChatTemplate['parts'];
+  tokenizer?: Tokenizer['description'];
+  template?: Pick<ChatTemplate, 'source' | 'tokens'>;
 }
 
 export type ThreadAnswer = RecordChunk | { error: Error };
@@ -23,8 +23,8 @@ export type ThreadAnswer = RecordChunk | { error: Error };
 const { plan, loss, vocabularySize, tokenizer, template } = workerData as ThreadData;
 const options: TokenOptions = {
   ...{ loss, vocabularySize },
-  tokenizer: tokenizer && createTokenizer(tokenizer.description, tokenizer.config),
-  template: template && chatTemplate(template.source, template.tokens, template.path),
+  tokenizer: tokenizer && createTokenizer(tokenizer),
+  template: template && chatTemplate(template.source, template.tokens, 'The model'),
 };
 
 parentPort!.on('message', (rows: (Row | BrokenRow)[]) => {

@@ -67,7 +67,7 @@ export function createTokenizer(description: TokenizerDescription): Tokenizer {
   }
 
   return {
-    parts: { description, config },
+    description,
     bosTokenId,
     eosTokenIds,
     vocabularySize: vocabulary.size + [...added.values()].filter(({ id }) => vocabulary.text(id) === undefined).length,
