@@ -1,5 +1,5 @@
 import { concatenated, sizesOf, type ExampleSource } from './example-source.ts';
-import type { RowFacts } from './prepared/cache-file.ts';
+import { addRow, type RowFacts } from './prepared/row-facts.ts';
 import type { PreparedView } from './prepared/view.ts';
 import type { DataReport } from './types.ts';
 
@@ -26,12 +26,6 @@ export function mixReport(datasets: { report: DataReport; examples: ExampleSourc
     dropped: datasets.flatMap(({ report }) => report.dropped),
     ...tokenFacts(concatenated(datasets.map(({ examples }) => examples)), sum('lossTokens')),
   };
-}
-
-export function addRow(byReason: Map<string, number[]>, reason: string, row: number): void {
-  const rows = byReason.get(reason);
-  if (rows) rows.push(row);
-  else byReason.set(reason, [row]);
 }
 
 function tokenFacts(

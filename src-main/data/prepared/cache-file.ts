@@ -3,8 +3,8 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { UserError } from '../../engine/types.ts';
-import { addRow } from '../report.ts';
 import { joinedInts, Records, RECORD_FIELDS, type RecordChunk } from './records.ts';
+import { addRow, type RowFacts } from './row-facts.ts';
 
 /**
  * A file of records: their bytes, the index, the runs of loss, the facts as JSON, and a footer: MAGIC, the CRC-32 of all before the
@@ -14,15 +14,6 @@ const MAGIC = 'EFFIPREP';
 const FOOTER_BYTES = 48;
 /** Checked and read in pieces of so many bytes. */
 const PIECE_BYTES = 2 ** 22;
-
-/** What is known of the rows beside the records. */
-export interface RowFacts {
-  rows: number;
-  /** by reason, the rows */
-  dropped: [string, number[]][];
-  /** what was guessed about the dataset's files */
-  notes: readonly string[];
-}
 
 export interface OpenedRecords {
   records: Records;

@@ -6,7 +6,7 @@ import type { ColumnPlan } from '../columns.ts';
 import type { RowSource } from '../formats/rows.ts';
 import { contentSha256 } from './content.ts';
 import type { TokenOptions } from '../prepare.ts';
-import { addRow } from '../report.ts';
+import { addRow } from './row-facts.ts';
 import { makeRoom, preparedFolder, touch } from './cache-folder.ts';
 import { cacheKey } from './cache-key.ts';
 import { openRecords, writeRecords, type OpenedRecords } from './cache-file.ts';
