@@ -36,7 +36,7 @@ export function dataCommand(program: Command): void {
 }
 
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
-  const file = await openModelFile(await resolveModel(flags.model, note));
+  const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
     const source = { path, format: flags.format, mapping: flags.mapping };
     const { format, report, sha256, close } = await openDataset(source, 0, readingOptions(file, flags));

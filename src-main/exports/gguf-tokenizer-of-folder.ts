@@ -3,7 +3,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
 import { ggufValue } from '../models/gguf/write.ts';
-import { DIGITS_AND_WORDS, SPLITS } from '../models/tokenizer/pre-tokenizers.ts';
+import { GPT2_WORDS } from '../models/tokenizer/cutters.ts';
+import { SPLITS } from '../models/tokenizer/pre-tokenizers.ts';
 import type { ModelFile } from '../models/types.ts';
 
 const tokenizerSchema = z.looseObject({
@@ -58,19 +59,35 @@ export async function ggufTokenizer(base: ModelFile): Promise<Map<string, Uint8A
   return entries;
 }
 
+const stepSchema = z.union([
+  z.looseObject({ type: z.literal('Sequence'), pretokenizers: z.array(z.unknown()) }),
+  z.looseObject({ type: z.literal('Digits'), individual_digits: z.literal(true) }),
+  z.looseObject({
+    type: z.literal('ByteLevel'),
+    add_prefix_space: z.literal(false),
+    use_regex: z.boolean().default(true),
+  }),
+  z.looseObject({
+    type: z.literal('Split'),
+    pattern: z.looseObject({ Regex: z.string() }),
+    behavior: z.literal('Isolated'),
+    invert: z.literal(false),
+  }),
+]);
+
 /** llama.cpp's name of a byte-level pre-tokenizer, by how it splits; undefined for an unknown one. */
 function preTokenizer(json: unknown): string | undefined {
-  const text = JSON.stringify(json ?? null);
-  if (!text.includes('"ByteLevel"')) return undefined;
-  const pattern = /"Regex":"((?:[^"\\]|\\.)*)"/.exec(text)?.[1];
-  if (pattern === undefined) return text.includes('"Digits"') ? 'smollm' : 'gpt-2';
-  const regex = JSON.parse(`"${pattern}"`) as string;
-  if (regex === '\\p{N}') return 'smollm';
-  const plain = (source?: string) => source?.replace(/\(\?i:'s\|'t\|'re\|'ve\|'m\|'ll\|'d\)/, CONTRACTIONS);
-  return Object.keys(SPLITS).find(
-    (name) => SPLITS[name] !== DIGITS_AND_WORDS && SPLITS[name]!.pattern === plain(regex),
-  );
+  const patterns = JSON.stringify(json ?? null).includes('"ByteLevel"') ? patternsOf(json) : undefined;
+  const same = (other: string[]) => other.join('\n') === patterns?.join('\n');
+  return Object.keys(SPLITS).find((name) => same(SPLITS[name]!.patterns));
 }
 
-/** How SPLITS spells (?i:'s|'t|'re|'ve|'m|'ll|'d). */
-const CONTRACTIONS = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
+function patternsOf(json: unknown): string[] | undefined {
+  const step = stepSchema.safeParse(json).data;
+  if (!step) return undefined;
+  if (step.type === 'Digits') return ['\\p{N}'];
+  if (step.type === 'ByteLevel') return step.use_regex ? [GPT2_WORDS] : [];
+  if (step.type === 'Split') return [step.pattern.Regex];
+  const parts = step.pretokenizers.map(patternsOf);
+  return parts.every((part) => part !== undefined) ? parts.flat() : undefined;
+}

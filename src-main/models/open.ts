@@ -17,9 +17,15 @@ export async function resolveModel(nameOrPath: string, log: (line: string) => vo
   throw new UserError(`The model "${nameOrPath}" is not there; give a .gguf file, a Hugging Face folder, or ${names}`);
 }
 
-/** Opens a model on disk: its header is read and checked, its weights are not read yet. @throws UserError */
-export async function openModelFile(path: string): Promise<ModelFile> {
+/**
+ * Opens a model on disk: its header is read and checked, its weights are not read yet.
+ * @param log gets what is to be known of the model, such as a tokenizer that says too little of itself
+ * @throws UserError
+ */
+export async function openModelFile(path: string, log?: (line: string) => void): Promise<ModelFile> {
   const stat = fs.statSync(path, { throwIfNoEntry: false });
   if (!stat) throw new UserError(`The model "${path}" is not there; check the path`);
-  return stat.isDirectory() ? openHuggingFaceFolder(path) : openGguf(path);
+  const file = await (stat.isDirectory() ? openHuggingFaceFolder(path) : openGguf(path));
+  for (const warning of file.warnings ?? []) log?.(warning);
+  return file;
 }

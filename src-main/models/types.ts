@@ -148,6 +148,8 @@ export interface ModelFile {
   tensors: TensorInfo[];
   tokenizer?: Tokenizer;
   chatTemplate?: ChatTemplate;
+  /** what the user should know of this model, a sentence each */
+  warnings?: string[];
   /** bytes of all files */
   byteLength: number;
   /** SHA-256 (hex) of the file; of a folder: over the sorted weight files' hashes. Cached by path, size and mtime. */

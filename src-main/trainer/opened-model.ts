@@ -31,7 +31,7 @@ export async function openForRunning(
   log: (line: string) => void,
 ): Promise<OpenedModel> {
   const stored = place === undefined ? undefined : await readAdapter(place);
-  const file = await openModelFile(await resolveModel(reference, log));
+  const file = await openModelFile(await resolveModel(reference, log), log);
   try {
     const engine = await openEngine(choice);
     const model = await loadCausalLM(file);

@@ -46,7 +46,7 @@ export function adapterOptions({ method }: Recipe): AdapterOptions {
 export async function openRun(recipe: Recipe, log: (line: string) => void): Promise<Run> {
   const engine = await openEngine(recipe.engine);
   log(`Engine: ${engine.name} on ${engine.device}`);
-  const file = await openModelFile(await resolveModel(recipe.model, log));
+  const file = await openModelFile(await resolveModel(recipe.model, log), log);
   const data = await readRunData(recipe, file);
   logData(data, log);
   const { weights } = recipe.training;

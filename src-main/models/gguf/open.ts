@@ -3,9 +3,9 @@ import { UserError } from '../../engine/types.ts';
 import { chatTemplate } from '../chat-template.ts';
 import { FileReader } from '../file-reader.ts';
 import { fileSha256 } from '../identity.ts';
-import { createTokenizer } from '../tokenizer/tokenizer.ts';
+import { createTokenizer, type TokenizerDescription } from '../tokenizer/tokenizer.ts';
 import { tokenizerFromGguf } from '../tokenizer/gguf-tokenizer.ts';
-import type { ModelConfig, ModelFile } from '../types.ts';
+import type { ModelConfig, ModelFile, Tokenizer } from '../types.ts';
 import { configFromGguf } from './config.ts';
 import { dequantize } from './dequantize.ts';
 import { readGgufHeader } from './header.ts';
@@ -79,7 +79,7 @@ function reorderRows(bytes: Uint8Array, rows: number, heads: number): Uint8Array
   return out;
 }
 
-function texts(header: GgufHeader, file: string): Pick<ModelFile, 'tokenizer' | 'chatTemplate'> {
+function texts(header: GgufHeader, file: string): Pick<ModelFile, 'tokenizer' | 'chatTemplate' | 'warnings'> {
   const description = tokenizerFromGguf(header, file);
   if (!description) return {};
   const tokens = header.metadata.get('tokenizer.ggml.tokens') as string[];
@@ -87,7 +87,16 @@ function texts(header: GgufHeader, file: string): Pick<ModelFile, 'tokenizer' | 
   const text = (id?: number) => (id === undefined ? undefined : tokens[id]);
   const special = { bos: text(description.bosTokenId), eos: text(description.eosTokenIds[0]) };
   return {
-    tokenizer: createTokenizer(description),
+    tokenizer: tokenizer(description, file),
+    warnings: description.warnings,
     chatTemplate: typeof source === 'string' ? chatTemplate(source, special, file) : undefined,
   };
+}
+
+function tokenizer(description: TokenizerDescription, file: string): Tokenizer {
+  try {
+    return createTokenizer(description);
+  } catch (error) {
+    throw new UserError(`${file}: its tokenizer can't be read: ${(error as Error).message}`);
+  }
 }

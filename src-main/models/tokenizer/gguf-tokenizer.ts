@@ -1,15 +1,22 @@
 import { UserError } from '../../engine/types.ts';
 import type { GgufHeader, GgufValue } from '../gguf/types.ts';
-import { DIGITS_AND_WORDS, SPLITS } from './pre-tokenizers.ts';
-import { mergesFromScores } from './merges.ts';
+import { stopTokens } from './gguf-stops.ts';
+import { scoredMerges } from './merges.ts';
+import { DEFAULT_SPLIT, SPLITS, type Split } from './pre-tokenizers.ts';
 import type { TokenizerDescription } from './tokenizer.ts';
 
-/** GGUF's token types: 2 unknown, 3 control, 4 user-defined, 6 byte (llama.cpp, llama_token_type). */
+type Metadata = GgufHeader['metadata'];
+
+/** GGUF's token types (llama.cpp, llama_token_type). */
+const UNKNOWN = 2;
 const CONTROL = 3;
 const USER_DEFINED = 4;
 
+/** What llama.cpp takes where a file doesn't say which token it is. */
+const DEFAULT_IDS = { gpt2: { bos: 11, eos: 11, unknown: undefined }, llama: { bos: 1, eos: 2, unknown: 0 } };
+
 /**
- * Rebuilds the tokenizer from a GGUF's metadata.
+ * Rebuilds the tokenizer from a GGUF's metadata, as llama.cpp reads it.
  * @returns undefined when the file carries none
  * @throws UserError for a kind that is not known
  */
@@ -17,75 +24,88 @@ export function tokenizerFromGguf({ metadata }: GgufHeader, path: string): Token
   const kind = metadata.get('tokenizer.ggml.model');
   const tokens = metadata.get('tokenizer.ggml.tokens');
   if (kind === undefined || !Array.isArray(tokens)) return undefined;
-  const flag = (name: string, otherwise: boolean) => (metadata.get(`tokenizer.ggml.${name}`) ?? otherwise) === true;
-  const id = (name: string) => metadata.get(`tokenizer.ggml.${name}_token_id`);
-  const bos = id('bos');
-  const json =
-    kind === 'gpt2'
-      ? byteLevel(metadata, tokens, path)
-      : kind === 'llama'
-        ? sentencePiece(metadata, tokens)
-        : undefined;
-  if (!json) throw new UserError(`${path}: its tokenizer is of the kind "${String(kind)}"; gpt2 and llama are read`);
-  return {
-    json,
-    addBos: flag('add_bos_token', kind === 'llama'),
-    addEos: flag('add_eos_token', false),
-    bosTokenId: typeof bos === 'number' ? bos : undefined,
-    eosTokenIds: [...new Set([id('eos'), id('eot'), id('eom')].filter((x) => typeof x === 'number'))],
+  if (kind !== 'gpt2' && kind !== 'llama')
+    throw new UserError(`${path}: its tokenizer is of the kind "${String(kind)}"; gpt2 and llama are read`);
+  const texts = tokens.map((token, id) => (token === '' ? `[EMPTY_${id}]` : String(token)));
+  checkLength(metadata, 'scores', texts.length, path);
+  checkLength(metadata, 'token_type', texts.length, path);
+  const id = (name: string, otherwise?: number) => {
+    const given = metadata.get(`tokenizer.ggml.${name}_token_id`);
+    const found = typeof given === 'number' && given < texts.length ? given : otherwise;
+    return found !== undefined && found < texts.length ? found : undefined;
   };
+  const flag = (name: string, otherwise: boolean) => (metadata.get(`tokenizer.ggml.${name}`) ?? otherwise) === true;
+  const bosTokenId = id('bos', DEFAULT_IDS[kind].bos);
+  const eos = id('eos', DEFAULT_IDS[kind].eos);
+  const ends = [eos, id('eot'), id('eom'), ...stopTokens(texts)].filter((end) => end !== undefined);
+  const eosTokenIds = [...new Set(ends)];
+  const added = addedTokens(metadata, texts, new Set(eosTokenIds));
+  const rest = { bosTokenId, eosTokenIds, addEos: flag('add_eos_token', false) };
+  if (kind === 'llama') {
+    const { merges, ranks } = scoredMerges(texts, scoresOf(metadata));
+    const json = sentencePiece(metadata, texts, added, merges, id('unknown', DEFAULT_IDS.llama.unknown));
+    return { json, mergeRanks: ranks, addBos: flag('add_bos_token', true), ...rest };
+  }
+  const { split, warnings } = splitOf(metadata, path);
+  const json = byteLevel(metadata, texts, added, split);
+  return { json, warnings, addBos: flag('add_bos_token', split.addBos ?? false), ...rest };
 }
 
-const vocabulary = (tokens: GgufValue[]) => Object.fromEntries(tokens.map((token, id) => [token, id]));
+function checkLength(metadata: Metadata, name: string, tokens: number, path: string): void {
+  const list = metadata.get(`tokenizer.ggml.${name}`);
+  if (Array.isArray(list) && list.length < tokens)
+    throw new UserError(`${path}: tokenizer.ggml.${name} has ${list.length} entries for ${tokens} tokens`);
+}
 
-function addedTokens(metadata: GgufHeader['metadata'], tokens: GgufValue[]): object[] {
-  const types = metadata.get('tokenizer.ggml.token_type');
-  if (!Array.isArray(types)) return [];
-  return types.flatMap((type, id) =>
-    type === CONTROL || type === USER_DEFINED
-      ? [
-          {
-            id,
-            content: tokens[id],
-            special: type === CONTROL,
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: false,
-          },
-        ]
-      : [],
+const scoresOf = (metadata: Metadata): number[] => {
+  const scores = metadata.get('tokenizer.ggml.scores');
+  return Array.isArray(scores) ? scores.map(Number) : [];
+};
+
+/** How a gpt2 tokenizer cuts words. @throws UserError for a name that is not known */
+function splitOf(metadata: Metadata, path: string): { split: Split; warnings: string[] } {
+  const pre = metadata.get('tokenizer.ggml.pre');
+  if (pre === undefined || pre === '' || pre === 'default') {
+    const said = pre === undefined ? 'names no pre-tokenizer' : `names the pre-tokenizer "${pre}"`;
+    const warning = `${path} ${said} (tokenizer.ggml.pre), so its text is cut by llama.cpp's default, maybe otherwise than its makers did; convert the model anew if it answers badly`;
+    return { split: DEFAULT_SPLIT, warnings: [warning] };
+  }
+  const split = Object.hasOwn(SPLITS, String(pre)) ? SPLITS[String(pre)] : undefined;
+  if (split) return { split, warnings: [] };
+  throw new UserError(
+    `${path}: its pre-tokenizer "${String(pre)}" is not known; known are ${Object.keys(SPLITS).join(', ')}`,
   );
 }
 
+const vocabulary = (tokens: string[]) => Object.fromEntries(tokens.map((token, id) => [token, id]));
+
+/** Tokens found in the text as they are written. Ends of a turn count among them whatever their type says, as in llama.cpp. */
+function addedTokens(metadata: Metadata, tokens: string[], ends: Set<number>): object[] {
+  const types = metadata.get('tokenizer.ggml.token_type');
+  const typeOf = (id: number): GgufValue => (ends.has(id) ? CONTROL : Array.isArray(types) ? types[id]! : 0);
+  return tokens.flatMap((content, id) => {
+    const type = typeOf(id);
+    if (type !== CONTROL && type !== USER_DEFINED && type !== UNKNOWN) return [];
+    const special = type !== USER_DEFINED;
+    return [{ id, content, special, single_word: false, lstrip: false, rstrip: false, normalized: false }];
+  });
+}
+
 /** Byte-level BPE (GPT-2's), split into words by the pre-tokenizer the file names. */
-function byteLevel(metadata: GgufHeader['metadata'], tokens: GgufValue[], path: string): object {
-  const pre = String(metadata.get('tokenizer.ggml.pre') ?? 'gpt-2');
-  const split = SPLITS[pre];
-  if (split === undefined)
-    throw new UserError(
-      `${path}: its pre-tokenizer "${pre}" is not known; known are ${Object.keys(SPLITS).join(', ')}`,
-    );
+function byteLevel(metadata: Metadata, tokens: string[], added: object[], split: Split): object {
   const merges = metadata.get('tokenizer.ggml.merges');
   const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true };
-  const preTokenizers =
-    split === DIGITS_AND_WORDS
-      ? [
-          // Not the type Digits: that one knows ASCII digits only.
-          { type: 'Split', pattern: { Regex: '\\p{N}' }, behavior: 'Isolated', invert: false },
-          { ...bytes, use_regex: true },
-        ]
-      : split.pattern
-        ? [
-            { type: 'Split', pattern: { Regex: split.pattern }, behavior: 'Isolated', invert: false },
-            { ...bytes, use_regex: false },
-          ]
-        : [{ ...bytes, use_regex: true }];
+  const cuts = split.patterns.map((pattern) => ({
+    type: 'Split',
+    pattern: { Regex: pattern },
+    behavior: 'Isolated',
+    invert: false,
+  }));
   return {
     version: '1.0',
-    added_tokens: addedTokens(metadata, tokens),
+    added_tokens: added,
     normalizer: split.normalize ? { type: 'NFC' } : null,
-    pre_tokenizer: { type: 'Sequence', pretokenizers: preTokenizers },
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [...cuts, { ...bytes, use_regex: false }] },
     post_processor: null,
     decoder: { ...bytes, use_regex: true },
     model: {
@@ -100,14 +120,18 @@ function byteLevel(metadata: GgufHeader['metadata'], tokens: GgufValue[], path: 
 }
 
 /** SentencePiece BPE: pieces with scores; merges follow from them, unknown characters become bytes. */
-function sentencePiece(metadata: GgufHeader['metadata'], tokens: GgufValue[]): object {
-  const scores = metadata.get('tokenizer.ggml.scores');
-  const unknown = metadata.get('tokenizer.ggml.unknown_token_id');
+function sentencePiece(
+  metadata: Metadata,
+  tokens: string[],
+  added: object[],
+  merges: [string, string][],
+  unknown: number | undefined,
+): object {
   const prefix = metadata.get('tokenizer.ggml.add_space_prefix') !== false;
   const spaces = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
   return {
     version: '1.0',
-    added_tokens: addedTokens(metadata, tokens),
+    added_tokens: added,
     normalizer: { type: 'Sequence', normalizers: prefix ? [{ type: 'Prepend', prepend: '▁' }, spaces] : [spaces] },
     pre_tokenizer: null,
     post_processor: null,
@@ -123,8 +147,8 @@ function sentencePiece(metadata: GgufHeader['metadata'], tokens: GgufValue[]): o
     model: {
       type: 'BPE',
       vocab: vocabulary(tokens),
-      merges: mergesFromScores(tokens.map(String), Array.isArray(scores) ? scores.map(Number) : []),
-      unk_token: typeof unknown === 'number' ? String(tokens[unknown]) : null,
+      merges,
+      unk_token: unknown === undefined ? null : tokens[unknown],
       byte_fallback: true,
       fuse_unk: true,
     },

@@ -1,8 +1,9 @@
 /**
  * SentencePiece joins the neighbours whose joined piece scores best; as BPE merges that is every way to cut a piece into two
  * pieces, ordered by the whole piece's score (the rule of transformers' SentencePiece converter, generate_merges).
+ * @returns the merges, and the rank of each: pieces of one score have one rank, as of them the leftmost is joined first
  */
-export function mergesFromScores(tokens: string[], scores: number[]): [string, string][] {
+export function scoredMerges(tokens: string[], scores: number[]): { merges: [string, string][]; ranks: number[] } {
   const ids = new Map(tokens.map((token, id) => [token, id]));
   const merges: { left: string; right: string; score: number; l: number; r: number }[] = [];
   tokens.forEach((piece, id) => {
@@ -15,5 +16,7 @@ export function mergesFromScores(tokens: string[], scores: number[]): [string, s
     }
   });
   merges.sort((a, b) => b.score - a.score || a.l - b.l || a.r - b.r);
-  return merges.map(({ left, right }) => [left, right]);
+  let rank = -1;
+  const ranks = merges.map(({ score }, i) => (i > 0 && merges[i - 1]!.score === score ? rank : ++rank));
+  return { merges: merges.map(({ left, right }) => [left, right]), ranks };
 }

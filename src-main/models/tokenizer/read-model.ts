@@ -33,13 +33,13 @@ const wordPieceSchema = z.looseObject({
 });
 const wordLevelSchema = z.looseObject({ vocab: z.unknown(), unk_token: z.string() });
 
-/** The model of a tokenizer.json. @throws UserError for a kind that is not known or one that is broken */
-export function readModel(json: unknown): WordModel {
+/** The model of a tokenizer.json. @param ranks of its merges, unless each has its place in the list @throws UserError for a kind that is not known or one that is broken */
+export function readModel(json: unknown, ranks?: number[]): WordModel {
   const model = z.looseObject({ type: z.string().optional() }).safeParse(json);
   if (!model.success) throw new UserError('it has no model');
   switch (model.data.type ?? kindOf(model.data)) {
     case 'BPE':
-      return bpe(checked(bpeSchema, json));
+      return bpe(checked(bpeSchema, json), ranks);
     case 'Unigram':
       return unigram(checked(unigramSchema, json));
     case 'WordPiece': {
@@ -93,11 +93,11 @@ function needed(vocabulary: Vocabulary, text: string): number {
   return id;
 }
 
-function bpe(options: z.infer<typeof bpeSchema>): Bpe {
+function bpe(options: z.infer<typeof bpeSchema>, ranks?: number[]): Bpe {
   if (options.dropout) throw new UserError('its BPE has a dropout: a text would get other tokens each time');
   const vocabulary = new Vocabulary(tokens(options.vocab));
   const prefix = options.continuing_subword_prefix ?? '';
-  return new Bpe(vocabulary, pairTable(options.merges, vocabulary, prefix), {
+  return new Bpe(vocabulary, pairTable(options.merges, vocabulary, prefix, ranks), {
     unknownId: options.unk_token ? needed(vocabulary, options.unk_token) : undefined,
     fuseUnknown: options.fuse_unk ?? false,
     byteFallback: options.byte_fallback ?? false,
@@ -107,9 +107,9 @@ function bpe(options: z.infer<typeof bpeSchema>): Bpe {
   });
 }
 
-function pairTable(merges: unknown[], vocabulary: Vocabulary, prefix: string): PairTable {
+function pairTable(merges: unknown[], vocabulary: Vocabulary, prefix: string, ranks?: number[]): PairTable {
   const pairs = new PairTable(merges.length);
-  merges.forEach((merge, rank) => {
+  merges.forEach((merge, place) => {
     const [left, right] = twoOf(merge);
     const joined = left + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
     const [l, r, both] = [left, right, joined].map((text) => {
@@ -117,7 +117,7 @@ function pairTable(merges: unknown[], vocabulary: Vocabulary, prefix: string): P
       if (id === undefined) throw new UserError(`its merge "${left} ${right}": "${text}" is not in its vocabulary`);
       return id;
     }) as [number, number, number];
-    pairs.set(l, r, rank, both);
+    pairs.set(l, r, ranks?.[place] ?? place, both);
   });
   return pairs;
 }

@@ -19,6 +19,10 @@ export interface TokenizerDescription {
   addEos: boolean;
   bosTokenId?: number;
   eosTokenIds: number[];
+  /** ranks of the model's merges where several have one; else each has its place in the list */
+  mergeRanks?: number[];
+  /** what the user should know of this tokenizer, a sentence each */
+  warnings?: string[];
 }
 
 const fileSchema = z.looseObject({ added_tokens: z.array(addedTokenSchema).default([]) });
@@ -29,7 +33,7 @@ export function createTokenizer(description: TokenizerDescription): Tokenizer {
   if (!parsed.success)
     throw new UserError(`its ${parsed.error.issues[0]!.path.join('.')}: ${parsed.error.issues[0]!.message}`);
   const json = parsed.data;
-  const model = readModel(json.model);
+  const model = readModel(json.model, description.mergeRanks);
   const { vocabulary } = model;
   const added = new AddedTokens(json.added_tokens, normalizer(json.normalizer));
   const { cut, bytes } = cutting(json.pre_tokenizer);

@@ -30,7 +30,7 @@ export class LoadedModel {
   ) {}
 
   static async open({ model: reference, engine }: OnModel, log: (line: string) => void): Promise<LoadedModel> {
-    const file = await openModelFile(await resolveModel(reference, log));
+    const file = await openModelFile(await resolveModel(reference, log), log);
     try {
       await openEngine(engine);
       log(`Loading ${file.name}`);
