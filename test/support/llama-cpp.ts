@@ -12,6 +12,25 @@ export async function openLlamaCpp(path: string, lora?: string) {
   };
 }
 
+/** llama.cpp as a judge of tokenizers: opens files that hold no weights. Dispose it. */
+export async function openLlamaCppVocabularies() {
+  const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: 'disabled' as never });
+  return {
+    async open(path: string) {
+      const model = await llama.loadModel({ modelPath: path, vocabOnly: true });
+      return {
+        tokenize: (text: string): number[] => [...model.tokenize(text, true)],
+        bos: model.tokens.bos,
+        addsBos: model.tokens.shouldPrependBosToken,
+        addsEos: model.tokens.shouldAppendEosToken,
+        endsText: (id: number) => model.isEogToken(id as Token),
+        dispose: () => model.dispose(),
+      };
+    },
+    dispose: () => llama.dispose(),
+  };
+}
+
 /** The probability of each token after the one at `position`, for every so many positions of the text. */
 async function probabilities(model: LlamaModel, ids: readonly number[], every: number) {
   const context = await model.createContext({ contextSize: Math.max(256, ids.length + 1) });

@@ -4,7 +4,7 @@ import { GPT2_WORDS } from './cutters.ts';
 export interface Split {
   /** regular expressions that cut one after the other, each what the one before left whole; between matches is a word, too */
   patterns: string[];
-  /** NFC first */
+  /** NFC first, as the makers' own tokenizer has it (llama.cpp leaves it out) */
   normalize?: boolean;
   /** a word that is a token as a whole is not merged up to */
   wholeWords?: boolean;
@@ -16,20 +16,10 @@ const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const words = (digits: string, letters = String.raw`\p{L}`) =>
   `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?${letters}+|${digits}| ?[^\\s${letters.replace(/[[\]]/g, '')}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 /** Words that also end where a small letter is followed by a capital one; llama.cpp tells them by A-Z and a-z only. */
-const cased = (contractions: string, digits: string, letter = String.raw`\p{L}`) =>
+const cased = (contractions: string, digits: string) =>
   [
-    `[^\\r\\n\\p{L}\\p{N}]?(?:(?=[${letter}])[^a-z])*(?:(?=[${letter}])[^A-Z])+${contractions}`,
-    `[^\\r\\n\\p{L}\\p{N}]?(?:(?=[${letter}])[^a-z])+(?:(?=[${letter}])[^A-Z])*${contractions}`,
-    digits,
-    String.raw` ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
-  ].join('|');
-const CAPITALS = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
-const SMALL = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
-/** The same by Unicode's cases. */
-const casedByUnicode = (digits: string) =>
-  [
-    `[^\\r\\n\\p{L}\\p{N}]?${CAPITALS}*${SMALL}+${CONTRACTIONS}?`,
-    `[^\\r\\n\\p{L}\\p{N}]?${CAPITALS}+${SMALL}*${CONTRACTIONS}?`,
+    `[^\\r\\n\\p{L}\\p{N}]?(?:(?=\\p{L})[^a-z])*(?:(?=\\p{L})[^A-Z])+${contractions}`,
+    `[^\\r\\n\\p{L}\\p{N}]?(?:(?=\\p{L})[^a-z])+(?:(?=\\p{L})[^A-Z])*${contractions}`,
     digits,
     String.raw` ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
   ].join('|');
@@ -57,7 +47,6 @@ const BAILING: Split = {
     String.raw`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`,
   ],
 };
-const TINY_AYA: Split = { patterns: [String.raw`\d{1,3}(?=(?:\d{3})*\b)`, casedByUnicode('\\p{N}{1,3}')] };
 
 /** llama.cpp's for files that name none: punctuation and digits apart. */
 export const DEFAULT_SPLIT: Split = {
@@ -69,8 +58,8 @@ const KINDS: [names: string, split: Split][] = [
   ['smollm starcoder refact command-r codeshell exaone minerva-7b mellum2', DIGITS_AND_WORDS],
   ['llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2', LLAMA3],
   ['dbrx smaug-bpe glm4 chatglm-bpe', THREE_DIGITS],
-  ['qwen2 deepseek-r1-qwen kormo megrez', QWEN2],
-  ['stablelm2 hunyuan solar-open grok-2', ONE_DIGIT],
+  ['qwen2', QWEN2],
+  ['deepseek-r1-qwen kormo megrez stablelm2 hunyuan solar-open grok-2', ONE_DIGIT],
   ['qwen35', { patterns: [words('\\p{N}', String.raw`[\p{L}\p{M}]`)], normalize: true }],
   ['deepseek-v3 hunyuan-dense joyai-llm', DEEPSEEK3],
   [
@@ -90,7 +79,6 @@ const KINDS: [names: string, split: Split][] = [
   ['falcon', { patterns: ['[\\p{P}\\$\\+<=>\\^~\\|`]+', GPT2_WORDS, '[0-9][0-9][0-9]'] }],
   ['gpt-4o llama4 kanana2 talkie minimax-m2', GPT4O],
   ['tekken', { patterns: [cased('', '\\p{N}')], wholeWords: true, addBos: true }],
-  ['tiny_aya cohere2moe', TINY_AYA],
   ['poro-chat bloom gpt3-finnish', BLOOM],
   ['viking', { patterns: [...BLOOM.patterns, '\\p{N}'] }],
   [
@@ -122,13 +110,6 @@ const KINDS: [names: string, split: Split][] = [
     },
   ],
   ['minicpm5', { patterns: ['\\p{N}{1,3}', words('\\p{N}+')], wholeWords: true }],
-  [
-    'youtu',
-    {
-      patterns: ['[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+', casedByUnicode('\\p{N}')],
-      wholeWords: true,
-    },
-  ],
 ];
 
 /** By GGUF's tokenizer.ggml.pre (llama.cpp, llama-vocab.cpp). */
