@@ -15,7 +15,9 @@ import { dataFolder } from './studio/folders.ts';
 import { createRouter } from './studio/router.ts';
 import { trainerStartedBy } from './studio/runs/trainer-process.ts';
 import { openStudio } from './studio/studio.ts';
+import { stayUp } from './studio/stay-up.ts';
 import type { Studio } from './studio/studio.ts';
+import { within } from './studio/within.ts';
 
 /** What the file dialog offers. */
 const FILES = {
@@ -31,6 +33,8 @@ const resources = join(dirname(out), 'resources');
 let window: BrowserWindow | undefined;
 let tray: Tray | undefined;
 let quitting = false;
+/** Whatever hangs, the studio ends within so many milliseconds. */
+const CLOSE_MS = 10_000;
 
 if (!app.requestSingleInstanceLock()) app.quit();
 else {
@@ -61,8 +65,9 @@ function start(): void {
     if (quitting) return;
     event.preventDefault();
     quitting = true;
-    void studio.close().finally(() => app.quit());
+    void within(studio.close(), CLOSE_MS).then(() => app.quit());
   });
+  stayUp();
 }
 
 function show(studio: Studio): BrowserWindow {

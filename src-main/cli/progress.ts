@@ -14,6 +14,7 @@ export class Progress {
 
   show(event: RunEvent): void {
     if (event.kind === 'log') this.line(event.line);
+    if (event.kind === 'trouble') this.line(event.message);
     if (event.kind === 'started') {
       this.steps = event.steps;
       const from = event.step > 0 ? ` from step ${event.step} on` : '';

@@ -6,7 +6,9 @@ import type { Command } from 'commander';
 import { renderUnicodeCompact } from 'uqr';
 import { dataFolder } from '../studio/folders.ts';
 import { trainerProcess } from '../studio/runs/trainer-process.ts';
+import { stayUp } from '../studio/stay-up.ts';
 import { openStudio } from '../studio/studio.ts';
+import { within } from '../studio/within.ts';
 import { isLoopback, startWebHost } from '../web.ts';
 import { ensureRenderer } from '../web/build.ts';
 
@@ -45,13 +47,16 @@ async function openInBrowser(flags: StudioFlags): Promise<void> {
   for (const link of web.links) console.log(`\nFrom another device:\n${link}\n\n${renderUnicodeCompact(link)}`);
   const close = async () => {
     console.log('\nClosing: a running training writes a checkpoint first.');
-    await web.close();
-    await studio.close();
+    await Promise.all([within(web.close(), CLOSE_MS), within(studio.close(), CLOSE_MS)]);
     process.exit(0);
   };
-  process.once('SIGINT', close).once('SIGTERM', close);
+  process.once('SIGINT', close).once('SIGTERM', close).once('SIGHUP', close);
+  stayUp();
   if (flags.open) openBrowser(web.url);
 }
+
+/** Whatever hangs, the studio ends within so many milliseconds. */
+const CLOSE_MS = 10_000;
 
 /** Opens the default browser where there is a display; says nothing where there is none. */
 function openBrowser(url: string): void {

@@ -47,6 +47,8 @@ export const adapterDescriptionSchema = z.object({
   ),
   /** whether the softmax runs over the heads that stay, where some are dropped */
   renormalize: z.boolean(),
+  /** of adapter.safetensors: tells that the two files were written together; nothing in older ones */
+  tensorsSha256: sha256.optional(),
 });
 
 export type AdapterDescription = z.infer<typeof adapterDescriptionSchema>;

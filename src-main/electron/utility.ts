@@ -22,6 +22,9 @@ export const utility: Launch = (entry, { keepErrors = false } = {}) => {
     send: (message) => child.postMessage(message),
     onMessage: (listener) => child.on('message', listener),
     onExit: (listener) => child.once('exit', (code) => listener({ code, signal: null, said: said() })),
-    kill: () => void child.kill(),
+    kill(signal) {
+      if (signal !== 'SIGKILL') child.kill();
+      else if (child.pid !== undefined) process.kill(child.pid, signal);
+    },
   };
 };

@@ -25,9 +25,14 @@ export function openWindow(dataFolder: string, preload: string): BrowserWindow {
   });
   if (maximized) window.maximize();
   window.once('ready-to-show', () => window.show());
-  window.on('close', () =>
-    writeFileSync(file, JSON.stringify({ ...window.getNormalBounds(), maximized: window.isMaximized() })),
-  );
+  window.on('close', () => {
+    try {
+      writeFileSync(file, JSON.stringify({ ...window.getNormalBounds(), maximized: window.isMaximized() }));
+    } catch (error) {
+      // A full disk: the window opens where it was before.
+      console.error(error);
+    }
+  });
   void window.loadURL(PAGE);
   return window;
 }

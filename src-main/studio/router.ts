@@ -6,9 +6,11 @@ import { checkRecipe, checkReference } from './calls/check.ts';
 import { evaluationCalls } from './calls/evaluations.ts';
 import { exportCalls } from './calls/exporting.ts';
 import { inspectorCalls } from './calls/inspector.ts';
+import { jobCalls } from './calls/jobs.ts';
 import { os, stream } from './calls/os.ts';
 import { playgroundCalls } from './calls/playground.ts';
 import { servingCalls } from './calls/serving.ts';
+import { storageCalls } from './calls/storage.ts';
 import { choicesOf } from './hub/choices.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
 import { readLines, parseLines } from './runs/files.ts';
@@ -43,8 +45,10 @@ export function createRouter(studio: Studio) {
     playground: playgroundCalls(studio),
     evaluations: evaluationCalls(studio),
     exporting: exportCalls(studio),
+    jobs: jobCalls(studio),
     serving: servingCalls(studio),
     settings: settingsCalls(studio),
+    storage: storageCalls(studio),
     drafts: {
       get: os.drafts.get.handler(() => studio.settings.draft()),
       set: os.drafts.set.handler(({ input }) => {
@@ -131,7 +135,8 @@ function runCalls(studio: Studio) {
     }),
     resume: os.runs.resume.handler(({ input }) => runs.summary(queue.resume(input.id))),
     pause: os.runs.pause.handler(({ input }) => runs.summary(queue.pause(input.id))),
-    stop: os.runs.stop.handler(({ input }) => runs.summary(queue.stop(input.id))),
+    stop: os.runs.stop.handler(async ({ input }) => runs.summary(await queue.stop(input.id))),
+    end: os.runs.end.handler(({ input }) => runs.summary(queue.end(input.id))),
     setRatio: os.runs.setRatio.handler(({ input }) => runs.summary(queue.setRatio(input.id, input.ratio))),
     rename: os.runs.rename.handler(({ input }) => runs.summary(queue.change(input.id, { name: input.name }))),
     remove: os.runs.remove.handler(({ input }) => {

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AdapterLibrary } from './adapters/library.ts';
+import { BackgroundJobs } from './background/jobs.ts';
 import { cacheFolder } from '../engine/folders.ts';
 import { openLibrary } from './database/open.ts';
 import type { Library } from './database/open.ts';
@@ -22,6 +23,7 @@ import { EvaluationStore } from './evaluations/store.ts';
 import { ChatStore } from './library/chats.ts';
 import { ServedAdapters } from './serving/served-adapters.ts';
 import { Stage } from './stage/stage.ts';
+import { within } from './within.ts';
 import { Worker } from './work/worker.ts';
 
 export interface StudioOptions {
@@ -42,6 +44,8 @@ export interface Studio {
   uploadsFolder: string;
   /** each export into a new folder in here */
   exportsFolder: string;
+  /** what was downloaded from a hub: models/, datasets/ */
+  hubFolder: string;
   library: Library;
   runs: RunStore;
   queue: RunQueue;
@@ -58,6 +62,7 @@ export interface Studio {
   served: ServedAdapters;
   chats: ChatStore;
   evaluations: EvaluationStore;
+  jobs: BackgroundJobs;
   storageFolders: { name: string; folder: string }[];
   close(): Promise<void>;
 }
@@ -78,7 +83,7 @@ export function openStudio(options: StudioOptions): Studio {
   const worker = new Worker(options.launch);
   const stage = new Stage(options.launch);
   const served = new ServedAdapters(stage);
-  const queue = new RunQueue(runs, options.trainer, runsFolder);
+  const queue = new RunQueue(runs, options.trainer, runsFolder, (folder) => worker.call('keepCheckpoint', { folder }));
   const models = new ModelLibrary(library, join(resources, 'models.json'));
   const datasets = new DatasetLibrary(library, join(resources, 'examples'));
   const secret = options.secret ?? fileSecret(dataFolder);
@@ -97,10 +102,13 @@ export function openStudio(options: StudioOptions): Studio {
   const adapters = new AdapterLibrary(library, runs, worker, adaptersFolder);
   adapters.followRuns(queue);
   queue.start();
+  const jobs = new BackgroundJobs(library);
+  void jobs.recover().catch((error: unknown) => console.error(error));
   return {
     dataFolder,
     uploadsFolder,
     exportsFolder,
+    hubFolder,
     library,
     runs,
     queue,
@@ -110,6 +118,7 @@ export function openStudio(options: StudioOptions): Studio {
     served,
     chats: new ChatStore(library),
     evaluations: new EvaluationStore(library),
+    jobs,
     adapters,
     models,
     datasets,
@@ -118,17 +127,25 @@ export function openStudio(options: StudioOptions): Studio {
     downloads,
     allowed: new AllowedPaths(() => [...chosen, ...settings.values().folders, ...own]),
     storageFolders: storageFolders({ runsFolder, adaptersFolder, exportsFolder, uploadsFolder, hubFolder }),
-    async close() {
-      downloads.close();
-      await served.stop();
-      await queue.close();
-      await adapters.enterEnded();
-      worker.close();
-      stage.close();
-      library.close();
-    },
+    close: () => close({ downloads, served, queue, jobs, adapters, worker, stage, library }),
   };
 }
+
+type Closed = Pick<Studio, 'downloads' | 'served' | 'queue' | 'jobs' | 'adapters' | 'worker' | 'stage' | 'library'>;
+
+/** All at once, each within its time: whatever hangs, the studio ends. */
+async function close({ downloads, served, queue, jobs, adapters, worker, stage, library }: Closed): Promise<void> {
+  downloads.close();
+  await Promise.all([served.stop(), queue.close(), jobs.close()].map((end) => within(end, CLOSE_MS)));
+  await within(adapters.enterEnded(), LAST_MS);
+  worker.close();
+  stage.close();
+  library.close();
+}
+
+/** Of the ten seconds that closing takes at most: for what is running, and for what it has left, milliseconds. */
+const CLOSE_MS = 8_500;
+const LAST_MS = 1_000;
 
 /** What the studio keeps on the disk, as the settings show it. */
 function storageFolders(folders: Record<`${'runs' | 'adapters' | 'exports' | 'uploads' | 'hub'}Folder`, string>) {

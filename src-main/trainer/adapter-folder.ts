@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { DatasetFacts } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { describeHeads, openAdapter, withoutDropped } from '../effilora/adapter-file.ts';
@@ -16,15 +17,17 @@ import type { CausalLM } from '../models/causal-lm.ts';
 import { readJsonFile } from '../models/json-file.ts';
 import { safetensorsPieces } from '../models/safetensors-write.ts';
 import type { ModelFile } from '../models/types.ts';
-import { writeAtomic } from './atomic.ts';
+import { ADAPTER_FILES, belongTogether, settlePair, writePair } from './adapter-pair.ts';
 import { isMlxConfig, readMlxFolder } from './mlx-folder.ts';
 import { readPeftFolder } from './peft-folder.ts';
 import type { Recipe } from './recipe.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
 import { asHeld, heldBytes, readNamedTensors } from './tensor-file.ts';
 
-const TENSORS = 'adapter.safetensors';
-const DESCRIPTION = 'adapter.json';
+const [TENSORS, DESCRIPTION] = ADAPTER_FILES;
+/** Two files that don't belong together are read again: somebody is about to replace them. */
+const READINGS = 5;
+const READ_AGAIN_MS = 100;
 /** What PEFT and mlx-lm call their description. */
 const FOREIGN = 'adapter_config.json';
 const MOST_CONFIG_BYTES = 16 << 20;
@@ -39,13 +42,20 @@ export interface AdapterToWrite {
   metrics: Record<string, number | null>;
 }
 
-/** Writes an adapter's two files, each whole or not at all. */
+/** Writes an adapter's two files, whole and together or not at all. */
 export async function writeAdapter(folder: string, parts: AdapterToWrite): Promise<void> {
-  const { adapter, reducer, file, datasets, recipe, metrics } = parts;
-  const { heads: dropped, renormalize } = adapter.dropped;
+  const { adapter } = parts;
+  const { heads: dropped } = adapter.dropped;
   const tensors =
     dropped.size === 0 ? adapter.held : withoutDropped(await adapter.export(), adapter.options, dropped).map(asHeld);
-  const description: AdapterDescription = {
+  await writeFiles(folder, await describeAdapter(parts), tensors);
+}
+
+/** What becomes adapter.json. */
+export async function describeAdapter(parts: AdapterToWrite): Promise<AdapterDescription> {
+  const { adapter, reducer, file, datasets, recipe, metrics } = parts;
+  const { heads: dropped, renormalize } = adapter.dropped;
+  return {
     formatVersion: ADAPTER_FORMAT_VERSION,
     method: adapter.options,
     baseModel: { name: file.name, architecture: file.config.architecture, sha256: await file.sha256() },
@@ -59,29 +69,30 @@ export async function writeAdapter(folder: string, parts: AdapterToWrite): Promi
     heads: describeHeads(reducer, dropped),
     renormalize,
   };
-  await writeFiles(folder, description, tensors);
 }
 
-/** Writes a stored adapter's two files, each whole or not at all. */
+/** Writes a stored adapter's two files, whole and together or not at all. */
 export async function writeStoredAdapter(folder: string, { description, tensors }: StoredAdapter): Promise<void> {
   await writeFiles(folder, description, tensors.map(asHeld));
 }
 
 async function writeFiles(folder: string, description: AdapterDescription, tensors: HeldTensor[]): Promise<void> {
   await fsp.mkdir(folder, { recursive: true });
-  await writeAtomic(path.join(folder, TENSORS), safetensorsPieces(tensors.map(heldBytes), { format: 'pt' }));
-  await writeAtomic(path.join(folder, DESCRIPTION), JSON.stringify(description, null, 1));
+  await writePair(folder, safetensorsPieces(tensors.map(heldBytes), { format: 'pt' }), (tensorsSha256) =>
+    JSON.stringify({ ...description, tensorsSha256 }, null, 1),
+  );
 }
 
 /**
  * Reads an adapter: a run or adapter folder, its adapter.safetensors, or a folder of PEFT or mlx-lm (LoRA, as method `lora`).
- * @throws UserError when it is none of these, or damaged
+ * @throws UserError when it is none of these, damaged, or its two files are not of one writing
  */
 export async function readAdapter(place: string): Promise<StoredAdapter> {
   const stat = fs.statSync(place, { throwIfNoEntry: false });
   if (!stat) throw new UserError(`The adapter "${place}" is not there; check the path`);
   const folder = stat.isDirectory() ? place : path.dirname(place);
   if (fs.existsSync(path.join(folder, FOREIGN))) return readForeign(folder);
+  await settlePair(folder);
   const description = path.join(folder, DESCRIPTION);
   const tensors = stat.isDirectory() ? path.join(folder, TENSORS) : place;
   if (!fs.existsSync(description) || !fs.existsSync(tensors)) {
@@ -94,10 +105,18 @@ export async function readAdapter(place: string): Promise<StoredAdapter> {
         : `${place} holds no adapter; give a run's folder, one with ${TENSORS} and ${DESCRIPTION}, or a PEFT folder`,
     );
   }
-  return {
-    description: parseAdapterDescription(await fsp.readFile(description, 'utf8'), description),
-    tensors: (await readNamedTensors(tensors)).tensors,
-  };
+  for (let reading = 1; ; reading++) {
+    const text = await fsp.readFile(description, 'utf8');
+    const { tensorsSha256, ...described } = parseAdapterDescription(text, description);
+    const read = (await readNamedTensors(tensors)).tensors;
+    if (await belongTogether(tensors, tensorsSha256)) return { description: described, tensors: read };
+    if (reading === READINGS)
+      throw new UserError(
+        `${tensors} is not the file that ${description} was written with: one of them was replaced or damaged. Put both back from one place, or export the adapter again.`,
+      );
+    await wait(READ_AGAIN_MS);
+    await settlePair(folder);
+  }
 }
 
 async function readForeign(folder: string): Promise<StoredAdapter> {

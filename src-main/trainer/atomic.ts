@@ -2,7 +2,7 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 
 /** Makes a rename in `folder` last through a power cut (not possible on Windows, where it is not needed either). */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await fsp.open(folder, 'r');
   await handle.sync().finally(() => handle.close());
@@ -34,12 +34,19 @@ export async function writeAtomic(file: string, data: Contents): Promise<void> {
   }
 }
 
-/** Writes a folder of files, one after the other, whole or not at all. */
+/** Makes a folder unless it is there; the one around it must be: where that was deleted, it is not made anew. */
+export async function makeFolder(folder: string): Promise<void> {
+  await fsp.mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+}
+
+/** Writes a folder of files, one after the other, whole or not at all, into a folder that is there. */
 export async function writeFolderAtomic(folder: string, files: Record<string, Contents>): Promise<void> {
   const aside = `${folder}.partial`;
   try {
     await fsp.rm(aside, { recursive: true, force: true });
-    await fsp.mkdir(aside, { recursive: true });
+    await fsp.mkdir(aside);
     for (const [name, data] of Object.entries(files)) await writeSynced(path.join(aside, name), data);
     await syncFolder(aside);
     await fsp.rm(folder, { recursive: true, force: true });

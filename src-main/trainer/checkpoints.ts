@@ -2,12 +2,13 @@ import crypto from 'node:crypto';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import type { OptimizerState } from '../effilora/adamw.ts';
 import type { ReducerState } from '../effilora/reducer.ts';
 import type { HeldTensor, NamedTensor } from '../effilora/types.ts';
 import { safetensorsPieces } from '../models/safetensors-write.ts';
 import { heldBytes, readNamedTensors } from './tensor-file.ts';
-import { writeFolderAtomic } from './atomic.ts';
+import { makeFolder, writeFolderAtomic } from './atomic.ts';
 import type { OrderState } from '../data/order.ts';
 
 /** Everything a run needs to go on as if it had never stopped; to be written, with tensors that are still on the engine. */
@@ -27,6 +28,8 @@ export interface Checkpoint<Stored = NamedTensor> {
   last: { loss: number | null; evalLoss: number | null };
   /** seconds of training so far */
   seconds: number;
+  /** adapter.json as it would be now, so that the run can end here without its model; nothing in older ones */
+  described?: AdapterDescription;
 }
 
 const STATE = 'state.json';
@@ -37,19 +40,33 @@ const stateSchema = z.looseObject({ step: z.number().int().nonnegative(), sha256
 
 const digest = (data: Uint8Array | string) => crypto.createHash('sha256').update(data).digest('hex');
 
-/** Writes a checkpoint folder and removes all but the last `keep`. */
-export async function writeCheckpoint(folder: string, checkpoint: Checkpoint<HeldTensor>, keep: number): Promise<void> {
+/**
+ * Writes a checkpoint folder and removes all but the last `keep`. The folder around `folder` must be there: where it was deleted,
+ * it isn't made anew. `onPiece` hears that it goes on.
+ */
+export async function writeCheckpoint(
+  folder: string,
+  checkpoint: Checkpoint<HeldTensor>,
+  keep: number,
+  onPiece = () => {},
+): Promise<void> {
   const { adapter, optimizer, ...rest } = checkpoint;
   const body = { ...rest, optimizerSteps: optimizer.steps };
   const sha256: Record<string, string> = { [STATE]: digest(JSON.stringify(body)) };
-  await fsp.mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await writeFolderAtomic(path.join(folder, `step-${String(checkpoint.step).padStart(8, '0')}`), {
-    [ADAPTER]: pieces(ADAPTER, adapter, sha256),
-    [MOMENTS]: pieces(MOMENTS, optimizer.moments, sha256),
+    [ADAPTER]: pieces(ADAPTER, adapter, sha256, onPiece),
+    [MOMENTS]: pieces(MOMENTS, optimizer.moments, sha256, onPiece),
     [STATE]: stateText(body, sha256),
   });
+  await pruneCheckpoints(folder, keep);
+}
+
+/** Removes all checkpoints but the last `keep`. */
+export async function pruneCheckpoints(folder: string, keep: number): Promise<void> {
   const all = await checkpointFolders(folder);
-  for (const old of all.slice(0, -keep)) await fsp.rm(path.join(folder, old), { recursive: true, force: true });
+  const gone = keep > 0 ? all.slice(0, -keep) : all;
+  for (const old of gone) await fsp.rm(path.join(folder, old), { recursive: true, force: true });
 }
 
 /** A file of tensors in pieces; `sha256` has its checksum when the last one is written. */
@@ -57,11 +74,13 @@ async function* pieces(
   name: string,
   tensors: HeldTensor[],
   sha256: Record<string, string>,
+  onPiece: () => void,
 ): AsyncGenerator<Uint8Array> {
   const hash = crypto.createHash('sha256');
   for await (const piece of safetensorsPieces(tensors.map(heldBytes))) {
     hash.update(piece);
     yield piece;
+    onPiece();
   }
   sha256[name] = hash.digest('hex');
 }
@@ -72,7 +91,7 @@ async function* stateText(body: object, sha256: Record<string, string>): AsyncGe
 }
 
 /** Finished checkpoints, oldest first. */
-async function checkpointFolders(folder: string): Promise<string[]> {
+export async function checkpointFolders(folder: string): Promise<string[]> {
   const names = await fsp.readdir(folder).catch(() => [] as string[]);
   return names.filter((name) => /^step-\d{8}$/.test(name)).sort();
 }

@@ -17,7 +17,8 @@ export interface Child {
   send(message: unknown): void;
   onMessage(listener: (message: unknown) => void): void;
   onExit(listener: (exit: ChildExit) => void): void;
-  kill(): void;
+  /** default SIGTERM */
+  kill(signal?: NodeJS.Signals): void;
 }
 
 export interface LaunchOptions {
@@ -36,6 +37,8 @@ export const forked: Launch = (entry, { keepErrors = false } = {}) => {
     stdio: keepErrors ? ['ignore', 'ignore', 'pipe', 'ipc'] : ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const said = keepErrors ? endOf(child.stderr!) : () => '';
+  // Without a listener one that could not be started, or ended, or sent to, would end this process, too.
+  child.on('error', () => {});
   return {
     processId: child.pid,
     send: (message) => {
@@ -46,7 +49,7 @@ export const forked: Launch = (entry, { keepErrors = false } = {}) => {
       child.once('error', ({ message }) => listener({ code: null, signal: null, said: message }));
       child.once('close', (code, signal) => listener({ code, signal, said: said() }));
     },
-    kill: () => void child.kill(),
+    kill: (signal) => void child.kill(signal),
   };
 };
 

@@ -8,7 +8,13 @@ export type RunEvent =
   | { kind: 'metrics'; line: MetricsLine }
   | { kind: 'heads'; line: HeadsLine }
   | { kind: 'checkpointing'; step: number }
-  | { kind: 'checkpoint'; step: number };
+  | { kind: 'checkpoint'; step: number }
+  /** it goes on with what takes long, e.g. a large checkpoint */
+  | { kind: 'alive' }
+  /** the answer to pause and stop, again while it lasts: what it waits for */
+  | { kind: 'asked'; what: 'pause' | 'stop'; waitsFor: string }
+  /** something went wrong that doesn't end the run, as a sentence */
+  | { kind: 'trouble'; message: string };
 
 /** How a run ended. */
 export interface RunSummary {

@@ -1,4 +1,3 @@
-import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { packBatch, padBatch } from '../data/batches.ts';
 import { sizesOf } from '../data/example-source.ts';
@@ -7,16 +6,18 @@ import type { HeldTensor } from '../effilora/types.ts';
 import { engineMemoryBytes } from '../engine/memory.ts';
 import { UserError } from '../engine/types.ts';
 import { DeviceError } from '../engine/webgpu/device.ts';
-import { writeAdapter } from './adapter-folder.ts';
-import { writeAtomic } from './atomic.ts';
+import { describeAdapter, writeAdapter, type AdapterToWrite } from './adapter-folder.ts';
+import { copyPair } from './adapter-pair.ts';
+import { CheckpointClock } from './checkpoint-clock.ts';
 import { giveBackMemory } from './give-back-memory.ts';
-import { writeCheckpoint, type Checkpoint } from './checkpoints.ts';
+import { pruneCheckpoints, writeCheckpoint, type Checkpoint } from './checkpoints.ts';
 import type { RunControl } from './control.ts';
 import { meanLoss } from './evaluate.ts';
 import type { RunEvent, RunSummary } from './events.ts';
 import { keepSpeed } from './machine-speed.ts';
 import type { Run } from './prepare.ts';
 import type { Recipe } from './recipe.ts';
+import type { RunLock } from './run-lock.ts';
 import { SamplePrompts } from './samples.ts';
 import { learningRateAt } from './schedules.ts';
 import type { StepReport } from './step.ts';
@@ -38,6 +39,7 @@ export class Loop {
   private tokens = { label: 0, all: 0 };
   private seconds = 0;
   private readonly time: TimeLeft;
+  private readonly clock: CheckpointClock;
   private speedKept = false;
   private best: Checkpoint['best'] = { loss: null, step: 0, evaluationsSince: 0 };
   private last: Checkpoint['last'] = { loss: null, evalLoss: null };
@@ -45,6 +47,7 @@ export class Loop {
   private constructor(
     private readonly recipe: Recipe,
     private readonly folder: string,
+    private readonly lock: RunLock,
     private readonly ran: Run,
     private readonly order: DataOrder,
     private readonly metrics: JsonLines,
@@ -55,6 +58,7 @@ export class Loop {
     private readonly emit: (event: RunEvent) => void,
   ) {
     const { batch, accumulate } = recipe.training;
+    this.clock = new CheckpointClock(recipe.training.checkpointMinutes * 60);
     const tokens = sizesOf(ran.train).reduce((sum, size) => sum + size, 0);
     this.time = new TimeLeft((batch * accumulate * tokens) / ran.train.count);
   }
@@ -62,6 +66,7 @@ export class Loop {
   static async open(
     recipe: Recipe,
     folder: string,
+    lock: RunLock,
     run: Run,
     from: Checkpoint | undefined,
     control: RunControl,
@@ -74,7 +79,7 @@ export class Loop {
       JsonLines.open(path.join(folder, `${name}.jsonl`), from?.telemetryBytes[name] ?? 0);
     const [metrics, heads, samples] = [await lines('metrics'), await lines('heads'), await lines('samples')];
     const prompts = new SamplePrompts(run.file.tokenizer, run.heldOut, recipe.training.samples);
-    const loop = new Loop(recipe, folder, run, order, metrics, heads, samples, prompts, control, emit);
+    const loop = new Loop(recipe, folder, lock, run, order, metrics, heads, samples, prompts, control, emit);
     if (from) loop.restore(from);
     return loop;
   }
@@ -104,11 +109,13 @@ export class Loop {
     while (this.step < steps && !this.isEarlyEnd()) {
       // Lets messages in.
       await new Promise((resolve) => setImmediate(resolve));
+      await this.lock.check();
       this.takeRatio();
       if (this.control.asked === 'pause') return this.pause();
       if (this.control.asked === 'stop') return this.end('stopped');
       await this.oneStep();
-      if (this.step % checkpointEvery === 0 && this.step < steps) await this.checkpoint();
+      const isDue = this.step % checkpointEvery === 0 || this.clock.isDue;
+      if (isDue && this.step < steps) await this.checkpoint();
       if (this.step % COLLECT_STEPS === 0) giveBackMemory();
     }
     return this.end(this.step < steps ? 'early' : 'finished');
@@ -131,6 +138,7 @@ export class Loop {
     const { training } = this.recipe;
     const started = performance.now();
     const number = this.step + 1;
+    this.control.doing = `step ${number} to end`;
     const learningRate = learningRateAt(number, training, this.ran.steps);
     const before = this.order.state;
     const batches = this.nextBatches();
@@ -143,6 +151,7 @@ export class Loop {
       throw new UserError(
         `The gradients of step ${number} are no numbers; a checkpoint in ${this.folder} is from before it and good. Lower the learning rate, or look for broken examples in the dataset.`,
       );
+    await this.lock.check();
     this.step = number;
     this.last.loss = report.loss;
     this.tokens = { label: this.tokens.label + report.labelTokens, all: this.tokens.all + report.tokens };
@@ -181,6 +190,7 @@ export class Loop {
     const { evalEvery } = this.recipe.training;
     const { heldOut, model, step, steps } = this.ran;
     if (heldOut.count === 0 || (this.step % evalEvery !== 0 && this.step !== steps)) return undefined;
+    this.control.doing = `the evaluation after step ${this.step}`;
     const { loss } = await meanLoss(model, heldOut, step.adapter);
     this.last.evalLoss = loss;
     for (const line of await this.prompts.answer(this.step, model, step.adapter)) await this.samples.append(line);
@@ -250,8 +260,14 @@ export class Loop {
     this.emit({ kind: 'heads', line: heads });
   }
 
-  private async checkpoint(order = this.order.state): Promise<void> {
+  private checkpoint(order = this.order.state): Promise<void> {
+    return this.clock.write(() => this.writeCheckpoint(order));
+  }
+
+  private async writeCheckpoint(order: Checkpoint['order']): Promise<void> {
     const { adapter, optimizer, reducer } = this.ran.step;
+    await this.lock.check();
+    this.control.doing = `the checkpoint of step ${this.step} to be written`;
     this.emit({ kind: 'checkpointing', step: this.step });
     await this.metrics.sync();
     await this.heads.sync();
@@ -267,18 +283,30 @@ export class Loop {
       best: this.best,
       last: this.last,
       seconds: this.seconds,
+      described: await describeAdapter(this.toWrite()),
     };
-    await writeCheckpoint(path.join(this.folder, 'checkpoints'), checkpoint, this.recipe.training.keepCheckpoints);
+    const { keepCheckpoints } = this.recipe.training;
+    const onPiece = () => this.emit({ kind: 'alive' });
+    await writeCheckpoint(this.checkpoints, checkpoint, keepCheckpoints, onPiece);
     giveBackMemory();
     this.emit({ kind: 'checkpoint', step: this.step });
   }
 
-  private async writeResult(subfolder?: string): Promise<void> {
+  private get checkpoints(): string {
+    return path.join(this.folder, 'checkpoints');
+  }
+
+  private toWrite(): AdapterToWrite {
     const { file, datasets, step } = this.ran;
-    const folder = subfolder ? path.join(this.folder, subfolder) : this.folder;
     const metrics = { steps: this.step, ...this.last, seconds: this.seconds };
     const { adapter, reducer } = step;
-    await writeAdapter(folder, { adapter, reducer, file, datasets, recipe: this.recipe, metrics });
+    return { adapter, reducer, file, datasets, recipe: this.recipe, metrics };
+  }
+
+  private async writeResult(subfolder?: string): Promise<void> {
+    await this.lock.check();
+    this.control.doing = 'the adapter to be written';
+    await writeAdapter(subfolder ? path.join(this.folder, subfolder) : this.folder, this.toWrite());
   }
 
   private async end(reason: RunSummary['reason']): Promise<RunSummary> {
@@ -286,10 +314,12 @@ export class Loop {
     const best = path.join(this.folder, 'best');
     const keepsBest = this.recipe.training.patience > 0 && this.best.loss !== null && this.best.step < this.step;
     if (keepsBest) {
-      for (const name of ['adapter.safetensors', 'adapter.json'])
-        await writeAtomic(path.join(this.folder, name), await fsp.readFile(path.join(best, name)));
+      await this.lock.check();
+      await copyPair(best, this.folder);
       this.last.evalLoss = this.best.loss;
     } else await this.writeResult();
+    // What can still be resumed has its last one; to fall back on an older one, there is nothing left to do.
+    await pruneCheckpoints(this.checkpoints, 1);
     return this.summary(reason);
   }
 

@@ -33,7 +33,11 @@ export function openPort<Message>(): Port<Message> {
         process.send!(message, () => resolve());
       }),
     onMessage: (listener) => process.on('message', listener),
-    onClose: (listener) => process.once('disconnect', listener),
+    onClose(listener) {
+      // It may have gone while this process was still loading its modules.
+      if (process.connected) process.once('disconnect', listener);
+      else listener();
+    },
     end: () => process.exit(0),
   };
 }

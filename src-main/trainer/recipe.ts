@@ -88,6 +88,8 @@ const trainingSchema = z.strictObject({
   patience: z.number().int().nonnegative().default(0),
   shuffle: z.boolean().default(true),
   checkpointEvery: count.default(50),
+  /** a checkpoint also after so many minutes without one */
+  checkpointMinutes: z.number().positive().max(1440).default(10),
   keepCheckpoints: count.default(2),
   /** steps between two lines of heads.jsonl; default 1 for runs under 1,000 steps, else 10 */
   headsEvery: count.optional(),

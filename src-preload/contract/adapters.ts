@@ -1,5 +1,6 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
+import { job } from './jobs.ts';
 
 export const ADAPTER_ORIGINS = ['trained', 'imported', 'pruned', 'duplicate', 'export'] as const;
 
@@ -73,6 +74,7 @@ export type Verification = z.infer<typeof verification>;
 
 const byId = z.object({ id: z.string().min(1).max(64) });
 const path = z.string().min(1).max(4096);
+const importRequest = z.object({ path, model: z.string().min(1).max(4096).optional() });
 
 export const adapters = {
   list: oc
@@ -120,7 +122,9 @@ export const adapters = {
    * an EffiLoRA adapter, a PEFT LoRA folder, a GGUF LoRA or an .effilora file; `model` opens its base model, by default the
    * one that the adapter's recipe names
    */
-  import: oc.input(z.object({ path, model: z.string().min(1).max(4096).optional() })).output(adapterEntry),
+  import: oc.input(importRequest).output(adapterEntry),
+  /** the same as a job: it goes on whoever looks */
+  startImport: oc.input(importRequest).output(job),
   /** a copy without some heads */
   prune: oc
     .input(

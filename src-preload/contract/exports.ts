@@ -1,4 +1,3 @@
-import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 
 /** What an adapter can be turned into, with the number types each can have, the first one being the default. */
@@ -32,35 +31,3 @@ export const exportOutcome = z.object({
   adapterId: z.string().nullable(),
 });
 export type ExportOutcome = z.infer<typeof exportOutcome>;
-
-export const exportEvent = z.discriminatedUnion('kind', [
-  z.object({
-    kind: z.literal('progress'),
-    stage: z.enum(['opening', 'calibrating', 'measuring', 'writing']),
-    done: z.number(),
-    total: z.number(),
-    secondsLeft: z.number().optional(),
-  }),
-  z.object({ kind: z.literal('exported'), outcome: exportOutcome }),
-]);
-export type ExportEvent = z.infer<typeof exportEvent>;
-
-export const exporting = {
-  /** writes into a new folder of the studio's, and remembers it in the adapter's lineage */
-  run: oc
-    .input(
-      z.object({
-        id: z.string().min(1).max(64),
-        to: exportTarget,
-        type: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0']).optional(),
-        form: z.enum(['rank-r', 'rank-nr']).default('rank-r'),
-        /** share of the heads to leave out, least important first */
-        drop: z.number().min(0).max(1).optional(),
-        /** dataset to calibrate on; default: the adapter's own training data */
-        calibrate: z.string().min(1).max(4096).optional(),
-        /** a PEFT folder enters the library as well, to be tried beside the exact adapter */
-        keep: z.boolean().default(false),
-      }),
-    )
-    .output(eventIterator(exportEvent)),
-};

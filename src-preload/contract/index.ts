@@ -3,7 +3,8 @@ import { datasets } from './datasets.ts';
 import { hub } from './hub.ts';
 import { inspector } from './inspector.ts';
 import { evaluations } from './evaluations.ts';
-import { exporting } from './exports.ts';
+import { exporting } from './exporting.ts';
+import { jobs } from './jobs.ts';
 import { files, machine } from './machine.ts';
 import { models } from './models.ts';
 import { plans } from './plans.ts';
@@ -11,6 +12,7 @@ import { playground } from './playground.ts';
 import { runs } from './runs.ts';
 import { serving } from './serving.ts';
 import { drafts, settings } from './settings.ts';
+import { storage } from './storage.ts';
 
 /** Every call and every stream between a view and the studio, whatever carries them. */
 export const contract = {
@@ -26,8 +28,10 @@ export const contract = {
   playground,
   evaluations,
   exporting,
+  jobs,
   serving,
   settings,
+  storage,
   drafts,
 };
 export type Contract = typeof contract;
@@ -41,8 +45,10 @@ export type { ModelEntry } from './models.ts';
 export * from './plans.ts';
 export * from './evaluations.ts';
 export * from './exports.ts';
+export type { Job, JobResult } from './jobs.ts';
 export * from './playground.ts';
 export * from './runs.ts';
 export type { Served } from './serving.ts';
 export { draft, settingsValues } from './settings.ts';
 export type { Draft, SettingsValues } from './settings.ts';
+export type { SpareItem } from './storage.ts';

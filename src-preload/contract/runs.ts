@@ -10,7 +10,9 @@ export const runSummary = z.object({
   id: z.string(),
   name: z.string(),
   status: runStatus,
-  /** why it failed or was interrupted, as a sentence */
+  /** of a running one: what it was asked for and is about to do */
+  asked: z.enum(['pause', 'stop']).nullable(),
+  /** why it failed or was interrupted, or what happens now, as a sentence */
   message: z.string().nullable(),
   model: z.string(),
   dataset: z.string(),
@@ -110,8 +112,10 @@ export const runs = {
   /** a held, paused, stopped, failed or interrupted run goes on from its last checkpoint */
   resume: oc.input(byId).output(runSummary),
   pause: oc.input(byId).output(runSummary),
-  /** ends the run and keeps the adapter as it stands */
+  /** ends the run and keeps the adapter as it stands; one that isn't running, with the adapter of its last checkpoint */
   stop: oc.input(byId).output(runSummary),
+  /** ends a running one at once, without waiting for what it is about: what came since its last checkpoint is lost */
+  end: oc.input(byId).output(runSummary),
   setRatio: oc.input(byId.extend({ ratio: z.number().min(0).max(0.95) })).output(runSummary),
   rename: oc.input(byId.extend({ name: z.string().min(1).max(120) })).output(runSummary),
   /** to the trash; `restore` undoes it */

@@ -2,25 +2,13 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fillDisk } from '../support/full-disk.ts';
 import { trainerAt } from '../support/trainer-moment.ts';
 import { resultOf, smallRun, temporary } from '../trainer/support.ts';
 import { cli, startCli } from './support.ts';
 
 const disk = temporary('small-disk');
 const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]).status === 0;
-
-/** Takes all the room that is left. */
-function fill(file: string): void {
-  const piece = Buffer.alloc(4096);
-  const handle = fs.openSync(file, 'w');
-  try {
-    for (;;) fs.writeSync(handle, piece);
-  } catch (error) {
-    expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC');
-  } finally {
-    fs.closeSync(handle);
-  }
-}
 
 describe.skipIf(!mounted)('a disk that is full (needs the right to mount a tmpfs)', () => {
   const work = temporary('full-disk');
@@ -38,8 +26,7 @@ describe.skipIf(!mounted)('a disk that is full (needs the right to mount a tmpfs
     const trainer = trainerAt({ kind: 'checkpoint', step: 20 }, 'SIGSTOP');
     const training = startCli(['train', recipe, '--out', run, '--json'], { env: trainer.env });
     await trainer.standing();
-    const filler = path.join(disk, 'filler');
-    fill(filler);
+    const filler = fillDisk(path.join(disk, 'filler'));
     await trainer.goOn();
     const { code, stderr } = await training.ended;
     expect({ code, stderr: stderr.trim() }).toEqual({

@@ -1,4 +1,14 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AdapterFacts } from '../../src-main/studio/adapters/folder.ts';
@@ -172,7 +182,7 @@ describe('adapter library', () => {
     await refused(/isn't there any more/, join(scratch.folder, 'good'));
   });
 
-  it('lists and searches 500 adapters in less than 50 ms', async () => {
+  it('lists and searches 500 adapters in a few times what reading their rows and looking at their files takes', async () => {
     const place = join(scratch.folder, 'one');
     await imported();
     const facts = JSON.parse(open.studio.adapters.store.rows()[0]!.facts) as Record<string, unknown>;
@@ -185,19 +195,24 @@ describe('adapter library', () => {
         { ...(facts as unknown as AdapterFacts), method: 'effilora', model: 'tiny', bytes: 1, evalLoss: k, hashes: {} },
       );
     }
-    const milliseconds = async (text: string, found: number) => {
+    // The quickest of ten: what other processes take of the machine is no part of it.
+    const milliseconds = async (work: () => unknown) => {
       const times = [];
-      // The quickest of ten: what other processes take of the machine is no part of it.
       for (let again = 0; again < 10; again++) {
         const started = performance.now();
-        const { adapters } = await open.client.adapters.list({ text });
+        await work();
         times.push(performance.now() - started);
-        expect(adapters).toHaveLength(found);
       }
       return Math.min(...times);
     };
-    const [list, search] = [await milliseconds('', 500), await milliseconds('longer 77', 5)];
-    console.log(`500 adapters: list ${list.toFixed(1)} ms, search ${search.toFixed(1)} ms`);
-    expect(Math.max(list, search)).toBeLessThan(50);
+    const listing = (text: string, found: number) => async () =>
+      expect((await open.client.adapters.list({ text })).adapters).toHaveLength(found);
+    const [list, search] = [await milliseconds(listing('', 500)), await milliseconds(listing('longer 77', 5))];
+    const yardstick = await milliseconds(() => {
+      for (const row of open.studio.adapters.store.rows())
+        for (const name of ['adapter.json', 'adapter.safetensors'])
+          expect(existsSync(join(row.folder, name)) && JSON.parse(row.facts)).toBeTruthy();
+    });
+    expect(Math.max(list, search) / yardstick).toBeLessThan(6);
   });
 });

@@ -8,9 +8,8 @@ import { sha256OfFile } from '../../engine/python-wheel.ts';
 import { UserError } from '../../engine/types.ts';
 import { FileReader } from '../../models/file-reader.ts';
 import { readSafetensorsHeader } from '../../models/safetensors.ts';
+import { ADAPTER_FILES, belongTogether, settlePair } from '../../trainer/adapter-pair.ts';
 
-/** The two files an adapter is. */
-export const ADAPTER_FILES = ['adapter.safetensors', 'adapter.json'] as const;
 const BYTES_A_NUMBER = 4;
 
 /** What the library shows of an adapter without opening its files again. */
@@ -98,13 +97,22 @@ async function outFeaturesIn(folder: string): Promise<Map<string, number>> {
   }
 }
 
-/** Copies an adapter's two files into a new folder, whole or not at all; `to` is replaced. */
+/**
+ * Copies an adapter's two files into a new folder, whole or not at all; `to` is replaced.
+ * @throws UserError when they are not of one writing
+ */
 export async function copyAdapter(from: string, to: string): Promise<void> {
   const aside = `${to}.partial`;
   try {
+    await settlePair(from);
     await rm(aside, { recursive: true, force: true });
     await mkdir(aside, { recursive: true });
     for (const name of ADAPTER_FILES) await copyFile(join(from, name), join(aside, name), constants.COPYFILE_FICLONE);
+    const { tensorsSha256 } = await describedIn(aside);
+    if (!(await belongTogether(join(aside, 'adapter.safetensors'), tensorsSha256)))
+      throw new UserError(
+        `The two files of the adapter in ${from} don't belong together. Put both back from one place.`,
+      );
     await rm(to, { recursive: true, force: true });
     await rename(aside, to);
   } catch (error) {

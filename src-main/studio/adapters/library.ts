@@ -14,7 +14,8 @@ import { UserError } from '../../engine/types.ts';
 import type { Library } from '../database/open.ts';
 import type { RunRow, RunStore } from '../runs/store.ts';
 import type { Worker } from '../work/worker.ts';
-import { ADAPTER_FILES, adapterFacts, copyAdapter, describedIn, hashesIn, headsOf } from './folder.ts';
+import { ADAPTER_FILES, settlePair } from '../../trainer/adapter-pair.ts';
+import { adapterFacts, copyAdapter, describedIn, hashesIn, headsOf } from './folder.ts';
 import { AdapterStore } from './store.ts';
 import type { AdapterChange, AdapterRow, Parent } from './store.ts';
 
@@ -48,11 +49,14 @@ export class AdapterLibrary extends EventEmitter<{ change: [] }> {
       const ended = this.runs.list(false).filter((run) => KEPT.includes(run.status) && isNew(run));
       for (const run of ended) await this.enterRun(run).catch((error: unknown) => console.error(error));
     });
+    // What could not be entered, as the library can't be read, is tried again with the next run.
+    this.entering = this.entering.catch((error: unknown) => console.error(error));
     return this.entering;
   }
 
   /** A run's adapter under the run's name; one that was resumed and ends again replaces what it left before. */
   private async enterRun(run: RunRow): Promise<void> {
+    await settlePair(run.folder);
     if (!ADAPTER_FILES.every((name) => existsSync(join(run.folder, name)))) return;
     const before = this.store.ofRun(run.id);
     const id = before?.id ?? randomUUID();
@@ -118,21 +122,20 @@ export class AdapterLibrary extends EventEmitter<{ change: [] }> {
     );
   }
 
-  /** Reads an adapter of any known kind and checks it against its base model before anything is kept. */
-  async import(place: string, model: string): Promise<AdapterEntry> {
+  /** Reads an adapter of any known kind and checks it against its base model before anything is kept, under `id` where it's given. */
+  async import(place: string, model: string, { id, signal }: { id?: string; signal?: AbortSignal } = {}) {
     const name = basename(place).replace(/\.(effilora|gguf|safetensors)$/i, '');
-    return this.make({ name, origin: 'imported', parents: [] }, model, async (folder) =>
-      this.worker.call('importAdapter', { place, model, folder }),
+    return this.make({ id, name, origin: 'imported', parents: [] }, model, async (folder) =>
+      this.worker.call('importAdapter', { place, model, folder }, { signal }),
     );
   }
 
   /** Enters what `write` puts into a new folder; where it fails, nothing is left of it. */
   async make(
-    entry: { name: string; origin: AdapterEntry['origin']; parents: Parent[] },
+    { id = randomUUID(), ...entry }: { id?: string; name: string; origin: AdapterEntry['origin']; parents: Parent[] },
     modelReference: string,
     write: (folder: string) => Promise<unknown>,
   ): Promise<AdapterEntry> {
-    const id = randomUUID();
     const folder = join(this.folder, id);
     try {
       await write(folder);

@@ -1,8 +1,26 @@
+import { randomUUID } from 'node:crypto';
+import { basename, join } from 'node:path';
+import type { Job } from '../../../src-preload/contract/index.ts';
 import { lineageOf } from '../adapters/lineage.ts';
 import { watchAdapters } from '../adapters/watch.ts';
 import type { Studio } from '../studio.ts';
 import { checkReference } from './check.ts';
 import { os } from './os.ts';
+
+/** What can be refused at once is; the rest is a job's. */
+async function startImport(studio: Studio, input: { path: string; model?: string }): Promise<Job> {
+  const { adapters } = studio;
+  const place = await studio.allowed.check(input.path);
+  const { model } = input.model ? input : await studio.worker.call('modelOfAdapter', { place });
+  await checkReference(studio, model!);
+  const id = randomUUID();
+  const folder = join(adapters.folder, id);
+  return studio.jobs.start({ id, kind: 'import', name: basename(place), adapterId: null, folder }, async (act) => {
+    act.tell({ stage: 'checking', done: 0, total: 1 });
+    const entry = await adapters.import(place, model!, { id, signal: act.signal });
+    return { outcome: null, adapterId: entry.id };
+  });
+}
 
 /** The library of adapters. */
 export function adapterCalls(studio: Studio) {
@@ -32,11 +50,11 @@ export function adapterCalls(studio: Studio) {
     }),
     verify: os.adapters.verify.handler(({ input }) => adapters.verify(input.id)),
     import: os.adapters.import.handler(async ({ input }) => {
-      const place = await studio.allowed.check(input.path);
-      const { model } = input.model ? input : await studio.worker.call('modelOfAdapter', { place });
-      await checkReference(studio, model!);
-      return adapters.import(place, model!);
+      const { id } = await startImport(studio, input);
+      const { adapterId } = await studio.jobs.result(id);
+      return store.entry(store.row(adapterId!));
     }),
+    startImport: os.adapters.startImport.handler(({ input }) => startImport(studio, input)),
     prune: os.adapters.prune.handler(({ input: { id, name, heads, renormalize } }) =>
       adapters.prune(id, name, heads, renormalize),
     ),

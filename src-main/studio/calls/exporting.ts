@@ -1,24 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { ExportEvent, ExportOutcome } from '../../../src-preload/contract/index.ts';
+import type { JobResult } from '../../../src-preload/contract/index.ts';
+import { UserError } from '../../engine/types.ts';
+import type { ExportResult } from '../../exports/request.ts';
 import type { AdapterRow } from '../adapters/store.ts';
+import type { Act } from '../background/jobs.ts';
 import type { ExportJob } from '../stage/types.ts';
 import type { Studio } from '../studio.ts';
 import { checkData, checkReference } from './check.ts';
-import { os, stream } from './os.ts';
+import { os } from './os.ts';
 
 /** Adapters in other programs' forms. */
 export function exportCalls(studio: Studio) {
   return {
-    run: os.exporting.run.handler(async ({ input: { id, keep, ...asked }, signal }) => {
+    start: os.exporting.start.handler(async ({ input: { id, keep, ...asked } }) => {
       const row = studio.adapters.present(id);
       const model = studio.adapters.modelReference(row);
       await checkReference(studio, model);
       await checkData(studio, { path: asked.calibrate, examples: 0 }, [row.folder]);
       const { engine } = studio.settings.values();
-      const out = join(studio.exportsFolder, folderName(row, asked.to));
-      const job = { ...asked, adapter: row.folder, model, engine, out };
-      return stream(exportRow(studio, row, job, keep && asked.to === 'peft', signal));
+      const folder = join(studio.exportsFolder, folderName(row, asked.to));
+      const job = { ...asked, adapter: row.folder, model, engine, out: folder };
+      return studio.jobs.start(
+        { id: randomUUID(), kind: 'export', name: `${row.name} as ${asked.to}`, adapterId: id, folder },
+        (act) => exportRow(studio, row, job, keep && asked.to === 'peft', act),
+      );
     }),
   };
 }
@@ -29,37 +35,36 @@ function folderName({ name }: AdapterRow, target: string): string {
   return `${plain} ${target} ${randomUUID().slice(0, 6)}`;
 }
 
-async function* exportRow(
+async function exportRow(
   studio: Studio,
   row: AdapterRow,
   job: ExportJob,
   keep: boolean,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<ExportEvent, void> {
+  { tell, signal }: Act,
+): Promise<JobResult> {
   const { adapters } = studio;
+  let exported: ExportResult | undefined;
   for await (const event of studio.stage.run('export', job, signal)) {
-    if (event.kind === 'progress') {
-      yield { kind: 'progress', ...event.progress };
-      continue;
-    }
-    const { folder, files, fidelity } = event.result;
-    let adapterId: string | null = null;
-    if (keep) {
-      const entry = { name: `${row.name}, as plain LoRA`, origin: 'export' as const };
-      const parents = [{ id: row.id, relation: 'exported from' }];
-      const { model } = job;
-      const made = await adapters.make({ ...entry, parents }, model!, (into) =>
-        studio.worker.call('importAdapter', { place: folder, model: model!, folder: into }),
-      );
-      adapterId = made.id;
-    }
-    studio.library
-      .prepare(
-        'INSERT INTO adapter_exports (id, adapter_id, target, path, report, created_at) VALUES (?, ?, ?, ?, ?, ?)',
-      )
-      .run(randomUUID(), row.id, job.to, folder, JSON.stringify(fidelity), Date.now());
-    adapters.changed();
-    const outcome: ExportOutcome = { folder, files, fidelity, adapterId };
-    yield { kind: 'exported', outcome };
+    if (event.kind === 'progress') tell(event.progress);
+    else exported = event.result;
   }
+  signal.throwIfAborted();
+  if (!exported) throw new UserError('The export ended without a result. Start it again.');
+  const { folder, files, fidelity } = exported;
+  const adapterId = keep ? await keepAsPlain(studio, row, folder, job.model!, signal) : null;
+  studio.library
+    .prepare('INSERT INTO adapter_exports (id, adapter_id, target, path, report, created_at) VALUES (?, ?, ?, ?, ?, ?)')
+    .run(randomUUID(), row.id, job.to, folder, JSON.stringify(fidelity), Date.now());
+  adapters.changed();
+  return { outcome: { folder, files, fidelity, adapterId }, adapterId };
+}
+
+/** A PEFT folder's entry in the library, to be tried beside the exact adapter. */
+async function keepAsPlain(studio: Studio, row: AdapterRow, place: string, model: string, signal: AbortSignal) {
+  const entry = { name: `${row.name}, as plain LoRA`, origin: 'export' as const };
+  const parents = [{ id: row.id, relation: 'exported from' }];
+  const { id } = await studio.adapters.make({ ...entry, parents }, model, (folder) =>
+    studio.worker.call('importAdapter', { place, model, folder }, { signal }),
+  );
+  return id;
 }

@@ -55,4 +55,10 @@ export const MIGRATIONS: readonly string[] = [
    CREATE TABLE evaluations (
      id TEXT PRIMARY KEY, name TEXT NOT NULL, result TEXT NOT NULL, created_at INTEGER NOT NULL
    ) STRICT;`,
+  // What a running run was asked for; exports and imports, which go on when nobody looks.
+  `ALTER TABLE runs ADD COLUMN asked TEXT;
+   CREATE TABLE jobs (
+     id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, adapter_id TEXT, folder TEXT NOT NULL, state TEXT NOT NULL,
+     message TEXT, result TEXT, owner TEXT NOT NULL, created_at INTEGER NOT NULL, ended_at INTEGER
+   ) STRICT;`,
 ];

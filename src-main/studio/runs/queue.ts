@@ -1,12 +1,14 @@
 import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { stringify } from 'yaml';
 import type { Recipe, RunDetail, RunSummary } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
+import { writeAtomic } from '../../trainer/atomic.ts';
+import { nameOfOwner, newOwner, stateOfOwner } from '../owner.ts';
+import { within } from '../within.ts';
 import { parseLines, readLines } from './files.ts';
 import type { RunChange, RunRow, RunStore } from './store.ts';
 import type { TrainerEnd, TrainerHandle, TrainerPort } from './trainer-port.ts';
@@ -14,6 +16,8 @@ import type { TrainerEnd, TrainerHandle, TrainerPort } from './trainer-port.ts';
 /** How often the queue looks at its run's metrics and at what other studios do, milliseconds. */
 const TICK_MS = 500;
 const HEARTBEAT_MS = 4_000;
+/** So long a closing studio waits for its run's checkpoint, milliseconds. */
+const QUIT_MS = 8_000;
 
 interface Running {
   id: string;
@@ -23,21 +27,26 @@ interface Running {
   beatAt: number;
   /** what the user asked for last; the end of the process is judged by it */
   asked: 'pause' | 'stop' | 'close' | undefined;
-  /** resolves when the row says how it ended */
+  /** resolves when the row says how it ended; never rejects */
   finished: Promise<void>;
 }
 
+/** Makes the last checkpoint in a run's folder its result. @throws UserError when there is none */
+type Keep = (folder: string) => Promise<{ step: number }>;
+
 /** Runs one training at a time, in order, and keeps the library's rows true. Emits `change` after every change of a run. */
 export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> {
-  private readonly owner = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
+  private readonly owner = newOwner();
   private running: Running | undefined;
   private timer: NodeJS.Timeout | undefined;
   private ticking: Promise<void> = Promise.resolve();
+  private isClosing = false;
 
   constructor(
     private readonly runs: RunStore,
     private readonly trainer: TrainerPort,
     private readonly runsFolder: string,
+    private readonly keep: Keep,
   ) {
     super();
     this.setMaxListeners(0);
@@ -48,15 +57,26 @@ export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> 
     this.wake();
   }
 
-  /** Lets a running training write its checkpoint and waits for it. */
+  /** Of the running training. */
+  get trainerProcessId(): number | undefined {
+    return this.running?.handle.processId;
+  }
+
+  /** Lets a running training write its checkpoint and waits for it, a while: then it goes on with that by itself, if it can. */
   async close(): Promise<void> {
     clearInterval(this.timer);
-    await this.ticking;
+    this.isClosing = true;
     const { running } = this;
-    if (!running) return;
+    if (!running) return void (await within(this.ticking, QUIT_MS));
     running.asked = 'close';
     running.handle.pause();
-    await running.finished;
+    if (await within(running.finished, QUIT_MS)) return;
+    running.handle.leave();
+    this.running = undefined;
+    this.settleEnd(running, {
+      status: 'interrupted',
+      message: 'The studio was closed before this run had written its checkpoint. Resume goes on from the last one.',
+    });
   }
 
   async create(input: {
@@ -67,27 +87,43 @@ export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> 
   }): Promise<RunRow> {
     const id = randomUUID();
     const folder = join(this.runsFolder, id);
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, 'recipe.yaml'), stringify(input.recipe));
-    const row = this.runs.add({ id, folder, ...input });
-    this.changed();
-    return row;
+    try {
+      await mkdir(folder, { recursive: true });
+      await writeAtomic(join(folder, 'recipe.yaml'), stringify(input.recipe));
+      const row = this.runs.add({ id, folder, ...input });
+      this.changed();
+      return row;
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   pause(id: string): RunRow {
     const row = this.runs.row(id);
     if (row.status === 'queued') return this.change(id, { status: 'paused' });
-    this.mine(row).asked = 'pause';
-    this.running?.handle.pause();
-    return row;
+    return this.ask(this.mine(row), 'pause');
   }
 
-  stop(id: string): RunRow {
+  /** One that isn't running ends with the adapter of its last checkpoint. */
+  async stop(id: string): Promise<RunRow> {
     const row = this.runs.row(id);
-    if (row.status === 'queued') return this.change(id, { status: 'stopped', ended_at: Date.now() });
-    this.mine(row).asked = 'stop';
-    this.running?.handle.stop();
-    return row;
+    if (row.status === 'queued' && row.attempt === 0)
+      return this.change(id, { status: 'stopped', ended_at: Date.now() });
+    if (row.status === 'running') return this.ask(this.mine(row), 'stop');
+    if (row.status === 'finished' || row.status === 'stopped') return row;
+    const { step } = await this.keep(row.folder);
+    const kept = this.change(id, { status: 'stopped', ended_at: Date.now(), step, message: keptAt(step) });
+    this.emit('ended', this.runs.summary(kept));
+    return kept;
+  }
+
+  /** Ends a running one at once. */
+  end(id: string): RunRow {
+    const running = this.mine(this.runs.row(id));
+    running.asked ??= 'pause';
+    running.handle.kill();
+    return this.runs.row(id);
   }
 
   setRatio(id: string, ratio: number): RunRow {
@@ -128,12 +164,20 @@ export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> 
     this.wake();
   }
 
+  private ask(running: Running, what: 'pause' | 'stop'): RunRow {
+    running.asked = what;
+    this.runs.settle(running.id, this.owner, { asked: what });
+    running.handle[what]();
+    this.emit('change');
+    return this.runs.row(running.id);
+  }
+
   /** @throws UserError when the run isn't going, or goes in another studio */
   private mine(row: RunRow): Running {
     if (this.running?.id === row.id) return this.running;
     throw new UserError(
       row.status === 'running'
-        ? `"${row.name}" is run by another studio on this library (${row.owner}). Use that one.`
+        ? `"${row.name}" is run by another studio on this library (${nameOfOwner(row.owner)}). Use that one.`
         : `"${row.name}" isn't running (it is ${row.status}).`,
     );
   }
@@ -143,26 +187,43 @@ export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> 
   }
 
   private async tick(): Promise<void> {
+    this.runs.writeAgain();
     if (this.running) return this.follow(this.running);
-    if (this.runs.releaseLost(deadOwner).length > 0) this.emit('change');
+    if (this.isClosing) return;
+    // Its own run may just be coming to its end.
+    const stateOf = (owner: string | null) => (owner === this.owner ? ('alive' as const) : stateOfOwner(owner));
+    if (this.runs.releaseLost(stateOf).length > 0) this.emit('change');
     const row = this.runs.claimNext(this.owner);
     if (!row) return;
-    const handle = this.trainer.start(row.folder, { resume: row.attempt > 1 });
-    const running: Running = {
-      id: row.id,
-      handle,
-      read: 0,
-      beatAt: Date.now(),
-      asked: undefined,
-      finished: handle.ended.then((end) => this.finish(running, end)),
-    };
-    this.running = running;
+    this.launch(row);
     this.emit('change');
+  }
+
+  private launch({ id, folder, attempt }: RunRow): void {
+    try {
+      const onState = (message: string) => {
+        this.runs.settle(id, this.owner, { message: message || null });
+        this.emit('change');
+      };
+      const handle = this.trainer.start(folder, { resume: attempt > 1, onState });
+      const running: Running = {
+        ...{ id, handle, read: 0, beatAt: Date.now(), asked: undefined },
+        finished: handle.ended.then((end) => this.finish(running, end)).catch((error: unknown) => console.error(error)),
+      };
+      this.running = running;
+    } catch (error) {
+      // No process could be started: too many, or no memory.
+      this.settleEnd(
+        { id },
+        { status: 'failed', message: `The trainer could not be started: ${(error as Error).message}` },
+      );
+    }
   }
 
   /** Brings the row up to what the trainer wrote. */
   private async follow(running: Running): Promise<void> {
     const row = this.runs.row(running.id);
+    if (row.owner !== this.owner) this.giveUp(running);
     const { text, end } = await readLines(join(row.folder, 'metrics.jsonl'), running.read);
     running.read = end;
     const change: RunChange = {};
@@ -177,42 +238,47 @@ export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> 
       change.heartbeat_at = running.beatAt;
     }
     if (Object.keys(change).length === 0) return;
-    this.runs.change(running.id, change);
+    this.runs.settle(running.id, this.owner, change);
     if (text) this.emit('change');
+  }
+
+  /** Another studio has taken this one for gone while its machine slept: the run is that one's to resume. */
+  private giveUp(running: Running): void {
+    if (running.asked === 'close') return;
+    running.asked = 'close';
+    running.handle.pause();
   }
 
   private async finish(running: Running, end: TrainerEnd): Promise<void> {
     await this.ticking;
+    // A studio that closed meanwhile has said what it knew.
+    if (this.running !== running) return;
     await this.follow(running).catch(() => undefined);
     this.running = undefined;
-    const row = this.runs.change(running.id, {
-      ...endStatus(running.asked, end),
-      owner: null,
-      seconds_left: null,
-      ended_at: Date.now(),
-    });
-    if (running.asked !== 'close') this.changed();
-    this.emit('ended', this.runs.summary(row));
+    this.settleEnd(running, await this.endStatus(running, end));
+    if (!this.isClosing) this.changed();
+    this.emit('ended', this.runs.summary(this.runs.row(running.id)));
+  }
+
+  private settleEnd({ id }: Pick<Running, 'id'>, change: RunChange): void {
+    const ended = { asked: null, owner: null, seconds_left: null, ended_at: Date.now() };
+    this.runs.settle(id, this.owner, { ...change, ...ended });
+  }
+
+  private async endStatus({ id, asked }: Running, { outcome, message }: TrainerEnd): Promise<RunChange> {
+    if (asked === 'close' && outcome !== 'finished')
+      return { status: 'interrupted', message: 'The studio was closed. Resume goes on from here.' };
+    if (outcome !== 'failed') return { status: outcome, message };
+    // A trainer that dies while it was asked to pause leaves its last checkpoint: that is a pause all the same.
+    if (asked === 'pause') return { status: 'paused', message };
+    if (asked !== 'stop') return { status: 'failed', message };
+    try {
+      const { step } = await this.keep(this.runs.row(id).folder);
+      return { status: 'stopped', step, message: `${message ?? ''} ${keptAt(step)}`.trim() };
+    } catch {
+      return { status: 'interrupted', message };
+    }
   }
 }
 
-function endStatus(asked: Running['asked'], end: TrainerEnd): Pick<RunChange, 'status' | 'message'> {
-  const { outcome, message } = end;
-  if (asked === 'close' && outcome !== 'finished')
-    return { status: 'interrupted', message: 'The studio was closed. Resume goes on from here.' };
-  // A trainer that dies while it was asked to pause leaves its last checkpoint: that is a pause all the same.
-  if (asked === 'pause' && outcome === 'failed') return { status: 'paused', message };
-  return { status: outcome, message };
-}
-
-/** An owner `<host>:<process>:<id>` on this machine whose process is gone. */
-function deadOwner(owner: string): boolean {
-  const [host, processId] = owner.split(':');
-  if (host !== hostname() || !processId) return false;
-  try {
-    process.kill(Number(processId), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
-}
+const keptAt = (step: number) => `Its adapter is that of step ${step}, its last checkpoint.`;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Recipe, RunDetail, RunStatus, RunSummary } from '../../../src-preload/contract/index.ts';
+import type { ProcessState } from '../../engine/process-identity.ts';
 import { UserError } from '../../engine/types.ts';
 import type { Library } from '../database/open.ts';
 
@@ -27,6 +28,8 @@ export interface RunRow {
   trashed_at: number | null;
   /** when its adapter was last taken into the library */
   entered_at: number | null;
+  /** of a running one: what it is about to do */
+  asked: 'pause' | 'stop' | null;
 }
 
 export type RunChange = Partial<Omit<RunRow, 'id' | 'recipe' | 'folder' | 'created_at'>>;
@@ -34,8 +37,17 @@ export type RunChange = Partial<Omit<RunRow, 'id' | 'recipe' | 'folder' | 'creat
 /** A run that no studio has beaten for in this long has lost its studio, milliseconds. */
 export const STALE_MS = 15_000;
 
+/** A change that the library's disk had no room for, of a run that `owner` runs. */
+interface Unwritten {
+  owner: string;
+  change: RunChange;
+  why: string;
+}
+
 /** The runs of a library. Every change is one statement, so that a kill leaves either the old row or the new one. */
 export class RunStore {
+  private readonly unwritten = new Map<string, Unwritten>();
+
   constructor(private readonly library: Library) {}
 
   add(run: {
@@ -69,20 +81,53 @@ export class RunStore {
   row(id: string): RunRow {
     const row = this.library.prepare('SELECT * FROM runs WHERE id = ?').get(id) as RunRow | undefined;
     if (!row) throw new UserError(`There is no run "${id}" in this library. Reload the list of runs.`);
-    return row;
+    return this.asItIs(row);
   }
 
   list(trashed: boolean): RunRow[] {
-    return this.library
+    const rows = this.library
       .prepare(`SELECT * FROM runs WHERE trashed_at IS ${trashed ? 'NOT NULL' : 'NULL'} ORDER BY created_at DESC`)
       .all() as RunRow[];
+    return rows.map((row) => this.asItIs(row));
   }
 
   change(id: string, change: RunChange): RunRow {
+    this.update(change, 'id = ?', id);
+    return this.row(id);
+  }
+
+  /**
+   * What has become of a run that `owner` runs; nothing where it is another's by now. Never throws: what the library can't
+   * take, as its disk is full, is shown all the same, and written with the next change or by `writeAgain`.
+   */
+  settle(id: string, owner: string, change: RunChange): void {
+    const all = { ...this.unwritten.get(id)?.change, ...change };
+    try {
+      this.update(all, 'id = ? AND owner = ?', id, owner);
+      this.unwritten.delete(id);
+    } catch (error) {
+      this.unwritten.set(id, { owner, change: all, why: (error as Error).message });
+    }
+  }
+
+  writeAgain(): void {
+    for (const [id, { owner }] of this.unwritten) this.settle(id, owner, {});
+  }
+
+  private asItIs(row: RunRow): RunRow {
+    const unwritten = this.unwritten.get(row.id);
+    if (!unwritten) return row;
+    const known = { ...row, ...unwritten.change };
+    const why = `The library can't be written (${unwritten.why}): make room on its disk.`;
+    return { ...known, message: known.message ? `${known.message} ${why}` : why };
+  }
+
+  private update(change: RunChange, where: string, ...ids: string[]): void {
     const keys = Object.keys(change) as (keyof RunChange)[];
     const assignments = keys.map((key) => `${key} = ?`).join(', ');
-    this.library.prepare(`UPDATE runs SET ${assignments} WHERE id = ?`).run(...keys.map((key) => change[key]), id);
-    return this.row(id);
+    this.library
+      .prepare(`UPDATE runs SET ${assignments} WHERE ${where}`)
+      .run(...keys.map((key) => change[key]), ...ids);
   }
 
   /**
@@ -92,7 +137,7 @@ export class RunStore {
   claimNext(owner: string, now = Date.now()): RunRow | undefined {
     const claimed = this.library
       .prepare(
-        `UPDATE runs SET status = 'running', owner = ?, heartbeat_at = ?, attempt = attempt + 1, message = NULL,
+        `UPDATE runs SET status = 'running', owner = ?, heartbeat_at = ?, attempt = attempt + 1, message = NULL, asked = NULL,
            started_at = coalesce(started_at, ?), ended_at = NULL
          WHERE id = (SELECT id FROM runs WHERE status = 'queued' AND trashed_at IS NULL ORDER BY queue_order LIMIT 1)
            AND NOT EXISTS (SELECT 1 FROM runs WHERE status = 'running')
@@ -102,15 +147,24 @@ export class RunStore {
     return claimed[0] && this.row(claimed[0].id);
   }
 
-  /** Marks running runs whose studio is gone as interrupted; `gone` tells whether an owner is known to be dead. */
-  releaseLost(gone: (owner: string) => boolean, now = Date.now()): string[] {
+  /**
+   * Marks running runs whose studio is gone as interrupted. One that lives on this machine keeps its run however long it is
+   * silent: it was suspended with the machine, or stands still. Of others nothing but their silence is known.
+   */
+  releaseLost(stateOf: (owner: string | null) => ProcessState, now = Date.now()): string[] {
     const running = this.library.prepare(`SELECT * FROM runs WHERE status = 'running'`).all() as RunRow[];
-    const lost = running.filter((run) => now - (run.heartbeat_at ?? 0) > STALE_MS || gone(run.owner ?? ''));
+    const isLost = ({ id, owner, heartbeat_at }: RunRow) => {
+      if (this.unwritten.has(id)) return false;
+      const state = stateOf(owner);
+      return state === 'gone' || (state === 'elsewhere' && now - (heartbeat_at ?? 0) > STALE_MS);
+    };
+    const lost = running.filter(isLost);
     for (const run of lost)
       this.change(run.id, {
         status: 'interrupted',
         ended_at: now,
         owner: null,
+        asked: null,
         message: 'The studio ended while this run was going. Resume goes on from its last checkpoint.',
       });
     return lost.map((run) => run.id);
@@ -131,6 +185,7 @@ export class RunStore {
       id: row.id,
       name: row.name,
       status: row.status,
+      asked: row.status === 'running' ? row.asked : null,
       message: row.message,
       model: basename(recipe.model),
       dataset: datasetName(recipe),

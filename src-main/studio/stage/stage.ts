@@ -64,17 +64,22 @@ export class Stage {
     }
   }
 
+  /** Ends the process; who still waits is told. */
   close(): void {
     clearTimeout(this.idle);
     this.process?.kill();
     this.process = undefined;
+    for (const [id, waiting] of this.waiting)
+      waiting.take({ id, error: 'The studio was closed in the middle of this.', forPeople: true });
   }
 
   private launch(): Child {
     const child = this.start(entryOf(import.meta.url, './process.ts', './stage.js'));
     child.onMessage((message) => this.waiting.get((message as FromStage).id)?.take(message as FromStage));
     child.onExit(({ code, signal }) => {
-      if (this.process === child) this.process = undefined;
+      // One that was let go has been replaced already; nobody waits for it.
+      if (this.process !== child) return;
+      this.process = undefined;
       const error =
         `The process that runs the model ended (${signal ?? `code ${code}`}) in the middle of this. ` +
         'Most often the memory ran out: close other programs, or choose a smaller model, and try again.';

@@ -9,6 +9,7 @@ import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import { withoutHeads } from '../../trainer/drop.ts';
+import { keepCheckpoint } from '../../trainer/keep-checkpoint.ts';
 import { columnsOfFile } from './columns.ts';
 import { headSimilarity, rowSimilarity } from './similarity.ts';
 import { importAdapter } from './import-adapter.ts';
@@ -43,6 +44,7 @@ export const jobs: Jobs = {
   async pruneAdapter({ from, folder, heads, renormalize }) {
     await writeStoredAdapter(folder, withoutHeads(await readAdapter(from), new Set(heads), renormalize));
   },
+  keepCheckpoint: ({ folder }) => keepCheckpoint(folder),
   columns: ({ path }) => columnsOfFile(path),
   async install(_, log) {
     engines = undefined;

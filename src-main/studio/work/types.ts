@@ -47,6 +47,8 @@ export interface Jobs {
   }): Promise<Similarities & { name: string; names: string[] }>;
   /** writes a copy without some heads into `folder` */
   pruneAdapter(request: { from: string; folder: string; heads: string[]; renormalize: boolean }): Promise<void>;
+  /** ends a run that isn't going with the adapter of its last checkpoint. @throws UserError when it has none */
+  keepCheckpoint(request: { folder: string }): Promise<{ step: number }>;
   /** @throws UserError when the file can't be read */
   columns(request: { path: string }): Promise<DatasetColumns>;
   /** @throws UserError when the engine can't be set up here */

@@ -43,6 +43,7 @@ export class Worker {
     request: Parameters<Jobs[Name]>[0],
     { signal, onLine }: CallOptions = {},
   ): ReturnType<Jobs[Name]> {
+    signal?.throwIfAborted();
     clearTimeout(this.idle);
     const call: JobCall = { id: (this.calls += 1), job, request };
     const answer = new Promise((resolve, reject) => {
@@ -53,7 +54,15 @@ export class Worker {
     return answer as ReturnType<Jobs[Name]>;
   }
 
+  /** Ends the process; who still waits is told. */
   close(): void {
+    this.letGo();
+    for (const { reject } of this.waiting.values())
+      reject(new UserError('The studio was closed in the middle of this.'));
+    this.waiting.clear();
+  }
+
+  private letGo(): void {
     clearTimeout(this.idle);
     this.process?.kill();
     this.process = undefined;
@@ -68,7 +77,7 @@ export class Worker {
     if (!cancelled) return;
     this.waiting.delete(id);
     cancelled.reject(new UserError('This was cancelled.'));
-    this.close();
+    this.letGo();
     for (const { call } of this.waiting.values()) this.send(call);
   }
 
@@ -95,6 +104,6 @@ export class Worker {
     this.waiting.delete(answer.id);
     if ('error' in answer) waiting?.reject(answer.forPeople ? new UserError(answer.error) : new Error(answer.error));
     else waiting?.resolve(answer.result as never);
-    if (this.waiting.size === 0) this.idle = setTimeout(() => this.close(), IDLE_MS).unref();
+    if (this.waiting.size === 0) this.idle = setTimeout(() => this.letGo(), IDLE_MS).unref();
   }
 }

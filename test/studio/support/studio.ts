@@ -37,6 +37,8 @@ export function player(steps: number, paceMs: number, holdAt = Infinity): Traine
         processId: child.pid,
         pause: () => child.send('pause'),
         stop: () => child.send('stop'),
+        kill: () => child.kill('SIGKILL'),
+        leave: () => child.kill('SIGKILL'),
         setRatio: (ratio) => child.send({ ratio }),
         ended,
       };

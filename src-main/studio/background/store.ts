@@ -1,0 +1,80 @@
+import type { Job, JobResult } from '../../../src-preload/contract/index.ts';
+import { UserError } from '../../engine/types.ts';
+import type { Library } from '../database/open.ts';
+
+interface Row {
+  id: string;
+  kind: Job['kind'];
+  name: string;
+  adapter_id: string | null;
+  folder: string;
+  state: Job['state'];
+  message: string | null;
+  result: string | null;
+  owner: string;
+  created_at: number;
+  ended_at: number | null;
+}
+
+export interface NewJob {
+  id: string;
+  kind: Job['kind'];
+  name: string;
+  adapterId: string | null;
+  /** what it makes, and nobody else */
+  folder: string;
+}
+
+/** Exports and imports of a library, those that have ended included. */
+export class JobStore {
+  constructor(private readonly library: Library) {}
+
+  add({ id, kind, name, adapterId, folder }: NewJob, owner: string): void {
+    this.library
+      .prepare(
+        `INSERT INTO jobs (id, kind, name, adapter_id, folder, state, owner, created_at)
+         VALUES (?, ?, ?, ?, ?, 'running', ?, ?)`,
+      )
+      .run(id, kind, name, adapterId, folder, owner, Date.now());
+  }
+
+  end(id: string, state: Job['state'], message: string | null, result: JobResult | null): void {
+    this.library
+      .prepare('UPDATE jobs SET state = ?, message = ?, result = ?, ended_at = ? WHERE id = ?')
+      .run(state, message, result && JSON.stringify(result), Date.now(), id);
+  }
+
+  /** Newest first. */
+  list(): Job[] {
+    return (this.library.prepare('SELECT * FROM jobs ORDER BY created_at DESC, id').all() as Row[]).map(jobOf);
+  }
+
+  /** @throws UserError when it isn't there */
+  get(id: string): Job {
+    const row = this.library.prepare('SELECT * FROM jobs WHERE id = ?').get(id) as Row | undefined;
+    if (!row) throw new UserError('This job is no longer on the list. Reload it.');
+    return jobOf(row);
+  }
+
+  /** Those that some studio is doing, or was when it ended. */
+  running(): { id: string; folder: string; owner: string }[] {
+    return this.library.prepare(`SELECT id, folder, owner FROM jobs WHERE state = 'running'`).all() as Row[];
+  }
+
+  remove(id: string): void {
+    this.library.prepare('DELETE FROM jobs WHERE id = ?').run(id);
+  }
+}
+
+const jobOf = (row: Row): Job => ({
+  id: row.id,
+  kind: row.kind,
+  name: row.name,
+  adapterId: row.adapter_id,
+  state: row.state,
+  progress: null,
+  message: row.message,
+  result: row.result === null ? null : (JSON.parse(row.result) as JobResult),
+  createdAt: row.created_at,
+  endedAt: row.ended_at,
+});
