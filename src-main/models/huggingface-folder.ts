@@ -8,6 +8,7 @@ import { configFromHuggingFace } from './config-huggingface.ts';
 import { FileReader } from './file-reader.ts';
 import { fileSha256, foldHashes } from './identity.ts';
 import { readFloats, readSafetensorsHeader, type SafetensorsEntry } from './safetensors.ts';
+import { tokenizerOfFolder, type TokenizerConfig } from './tokenizer/folder-tokenizer.ts';
 import { createTokenizer } from './tokenizer/tokenizer.ts';
 import type { ChatTemplate, ModelFile, Tokenizer } from './types.ts';
 
@@ -24,8 +25,6 @@ async function readJson(file: string): Promise<unknown> {
     throw new UserError(`${file} is not valid JSON; fetch it again`);
   }
 }
-
-const optionalJson = async (file: string) => (fs.existsSync(file) ? await readJson(file) : undefined);
 
 /** The folder's weight files, in order. @throws UserError when there are none or the index names one that is missing */
 async function weightFiles(folder: string): Promise<string[]> {
@@ -100,39 +99,23 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
 const canonicalName = (name: string) =>
   name.replace(/^(model\.)?language_model\.(model\.)?/, 'model.').replace('model.lm_head', 'lm_head');
 
-const tokenText = z.union([z.string(), z.looseObject({ content: z.string() })]).nullish();
-const tokenizerConfigSchema = z.looseObject({
-  bos_token: tokenText,
-  eos_token: tokenText,
-  chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
-});
-
 async function readTokenizer(folder: string, bosTokenId: number | undefined, eosTokenIds: number[]) {
-  const file = path.join(folder, 'tokenizer.json');
-  if (!fs.existsSync(file)) return undefined;
-  const configFile = path.join(folder, 'tokenizer_config.json');
-  const parsed = tokenizerConfigSchema.safeParse((await optionalJson(configFile)) ?? {});
-  if (!parsed.success) throw new UserError(`${configFile}: ${parsed.error.issues[0]!.message}`);
-  const text = (token: z.infer<typeof tokenText>) => (typeof token === 'string' ? token : token?.content);
-  const eos = text(parsed.data.eos_token);
-  const bos = text(parsed.data.bos_token);
-  const json = (await readJson(file)) as { added_tokens?: { id: number; content: string }[] };
-  const id = (content?: string) => json?.added_tokens?.find((token) => token.content === content)?.id;
-  const ends = [...new Set([id(eos), ...eosTokenIds].filter((x) => x !== undefined))];
-  const description = { json, addBos: false, addEos: false, bosTokenId: id(bos) ?? bosTokenId, eosTokenIds: ends };
+  const read = await tokenizerOfFolder(folder, { bosTokenId, eosTokenIds });
+  if (!read) return undefined;
   let tokenizer: Tokenizer;
   try {
-    tokenizer = createTokenizer(description);
+    tokenizer = createTokenizer(read.description);
   } catch (error) {
-    throw new UserError(`${file} is no tokenizer that can be read: ${(error as Error).message}`);
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`${path.join(folder, 'tokenizer.json')} is no tokenizer that can be read: ${error.message}`);
   }
-  const template = await templateSource(folder, parsed.data.chat_template);
+  const template = await templateSource(folder, read.chatTemplate);
   const chat: ChatTemplate | undefined =
-    template === undefined ? undefined : chatTemplate(template, { bos, eos }, folder);
+    template === undefined ? undefined : chatTemplate(template, { bos: read.bos, eos: read.eos }, folder);
   return { tokenizer, chatTemplate: chat };
 }
 
-async function templateSource(folder: string, inConfig: z.infer<typeof tokenizerConfigSchema>['chat_template']) {
+async function templateSource(folder: string, inConfig: TokenizerConfig['chat_template']) {
   const file = path.join(folder, 'chat_template.jinja');
   if (fs.existsSync(file)) return fsp.readFile(file, 'utf8');
   if (Array.isArray(inConfig)) return (inConfig.find((t) => t.name === 'default') ?? inConfig[0])?.template;

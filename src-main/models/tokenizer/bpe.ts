@@ -6,6 +6,8 @@ import type { Vocabulary } from './vocabulary.ts';
 /** Cuts one word into tokens. */
 export interface WordModel {
   readonly vocabulary: Vocabulary;
+  /** true if no token but runs of `mark` alone holds one behind another character: text can be cut before each run of them */
+  endsBefore?(mark: string): boolean;
   /** adds the word's tokens, with spans in the word's UTF-16 units */
   tokenize(word: string, tokens: Tokens): void;
 }
@@ -31,6 +33,14 @@ export class Bpe implements WordModel {
     private readonly pairs: PairTable,
     private readonly options: BpeOptions,
   ) {}
+
+  endsBefore(mark: string): boolean {
+    if (this.options.wholeWords || this.options.continuingPrefix || this.options.endSuffix) return false;
+    if (this.vocabulary.id(mark) === undefined) return false;
+    const inside = new RegExp(`[^${mark}]${mark}`, 'u');
+    for (const [token] of this.vocabulary.entries()) if (inside.test(token)) return false;
+    return true;
+  }
 
   tokenize(word: string, tokens: Tokens): void {
     const whole = this.options.wholeWords ? this.vocabulary.id(word) : undefined;

@@ -80,7 +80,7 @@ export function read<S extends z.ZodType>(schema: S, json: Step): z.infer<S> {
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
-  throw new UserError(`its ${json.type}: ${path.join('.')}: ${message}`);
+  throw new UserError(`its ${json.type}: ${[...path, message].join(': ')}`);
 }
 
 function cutter(json: Step, last: boolean): Cutter | undefined {

@@ -71,7 +71,7 @@ function checked<S extends z.ZodType>(schema: S, json: unknown): z.infer<S> {
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
-  throw new UserError(`its model: ${path.join('.')}: ${message}`);
+  throw new UserError(`its model: ${[...path, message].join(': ')}`);
 }
 
 function tokens(vocab: unknown): [string, number][] {

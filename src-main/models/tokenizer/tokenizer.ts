@@ -3,10 +3,14 @@ import { UserError } from '../../engine/types.ts';
 import type { Tokenizer } from '../types.ts';
 import { addedTokenSchema, AddedTokens } from './added-tokens.ts';
 import { CHARACTER_BYTES } from './byte-level.ts';
-import { cutting } from './cutters.ts';
+import { bounded } from './bounded.ts';
+import type { WordModel } from './bpe.ts';
+import { cutting, type Cutter } from './cutters.ts';
 import { decoder } from './decoders.ts';
+import { hasUnknownPatterns } from './known-patterns.ts';
 import { normalizer } from './normalizers.ts';
 import { Tokens, type Piece } from './piece.ts';
+import { regexMatcher, splitPiece } from './patterns.ts';
 import { postProcessor } from './post-processor.ts';
 import { readModel } from './read-model.ts';
 import { byteOfToken } from './vocabulary.ts';
@@ -27,6 +31,13 @@ export interface TokenizerDescription {
 
 const fileSchema = z.looseObject({ added_tokens: z.array(addedTokenSchema).default([]) });
 
+const MARK = '▁';
+const marks = regexMatcher(/(?<=[^▁])▁/gu);
+
+/** Where merges never go over the mark that begins a word, words can be looked up one by one, though nothing cuts the text. */
+const cutAtMarks = (model: WordModel): Cutter | undefined =>
+  model.endsBefore?.(MARK) ? (piece) => splitPiece(piece, marks(piece.text), 'mergedwithnext') : undefined;
+
 /** A tokenizer from its description. @throws UserError for a kind that is not known or one that is broken */
 export function createTokenizer(description: TokenizerDescription): Tokenizer {
   const parsed = fileSchema.safeParse(description.json);
@@ -35,8 +46,12 @@ export function createTokenizer(description: TokenizerDescription): Tokenizer {
   const json = parsed.data;
   const model = readModel(json.model, description.mergeRanks);
   const { vocabulary } = model;
-  const added = new AddedTokens(json.added_tokens, normalizer(json.normalizer));
-  const { cut, bytes } = cutting(json.pre_tokenizer);
+  const inTime = [json.normalizer, json.pre_tokenizer, json.decoder].some(hasUnknownPatterns)
+    ? bounded
+    : <T>(_: number, work: () => T) => work();
+  const added = inTime(0, () => new AddedTokens(json.added_tokens, normalizer(json.normalizer)));
+  const { cut: ownCut, bytes } = cutting(json.pre_tokenizer);
+  const cut = ownCut ?? (bytes ? undefined : cutAtMarks(model));
   const words = new Words(model, bytes);
   const around = postProcessor(json.post_processor);
   const decode = decoder(json.decoder);
@@ -59,7 +74,7 @@ export function createTokenizer(description: TokenizerDescription): Tokenizer {
     return tokens;
   }
   function withEnds(text: string, addSpecialTokens = false): Tokens {
-    const tokens = tokenize(text, addSpecialTokens);
+    const tokens = inTime(text.length, () => tokenize(text, addSpecialTokens));
     if (addSpecialTokens && addBos && bosTokenId !== undefined && tokens.ids[0] !== bosTokenId) {
       tokens.ids.unshift(bosTokenId);
       tokens.from.unshift(0);
@@ -86,15 +101,18 @@ export function createTokenizer(description: TokenizerDescription): Tokenizer {
         const token = added.text(ids[i]!) ?? vocabulary.text(ids[i]!);
         if (token !== undefined && !(skipSpecialTokens && added.get(ids[i]!)?.special)) tokens.push(token);
       }
-      return decode ? decode(tokens).join('') : tokens.join(' ');
+      return decode ? inTime(ids.length, () => decode(tokens).join('')) : tokens.join(' ');
     },
     tokenBytes(id) {
       const special = added.get(id)?.content;
-      const token = special ?? vocabulary.text(id) ?? '';
-      if (special === undefined && bytesOfCharacters)
-        return Uint8Array.from(token, (character) => CHARACTER_BYTES.get(character) ?? 63);
-      const byte = byteOfToken(token);
-      return byte !== undefined ? Uint8Array.of(byte) : new TextEncoder().encode(token.replaceAll('▁', ' '));
+      return bytesOfToken(special ?? vocabulary.text(id) ?? '', special === undefined && bytesOfCharacters);
     },
   };
+}
+
+/** @param characters the token is written in byte characters (GPT-2's) */
+function bytesOfToken(token: string, characters: boolean): Uint8Array {
+  if (characters) return Uint8Array.from(token, (character) => CHARACTER_BYTES.get(character) ?? 63);
+  const byte = byteOfToken(token);
+  return byte !== undefined ? Uint8Array.of(byte) : new TextEncoder().encode(token.replaceAll(MARK, ' '));
 }
