@@ -23,6 +23,7 @@ function installPackages(tests) {
   const made = all ? `${digest} with tests` : digest;
   const stamp = path.join(folder, '.effilora-lock');
   if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === made) return;
+  if (all && isInstalled(lock, folder)) return fs.writeFileSync(stamp, made);
   console.error(all ? 'Installing packages, those for tests, too' : 'Installing packages');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
@@ -36,6 +37,17 @@ function installPackages(tests) {
     process.exit(1);
   }
   fs.writeFileSync(stamp, made);
+}
+
+/** True where npm's own list of what it installed, say by `npm install`, has all of the lock file but what other systems need. */
+function isInstalled(lock, folder) {
+  const list = path.join(folder, '.package-lock.json');
+  if (!fs.existsSync(list)) return false;
+  const installed = JSON.parse(fs.readFileSync(list, 'utf8')).packages;
+  return Object.entries(JSON.parse(lock).packages).every(
+    ([place, { version, optional }]) =>
+      !place.startsWith('node_modules/') || optional || installed[place]?.version === version,
+  );
 }
 
 /**

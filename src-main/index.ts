@@ -2,12 +2,12 @@ import { RPCHandler } from '@orpc/server/message-port';
 import type { BrowserWindow } from 'electron';
 import { app, dialog, ipcMain, Menu, MessageChannelMain, Tray } from 'electron';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { followRuns } from './electron/attention.ts';
 import { harden } from './electron/harden.ts';
 import { setMenu } from './electron/menu.ts';
-import { declarePageScheme, PAGE, servePage } from './electron/page.ts';
+import { declarePageScheme, isOwnPage, servePage } from './electron/page.ts';
 import { keychainSecret } from './electron/secret.ts';
 import { utility } from './electron/utility.ts';
 import { openWindow } from './electron/window.ts';
@@ -91,18 +91,23 @@ function leaveOrStay(studio: Studio): void {
 
 function serveContract(studio: Studio): void {
   const handler = new RPCHandler(createRouter(studio));
-  ipcMain.on('effilora:port', (event) => {
-    if (event.senderFrame?.url.split('#')[0] !== PAGE) return;
+  ipcMain.on('effilora:port', ({ senderFrame }) => {
+    if (!isOwnPage(senderFrame)) return;
     const { port1, port2 } = new MessageChannelMain();
     handler.upgrade(port1, { context: { local: true } });
     port1.start();
-    event.senderFrame.postMessage('effilora:port', null, [port2]);
+    senderFrame.postMessage('effilora:port', null, [port2]);
   });
-  ipcMain.handle('effilora:choose', async (_event, kind: keyof typeof FILES | 'folder') => {
-    if (kind !== 'folder' && !Object.hasOwn(FILES, kind)) return null;
+  // The preload alone asks so, for a file of which the system says that it was dropped.
+  ipcMain.handle('effilora:dropped', async ({ senderFrame }, path: unknown) => {
+    if (isOwnPage(senderFrame) && typeof path === 'string' && isAbsolute(path)) await studio.settings.choose(path);
+  });
+  ipcMain.handle('effilora:choose', async ({ senderFrame }, kind: keyof typeof FILES | 'folder') => {
+    if (!isOwnPage(senderFrame) || (kind !== 'folder' && !Object.hasOwn(FILES, kind))) return null;
     const { filePaths } = await dialog.showOpenDialog(
       kind === 'folder' ? { properties: ['openDirectory'] } : { properties: ['openFile'], filters: [FILES[kind]] },
     );
+    if (filePaths[0] !== undefined) await studio.settings.choose(filePaths[0]);
     return filePaths[0] ?? null;
   });
 }

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { networkInterfaces } from 'node:os';
+import type { IncomingMessage } from 'node:http';
+import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import fastifyStatic from '@fastify/static';
@@ -8,42 +8,50 @@ import { RPCHandler } from '@orpc/server/ws';
 import Fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { UserError } from './engine/types.ts';
+import { keptSecret } from './studio/kept-secret.ts';
 import { createRouter } from './studio/router.ts';
 import type { Studio } from './studio/studio.ts';
-import { judge, SECURITY_HEADERS, tokenCookie } from './web/guard.ts';
-import { folderFiles, keepFolderUpload, keepUpload } from './web/upload.ts';
+import { judge, SECURITY_HEADERS, tokenCookie, tokenInLink, tokensOf } from './web/guard.ts';
+import type { Tokens } from './web/guard.ts';
+import { discardBroken, folderFiles, keepFolderUpload, keepUpload, MOST_BYTES } from './web/upload.ts';
 import type { FolderFiles } from './web/upload.ts';
 
 export interface WebHostOptions {
   studio: Studio;
   /** the built renderer */
   rendererFolder: string;
-  /** default 127.0.0.1; anything beyond loopback makes a token */
+  /** default 127.0.0.1 */
   host?: string;
   /** default: a free one */
   port?: number;
 }
 
 export interface WebHost {
-  /** how to open it here; with the token, where there is one */
+  /** how its owner opens it on this machine, with the owner's token */
   url: string;
-  /** the links others on the network use; empty on loopback */
+  /** the links others on the network use, with the guests' token; empty on loopback */
   links: string[];
   close(): Promise<void>;
 }
 
 /** One message from a page, bytes: recipes and drafts are small. */
 const MAX_MESSAGE_BYTES = 4 << 20;
-const MAX_UPLOAD_BYTES = 256 * 2 ** 30;
+/** A body that isn't an upload: there is none. */
+const MAX_BODY_BYTES = 1 << 10;
+/** A request's headers have to be there by then, ms: a visitor that sends them byte by byte holds nothing open. */
+const HEADERS_MS = 10_000;
 
 /** Serves the studio to browsers: the page, the contract over a WebSocket, uploads. */
 export async function startWebHost(options: WebHostOptions): Promise<WebHost> {
-  const host = options.host ?? '127.0.0.1';
+  const { studio, host = '127.0.0.1' } = options;
   const local = isLoopback(host);
-  const token = local ? undefined : randomBytes(24).toString('base64url');
-  const app = Fastify({ bodyLimit: MAX_UPLOAD_BYTES, forceCloseConnections: true });
-  const names: string[] = [];
-  guard(app, names, token);
+  const tokens = tokensOf(await keptSecret(studio.dataFolder, 'web-token'));
+  const app = Fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: true,
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1_000 },
+  });
+  guard(app, tokens);
   await app.register(fastifyWebsocket, { options: { maxPayload: MAX_MESSAGE_BYTES } });
   await app.register(fastifyStatic, {
     root: options.rendererFolder,
@@ -52,32 +60,39 @@ export async function startWebHost(options: WebHostOptions): Promise<WebHost> {
     setHeaders: (reply, path) =>
       void reply.header('cache-control', /[\\/]assets[\\/]/.test(path) ? 'public, max-age=31536000' : 'no-store'),
   });
-  await routes(app, options.studio, local);
+  await discardBroken(studio.uploadsFolder);
+  await routes(app, studio, tokens);
   await app.listen({ host, port: options.port ?? 0 });
   const address = app.server.address();
   const port = typeof address === 'object' && address ? address.port : 0;
-  const addresses = local ? ['127.0.0.1', 'localhost', '[::1]'] : [...reachableAt(host), '127.0.0.1', 'localhost'];
-  names.push(...addresses.map((name) => `${name}:${port}`));
-  const links = local ? [] : reachableAt(host).map((name) => `http://${name}:${port}/?token=${token}`);
+  const link = (name: string, token: string) => `http://${name}:${port}/?token=${token}`;
   return {
-    url: links[0] ?? `http://${names[0]}`,
-    links,
+    url: link(nameHere(host), tokens.owner),
+    links: local ? [] : reachableAt(host).map((name) => link(name, tokens.guest)),
     close: () => app.close(),
   };
 }
 
+/** What a link's address is left for: from this page, as a cookie set on the way from elsewhere isn't sent along on that very way. */
+const ENTERED =
+  '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=./"><title>EffiLoRA Studio</title>';
+
 /** Nothing is answered, and no socket opened, before the guard has judged the request. */
-function guard(app: FastifyInstance, hosts: string[], token: string | undefined): void {
+function guard(app: FastifyInstance, tokens: Tokens): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS);
-    const verdict = judge(request.raw, { hosts, token });
-    // A refused socket would otherwise stay open, as nobody takes it over.
-    if (!verdict.ok && request.raw.headers.upgrade !== undefined)
+    const verdict = judge(request.raw, tokens);
+    if (!verdict.ok) {
+      // A refused socket or body would otherwise stay open, as nobody takes it over.
       reply.raw.once('finish', () => request.raw.socket.destroySoon());
-    if (!verdict.ok) return reply.code(verdict.status).type('text/plain').send(verdict.message);
+      return reply.code(verdict.status).type('text/plain').send(verdict.message);
+    }
     // The link's token moves into a cookie, out of the address bar and the history.
-    if (token && request.method === 'GET' && request.url.includes('token='))
-      return reply.header('set-cookie', tokenCookie(token)).redirect('/', 303);
+    if (request.method === 'GET' && request.raw.headers.upgrade === undefined && tokenInLink(request.url) !== undefined)
+      return reply
+        .headers({ 'set-cookie': tokenCookie(tokens, verdict.role), 'cache-control': 'no-store' })
+        .type('text/html')
+        .send(ENTERED);
     return undefined;
   });
   app.setErrorHandler((error, _request, reply) => {
@@ -89,21 +104,35 @@ function guard(app: FastifyInstance, hosts: string[], token: string | undefined)
   });
 }
 
-async function routes(app: FastifyInstance, studio: Studio, local: boolean): Promise<void> {
+/** The owner, and at this machine: through a port forwarded by SSH, too. */
+function isOwnerHere(request: IncomingMessage, tokens: Tokens): boolean {
+  const verdict = judge(request, tokens);
+  const { remoteAddress = '', localAddress } = request.socket;
+  const isHere = isLoopback(remoteAddress.replace('::ffff:', '')) || remoteAddress === localAddress;
+  return verdict.ok && verdict.role === 'owner' && isHere;
+}
+
+async function routes(app: FastifyInstance, studio: Studio, tokens: Tokens): Promise<void> {
   const handler = new RPCHandler(createRouter(studio));
-  app.get('/rpc', { websocket: true }, (socket) => handler.upgrade(socket, { context: { local } }));
+  app.get('/rpc', { websocket: true }, (socket, request) =>
+    handler.upgrade(socket, { context: { local: isOwnerHere(request.raw, tokens) } }),
+  );
   await app.register(async (uploads) => {
     uploads.removeAllContentTypeParsers();
-    uploads.addContentTypeParser('*', (_request, _payload, done) => done(null));
-    uploads.post<{ Querystring: { name?: string } }>('/upload', async (request) => {
+    uploads.addContentTypeParser('*', { bodyLimit: MOST_BYTES }, (_request, _payload, done) => done(null));
+    uploads.post<{ Querystring: { name?: string } }>('/upload', { bodyLimit: MOST_BYTES }, async (request) => {
       const bytes = Number(request.headers['content-length'] ?? 0);
       const body: Readable = request.raw;
       return { path: await keepUpload(studio.uploadsFolder, request.query.name ?? 'file', bytes, body) };
     });
-    uploads.post<{ Querystring: { name?: string; files?: string } }>('/upload-folder', async (request) => {
-      const { name = 'folder', files = '' } = request.query;
-      return { path: await keepFolderUpload(studio.uploadsFolder, name, readFiles(files), request.raw) };
-    });
+    uploads.post<{ Querystring: { name?: string; files?: string } }>(
+      '/upload-folder',
+      { bodyLimit: MOST_BYTES },
+      async (request) => {
+        const { name = 'folder', files = '' } = request.query;
+        return { path: await keepFolderUpload(studio.uploadsFolder, name, readFiles(files), request.raw) };
+      },
+    );
   });
   // Addresses inside the page (/runs/…) are the page's own to read.
   app.setNotFoundHandler((request, reply) => {
@@ -124,13 +153,22 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }
 
-/** The addresses a machine is reached at when it listens on `host`. */
+const isAny = (host: string) => host === '0.0.0.0' || host === '::';
+const inLink = (host: string) => (host.includes(':') ? `[${host}]` : host);
+
+/** The name under which the machine itself reaches what listens on `host`. */
+function nameHere(host: string): string {
+  return isAny(host) ? '127.0.0.1' : inLink(host);
+}
+
+/** The addresses and the name that a machine is reached at when it listens on `host`. */
 function reachableAt(host: string): string[] {
-  if (host !== '0.0.0.0' && host !== '::') return [host.includes(':') ? `[${host}]` : host];
-  return Object.values(networkInterfaces())
+  if (!isAny(host)) return [inLink(host)];
+  const addresses = Object.values(networkInterfaces())
     .flat()
     .filter((address) => address !== undefined && address.family === 'IPv4' && !address.internal)
     .map((address) => address!.address);
+  return addresses.length > 0 ? addresses : [hostname()];
 }
 
 /** Where `electron-vite build` puts the page. */

@@ -116,7 +116,7 @@ declare global {
     /** there in Electron only */
     effilora?: {
       requestPort(): void;
-      pathOf(file: File): string;
+      pathOf(file: File): Promise<string>;
       chooseFile(kind: 'model' | 'dataset' | 'adapter' | 'folder'): Promise<string | null>;
     };
   }

@@ -7,7 +7,9 @@ import { UserError, type EngineName } from '../engine/types.ts';
 import { readAnyAdapter } from '../exports/read-any.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelConfig } from '../models/types.ts';
-import { ownNames } from '../studio/serving/addresses.ts';
+import { dataFolder } from '../studio/folders.ts';
+import { keptSecret } from '../studio/kept-secret.ts';
+import { API_KEY_FILE } from '../studio/serving/served-adapters.ts';
 import { serveModel } from '../studio/serving/server.ts';
 import { warmUp } from '../studio/serving/warm-up.ts';
 import { Stage } from '../studio/stage/stage.ts';
@@ -34,7 +36,7 @@ export function serveModelCommand(program: Command): void {
   ])
     .addOption(modelOption().makeOptionMandatory())
     .option('--adapter <name=path>', 'an adapter, called by that name; can be repeated', named, new Map())
-    .option('--host <address>', 'address to listen on; beyond this machine only with a token', '127.0.0.1')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port; 0 takes a free one', whole(0, 65_535), 8080)
     .addOption(engineOption())
     .action(serve);
@@ -64,11 +66,11 @@ async function serve({ model, adapter, host, port, engine, json }: ServeFlags): 
       adapters.set(own, await adapterFolder(at, config, path.join(temporary, `${adapters.size}`)));
     const on = { model: place, engine };
     for (const folder of [undefined, ...adapters.values()]) await warmUp(stage, on, folder, note);
-    const server = await serveModel({ stage, on, baseName: name, adapters, host, port, names: ownNames() });
+    const key = await keptSecret(dataFolder(), API_KEY_FILE);
+    const server = await serveModel({ stage, on, baseName: name, adapters, key, host, port });
     const models = [name, ...adapters.keys()];
-    if (json) printJson({ url: server.url, token: server.token ?? null, models });
-    else
-      console.log(`Serving ${models.join(', ')} at ${server.url}${server.token ? `\nAPI key: ${server.token}` : ''}`);
+    if (json) printJson({ url: server.url, token: key, models });
+    else console.log(`Serving ${models.join(', ')} at ${server.url}\nAPI key: ${key}`);
     await new Promise((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
     await server.close();
   } finally {

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { renderUnicodeCompact } from 'uqr';
 import { dataFolder } from '../studio/folders.ts';
@@ -25,7 +26,7 @@ export function studioCommand(program: Command): void {
   program
     .command('studio')
     .description('open the studio in the browser')
-    .option('--host <address>', 'address to listen on; beyond this machine only with a token', '127.0.0.1')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port; 0 takes a free one', '4848')
     .option('--folder <path...>', 'folders the studio may read (default: your home folder, on this machine only)', [])
     .option('--data <path>', 'where the library and the runs lie', dataFolder())
@@ -45,21 +46,29 @@ async function openInBrowser(flags: StudioFlags): Promise<void> {
   const web = await listen(Number(flags.port)).catch(() => listen(0));
   console.log(`The studio is open at ${web.url}`);
   for (const link of web.links) console.log(`\nFrom another device:\n${link}\n\n${renderUnicodeCompact(link)}`);
+  const door = join(studio.dataFolder, 'open.html');
   const close = async () => {
+    rmSync(door, { force: true });
     console.log('\nClosing: a running training writes a checkpoint first.');
     await Promise.all([within(web.close(), CLOSE_MS), within(studio.close(), CLOSE_MS)]);
     process.exit(0);
   };
   process.once('SIGINT', close).once('SIGTERM', close).once('SIGHUP', close);
   stayUp();
-  if (flags.open) openBrowser(web.url);
+  if (flags.open) openBrowser(web.url, door);
 }
 
 /** Whatever hangs, the studio ends within so many milliseconds. */
 const CLOSE_MS = 10_000;
 
-/** Opens the default browser where there is a display; says nothing where there is none. */
-function openBrowser(url: string): void {
+/**
+ * Opens the default browser where there is a display; says nothing where there is none. Everyone on this machine sees what a program
+ * is started with, so the link with its token goes by way of a file that only this user can read.
+ */
+function openBrowser(link: string, door: string): void {
+  rmSync(door, { force: true });
+  writeFileSync(door, `<!doctype html><meta http-equiv="refresh" content="0;url=${link}">`, { mode: 0o600 });
+  const url = pathToFileURL(door).href;
   const hasDisplay = process.env['DISPLAY'] ?? process.env['WAYLAND_DISPLAY'];
   if (process.platform === 'linux' && !hasDisplay) return;
   const [command, args] =

@@ -7,7 +7,11 @@ import { UserError } from '../engine/types.ts';
  * doesn't lead out of it.
  */
 export class AllowedPaths {
-  constructor(private readonly folders: () => string[]) {}
+  /** @param chosen files and folders besides, by their real paths: what the owner chose in a dialog of the system's or dropped */
+  constructor(
+    private readonly folders: () => string[],
+    private readonly chosen: () => string[] = () => [],
+  ) {}
 
   /**
    * The real path of `path`, which must exist.
@@ -32,7 +36,7 @@ export class AllowedPaths {
   }
 
   private async holds(path: string): Promise<boolean> {
-    const named = [...this.folders().map((folder) => resolve(folder)), ...(await this.roots())];
+    const named = [...this.folders().map((folder) => resolve(folder)), ...(await this.roots()), ...this.chosen()];
     return named.some((folder) => path === folder || isInside(folder, path));
   }
 }

@@ -1,5 +1,6 @@
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
 import { draft, settingsValues } from '../../src-preload/contract/index.ts';
 import type { Draft, SettingsValues } from '../../src-preload/contract/index.ts';
 import type { Library } from './database/open.ts';
@@ -33,6 +34,18 @@ export class SettingsStore {
 
   setDraft(value: Draft): void {
     this.write('draft', value);
+  }
+
+  /** Files and folders that the owner chose outside the chosen folders. */
+  chosenPaths(): string[] {
+    const kept = z.array(z.string()).safeParse(this.read('chosen'));
+    return kept.success ? kept.data : [];
+  }
+
+  /** Remembers a choice as it was named and as it really lies, so that a link led elsewhere later leads nowhere. */
+  async choose(path: string): Promise<void> {
+    const real = await realpath(path).catch(() => path);
+    this.write('chosen', [...new Set([...this.chosenPaths(), resolve(path), real])]);
   }
 
   private read(key: string): unknown {

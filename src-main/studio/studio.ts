@@ -75,6 +75,8 @@ export function openStudio(options: StudioOptions): Studio {
   const uploadsFolder = join(dataFolder, 'uploads');
   const exportsFolder = join(dataFolder, 'exports');
   const adaptersFolder = join(dataFolder, 'adapters');
+  // Created for the user alone: others on this machine have no business in it.
+  mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
   for (const folder of [runsFolder, uploadsFolder, adaptersFolder, exportsFolder])
     mkdirSync(folder, { recursive: true });
   const library = openLibrary(join(dataFolder, 'library.db'));
@@ -82,7 +84,7 @@ export function openStudio(options: StudioOptions): Studio {
   const settings = new SettingsStore(library);
   const worker = new Worker(options.launch);
   const stage = new Stage(options.launch);
-  const served = new ServedAdapters(stage);
+  const served = new ServedAdapters(stage, dataFolder);
   const queue = new RunQueue(runs, options.trainer, runsFolder, (folder) => worker.call('keepCheckpoint', { folder }));
   const models = new ModelLibrary(library, join(resources, 'models.json'));
   const datasets = new DatasetLibrary(library, join(resources, 'examples'));
@@ -125,7 +127,10 @@ export function openStudio(options: StudioOptions): Studio {
     secret,
     hub,
     downloads,
-    allowed: new AllowedPaths(() => [...chosen, ...settings.values().folders, ...own]),
+    allowed: new AllowedPaths(
+      () => [...chosen, ...settings.values().folders, ...own],
+      () => settings.chosenPaths(),
+    ),
     storageFolders: storageFolders({ runsFolder, adaptersFolder, exportsFolder, uploadsFolder, hubFolder }),
     close: () => close({ downloads, served, queue, jobs, adapters, worker, stage, library }),
   };

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { parseDocument, stringify } from 'yaml';
 import { DEFAULT_LEARNING_RATES } from '../effilora/methods/learning-rates.ts';
+import { checkPlainKeys } from '../engine/plain-keys.ts';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES } from '../models/types.ts';
 import { WEIGHT_FORMATS } from '../models/weight-format.ts';
@@ -127,7 +128,9 @@ export function parseRecipe(text: string, file: string): Recipe {
     throw new UserError(
       `${file}, line ${error.linePos?.[0].line ?? 1}: not valid YAML (${error.message.split('\n')[0]})`,
     );
-  const parsed = recipeSchema.safeParse(document.toJS({ maxAliasCount: 100 }));
+  const written = document.toJS({ maxAliasCount: 100 }) as unknown;
+  checkPlainKeys(written, file);
+  const parsed = recipeSchema.safeParse(written);
   if (!parsed.success) throw new UserError(explainIssue(parsed.error.issues[0]!, document, text, file));
   return complete(parsed.data, path.dirname(path.resolve(file)), file);
 }

@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, rename, rm, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
@@ -17,6 +17,33 @@ export type FolderFiles = z.infer<typeof folderFiles>;
 
 /** Left free on the disk, bytes. */
 const SPARE_BYTES = 1 << 30;
+/** The largest upload, bytes: the largest models that anyone fine-tunes at home. */
+export const MOST_BYTES = 256 * 2 ** 30;
+/** Between two looks at the disk while writing, bytes: others write, too, and a body may come without its length. */
+const LOOK_EVERY = 64 << 20;
+/** An upload from which nothing comes for so long is given up, ms. */
+const MOST_SILENCE_MS = 60_000;
+/** A part that nobody wrote to for so long is left from a studio that was killed, ms. */
+const BROKEN_AFTER_MS = 10 * MOST_SILENCE_MS;
+
+/** Removes what killed studios left half written. */
+export async function discardBroken(uploads: string): Promise<void> {
+  for (const own of await readdir(uploads).catch(() => [])) {
+    const names = await readdir(join(uploads, own)).catch(() => []);
+    const part = names.find((name) => name.endsWith('.part'));
+    if (part === undefined) continue;
+    if (Date.now() - (await lastChange(join(uploads, own, part))) > BROKEN_AFTER_MS)
+      await rm(join(uploads, own), { recursive: true, force: true });
+  }
+}
+
+/** of a file, or of a folder's files, ms */
+async function lastChange(path: string): Promise<number> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isDirectory()) return found?.mtimeMs ?? Date.now();
+  const inside = await Promise.all((await readdir(path)).map((name) => lastChange(join(path, name))));
+  return Math.max(found.mtimeMs, ...inside);
+}
 
 /**
  * Keeps a file dropped on the page under `uploads`, in a folder of its own so that its name stays.
@@ -26,7 +53,7 @@ export async function keepUpload(uploads: string, name: string, bytes: number, b
   const plain = plainName(name);
   if (!FILE_KINDS.includes(kindOf(plain)) || plain.startsWith('.'))
     throw new UserError(`"${plain}" is no kind of file the studio reads. Drop one of ${FILE_KINDS.join(', ')}.`);
-  return keep(uploads, plain, bytes, (path) => pipeline(body, createWriteStream(path)));
+  return keep(uploads, plain, bytes, (path) => pipeline(watched(body, uploads, plain), createWriteStream(path)));
 }
 
 /**
@@ -48,7 +75,7 @@ export async function keepFolderUpload(
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   return keep(uploads, plain, bytes, async (path) => {
     await mkdir(path);
-    const parts = new Parts(body, plain);
+    const parts = new Parts(watched(body, uploads, plain), plain);
     for (const file of files) await pipeline(parts.take(file.bytes), createWriteStream(join(path, file.name)));
   });
 }
@@ -63,9 +90,7 @@ async function keep(
   write: (path: string) => Promise<void>,
 ): Promise<string> {
   await mkdir(uploads, { recursive: true });
-  const disk = await statfs(uploads);
-  if (bytes + SPARE_BYTES > disk.bavail * disk.bsize)
-    throw new UserError(`"${name}" (${bytes} bytes) doesn't fit on the disk of ${uploads}. Free some space first.`);
+  await checkRoom(uploads, name, bytes);
   const own = join(uploads, randomUUID().slice(0, 8));
   await mkdir(own);
   const path = join(own, name);
@@ -79,17 +104,54 @@ async function keep(
   }
 }
 
+async function checkRoom(uploads: string, name: string, bytes: number): Promise<void> {
+  if (bytes > MOST_BYTES) throw new UserError(`"${name}" is larger than the ${MOST_BYTES} bytes that can be sent.`);
+  const disk = await statfs(uploads);
+  if (bytes + SPARE_BYTES > disk.bavail * disk.bsize)
+    throw new UserError(`"${name}" (${bytes} bytes) doesn't fit on the disk of ${uploads}. Free some space first.`);
+}
+
+/**
+ * A body's bytes, as long as they keep coming and the disk has room for them.
+ * @throws UserError when they don't
+ */
+async function* watched(body: Readable, uploads: string, name: string): AsyncGenerator<Buffer, void> {
+  const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  let bytes = 0;
+  let looked = 0;
+  for (;;) {
+    const { value, done } = await inTime(chunks.next(), name);
+    if (done) return;
+    bytes += value.length;
+    if (bytes > MOST_BYTES || bytes - looked >= LOOK_EVERY) {
+      looked = bytes;
+      await checkRoom(uploads, name, bytes > MOST_BYTES ? bytes : 0);
+    }
+    yield value;
+  }
+}
+
+async function inTime<Result>(next: Promise<Result>, name: string): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<never>((_, reject) => {
+    const sentence = `Nothing came of "${name}" for ${MOST_SILENCE_MS / 1000} s. Drop it again.`;
+    timer = setTimeout(() => reject(new UserError(sentence)), MOST_SILENCE_MS);
+  });
+  // A connection that broke off
+  const whole = next.catch(() => {
+    throw new UserError(`"${name}" was not sent whole. Drop it again.`);
+  });
+  return Promise.race([whole, silence]).finally(() => clearTimeout(timer));
+}
+
 /** A stream taken in parts of known sizes. */
 class Parts {
-  private readonly chunks: AsyncIterator<Buffer>;
   private rest: Buffer = Buffer.alloc(0);
 
   constructor(
-    body: Readable,
+    private readonly chunks: AsyncGenerator<Buffer, void>,
     private readonly name: string,
-  ) {
-    this.chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  }
+  ) {}
 
   async *take(bytes: number): AsyncGenerator<Buffer> {
     while (bytes > 0) {

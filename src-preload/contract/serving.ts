@@ -8,8 +8,8 @@ export const MOST_SERVED = 32;
 const served = z.object({
   /** base URL for OpenAI's clients, `http://…/v1` */
   url: z.string(),
-  /** the API key clients give; null on this machine alone, where none is asked for */
-  token: z.string().nullable(),
+  /** the API key clients give, on this machine, too: others may be logged in to it */
+  token: z.string(),
   /** what `model` may be in a request: the base model first, whose adapter is null, then the adapters */
   models: z.array(z.object({ name: z.string(), adapterId: z.string().nullable() })),
 });
@@ -23,7 +23,7 @@ export const serving = {
         ids: z.array(z.string().min(1).max(64)).min(1).max(MOST_SERVED),
         /** 0 takes a free one */
         port: z.number().int().min(0).max(65_535).default(8080),
-        /** for the whole network, with a token, rather than this machine alone */
+        /** for the whole network rather than this machine alone */
         network: z.boolean().default(false),
       }),
     )

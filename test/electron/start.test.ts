@@ -55,12 +55,11 @@ for (const [file, functions] of Object.entries({
   attention: ['followRuns'],
   harden: ['harden'],
   menu: ['setMenu'],
-  page: ['declarePageScheme', 'servePage'],
+  page: ['declarePageScheme', 'isOwnPage', 'servePage'],
   secret: ['keychainSecret'],
   utility: ['utility'],
 }))
   vi.doMock(`../../src-main/electron/${file}.ts`, () => ({
-    PAGE: 'effilora://studio/index.html',
     ...Object.fromEntries(functions.map((name) => [name, () => undefined])),
   }));
 vi.doMock('../../src-main/electron/window.ts', () => ({

@@ -43,10 +43,12 @@ describe('effilora serve-model', () => {
     const args = ['serve-model', '--model', model, '--adapter', `tuned=${adapter}`, '--port', '0', '--json'];
     child = spawn(process.execPath, ['bin/effilora.mjs', ...args, '--engine', 'tensorflow'], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, EFFILORA_DATA: temporary('serve-data') },
     });
     const [line] = (await once(createInterface(child.stdout!), 'line')) as [string];
-    ({ url } = JSON.parse(line) as { url: string });
-    client = new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0 });
+    const { token, ...served } = JSON.parse(line) as { url: string; token: string };
+    ({ url } = served);
+    client = new OpenAI({ baseURL: url, apiKey: token, maxRetries: 0 });
   });
   afterAll(async () => {
     child.kill('SIGTERM');
@@ -153,7 +155,7 @@ describe('effilora serve-model', () => {
       status: 400,
       message: expect.stringMatching(/prompt has \d+ tokens, the model's context holds/) as string,
     });
-    const response = await fetch(`${url}/chat/completions`, { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } }); // prettier-ignore
+    const response = await fetch(`${url}/chat/completions`, { method: 'POST', body: '{', headers: { 'content-type': 'application/json', authorization: `Bearer ${client.apiKey}` } }); // prettier-ignore
     expect(response.status).toBe(400);
   });
 });
@@ -177,6 +179,7 @@ describe('the endpoint', () => {
     on: { model: 'm', engine: 'cpu' as const },
     baseName: 'm',
     adapters: new Map<string, string>(),
+    key: 'the-key',
     port: 0,
   };
   const servers: ModelServer[] = [];
@@ -192,27 +195,26 @@ describe('the endpoint', () => {
       http.get(`${url}/models`, { headers }, (response) => resolve(response.resume().statusCode!)).on('error', reject),
     );
 
-  it('asks for no key on this machine, but answers no made-up name and no page of another site', async () => {
-    const { url, token } = await open('127.0.0.1');
-    expect(token).toBeUndefined();
-    expect(await status(url, {})).toBe(200);
-    expect(await status(url, { host: 'evil.example:80' })).toBe(403);
-    expect(await status(url, { origin: 'https://evil.example' })).toBe(403);
-  });
-
-  it('asks for its token beyond this machine', async () => {
-    const { url, token } = await open('0.0.0.0');
-    const here = url.replace('0.0.0.0', '127.0.0.1');
-    expect(await status(here, {})).toBe(401);
-    expect(await status(here, { authorization: 'Bearer wrong' })).toBe(401);
-    expect(await status(here, { authorization: `Bearer ${token}` })).toBe(200);
-    const client = new OpenAI({ baseURL: here, apiKey: 'wrong', maxRetries: 0 });
-    await expect(client.models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+  it('asks for its key on this machine, too, under whatever name, and answers no page of another site', async () => {
+    for (const host of ['127.0.0.1', '0.0.0.0']) {
+      const { url } = await open(host);
+      const here = url.replace('0.0.0.0', '127.0.0.1');
+      const authorization = 'Bearer the-key';
+      expect(await status(here, {})).toBe(401);
+      expect(await status(here, { authorization: 'Bearer wrong' })).toBe(401);
+      expect(await status(here, { authorization })).toBe(200);
+      // A tunnel's name, and one made to point here, whose page has no key.
+      expect(await status(here, { authorization, host: 'box.tunnel.example' })).toBe(200);
+      expect(await status(here, { host: 'evil.example', origin: 'http://evil.example' })).toBe(401);
+      expect(await status(here, { authorization, origin: 'https://evil.example' })).toBe(403);
+      const client = new OpenAI({ baseURL: here, apiKey: 'wrong', maxRetries: 0 });
+      await expect(client.models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+    }
   });
 
   it('stops generating when the client is gone, and takes no more than it can hold', async () => {
     const { url } = await open('127.0.0.1');
-    const client = new OpenAI({ baseURL: url, apiKey: 'none', maxRetries: 0 });
+    const client = new OpenAI({ baseURL: url, apiKey: 'the-key', maxRetries: 0 });
     const request = { model: 'm', messages, max_tokens: 100_000, stream: true as const };
     const streams = await Promise.all(Array.from({ length: 32 }, () => client.chat.completions.create(request)));
     await expect(client.chat.completions.create(request)).rejects.toBeInstanceOf(OpenAI.RateLimitError);
@@ -228,7 +230,7 @@ describe('the endpoint', () => {
     const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x'.repeat(5 << 20) }] });
     const response = await fetch(`${url}/chat/completions`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', authorization: 'Bearer the-key' },
       body,
     });
     expect(response.status).toBe(413);

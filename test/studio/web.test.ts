@@ -1,5 +1,16 @@
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { createORPCClient } from '@orpc/client';
 import { RPCLink } from '@orpc/client/websocket';
@@ -22,7 +33,13 @@ afterEach(async () => {
   scratch.remove();
 });
 
-async function host(options: { host?: string } = {}): Promise<WebHost & { port: number }> {
+interface Entered extends WebHost {
+  port: number;
+  /** a browser's headers, once it has opened the owner's link */
+  at: { host: string; origin: string; cookie: string };
+}
+
+async function host(options: { host?: string } = {}): Promise<Entered> {
   const data = join(scratch.folder, 'data');
   const rendererFolder = join(scratch.folder, 'renderer');
   mkdirSync(data, { recursive: true });
@@ -33,7 +50,22 @@ async function host(options: { host?: string } = {}): Promise<WebHost & { port: 
   closers.push(() => studio.close());
   const web = await startWebHost({ studio, rendererFolder, ...options });
   closers.push(() => web.close());
-  return { ...web, port: Number(new URL(web.url).port) };
+  const { host: name, port } = new URL(web.url);
+  return { ...web, port: Number(port), at: { host: name, origin: `http://${name}`, cookie: await enter(web.url) } };
+}
+
+/** Opens a link as a browser does. Returns the cookie it keeps. */
+async function enter(link: string): Promise<string> {
+  const { port, pathname, search } = new URL(link);
+  const entered = await ask(Number(port), pathname + search, {});
+  expect(entered).toMatchObject({ status: 200, text: expect.stringContaining('content="0;url=./"') as string });
+  const [cookie] = entered.headers['set-cookie'] as string[];
+  expect(cookie).toMatch(/HttpOnly; SameSite=Strict/);
+  return cookie!.split(';')[0]!;
+}
+
+function clientOn(opened: WebSocket): ContractRouterClient<Contract> {
+  return createORPCClient(new RPCLink({ websocket: opened as unknown as globalThis.WebSocket }));
 }
 
 /** A plain request on which every header is ours (fetch would set Host itself). */
@@ -59,66 +91,122 @@ function socket(port: number, headers: Record<string, string>): Promise<WebSocke
 }
 
 describe('web host', () => {
-  it('listens on loopback only, and serves the page with a strict policy', async () => {
-    const { port, url, links } = await host();
-    expect(url).toBe(`http://127.0.0.1:${port}`);
+  it('serves the page with a strict policy', async () => {
+    const { port, links, at } = await host();
     expect(links).toEqual([]);
-    const page = await ask(port, '/', { host: `127.0.0.1:${port}`, accept: 'text/html' });
+    const page = await ask(port, '/', { ...at, accept: 'text/html' });
     expect(page).toMatchObject({ status: 200, text: expect.stringContaining('page') });
     const policy = String(page.headers['content-security-policy']);
     expect(policy).toContain("default-src 'none'");
     expect(policy).not.toMatch(/unsafe/);
     // An address of the page's own router gives the page; a file that isn't there doesn't.
-    expect((await ask(port, '/runs/1', { host: `localhost:${port}`, accept: 'text/html' })).text).toContain('page');
-    expect((await ask(port, '/assets/none.js', { host: `localhost:${port}` })).status).toBe(404);
+    expect((await ask(port, '/runs/1', { ...at, accept: 'text/html' })).text).toContain('page');
+    expect((await ask(port, '/assets/none.js', at)).status).toBe(404);
   });
 
-  it('refuses other names, other origins, and changes without an origin', async () => {
-    const { port } = await host();
-    const own = `127.0.0.1:${port}`;
-    expect((await ask(port, '/', { host: `evil.example:${port}` })).status).toBe(403);
-    expect((await ask(port, '/', { host: own, origin: 'http://evil.example' })).status).toBe(403);
-    expect((await ask(port, '/upload?name=a.jsonl', { host: own }, 'POST', '{}')).status).toBe(403);
-    await expect(socket(port, { host: own, origin: 'http://evil.example' })).rejects.toThrow('403');
-    await expect(socket(port, { host: own, origin: `https://127.0.0.1:${port + 1}` })).rejects.toThrow('403');
-    await expect(socket(port, { host: own })).rejects.toThrow('403');
-    await expect(socket(port, { host: 'evil.example', origin: 'http://evil.example' })).rejects.toThrow('403');
-    (await socket(port, { host: own, origin: `http://${own}` })).close();
-  });
-
-  it('beyond loopback answers to its token only: link once, then a cookie scripts cannot read', async () => {
-    const { port, url } = await host({ host: '0.0.0.0' });
-    const at = { host: new URL(url).host };
+  it('asks for its token on loopback, too, where others are logged in', async () => {
+    const { port, url, at } = await host();
+    const { cookie, ...without } = at;
     const token = new URL(url).searchParams.get('token')!;
     expect(token.length).toBeGreaterThanOrEqual(32);
-    expect((await ask(port, '/', at)).status).toBe(401);
-    expect((await ask(port, '/?token=wrong', at)).status).toBe(401);
-    await expect(socket(port, { ...at, origin: `http://${at.host}` })).rejects.toThrow('401');
-    const entered = await ask(port, `/?token=${token}`, at);
-    expect(entered).toMatchObject({ status: 303, headers: { location: '/' } });
-    const cookie = String((entered.headers['set-cookie'] as string[])[0]);
-    expect(cookie).toMatch(/HttpOnly; SameSite=Strict/);
-    const carried = { ...at, cookie: cookie.split(';')[0]! };
-    expect((await ask(port, '/', carried)).status).toBe(200);
-    const opened = await socket(port, { ...carried, origin: `http://${at.host}` });
-    const link = new RPCLink({ websocket: opened as unknown as globalThis.WebSocket });
-    const client: ContractRouterClient<Contract> = createORPCClient(link);
-    // Over the network nobody widens what the studio may read.
-    await expect(client.settings.set({ folders: ['/'] })).rejects.toThrow(/only be changed on the machine/);
-    expect((await client.settings.set({ theme: 'dark' })).theme).toBe('dark');
-    opened.close();
+    for (const path of ['/', '/?token=wrong', '/?token=', '/assets/none.js'])
+      expect((await ask(port, path, without)).status).toBe(401);
+    expect((await ask(port, '/upload?name=a.jsonl', without, 'POST', '{}')).status).toBe(401);
+    await expect(socket(port, without)).rejects.toThrow('401');
+    // What a page sends carries the cookie; a token in such an address would stand in logs.
+    expect((await ask(port, `/upload?name=a.jsonl&token=${token}`, without, 'POST', '{}')).status).toBe(401);
+    expect(existsSync(join(scratch.folder, 'data', 'uploads', 'a.jsonl'))).toBe(false);
+    (await socket(port, { ...without, cookie })).close();
+  });
+
+  it('keeps its token in a file for this user only, from start to start, and makes another once others could read it', async () => {
+    const first = await host();
+    const path = join(scratch.folder, 'data', 'web-token');
+    expect(statSync(path).mode & 0o077).toBe(0);
+    for (const close of closers.splice(0).reverse()) await close();
+    expect(new URL((await host()).url).searchParams.get('token')).toBe(new URL(first.url).searchParams.get('token'));
+    for (const close of closers.splice(0).reverse()) await close();
+    chmodSync(path, 0o644);
+    const third = new URL((await host()).url).searchParams.get('token');
+    expect(third).not.toBe(new URL(first.url).searchParams.get('token'));
+    expect(statSync(path).mode & 0o077).toBe(0);
+  });
+
+  it('answers under any name of the host or of a tunnel, and to no name without the token', async () => {
+    const { port, at } = await host();
+    for (const name of [
+      'box',
+      `box.local:${port}`,
+      'localhost:5000',
+      'studio.tailnet.example',
+      `192.168.1.7:${port}`,
+    ]) {
+      expect((await ask(port, '/', { ...at, host: name, origin: `https://${name}` })).status).toBe(200);
+      (await socket(port, { ...at, host: name, origin: `http://${name}` })).close();
+    }
+    // A proxy that names the studio by its own address says by which name it was reached itself.
+    const behind = { ...at, 'x-forwarded-host': 'studio.example', origin: 'https://studio.example' };
+    (await socket(port, behind)).close();
+    // A name made to point here: a browser has no cookie for it.
+    const rebound = { host: `evil.example:${port}`, origin: `http://evil.example:${port}` };
+    expect((await ask(port, '/', rebound)).status).toBe(401);
+    await expect(socket(port, rebound)).rejects.toThrow('401');
+  });
+
+  it('refuses other origins, and changes without an origin', async () => {
+    const { port, at } = await host();
+    const nowhere = { host: at.host, cookie: at.cookie };
+    for (const origin of [
+      'http://evil.example',
+      `https://127.0.0.1:${port + 1}`,
+      'null',
+      'file://',
+      'http://127.0.0.1',
+    ]) {
+      expect((await ask(port, '/', { ...at, origin })).status).toBe(403);
+      await expect(socket(port, { ...at, origin })).rejects.toThrow('403');
+    }
+    expect((await ask(port, '/upload?name=a.jsonl', nowhere, 'POST', '{}')).status).toBe(403);
+    await expect(socket(port, nowhere)).rejects.toThrow('403');
+  });
+
+  it('lets its owner at the machine widen what it may read, and no guest, wherever that one sits', async () => {
+    const { port, links, at } = await host({ host: '0.0.0.0' });
+    const widened = { folders: [join(scratch.folder, 'renderer')] };
+    const guests = { ...at, cookie: await enter(`http://127.0.0.1:${port}/${new URL(links[0]!).search}`) };
+    const guest = await socket(port, guests);
+    // Guests know no more than their own token, and what it gives them.
+    expect(links[0]).not.toContain(at.cookie.split('=')[1]);
+    await expect(clientOn(guest).settings.set(widened)).rejects.toThrow(/only be changed on the machine/);
+    await expect(clientOn(guest).serving.start({ ids: ['a'], network: true })).rejects.toThrow(/at the machine itself/);
+    expect((await clientOn(guest).settings.set({ theme: 'dark' })).theme).toBe('dark');
+    guest.close();
+    const owner = await socket(port, at);
+    expect((await clientOn(owner).settings.set(widened)).folders).toEqual(widened.folders);
+    owner.close();
+  });
+
+  it('hangs up on a visitor that never finishes its request', async () => {
+    const { port } = await host();
+    const slow = connect(port, '127.0.0.1');
+    slow.write('GET / HTTP/1.1\r\nHost: box\r\n');
+    const drip = setInterval(() => slow.write('X-A: b\r\n'), 500);
+    await new Promise((resolve) =>
+      slow
+        .on('error', () => undefined)
+        .once('close', resolve)
+        .resume(),
+    );
+    clearInterval(drip);
   });
 
   it('gives no file outside the page and no listing outside the chosen folders', async () => {
-    const { port } = await host();
-    const at = { host: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}` };
+    const { port, at } = await host();
     for (const path of ['/../secret.txt', '/..%2fsecret.txt', '/%2e%2e/secret.txt', '/assets/..%5c..%5csecret.txt'])
       expect((await ask(port, path, at)).text).not.toContain('secret');
     symlinkSync('/etc', join(scratch.folder, 'data', 'way-out'));
     const opened = await socket(port, at);
-    const client: ContractRouterClient<Contract> = createORPCClient(
-      new RPCLink({ websocket: opened as unknown as globalThis.WebSocket }),
-    );
+    const client = clientOn(opened);
     for (const path of ['/etc', `${scratch.folder}/data/../..`, join(scratch.folder, 'data', 'way-out'), 'a\0b'])
       await expect(client.files.browse({ path, show: 'all' })).rejects.toThrow(/outside the folders/);
     const inside = await client.files.browse({ path: join(scratch.folder, 'data'), show: 'datasets' });
@@ -128,8 +216,7 @@ describe('web host', () => {
   });
 
   it('keeps an uploaded file under its plain name inside its own folder, and refuses other kinds', async () => {
-    const { port } = await host();
-    const at = { host: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}` };
+    const { port, at } = await host();
     const name = encodeURIComponent('../../../rows ü.jsonl');
     const kept = await ask(
       port,
@@ -148,8 +235,7 @@ describe('web host', () => {
   });
 
   it('keeps an uploaded folder whole, and of anything else nothing', async () => {
-    const { port } = await host();
-    const at = { host: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}` };
+    const { port, at } = await host();
     const uploads = () => readdirSync(join(scratch.folder, 'data', 'uploads'));
     const send = (name: string, files: unknown, body: string) => {
       const query = new URLSearchParams({ name, files: JSON.stringify(files) });
@@ -177,7 +263,7 @@ describe('web host', () => {
       [[{ name: 'run.sh', bytes: 2 }], /"run\.sh" is no kind of file/],
       [['a.json', 'A.json'].map((name) => ({ name, bytes: 1 })), /two of its files have the same name/],
       [[{ name: 'a.json', bytes: 9 }], /was not sent whole/],
-      [[{ name: 'a.json', bytes: 2 ** 52 }], /doesn't fit on the disk/],
+      [[{ name: 'a.json', bytes: 2 ** 52 }], /is larger than the \d+ bytes that can be sent/],
       [[{ name: 'a.json', bytes: -1 }], /no folder the studio can take in/],
       [[], /no folder the studio can take in/],
       ['{', /no folder the studio can take in/],
@@ -188,5 +274,27 @@ describe('web host', () => {
         text: expect.stringMatching(sentence) as string,
       });
     expect(uploads()).toHaveLength(1);
+  });
+
+  it('leaves nothing of an upload that breaks off, and of what a killed studio left half written', async () => {
+    const uploads = join(scratch.folder, 'data', 'uploads');
+    const left = join(uploads, 'left');
+    const fresh = join(uploads, 'fresh');
+    for (const folder of [left, fresh]) {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'model.gguf.part'), 'half');
+    }
+    const longAgo = new Date(Date.now() - 3_600_000);
+    utimesSync(join(left, 'model.gguf.part'), longAgo, longAgo);
+    const { port, at } = await host();
+    expect(readdirSync(uploads)).toEqual(['fresh']);
+    const head = Object.entries({ ...at, 'content-length': '1000000' }).map(([name, value]) => `${name}: ${value}\r\n`);
+    for (const path of ['/upload?name=a.jsonl', '/upload-folder?name=f&files=[{"name":"a.json","bytes":1000000}]']) {
+      const sender = connect(port, '127.0.0.1').on('error', () => undefined);
+      sender.write(`POST ${encodeURI(path)} HTTP/1.1\r\n${head.join('')}\r\n${'x'.repeat(1000)}`);
+      await expect.poll(() => readdirSync(uploads)).toHaveLength(2);
+      sender.destroy();
+      await expect.poll(() => readdirSync(uploads)).toEqual(['fresh']);
+    }
   });
 });

@@ -1,18 +1,21 @@
 import { implement, ORPCError } from '@orpc/server';
 import { contract } from '../../../src-preload/contract/index.ts';
+import { checkPlainKeys } from '../../engine/plain-keys.ts';
 import { UserError } from '../../engine/types.ts';
 
 /** Where a call comes from. */
 export interface CallContext {
-  /** the person sits at this machine: may widen the folders the studio reaches */
+  /** the owner at this machine: may widen the folders the studio reaches */
   local: boolean;
 }
 
 /** UserErrors reach the page as they are; anything else is logged here and named as a fault of the studio's. */
 export const os = implement(contract)
   .$context<CallContext>()
-  .use(async ({ next }) => {
+  .use(async ({ next, path }, input) => {
     try {
+      // Before the schema, which passes over such keys in silence.
+      checkPlainKeys(input, `What was asked of ${path.join('.')}`);
       return await next();
     } catch (error) {
       throw forView(error);

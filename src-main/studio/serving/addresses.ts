@@ -8,9 +8,3 @@ export function ownAddresses(): string[] {
     .sort((one, other) => Number(one!.internal) - Number(other!.internal))
     .map((address) => address!.address);
 }
-
-/** The names and addresses under which other machines reach this one. */
-export function ownNames(): string[] {
-  const name = os.hostname();
-  return name ? [name, ...ownAddresses()] : ownAddresses();
-}

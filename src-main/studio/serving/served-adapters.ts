@@ -1,7 +1,8 @@
 import type { Served } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
 import type { OnModel } from '../stage/types.ts';
-import { ownAddresses, ownNames } from './addresses.ts';
+import { ownAddresses } from './addresses.ts';
+import { keptSecret } from '../kept-secret.ts';
 import type { ModelProcess } from './answer.ts';
 import { serveModel, type ModelServer } from './server.ts';
 import { warmUp } from './warm-up.ts';
@@ -14,15 +15,20 @@ export interface Serving {
   network: boolean;
 }
 
+/** Where the key lies in the data folder: the same from start to start, so that other programs are set up once. */
+export const API_KEY_FILE = 'api-key';
+
 /** The adapters that the studio serves to other programs, with their base model. */
 export class ServedAdapters {
   #current: { server: ModelServer; served: Served } | undefined;
   /** starts and stops one after the other, so that none leaves a server behind that nobody knows of */
   #last: Promise<unknown> = Promise.resolve();
   readonly #stage: ModelProcess;
+  readonly #dataFolder: string;
 
-  constructor(stage: ModelProcess) {
+  constructor(stage: ModelProcess, dataFolder: string) {
     this.#stage = stage;
+    this.#dataFolder = dataFolder;
   }
 
   get served(): Served | null {
@@ -52,21 +58,22 @@ export class ServedAdapters {
     const folders = namedFolders(model, adapters);
     for (const folder of folders.values()) await warmUp(this.#stage, on, folder);
     await this.#stop();
-    const place = network ? { host: '0.0.0.0', names: ownNames() } : { host: '127.0.0.1' };
+    const key = await keptSecret(this.#dataFolder, API_KEY_FILE);
     const server = await serveModel({
       stage: this.#stage,
       on,
       baseName: model,
       adapters: folders,
+      key,
+      host: network ? '0.0.0.0' : '127.0.0.1',
       port,
-      ...place,
     }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE' && error.code !== 'EACCES') throw error;
       throw new UserError(`Port ${port} is taken or not allowed on this machine; choose another one.`);
     });
     const url = server.url.replace('0.0.0.0', ownAddresses()[0] ?? '127.0.0.1');
     const named = adapters.map(({ id, name }) => ({ name, adapterId: id }));
-    const served = { url, token: server.token ?? null, models: [{ name: model, adapterId: null }, ...named] };
+    const served = { url, token: key, models: [{ name: model, adapterId: null }, ...named] };
     this.#current = { server, served };
     return served;
   }

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import Fastify from 'fastify';
 import type { FastifyInstance, FastifyReply } from 'fastify';
@@ -17,34 +17,37 @@ export interface ServeOptions {
   baseName: string;
   /** adapters' folders by the name they are called by in `model` */
   adapters: ReadonlyMap<string, string>;
-  /** address to listen on; anything beyond this machine makes a token */
+  /** what clients have to give as API key */
+  key: string;
+  /** address to listen on */
   host: string;
   /** 0 takes a free one */
   port: number;
-  /** names under which others reach this machine, besides its addresses */
-  names?: string[];
 }
 
 export interface ModelServer {
   /** base URL for clients, `http://…/v1` */
   url: string;
-  /** what clients give as API key; undefined on loopback, where none is asked for */
-  token?: string;
   close(): Promise<void>;
 }
 
 const MAX_BODY_BYTES = 4 << 20;
+/** A request has to be there by then, ms: its headers, and all of it. */
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 60_000;
 /** Requests answered or waiting; the model takes one at a time. */
 const MAX_REQUESTS = 32;
 
 /** Serves a base model and adapters on it in OpenAI's form: /v1/chat/completions, streamed or whole, and /v1/models. */
 export async function serveModel(options: ServeOptions): Promise<ModelServer> {
-  const { host } = options;
-  const local = host === 'localhost' || host === '::1' || /^127\./.test(host);
-  const token = local ? undefined : randomBytes(24).toString('base64url');
-  const hosts: string[] = [];
-  const app = Fastify({ bodyLimit: MAX_BODY_BYTES, forceCloseConnections: true });
-  app.addHook('onRequest', async (request) => judge(request.raw, hosts, token));
+  const { host, key } = options;
+  const app = Fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: true,
+    requestTimeout: REQUEST_MS,
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: 1_000 },
+  });
+  app.addHook('onRequest', async (request) => judge(request.raw, key));
   app.setErrorHandler((error, _, reply) => {
     const known = apiError(error);
     if (known.status >= 500) console.error(error);
@@ -60,9 +63,7 @@ export async function serveModel(options: ServeOptions): Promise<ModelServer> {
   const address = app.server.address();
   const port = typeof address === 'object' && address ? address.port : 0;
   const shown = host.includes(':') ? `[${host}]` : host;
-  const names = [shown, ...(options.names ?? []), '127.0.0.1', 'localhost', '[::1]'];
-  hosts.push(...names.map((name) => `${name.toLowerCase()}:${port}`));
-  return { url: `http://${shown}:${port}/v1`, token, close: () => app.close() };
+  return { url: `http://${shown}:${port}/v1`, close: () => app.close() };
 }
 
 function apiError(error: unknown): ApiError {

@@ -12,6 +12,7 @@ import type { MethodName } from '../../effilora/types.ts';
 import { engineFacts, modelFacts } from '../../trainer/plan-facts.ts';
 import { knownFacts } from './data-facts.ts';
 import { parseRecipe, type Recipe } from '../../trainer/recipe.ts';
+import { checkOption, withOptions } from '../../trainer/recipe-options.ts';
 import { chooseEngine } from '../../engine/index.ts';
 import type { ModelFile } from '../../models/types.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
@@ -28,9 +29,10 @@ const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
 /**
  * The Configurator's proposal for a model, a mix and a budget. What the user fixed replaces the Configurator's choice,
  * and memory and time are predicted again for it.
- * @throws UserError when a dataset can't be read
+ * @throws UserError when a dataset can't be read, or something fixed is no option of a recipe's
  */
 export async function proposePlan(model: ModelFile, request: PlanRequest): Promise<Plan> {
+  for (const [key, value] of Object.entries(request.fixed)) checkOption(key, value);
   const data = await knownFacts(model, request);
   const facts = modelFacts(model);
   const products = request.fixed['training.precision'] === 'bf16' ? 'bf16' : 'f32';
@@ -40,7 +42,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const proposed = (seconds: number | undefined) => {
     const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds }, engine);
     const run = withFixed(proposal, request.fixed);
-    const recipe = withOptions(recipeOf(request, run), request.fixed);
+    const recipe = withFixedOptions(recipeOf(request, run), request.fixed);
     const whole = parseRecipe(stringify(recipe), 'The recipe');
     return { proposal, run, recipe, whole, evaluation: evaluationSeconds(whole, run, data, facts, engine) };
   };
@@ -132,18 +134,11 @@ function recipeOf(request: PlanRequest, { method, training }: ReturnType<typeof 
   };
 }
 
-/** Every option that the user fixed, by dotted key; those that the plan weighs are in it already. */
-function withOptions(recipe: Plan['recipe'], fixed: PlanRequest['fixed']): Plan['recipe'] {
-  const whole = structuredClone(recipe) as Record<string, unknown>;
-  for (const [key, value] of Object.entries(fixed)) {
-    const path = key.split('.');
-    const last = path.pop()!;
-    const isReducer = path.includes('reducer');
-    if (path.includes('__proto__') || (isReducer && recipe.method.name !== 'effilora')) continue;
-    const holder = path.reduce((at, part) => (at[part] ??= {}) as Record<string, unknown>, whole);
-    holder[last] = value;
-  }
-  return whole as Plan['recipe'];
+/** Every option that the user fixed; those that the plan weighs are in it already. The Reducer's are for a method that has one. */
+function withFixedOptions(recipe: Plan['recipe'], fixed: PlanRequest['fixed']): Plan['recipe'] {
+  const hasReducer = recipe.method.name === 'effilora';
+  const taken = Object.entries(fixed).filter(([key]) => hasReducer || !key.startsWith('method.reducer.'));
+  return withOptions(recipe, Object.fromEntries(taken));
 }
 
 const CHOICES: Record<string, string> = {

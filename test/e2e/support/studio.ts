@@ -8,6 +8,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll } from 'vitest';
 import { scratchFolder } from '../../studio/support/studio.ts';
 import { PATIENCE_MS } from '../../support/patience.ts';
+import { COOKIE } from './token.ts';
 
 const HOST = fileURLToPath(new URL('./host.ts', import.meta.url));
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
@@ -65,7 +66,7 @@ export function studioInBrowser() {
   };
 }
 
-/** A page that fails the test for any error in its console. */
+/** The owner's page, which fails the test for any error in its console. */
 export async function openPage(browser: Browser, url: string, options: { dark?: boolean } = {}) {
   const context = await browser.newContext({
     viewport: { width: 1360, height: 900 },
@@ -73,6 +74,7 @@ export async function openPage(browser: Browser, url: string, options: { dark?: 
     reducedMotion: 'reduce',
   });
   context.setDefaultTimeout(PATIENCE_MS);
+  await context.addCookies([{ ...COOKIE, url: new URL(url).origin, sameSite: 'Strict' }]);
   const page = await context.newPage();
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(error.message));
