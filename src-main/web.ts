@@ -83,8 +83,9 @@ function guard(app: FastifyInstance, tokens: Tokens): void {
     reply.headers(SECURITY_HEADERS);
     const verdict = judge(request.raw, tokens);
     if (!verdict.ok) {
-      // A refused socket or body would otherwise stay open, as nobody takes it over.
-      reply.raw.once('finish', () => request.raw.socket.destroySoon());
+      // A refused socket would otherwise stay open, as nobody takes it over; a refused body would be read to its end.
+      if (request.raw.headers.upgrade !== undefined) reply.raw.once('finish', () => request.raw.socket.destroySoon());
+      else reply.header('connection', 'close');
       return reply.code(verdict.status).type('text/plain').send(verdict.message);
     }
     // The link's token moves into a cookie, out of the address bar and the history.
