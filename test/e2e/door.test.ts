@@ -64,7 +64,7 @@ describe.skipIf(noBrowser ?? (process.platform !== 'linux' && 'needs Linux'))(
       await page.goto(address);
       await page.getByRole('link', { name: 'Runs', exact: true }).waitFor();
       // Into a cookie, out of the address and the history.
-      expect(page.url()).toBe(`${new URL(printed).origin}/`);
+      expect(page.url()).toBe(`${new URL(printed).origin}/#/`);
       await page.reload();
       await page.getByRole('link', { name: 'Runs', exact: true }).waitFor();
       await page.getByText('✓ ready').first().waitFor();
