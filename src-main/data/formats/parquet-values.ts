@@ -1,5 +1,6 @@
 import type { FileMetaData, SchemaTree } from 'hyparquet';
-import { exactInteger, exactNumber } from './json-values.ts';
+import { exactNumber } from '../../models/exact-number.ts';
+import { exactInteger } from './json-values.ts';
 
 type Convert = (value: unknown) => unknown;
 
