@@ -1,10 +1,13 @@
 import { Option, type Command } from 'commander';
 import { openDataset } from '../data/dataset.ts';
+import { droppedLines, dropsMany } from '../data/dropped.ts';
 import type { DataReport, ExampleFormat } from '../data/types.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import { readingOptions } from '../trainer/measure.ts';
+import { UserError } from '../engine/types.ts';
 import { command, modelOption } from './command.ts';
 import { formatOption } from './eval.ts';
+import { EXIT } from './exit.ts';
 import { note, printJson } from './output.ts';
 import { mapping, whole } from './values.ts';
 
@@ -16,9 +19,6 @@ interface DataFlags {
   format?: ExampleFormat;
   json?: boolean;
 }
-
-/** Row numbers shown of each reason. */
-const SHOWN_ROWS = 10;
 
 /** `effilora data`: what becomes of a dataset's rows. */
 export function dataCommand(program: Command): void {
@@ -43,9 +43,20 @@ async function reportOn(path: string, flags: DataFlags): Promise<void> {
     close();
     if (flags.json) return printJson({ dataset: path, format, sha256, ...report });
     print(format, report);
+  } catch (error) {
+    if (!flags.json || !(error instanceof UserError)) throw error;
+    refuse(path, error);
   } finally {
     await file.close();
   }
+}
+
+/** A dataset that is refused has the fields of one that is not, with nothing in it. */
+function refuse(dataset: string, { message: error }: UserError): void {
+  const nothing = { examples: 0, kept: 0, parts: 0, truncated: 0, dropped: [], tokens: 0, lossTokens: 0, lossShare: 0 };
+  printJson({ dataset, error, exitCode: EXIT.userError, ...nothing });
+  console.error(error);
+  process.exitCode = EXIT.userError;
 }
 
 function print(format: ExampleFormat, report: DataReport): void {
@@ -56,8 +67,7 @@ function print(format: ExampleFormat, report: DataReport): void {
   console.log(
     `token lengths  mean ${mean.toFixed(1)}, 5 % ${p5}, median ${p50}, 95 % ${p95}, 99 % ${p99}, longest ${max}`,
   );
-  for (const { reason, rows } of report.dropped) {
-    const shown = rows.slice(0, SHOWN_ROWS).join(', ');
-    console.log(`dropped        ${rows.length}: ${reason} (rows ${shown}${rows.length > SHOWN_ROWS ? ', …' : ''})`);
-  }
+  for (const line of droppedLines(report)) console.log(`dropped        ${line}`);
+  if (dropsMany(report))
+    console.log('               more than 5 % of its rows: to train on the others takes --accept-dropped');
 }

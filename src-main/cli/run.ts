@@ -8,6 +8,7 @@ export interface RunToFollow {
   /** the run's folder */
   folder: string;
   resume: boolean;
+  acceptDropped?: boolean;
   onEvent: (event: RunEvent) => void;
   /** a first Ctrl-C or SIGTERM came: the trainer writes a checkpoint and ends */
   onInterrupt: () => void;

@@ -13,6 +13,7 @@ import { followRun } from './run.ts';
 interface TrainFlags {
   out?: string;
   resume?: boolean;
+  acceptDropped?: boolean;
   json?: boolean;
 }
 
@@ -26,6 +27,7 @@ export function trainCommand(program: Command): void {
     .argument('<recipe>', 'a recipe (YAML), or with --resume a run to go on with')
     .option('--out <folder>', "the run's folder (default: runs/ and the recipe's name)")
     .option('--resume', 'go on from the last checkpoint')
+    .option('--accept-dropped', "train although more than 5 % of a dataset's rows can't be used")
     .action(train);
 }
 
@@ -33,7 +35,7 @@ async function train(given: string, flags: TrainFlags): Promise<void> {
   const { recipe, folder } = flags.resume ? runToResume(given, flags.out) : newRun(given, flags.out);
   const progress = new Progress();
   const run = await followRun({
-    ...{ recipe, folder, resume: flags.resume ?? false },
+    ...{ recipe, folder, resume: flags.resume ?? false, acceptDropped: flags.acceptDropped },
     onEvent: (event) => (flags.json ? printJson(event) : progress.show(event)),
     onInterrupt: () =>
       progress.line('Writing a checkpoint; Ctrl-C again ends at once and loses what came since the last'),

@@ -2,8 +2,6 @@ import { nearest } from '../engine/nearest.ts';
 import { UserError } from '../engine/types.ts';
 import type { ExampleFormat } from './types.ts';
 
-export { readExample } from './read-example.ts';
-
 /** Which column serves as which field, e.g. { instruction: 'Frage', output: 'Antwort' }. */
 export type Mapping = Record<string, string>;
 

@@ -33,7 +33,13 @@ export interface RunSummary {
 
 /** Messages into the trainer's process. */
 export const commandSchema = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('start'), recipe: z.string(), folder: z.string(), resume: z.boolean() }),
+  z.object({
+    kind: z.literal('start'),
+    recipe: z.string(),
+    folder: z.string(),
+    resume: z.boolean(),
+    acceptDropped: z.boolean().optional(),
+  }),
   z.object({ kind: z.literal('pause') }),
   z.object({ kind: z.literal('stop') }),
   z.object({ kind: z.literal('changeRatio'), ratio: z.number().min(0).max(1) }),

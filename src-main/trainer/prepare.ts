@@ -1,3 +1,5 @@
+import path from 'node:path';
+import { droppedLines } from '../data/dropped.ts';
 import { sizesOf } from '../data/example-source.ts';
 import { Adapter } from '../effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
@@ -64,7 +66,10 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
 function logData({ datasets, train, heldOut, heldOutCount }: RunData, log: (line: string) => void): void {
   const some = heldOut.count < heldOutCount ? `, ${heldOut.count} of them evaluated (training.evalExamples)` : '';
   log(`Data: ${train.count} examples to train on, ${heldOutCount} held out${some}`);
-  for (const note of datasets.flatMap(({ notes }) => notes)) log(note);
+  for (const { source, notes, report } of datasets) {
+    for (const note of notes) log(note);
+    for (const line of droppedLines(report)) log(`${path.basename(source.path)}: rows dropped, ${line}`);
+  }
 }
 
 /** What the plan says of the run: which blocks to compute again where the recipe leaves that to its budget, and the operations. */

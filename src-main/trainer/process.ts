@@ -63,10 +63,11 @@ async function read(recipe: string): Promise<string> {
   });
 }
 
-async function run({ recipe, folder, resume }: Extract<Command, { kind: 'start' }>): Promise<void> {
+async function run({ recipe, folder, resume, acceptDropped }: Extract<Command, { kind: 'start' }>): Promise<void> {
   let report: Report;
   try {
     const parsed = parseRecipe(await read(recipe), recipe);
+    if (acceptDropped) for (const dataset of parsed.dataset) dataset.acceptDropped = true;
     report = { kind: 'done', summary: await train(parsed, folder, { resume, control, onEvent: tell }) };
   } catch (error) {
     const forPeople = error instanceof UserError;

@@ -1,5 +1,6 @@
 import { openDataset, type DatasetOptions, type OpenDataset, type PreparedExample } from '../data/dataset.ts';
 import { concatenated, subset, type ExampleSource } from '../data/example-source.ts';
+import { checkDropped } from '../data/dropped.ts';
 import { heldOutSplit, seededChoice } from '../data/order.ts';
 import { UserError } from '../engine/types.ts';
 import type { ModelFile } from '../models/types.ts';
@@ -39,7 +40,11 @@ export async function readRunData(recipe: Recipe, file: ModelFile): Promise<RunD
   const datasets: OpenDataset[] = [];
   try {
     // One after the other, as each takes every core.
-    for (const [index, source] of recipe.dataset.entries()) datasets.push(await openDataset(source, index, options));
+    for (const [index, source] of recipe.dataset.entries()) {
+      const dataset = await openDataset(source, index, options);
+      datasets.push(dataset);
+      checkDropped(source.path, dataset.report, source.acceptDropped);
+    }
     return { datasets, ...splitOf(datasets, recipe) };
   } catch (error) {
     for (const { close } of datasets) close();

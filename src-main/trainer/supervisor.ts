@@ -15,6 +15,8 @@ export interface TrainerStart {
   /** the run's folder */
   folder: string;
   resume: boolean;
+  /** train although more than 5 % of a dataset's rows can't be used */
+  acceptDropped?: boolean;
   onEvent?: (event: RunEvent) => void;
   /** what happens now, after it was asked to pause or stop, as a sentence; the last one holds */
   onState?: (message: string) => void;
@@ -39,7 +41,8 @@ export interface Trainer {
 }
 
 /** Starts a run in a process of its own. A crash or a kill there leaves the run's last checkpoint. */
-export function startTrainer({ recipe, folder, resume, onEvent, onState, launch = forked }: TrainerStart): Trainer {
+export function startTrainer(start: TrainerStart): Trainer {
+  const { recipe, folder, resume, acceptDropped, onEvent, onState, launch = forked } = start;
   const child = launch(entryOf(import.meta.url, './process.ts', './process.js'), { keepErrors: true });
   let last: Report | undefined;
   let step = 0;
@@ -80,7 +83,7 @@ export function startTrainer({ recipe, folder, resume, onEvent, onState, launch 
       else resolve({ outcome: 'failed', message: crashMessage(exit, step, forced), forPeople: false });
     });
   });
-  send({ kind: 'start', recipe, folder, resume });
+  send({ kind: 'start', recipe, folder, resume, acceptDropped });
   const ask = (what: 'pause' | 'stop') => {
     say(`${ASKED[what]}: waits for its answer.`);
     escalation.ask();

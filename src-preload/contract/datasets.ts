@@ -8,6 +8,8 @@ export const mixPart = z.object({
   weight: z.number().positive().max(1000).default(1),
   format: exampleFormat.optional(),
   mapping: z.record(z.string(), z.string()).optional(),
+  /** train although more than 5 % of its rows can't be used */
+  acceptDropped: z.boolean().optional(),
 });
 export type MixPart = z.infer<typeof mixPart>;
 
@@ -29,6 +31,9 @@ export const mixPartReport = z.object({
   mapping: z.record(z.string(), z.string()),
   columns: z.array(z.string()),
   rows: z.number(),
+  /** rows that can't be used; `dropsMany`: so many of them that the user has to accept it */
+  dropped: z.number(),
+  dropsMany: z.boolean(),
 });
 
 export const datasetPreview = z.object({

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { planColumns, readExample } from '../../src-main/data/columns.ts';
+import { planColumns } from '../../src-main/data/columns.ts';
 import { fieldText } from '../../src-main/data/field-text.ts';
 import { parseJson } from '../../src-main/data/formats/json-values.ts';
+import { readExample } from '../../src-main/data/read-example.ts';
 import { withoutPlace } from '../../src-main/data/template-place.ts';
 import { chatTemplate } from '../../src-main/models/chat-template.ts';
 

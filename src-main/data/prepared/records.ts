@@ -1,6 +1,7 @@
 import { isBroken, type BrokenRow } from '../formats/rows.ts';
-import { readExample, type ColumnPlan } from '../columns.ts';
+import type { ColumnPlan } from '../columns.ts';
 import { lossRuns, tokenizeExample, type TokenOptions } from '../prepare.ts';
+import { readExample } from '../read-example.ts';
 import type { Example, Row } from '../types.ts';
 
 /**

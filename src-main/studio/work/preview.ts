@@ -1,5 +1,6 @@
 import { openDataset, openSample, type OpenDataset } from '../../data/dataset.ts';
 import { concatenated, sizesOf } from '../../data/example-source.ts';
+import { dropsMany } from '../../data/dropped.ts';
 import { mixReport } from '../../data/report.ts';
 import type { DatasetPreview } from '../../../src-preload/contract/index.ts';
 import type { ModelFile, Tokenizer } from '../../models/types.ts';
@@ -37,8 +38,9 @@ function previewOf(datasets: (OpenDataset & { whole?: boolean })[], tokenizer: T
   const shown = Array.from({ length: Math.min(SHOWN_EXAMPLES, examples.count) }, (_, i) => examples.read(i));
   return {
     whole: datasets.every(({ whole }) => whole !== false),
-    parts: datasets.map(({ source, format, mapping, columns, report: { examples: rows } }) => ({
-      ...{ path: source.path, format, mapping, columns, rows },
+    parts: datasets.map(({ source, format, mapping, columns, report: of }) => ({
+      ...{ path: source.path, format, mapping, columns },
+      ...{ rows: of.examples, dropped: of.examples - of.kept, dropsMany: dropsMany(of) },
     })),
     report: {
       ...report,
