@@ -173,11 +173,12 @@ describe.skipIf(!mounted)(
     };
 
     it('says so on the run, ends nothing, and with room again the run goes on to the same numbers', async () => {
-      const { id, folder, held } = await runTo({ kind: 'metrics', step: 25 }, disk);
+      const { id, folder, held, again } = await runTo({ kind: 'metrics', step: 25 }, disk);
       const filler = fillDisk(path.join(disk, 'filler'));
       await held.goOn();
       await untilStatus(opened.studio, id, 'failed');
       expect(opened.studio.runs.row(id).message).toMatch(/The disk is full/);
+      await expect(opened.client.runs.create(again)).rejects.toThrow(/The disk is full/);
       expect((await opened.client.runs.list()).runs[0]).toMatchObject({ id, status: 'failed' });
       fs.rmSync(filler);
       await expect

@@ -22,9 +22,16 @@ export const os = implement(contract)
     }
   });
 
+/** Of a file, a quota, the library. */
+const FULL = ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'];
+
 function forView(error: unknown): unknown {
   if (error instanceof ORPCError) return error;
   if (error instanceof UserError) return new ORPCError('BAD_REQUEST', { message: error.message });
+  if (FULL.includes((error as { code?: string } | undefined)?.code ?? ''))
+    return new ORPCError('BAD_REQUEST', {
+      message: 'The disk is full. Make room (Settings, Free up space) and try again.',
+    });
   console.error(error);
   const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return new ORPCError('INTERNAL_SERVER_ERROR', {
