@@ -28,7 +28,7 @@ export async function followRun({ onInterrupt, ...start }: RunToFollow): Promise
   const trainer = startTrainer(start);
   let interrupted: number | undefined;
   const interrupt = (signal: NodeJS.Signals) => {
-    if (interrupted !== undefined && trainer.processId !== undefined) process.kill(trainer.processId, 'SIGKILL');
+    if (interrupted !== undefined) trainer.kill();
     interrupted = 128 + constants.signals[signal];
     onInterrupt();
     trainer.pause();

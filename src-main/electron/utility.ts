@@ -23,8 +23,12 @@ export const utility: Launch = (entry, { keepErrors = false } = {}) => {
     onMessage: (listener) => child.on('message', listener),
     onExit: (listener) => child.once('exit', (code) => listener({ code, signal: null, said: said() })),
     kill(signal) {
-      if (signal !== 'SIGKILL') child.kill();
-      else if (child.pid !== undefined) process.kill(child.pid, signal);
+      if (signal !== 'SIGKILL' || child.pid === undefined) return void child.kill();
+      try {
+        process.kill(child.pid, signal);
+      } catch {
+        // It has ended by itself meanwhile.
+      }
     },
   };
 };

@@ -33,7 +33,7 @@ export class RunLock {
       if (waitsSince === undefined)
         say(`Waits for process ${found.pid}, whose studio is gone, to write its checkpoint and end.`);
       waitsSince ??= performance.now();
-      if (performance.now() - waitsSince > ORPHAN_MS && stateOf(found) === 'alive') process.kill(found.pid, 'SIGKILL');
+      if (performance.now() - waitsSince > ORPHAN_MS) end(found);
       await wait(200);
     }
   }
@@ -52,6 +52,15 @@ export class RunLock {
 
   async release(): Promise<void> {
     await this.lock.release();
+  }
+}
+
+function end(holder: LockHolder): void {
+  if (stateOf(holder) !== 'alive') return;
+  try {
+    process.kill(holder.pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
