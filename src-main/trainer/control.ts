@@ -4,6 +4,8 @@ export class RunControl {
   asked: 'pause' | 'stop' | undefined;
   /** a new ratio for the Reducer, until the loop takes it */
   ratio: number | undefined;
+  /** whether steps are under way: before that there is nothing to be kept */
+  isStepping = false;
   /** what is under way and has to end before what was asked is done, after "waits for" */
   doing = 'the model and the data to be opened';
 }

@@ -106,6 +106,7 @@ export class Loop {
     const { steps, engine, step } = this.ran;
     this.emit({ kind: 'started', steps, step: this.step, heads: step.adapter.heads.length, engine: engine.name });
     const { checkpointEvery } = this.recipe.training;
+    this.control.isStepping = true;
     while (this.step < steps && !this.isEarlyEnd()) {
       // Lets messages in.
       await new Promise((resolve) => setImmediate(resolve));

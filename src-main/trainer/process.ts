@@ -31,7 +31,8 @@ port.onMessage((message) => {
 });
 port.onClose(() => {
   control.asked ??= 'pause';
-  if (!started) process.exit(0);
+  // Opening a model may take long, and nothing of it is worth keeping.
+  if (!control.isStepping) process.exit(0);
 });
 // Ctrl-C goes to the whole terminal: the door decides what it means.
 process.on('SIGINT', () => {});
