@@ -101,9 +101,12 @@ export async function follow<T>(
   }
 }
 
+/** Where the studio keeps what was sent to it: of such a file only the name means something to a person. */
+const UPLOADED = /(?:[A-Za-z]:)?[/\\][^"\n]*?[/\\]uploads[/\\][0-9a-f]{8}[/\\]/g;
+
 /** What a person is told of a failure, and what can be copied for someone who helps. */
 export function explain(error: unknown): { message: string; detail: string } {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = (error instanceof Error ? error.message : String(error)).replaceAll(UPLOADED, '');
   const detail =
     error instanceof ORPCError && typeof (error.data as { detail?: unknown } | undefined)?.detail === 'string'
       ? (error.data as { detail: string }).detail

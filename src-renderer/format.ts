@@ -34,6 +34,20 @@ export function ago(time: number, now = Date.now()): string {
 
 export function number(value: number | null | undefined, digits = 4): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
-  if (value !== 0 && Math.abs(value) < 1e-3) return value.toExponential(2);
-  return value.toPrecision(digits);
+  return value !== 0 && Math.abs(value) < 1e-3 ? scientific(value, 3) : value.toPrecision(digits);
+}
+
+/** 0.0008 -> "0.0008", 0.00008 -> "8×10⁻⁵", 12000 -> "12,000": as a chart's axis has it. */
+export function axisLabel(value: number): string {
+  const size = Math.abs(value);
+  if (value !== 0 && (size < 1e-4 || size >= 1e6)) return scientific(value, 4);
+  return value.toLocaleString(undefined, { maximumSignificantDigits: 4 });
+}
+
+function scientific(value: number, digits: number): string {
+  const [shown, power] = Number(value.toPrecision(digits)).toExponential().split('e');
+  const raised = Array.from(String(Number(power)), (digit) => (digit === '-' ? '⁻' : '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(digit)])).join(
+    '',
+  );
+  return shown === '1' ? `10${raised}` : `${shown}×10${raised}`;
 }

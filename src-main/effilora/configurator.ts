@@ -273,11 +273,14 @@ function reasonsFor(run: Candidate, first: Candidate, data: DataFacts, time: Tim
       choice: 'steps',
       text: `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.epochs.toFixed(1)} times.`,
     },
-    {
-      choice: 'reducer',
-      text: `From step ${warmup} the ${Math.round(100 * REDUCER_RATIO)} % least important heads are frozen, which saves their gradients.`,
-    },
+    { choice: 'reducer', text: reducerReason(REDUCER_RATIO, warmup) },
   ];
+}
+
+/** What the Reducer does in a run, as a sentence. */
+export function reducerReason(ratio: number, warmup: number): string {
+  if (ratio === 0) return 'No heads are frozen: all of them train to the end.';
+  return `From step ${warmup} the ${Math.round(100 * ratio)} % least important heads are frozen, which saves their gradients.`;
 }
 
 function size(bytes: number): string {

@@ -104,7 +104,12 @@ function modelCalls(studio: Studio) {
 function datasetCalls(studio: Studio) {
   return {
     list: os.datasets.list.handler(() => studio.datasets.list()),
-    add: os.datasets.add.handler(async ({ input }) => studio.datasets.add(await studio.allowed.check(input.path))),
+    add: os.datasets.add.handler(async ({ input, signal }) => {
+      const path = await studio.allowed.check(input.path);
+      // What can't be read is refused here, before it stands in any list.
+      await studio.worker.call('columns', { path }, { signal });
+      return studio.datasets.add(path);
+    }),
     remove: os.datasets.remove.handler(({ input }) => {
       studio.datasets.remove(input.id);
       return {};
@@ -127,7 +132,7 @@ function runCalls(studio: Studio) {
     get: os.runs.get.handler(({ input }) => {
       const row = runs.row(input.id);
       const predicted = row.predicted && JSON.parse(row.predicted);
-      return { run: runs.summary(row), recipe: JSON.parse(row.recipe), predicted };
+      return { run: runs.summary(row), recipe: JSON.parse(row.recipe), predicted, ratio: queue.ratio(input.id) };
     }),
     create: os.runs.create.handler(async ({ input }) => {
       await checkRecipe(studio, input.recipe);

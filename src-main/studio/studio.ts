@@ -96,7 +96,10 @@ export function openStudio(options: StudioOptions): Studio {
     (kind) => join(hubFolder, `${kind}s`),
     async (kind, path) => {
       if (kind === 'model') models.add(path, await worker.call('inspectModel', { reference: path }));
-      else await datasets.add(path);
+      else {
+        await worker.call('columns', { path });
+        await datasets.add(path);
+      }
     },
   );
   const chosen = options.folders ?? [homedir()];

@@ -40,6 +40,8 @@ export type PlanRequest = z.infer<typeof planRequest>;
 
 export const plan = z.object({
   recipe,
+  /** every option of method and training with its default, by dotted recipe key */
+  values: z.record(z.string(), z.unknown()),
   fits: z.boolean(),
   limitBytes: z.number(),
   /** predicted memory by part; the sum is the predicted peak */

@@ -37,6 +37,8 @@ export const runDetail = z.object({
   run: runSummary,
   recipe,
   predicted: z.object({ memoryBytes: z.number(), seconds: z.number().nullable() }).nullable(),
+  /** the share of frozen heads that it was last asked for, 0 to 1 */
+  ratio: z.number().optional(),
 });
 export type RunDetail = z.infer<typeof runDetail>;
 

@@ -2,6 +2,7 @@ import { defineStore } from 'pinia';
 import { computed, ref } from 'vue';
 import type { RunSummary } from '../../src-preload/contract/index.ts';
 import { follow, studio } from '../connection.ts';
+import { settle } from '../run/control.ts';
 
 /** The list of runs, kept current by a stream for as long as the page lives. */
 export const useRuns = defineStore('runs', () => {
@@ -16,6 +17,7 @@ export const useRuns = defineStore('runs', () => {
   void follow(
     (signal) => studio.runs.watchList(undefined, { signal }),
     (list) => {
+      settle(list.runs);
       runs.value = list.runs;
       trashed.value = list.trashed;
       loaded.value = true;

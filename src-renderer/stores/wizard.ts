@@ -25,6 +25,8 @@ export const useWizard = defineStore('wizard', () => {
   const planIsOld = ref(false);
   /** the mix could not be read: there is no going on with it */
   const refused = ref(false);
+  /** what is wrong with values fixed by hand, by dotted recipe key: there is no going on with them, either */
+  const problems = ref<Record<string, string>>({});
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   async function load() {
@@ -38,6 +40,8 @@ export const useWizard = defineStore('wizard', () => {
   async function clear() {
     Object.assign(draft, { ...EMPTY, mix: [], fixed: {} });
     plan.value = undefined;
+    refused.value = false;
+    problems.value = {};
     await studio.drafts.set({ ...draft });
   }
   watch(
@@ -63,9 +67,10 @@ export const useWizard = defineStore('wizard', () => {
   const reachable = computed(() => {
     if (draft.model === null) return 0;
     if (draft.mix.length === 0 || refused.value) return 1;
+    if (Object.keys(problems.value).length > 0) return 2;
     return plan.value?.fits && !planIsOld.value ? 3 : 2;
   });
-  return { draft, plan, planIsOld, loaded, refused, reachable, load, clear };
+  return { draft, plan, planIsOld, loaded, refused, problems, reachable, load, clear };
 });
 
 /** Keys of a recipe's training that the draft holds elsewhere, or that a plan makes again. */

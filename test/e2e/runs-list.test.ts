@@ -130,6 +130,27 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     await page.context().close();
   });
 
+  it('asks before it deletes for good, and then has nothing to undo', async () => {
+    const recipe = { model: 'smollm2-135m', dataset: join(scratch.folder, 'rows.jsonl'), method: {}, training: {} };
+    const { id } = await client.runs.create({ name: 'mistaken', recipe, hold: true });
+    const { page } = await openPage(browser, `${host.url}/#/runs`);
+    await page.getByRole('button', { name: 'Delete mistaken' }).click();
+    await untilShown(page, '“mistaken” was moved to the trash.');
+    await page.getByText(/^Trash/).click();
+    const forGood = page.getByRole('button', { name: 'Delete mistaken for good' });
+    await forGood.click();
+    const question = page.getByRole('alertdialog', { name: 'Delete “mistaken” for good?' });
+    // The key at hand takes nothing away.
+    await page.keyboard.press('Enter');
+    await question.waitFor({ state: 'hidden' });
+    expect((await client.runs.list()).trashed.map((run) => run.id)).toContain(id);
+    await forGood.click();
+    await question.getByRole('button', { name: 'Delete for good' }).click();
+    await expect.poll(async () => (await client.runs.list()).trashed.length).toBe(0);
+    await page.getByRole('button', { name: 'Undo' }).waitFor({ state: 'detached' });
+    await page.context().close();
+  });
+
   it.skipIf(noModel)(
     `makes a run again in the wizard, with all of its recipe${noModel ? ` (${noModel})` : ''}`,
     async () => {

@@ -60,8 +60,8 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await drop(page, 'odd.csv', 'Frage,Antwort\nWie geht es?,Gut.\nUnd dir?,Auch gut.\n,ohne Frage\n');
     await untilShown(page, /its columns \(Frage, Antwort\) fit no known format/);
     expect(await goOn(page).isDisabled()).toBe(true);
-    await page.getByRole('combobox', { name: 'instruction', exact: true }).selectOption('Frage');
-    await page.getByRole('combobox', { name: 'output', exact: true }).selectOption('Antwort');
+    await page.getByRole('combobox', { name: 'Which column is the question?' }).selectOption('Frage');
+    await page.getByRole('combobox', { name: 'Which the answer?' }).selectOption('Antwort');
     await untilShown(page, 'As the model reads it');
     await untilShown(page, /the instruction is empty: rows \d/);
     await untilShown(page, 'Wie geht es?');

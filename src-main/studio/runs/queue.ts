@@ -39,6 +39,8 @@ export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> 
   private readonly owner = newOwner();
   private running: Running | undefined;
   private timer: NodeJS.Timeout | undefined;
+  /** the share of frozen heads that was asked for last, by run */
+  private readonly ratios = new Map<string, number>();
   private ticking: Promise<void> = Promise.resolve();
   private isClosing = false;
 
@@ -129,7 +131,14 @@ export class RunQueue extends EventEmitter<{ change: []; ended: [RunSummary] }> 
   setRatio(id: string, ratio: number): RunRow {
     const row = this.runs.row(id);
     this.mine(row).handle.setRatio(ratio);
+    this.ratios.set(id, ratio);
     return row;
+  }
+
+  /** The share of frozen heads that a run was last asked for, else its recipe's; undefined where it freezes none. */
+  ratio(id: string): number | undefined {
+    const { method } = JSON.parse(this.runs.row(id).recipe) as Recipe;
+    return this.ratios.get(id) ?? method.reducer?.ratio;
   }
 
   resume(id: string): RunRow {

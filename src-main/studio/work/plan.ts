@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
-import { propose } from '../../effilora/configurator.ts';
+import { propose, reducerReason } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import type { DataFacts, Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
@@ -14,6 +14,7 @@ import { knownFacts } from './data-facts.ts';
 import { parseRecipe, type Recipe } from '../../trainer/recipe.ts';
 import { checkOption, withOptions } from '../../trainer/recipe-options.ts';
 import { chooseEngine } from '../../engine/index.ts';
+import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
 
@@ -43,7 +44,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds }, engine);
     const run = withFixed(proposal, request.fixed);
     const recipe = withFixedOptions(recipeOf(request, run), request.fixed);
-    const whole = parseRecipe(stringify(recipe), 'The recipe');
+    const whole = completeRecipe(recipe);
     return { proposal, run, recipe, whole, evaluation: evaluationSeconds(whole, run, data, facts, engine) };
   };
   const free = proposed(request.seconds);
@@ -63,12 +64,13 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const sites = facts.sites.filter(({ site }) => run.method.targets.includes(site));
   return {
     recipe,
+    values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
     fits,
     limitBytes,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
     seconds: (run.training.steps * flops) / engine.flopsPerSecond + evaluation,
     secondsMeasured: engine.isMeasured,
-    choices: proposal.reasons.map((reason) => choiceOf(reason, request.fixed)),
+    choices: reasonsOf(proposal, recipe).map((reason) => choiceOf(reason, request.fixed)),
     warnings: fits && proposal.fits ? proposal.warnings : [...proposal.warnings, ...tooLarge(memory.total, limitBytes)],
     structure: {
       layers: facts.layers,
@@ -79,6 +81,26 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
       frozenShare: run.method.name === 'effilora' ? run.method.reducer.ratio : 0,
     },
   };
+}
+
+/** The recipe with every default. @throws UserError that begins with the key at fault, as there is no file to name */
+function completeRecipe(recipe: Plan['recipe']): Recipe {
+  try {
+    return parseRecipe(stringify(recipe), 'The recipe');
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(error.message.replace(/^The recipe(, line \d+)?: /, ''));
+  }
+}
+
+/** `{ reducer: { ratio: 0.5 } }` -> `{ 'method.reducer.ratio': 0.5 }`; lists stay whole. */
+function flatten(value: object, prefix: string): Record<string, unknown> {
+  const entries = Object.entries(value).map(([key, inner]: [string, unknown]): [string, unknown][] =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.entries(flatten(inner, `${prefix}.${key}`))
+      : [[`${prefix}.${key}`, inner]],
+  );
+  return Object.fromEntries(entries.flat());
 }
 
 function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
@@ -148,6 +170,15 @@ const CHOICES: Record<string, string> = {
   recompute: 'Recomputation',
   reducer: 'Frozen heads',
 };
+
+/** The proposal's reasons; what the Reducer does follows from the steps, which the user may have fixed. */
+function reasonsOf({ reasons }: Proposal, { method }: Plan['recipe']): Reason[] {
+  const reducer = method.reducer as { ratio: number; warmup: number } | undefined;
+  return reasons.flatMap((reason) => {
+    if (reason.choice !== 'reducer') return [reason];
+    return reducer ? [{ ...reason, text: reducerReason(reducer.ratio, reducer.warmup) }] : [];
+  });
+}
 
 /** A choice with its sentence; one that the user made says so. */
 function choiceOf({ choice, text }: Reason, fixed: PlanRequest['fixed']): Plan['choices'][number] {

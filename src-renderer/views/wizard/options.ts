@@ -1,6 +1,8 @@
 /** One option of a recipe as the expert panel shows it. What is left empty is planned, or has the trainer's default. */
 export type Option = { key: string; label: string; hint?: string } & (
   | { kind: 'number'; min: number; max: number; step: number | 'any' }
+  /** shown as 0 to 100, held as 0 to 1 */
+  | { kind: 'percent'; min: number; max: number }
   | { kind: 'choice'; values: readonly string[] }
   | { kind: 'switch' }
   | { kind: 'sites' }
@@ -10,6 +12,8 @@ const number = (key: string, label: string, min: number, max: number, step: numb
   ({ kind: 'number', key, label, min, max, step, hint }) as const;
 const choice = (key: string, label: string, values: readonly string[], hint?: string) =>
   ({ kind: 'choice', key, label, values, hint }) as const;
+const percent = (key: string, label: string, max: number, hint?: string) =>
+  ({ kind: 'percent', key, label, min: 0, max, hint }) as const;
 const onOff = (key: string, label: string, hint?: string) => ({ kind: 'switch', key, label, hint }) as const;
 
 export const SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
@@ -25,7 +29,7 @@ export const GROUPS: { title: string; options: Option[] }[] = [
       number('method.alpha', 'Alpha', 0.1, 1024, 'any', 'scale = alpha / rank'),
       choice('method.share', 'A is shared', ['global', 'module'], 'by input width, or by site name'),
       choice('method.router', 'A router for each', ['site', 'layer']),
-      number('method.dropout', 'Dropout before A', 0, 0.95, 'any'),
+      percent('method.dropout', 'Dropout before A', 95),
       onOff('method.rsLora', 'rsLoRA scaling'),
       onOff('method.dora', 'DoRA'),
       { kind: 'sites', key: 'method.targets', label: 'Adapted sites' },
@@ -34,7 +38,7 @@ export const GROUPS: { title: string; options: Option[] }[] = [
   {
     title: 'Reducer',
     options: [
-      number('method.reducer.ratio', 'Share of frozen heads', 0, 0.95, 'any'),
+      percent('method.reducer.ratio', 'Share of frozen heads', 95),
       number('method.reducer.warmup', 'First selection after, steps', 1, 1_000_000),
       number('method.reducer.interval', 'Steps between selections', 1, 1_000_000),
       number('method.reducer.beta', 'Smoothing of importance', 0, 1, 'any'),
@@ -88,3 +92,35 @@ export const GROUPS: { title: string; options: Option[] }[] = [
     ],
   },
 ];
+
+const OPTIONS = new Map(GROUPS.flatMap(({ options }) => options.map((option) => [option.key, option])));
+
+/** What an option is called on the page; its key where the page has none. */
+export const labelOf = (key: string): string => OPTIONS.get(key)?.label ?? key;
+
+/** A value of an option as its field shows it; empty where there is none. */
+export function shownValue(option: Option, value: unknown): string {
+  if (value === undefined || value === null) return '';
+  if (option.kind === 'percent') return String(Number((100 * Number(value)).toPrecision(6)));
+  if (option.kind === 'switch') return value === true ? 'yes' : value === false ? 'no' : String(value);
+  return String(value);
+}
+
+/**
+ * What a number field's text stands for, or what is wrong with it, as a sentence. An empty text stands for the plan's value.
+ */
+export function readNumber(
+  option: Option & { kind: 'number' | 'percent' },
+  text: string,
+  isNumber: boolean,
+): { value: number | undefined } | { problem: string } {
+  const whole = option.kind === 'number' && option.step === 1;
+  const wanted = `${whole ? 'a whole number' : 'a number'} from ${option.min} to ${option.max.toLocaleString()}`;
+  const problem = `${option.label} takes ${wanted}${option.kind === 'percent' ? ', in percent' : ''}.`;
+  if (!isNumber) return { problem };
+  if (text === '') return { value: undefined };
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < option.min || value > option.max || (whole && !Number.isInteger(value)))
+    return { problem };
+  return { value: option.kind === 'percent' ? value / 100 : value };
+}

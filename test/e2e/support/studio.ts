@@ -67,9 +67,13 @@ export function studioInBrowser() {
 }
 
 /** The owner's page, which fails the test for any error in its console. */
-export async function openPage(browser: Browser, url: string, options: { dark?: boolean } = {}) {
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: { dark?: boolean; width?: number; before?: (page: Page) => Promise<unknown> } = {},
+) {
   const context = await browser.newContext({
-    viewport: { width: 1360, height: 900 },
+    viewport: { width: options.width ?? 1360, height: 900 },
     colorScheme: options.dark ? 'dark' : 'light',
     reducedMotion: 'reduce',
   });
@@ -81,6 +85,7 @@ export async function openPage(browser: Browser, url: string, options: { dark?: 
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(message.text());
   });
+  await options.before?.(page);
   await page.goto(url);
   return { page, errors };
 }

@@ -1,0 +1,139 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Draft } from '../../src-preload/contract/index.ts';
+import { scratchFolder } from '../studio/support/studio.ts';
+import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { holdCalls } from './support/calls.ts';
+import { connectClient } from './support/client.ts';
+import type { StudioClient } from './support/client.ts';
+import { dragOnto } from './support/drag.ts';
+import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+const goOn = (page: Page) => page.getByRole('button', { name: 'Continue' });
+const DATASET = 1;
+const BUDGET = 2;
+
+describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chromium'})`, () => {
+  const scratch = scratchFolder();
+  let host: Host;
+  let browser: Browser;
+  let client: StudioClient;
+  let close: () => void;
+  let draft: Draft;
+  beforeAll(async () => {
+    const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
+    const rows = join(scratch.folder, 'rows.jsonl');
+    writeFileSync(rows, '{"instruction":"Say hello.","output":"Hello."}\n'.repeat(40));
+    const budget = { memoryBytes: 2 ** 31, seconds: null, fixed: {} };
+    draft = { step: BUDGET, name: '', model, mix: [{ path: rows, weight: 1 }], lossOn: 'answer', ...budget };
+    host = await startHost(scratch.folder);
+    browser = await openBrowser();
+    ({ client, close } = await connectClient(host.url));
+  });
+  beforeEach(() => client.drafts.set(draft));
+  afterAll(async () => {
+    close?.();
+    await browser?.close();
+    await host?.close();
+    scratch.remove();
+  });
+
+  it('goes on from a dataset that was still being read', async () => {
+    await client.drafts.set({ ...draft, step: DATASET });
+    let held!: Awaited<ReturnType<typeof holdCalls>>;
+    const before = async (page: Page) => void (held = await holdCalls(page, ['datasets/preview']));
+    const { page, errors } = await openPage(browser, `${host.url}/#/new`, { before });
+    await untilShown(page, 'Reading and tokenizing…');
+    await expect.poll(() => held.count()).toBe(1);
+    await goOn(page).click();
+    await untilShown(page, 'Predicted memory');
+    await expect.poll(() => goOn(page).isEnabled()).toBe(true);
+    await page.locator('.steps button', { hasText: 'Dataset' }).click();
+    held.release();
+    await untilShown(page, 'As the model reads it');
+    expect(await goOn(page).isEnabled()).toBe(true);
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
+  it('says from which step heads freeze in the run that it will start', async () => {
+    await client.drafts.set({ ...draft, fixed: { 'training.steps': 60, 'method.reducer.ratio': 0.4 } });
+    const { page } = await openPage(browser, `${host.url}/#/new`);
+    await untilShown(page, 'From step 12 the 40 % least important heads are frozen');
+    await page.context().close();
+  });
+
+  it('takes a file that cannot be read into no list', async () => {
+    await client.drafts.set({ ...draft, step: DATASET, mix: [] });
+    const broken = join(scratch.folder, 'broken.jsonl');
+    writeFileSync(broken, '{"instruction":"Say hello.","output":\n');
+    const { page } = await openPage(browser, `${host.url}/#/new`);
+    await dragOnto(page.locator('.drop').first(), [broken]);
+    await untilShown(page, 'The dataset "broken.jsonl" holds no usable row');
+    expect(await page.getByRole('heading', { name: 'The mix' }).count()).toBe(0);
+    expect((await client.datasets.list()).map(({ name }) => name)).not.toContain('broken.jsonl');
+    expect(await page.getByRole('button', { name: '+ broken.jsonl' }).count()).toBe(0);
+    await page.context().close();
+  });
+
+  it('keeps the columns open and the focus where it is while they are chosen', async () => {
+    await client.drafts.set({ ...draft, step: DATASET, mix: [] });
+    const odd = join(scratch.folder, 'odd.csv');
+    writeFileSync(odd, 'Frage,Antwort,Anmerkung\n' + 'Wie geht es?,Gut.,ab\n'.repeat(30));
+    const { page } = await openPage(browser, `${host.url}/#/new`);
+    await dragOnto(page.locator('.drop').first(), [odd]);
+    const question = page.getByRole('combobox', { name: 'Which column is the question?' });
+    const answer = page.getByRole('combobox', { name: 'Which the answer?' });
+    await answer.waitFor();
+    await question.selectOption('Frage');
+    await answer.focus();
+    // A letter takes no column by itself.
+    await page.keyboard.press('A');
+    expect(await answer.inputValue()).toBe('');
+    // In the list that it opened one is chosen and taken.
+    for (const key of ['A', 'Enter']) await page.keyboard.press(key);
+    await expect.poll(() => answer.inputValue()).toBe('Antwort');
+    await untilShown(page, 'As the model reads it');
+    expect(await answer.isVisible()).toBe(true);
+    expect(await answer.evaluate((select) => select === select.ownerDocument.activeElement)).toBe(true);
+    await page.context().close();
+  });
+
+  it('says at its field what is wrong with a value of the expert', async () => {
+    const { page, errors } = await openPage(browser, `${host.url}/#/new`);
+    await untilShown(page, 'Predicted memory');
+    await page.getByText('Expert: fix any of these yourself').click();
+    const told = async (label: string) => {
+      const id = await page.getByLabel(label, { exact: true }).getAttribute('aria-describedby');
+      return id ? page.locator(`[id="${id}"]`).textContent() : undefined;
+    };
+    const fill = async (label: string, text: string) => {
+      await page.getByLabel(label, { exact: true }).fill(text);
+      await page.getByLabel(label, { exact: true }).blur();
+    };
+    // An empty field shows what is planned.
+    expect(await page.getByLabel('Alpha, scale = alpha / rank').getAttribute('placeholder')).toBe('32');
+    await fill('Rank', '0');
+    expect((await told('Rank'))!.trim()).toBe('Rank takes a whole number from 1 to 256.');
+    expect(await page.getByLabel('Rank', { exact: true }).inputValue()).toBe('0');
+    await expect.poll(() => goOn(page).isDisabled()).toBe(true);
+    expect(await told('Heads a site')).toBeUndefined();
+    await fill('Rank', '12');
+    await untilShown(page, 'A, rank 12, shared by every layer');
+    await expect.poll(() => goOn(page).isEnabled()).toBe(true);
+    // What only the whole recipe shows stands at its field, too.
+    await fill('First selection after, steps', '9');
+    await fill('Full ratio at step', '5');
+    await expect.poll(() => told('Full ratio at step')).toMatch(/Full ratio at step \(5\) has to lie behind/);
+    expect(await page.getByLabel('Rank', { exact: true }).isVisible()).toBe(true);
+    expect(await page.getByText(/line \d/).count()).toBe(0);
+    await fill('Full ratio at step', '10');
+    await expect.poll(() => told('Full ratio at step')).toBeUndefined();
+    await expect.poll(() => goOn(page).isEnabled()).toBe(true);
+    expect(errors.filter((text) => !text.includes('400'))).toEqual([]);
+    await page.context().close();
+  });
+});
