@@ -44,6 +44,8 @@ export interface Proposal {
   fits: boolean;
   memory: MemoryPlan;
   seconds: number;
+  /** steps in which every example is seen once */
+  stepsAPass: number;
   parameters: number;
 }
 
@@ -91,6 +93,7 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
     fits: found !== undefined && time.fits,
     memory,
     seconds: time.seconds,
+    stepsAPass: time.stepsAPass,
     parameters: parameterCounts(sites, run.method).all,
   };
 }
@@ -164,17 +167,18 @@ interface TimePlan {
   steps: number;
   seconds: number;
   secondsAStep: number;
+  stepsAPass: number;
   epochs: number;
   fits: boolean;
   warnings: string[];
 }
 
 function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: RunShape, { seconds }: Budget): TimePlan {
-  const stepsAnEpoch = Math.max(1, Math.ceil(data.examples / EXAMPLES_A_STEP));
+  const stepsAPass = Math.max(1, Math.ceil(data.examples / EXAMPLES_A_STEP));
   const exampleTokens = Math.min(data.meanTokens, run.sequenceLength);
   const flops = flopsPerToken(model, run, exampleTokens) * EXAMPLES_A_STEP * exampleTokens;
   const secondsAStep = flops / engine.flopsPerSecond;
-  const wanted = EPOCHS * stepsAnEpoch;
+  const wanted = EPOCHS * stepsAPass;
   const affordable = seconds === undefined ? wanted : Math.floor(seconds / secondsAStep);
   const steps = Math.max(1, Math.min(wanted, affordable));
   const warnings: string[] = [];
@@ -182,17 +186,18 @@ function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: Ru
     warnings.push(
       `One step takes about ${duration(secondsAStep)}: raise the time to that at least, or take a smaller model.`,
     );
-  } else if (steps < stepsAnEpoch) {
-    const share = Math.round((100 * steps) / stepsAnEpoch);
+  } else if (steps < stepsAPass) {
+    const share = Math.round((100 * steps) / stepsAPass);
     warnings.push(
-      `The time reaches for ${share} % of the examples: raise it to ${duration(stepsAnEpoch * secondsAStep)} to see each once.`,
+      `The time reaches for ${share} % of the examples: raise it to ${duration(stepsAPass * secondsAStep)} to see each once.`,
     );
   }
   return {
     steps,
     seconds: steps * secondsAStep,
     secondsAStep,
-    epochs: steps / stepsAnEpoch,
+    stepsAPass,
+    epochs: steps / stepsAPass,
     fits: affordable >= 1,
     warnings,
   };
@@ -257,7 +262,7 @@ function reasonsFor(run: Candidate, first: Candidate, data: DataFacts, time: Tim
     },
     {
       choice: 'targets',
-      text: `Adapts ${method.targets.join(', ')}. ${kept(method.targets.length === first.method.targets.length, 'More sites do not fit.')}`,
+      text: `Adapts ${method.targets.map((site) => site.replace('_proj', '')).join(', ')}. ${kept(method.targets.length === first.method.targets.length, 'More sites do not fit.')}`,
     },
     {
       choice: 'batch',

@@ -34,11 +34,8 @@ export class SamplePrompts {
   async answer(step: number, model: CausalLM, adaptation: Adaptation): Promise<SampleLine[]> {
     const lines: SampleLine[] = [];
     for (const { ids, prompt, expected } of this.prompts) {
-      const text = new StreamText(this.tokenizer!);
-      let answer = '';
-      for await (const { id } of generate(model, ids, { maxTokens: ANSWER_TOKENS, adaptation }))
-        answer += text.push(id);
-      lines.push({ step, prompt, answer: (answer + text.end()).trim(), expected });
+      const answer = await textOf(generate(model, ids, { maxTokens: ANSWER_TOKENS, adaptation }), this.tokenizer!);
+      lines.push({ step, prompt, answer: answer.trim(), expected });
     }
     return lines;
   }
@@ -51,6 +48,14 @@ function firstPrompts(heldOut: Iterable<PreparedExample>, tokenizer: Tokenizer, 
     if (prompts.length >= count) break;
   }
   return prompts;
+}
+
+/** The whole characters of an answer: one that its last token only begins, as the answer is cut there, is left out. */
+export async function textOf(tokens: AsyncIterable<{ id: number }>, tokenizer: Tokenizer): Promise<string> {
+  const text = new StreamText(tokenizer);
+  let answer = '';
+  for await (const { id } of tokens) answer += text.push(id);
+  return answer;
 }
 
 /** What comes before the first token that carries loss is the prompt, as the model reads it in training. */

@@ -42,6 +42,8 @@ export const plan = z.object({
   recipe,
   /** every option of method and training with its default, by dotted recipe key */
   values: z.record(z.string(), z.unknown()),
+  /** the steps that are proposed whatever was fixed, and those in which every example is seen once */
+  proposed: z.object({ steps: z.number(), stepsAPass: z.number() }),
   fits: z.boolean(),
   limitBytes: z.number(),
   /** predicted memory by part; the sum is the predicted peak */

@@ -39,11 +39,27 @@ export function heatIndex(importance: number, peak: number): number {
   return peak > 0 ? Math.min(255, Math.round(255 * Math.sqrt(importance / peak))) : 0;
 }
 
+/** A cell of a head that is left out: nothing but a dotted frame and a cross, so that it is never taken for a frozen one. */
+export function offTile(width: number, height: number, scale: number, heat: Heat): OffscreenCanvas {
+  const [tile, context] = emptyTile(width, height, scale);
+  context.strokeStyle = heat.muted;
+  context.lineWidth = 1;
+  context.setLineDash([2, 2]);
+  context.strokeRect(0.5, 0.5, width - 1, height - 1);
+  context.setLineDash([]);
+  const arm = Math.min(width, height) / 2 - 3;
+  if (arm < 1) return tile;
+  for (const slope of [1, -1]) {
+    context.moveTo(width / 2 - arm, height / 2 - slope * arm);
+    context.lineTo(width / 2 + arm, height / 2 + slope * arm);
+  }
+  context.stroke();
+  return tile;
+}
+
 /** A frozen head's cell, told without colour, too: struck through and framed. Drawn once, as a thousand strokes are slow. */
 export function frozenTile(width: number, height: number, scale: number, heat: Heat): OffscreenCanvas {
-  const tile = new OffscreenCanvas(Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)));
-  const context = tile.getContext('2d')!;
-  context.scale(tile.width / width, tile.height / height);
+  const [tile, context] = emptyTile(width, height, scale);
   context.fillStyle = heat.frozenFill;
   context.fillRect(0, 0, width, height);
   context.strokeStyle = heat.frozenLine;
@@ -53,4 +69,11 @@ export function frozenTile(width: number, height: number, scale: number, heat: H
   context.lineTo(width - 1, 1);
   context.stroke();
   return tile;
+}
+
+function emptyTile(width: number, height: number, scale: number) {
+  const tile = new OffscreenCanvas(Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)));
+  const context = tile.getContext('2d')!;
+  context.scale(tile.width / width, tile.height / height);
+  return [tile, context] as const;
 }

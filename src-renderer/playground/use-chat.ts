@@ -1,3 +1,4 @@
+import { shortened } from '../../src-preload/shortened.ts';
 import { computed, ref, shallowReactive, shallowRef, triggerRef } from 'vue';
 import { studio } from '../connection.ts';
 import { useStream } from '../use-stream.ts';
@@ -22,7 +23,7 @@ export function useChat() {
   const turns = shallowRef<Turn[]>([]);
   const status = ref('');
   const { busy, error, run, stop } = useStream();
-  const title = computed(() => turns.value[0]?.prompt.slice(0, 80) || 'New conversation');
+  const title = computed(() => shortened(turns.value[0]?.prompt ?? '', 80) || 'New conversation');
 
   async function send(prompt: string) {
     const before = turns.value;

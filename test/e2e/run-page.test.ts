@@ -12,7 +12,7 @@ import { keepRuns } from './support/library.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
-const SHAPE = { layers: 2, heads: 3, steps: 30, headsEvery: 1 };
+const SHAPE = { layers: 2, heads: 9, steps: 30, headsEvery: 1 };
 const heading = (page: Page) => page.getByRole('heading', { level: 1 });
 const state = (page: Page) => page.locator('header .pill').textContent();
 
@@ -57,6 +57,25 @@ describe.skipIf(noBrowser)(`the page of a run (${noBrowser ?? 'in chromium'})`, 
     await page.evaluate("location.hash = '#/runs/no-such-run'");
     await untilShown(page, 'There is no run');
     expect(await page.getByText('second run').count()).toBe(0);
+    await page.context().close();
+  });
+
+  it('gives every head a colour of its own, and model and sites one name each', async () => {
+    const { page } = await openPage(browser, `${host.url}/#/runs/first-run`);
+    await page.getByRole('heading', { name: 'Router' }).waitFor();
+    const grounds = await page
+      .locator('.bar')
+      .first()
+      .locator('.part')
+      .evaluateAll((parts) =>
+        parts.map((part) => part.ownerDocument.defaultView!.getComputedStyle(part).backgroundColor),
+      );
+    expect(new Set(grounds).size).toBe(SHAPE.heads);
+    await page.getByText('Show the head map as a table').click();
+    const text = await page.locator('main').innerText();
+    expect(text).toContain('SmolLM2-135M-Instruct · rows.jsonl');
+    expect(text).not.toContain('smollm2-135m');
+    expect(text).not.toContain('_proj');
     await page.context().close();
   });
 

@@ -168,6 +168,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       await untilShown(page, 'Predicted memory');
       await page.getByRole('button', { name: 'Continue' }).click();
       expect(await page.getByLabel('Name of the run').inputValue()).toBe('careful again');
+      await page.getByText('The recipe, for experts').click();
       await untilShown(page, /^model: /);
       const shown = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as object;
       expect(shown).toMatchObject((await client.runs.get({ id })).recipe);

@@ -61,7 +61,10 @@ const VIEWS: View[] = [
     hash: '#/new?example=1',
     shown: 'effilora train recipe.yaml',
     library: 'empty',
-    prepare: (page) => exampleAt(page, 3),
+    prepare: async (page) => {
+      await exampleAt(page, 3);
+      await page.getByText('The recipe, for experts').click();
+    },
   },
   { name: 'runs-empty', hash: '#/runs', shown: 'Nothing here yet', library: 'empty' },
   {
@@ -81,7 +84,7 @@ const VIEWS: View[] = [
     library: 'kept',
     prepare: async (page) => {
       await page.getByRole('img', { name: /^Head map/ }).press('ArrowRight');
-      await untilShown(page, /^Layer 0 · q_proj/);
+      await untilShown(page, /^Layer 0 · q/);
       await openAll(page);
     },
   },

@@ -13,6 +13,8 @@ import { noBrowser, openBrowser, openPage, startHost, untilShown } from './suppo
 import type { Host } from './support/studio.ts';
 
 const goOn = (page: Page) => page.getByRole('button', { name: 'Continue' });
+/** One character to a person, five to a program. */
+const FIREFIGHTER = '👩‍🚒';
 const DATASET = 1;
 const BUDGET = 2;
 
@@ -66,6 +68,27 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await page.context().close();
   });
 
+  it('offers three paces, each in a sentence, and sums the run up before it starts', async () => {
+    const { page, errors } = await openPage(browser, `${host.url}/#/new`);
+    const pace = (name: string) => page.getByRole('radio', { name: new RegExp(`^${name}`) });
+    await expect.poll(() => pace('Balanced').isChecked()).toBe(true);
+    await untilShown(page, /^Sees every example 3 times, about .* of memory\.$/);
+    await pace('Thorough').check();
+    // 40 examples, 8 a step: 15 steps are three times through them.
+    await untilShown(page, /^30 steps of about|You set this yourself/);
+    await expect.poll(async () => (await client.drafts.get()).fixed['training.steps']).toBe(30);
+    await page.getByRole('button', { name: 'What is this: Rank?' }).click();
+    await untilShown(page, /The rank says how much room each head has/);
+    await page.keyboard.press('Escape');
+    await expect.poll(() => goOn(page).isEnabled()).toBe(true);
+    await goOn(page).click();
+    await untilShown(page, /^tiny-chat learns from rows: 6 times through all examples/);
+    expect(await page.getByLabel('Name of the run').inputValue()).toBe('tiny-chat on rows');
+    expect(await page.getByLabel('Recipe', { exact: true }).isVisible()).toBe(false);
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
   it('takes a file that cannot be read into no list', async () => {
     await client.drafts.set({ ...draft, step: DATASET, mix: [] });
     const broken = join(scratch.folder, 'broken.jsonl');
@@ -82,12 +105,20 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
   it('keeps the columns open and the focus where it is while they are chosen', async () => {
     await client.drafts.set({ ...draft, step: DATASET, mix: [] });
     const odd = join(scratch.folder, 'odd.csv');
-    writeFileSync(odd, 'Frage,Antwort,Anmerkung\n' + 'Wie geht es?,Gut.,ab\n'.repeat(30));
+    writeFileSync(
+      odd,
+      `Frage,Antwort,Anmerkung\nWie geht es?,Gut.,${FIREFIGHTER.repeat(130)}\n` + 'Und dir?,Auch gut.,\n'.repeat(30),
+    );
     const { page } = await openPage(browser, `${host.url}/#/new`);
     await dragOnto(page.locator('.drop').first(), [odd]);
     const question = page.getByRole('combobox', { name: 'Which column is the question?' });
     const answer = page.getByRole('combobox', { name: 'Which the answer?' });
     await answer.waitFor();
+    // Of a long value whole characters are shown, and of the file its name alone.
+    await page.getByText('All columns, with an example each').click();
+    const example = page.locator('dt', { hasText: 'Anmerkung' }).locator('xpath=following-sibling::dd[1]');
+    expect(await example.textContent()).toBe(FIREFIGHTER.repeat(120));
+    expect(await page.locator('main').innerText()).not.toMatch(/uploads|[0-9a-f]{8}/);
     await question.selectOption('Frage');
     await answer.focus();
     // A letter takes no column by itself.

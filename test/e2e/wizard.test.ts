@@ -95,6 +95,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await page.reload();
     await untilShown(page, 'A, rank 12, shared by every layer');
     await goOn(page).click();
+    await page.getByText('The recipe, for experts').click();
     await untilShown(page, /rank: 12/);
     await untilShown(page, /instruction: Frage/);
     // The last step needs the plan, which is made again.
@@ -124,6 +125,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await goOn(page).click();
     await untilShown(page, 'Predicted memory');
     await goOn(page).click();
+    await page.getByText('The recipe, for experts').click();
     await untilShown(page, /^model: /);
     const recipe = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as {
       dataset: { path: string; weight: number }[];

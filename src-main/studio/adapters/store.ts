@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AdapterEntry } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
+import { nameOfModel } from '../library/model-names.ts';
 import type { Library } from '../database/open.ts';
 import type { AdapterFacts } from './folder.ts';
 
@@ -126,7 +127,7 @@ export class AdapterStore {
       rank: facts.rank,
       heads: facts.heads,
       droppedHeads: facts.droppedHeads,
-      model: row.model,
+      model: modelOf(row),
       modelReference: facts.modelReference,
       dataset: facts.dataset,
       bytes: row.bytes,
@@ -148,7 +149,7 @@ export class AdapterStore {
     const found = shown.filter(
       (row) =>
         (!filter.method || row.method === filter.method) &&
-        (!filter.model || row.model === filter.model) &&
+        (!filter.model || modelOf(row) === filter.model) &&
         (!filter.tag || (JSON.parse(row.tags) as string[]).includes(filter.tag)) &&
         holdsAll(row, words),
     );
@@ -156,11 +157,17 @@ export class AdapterStore {
     return {
       adapters: found.map((row) => this.entry(row)),
       methods: distinct(shown.map((row) => row.method)),
-      models: distinct(shown.map((row) => row.model)),
+      models: distinct(shown.map(modelOf)),
       tags: distinct(shown.flatMap((row) => JSON.parse(row.tags) as string[])),
       counts: { active: count('active'), archived: count('archived'), trash: count('trash') },
     };
   }
+}
+
+/** The base model as it is called everywhere; as its file calls itself where it isn't known what opens it. */
+function modelOf(row: AdapterRow): string {
+  const { modelReference } = JSON.parse(row.facts) as Partial<AdapterFacts>;
+  return modelReference ? nameOfModel(modelReference) : row.model;
 }
 
 function placeOf(row: AdapterRow): AdapterFilter['show'] {
@@ -170,7 +177,7 @@ function placeOf(row: AdapterRow): AdapterFilter['show'] {
 function holdsAll(row: AdapterRow, words: string[]): boolean {
   if (words.length === 0) return true;
   const { dataset } = JSON.parse(row.facts) as { dataset: string };
-  const text = [row.name, row.notes, row.tags, row.model, row.method, dataset].join('\n').toLocaleLowerCase();
+  const text = [row.name, row.notes, row.tags, modelOf(row), row.method, dataset].join('\n').toLocaleLowerCase();
   return words.every((word) => text.includes(word));
 }
 

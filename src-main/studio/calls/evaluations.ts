@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { basename } from 'node:path';
 import type { EvaluationEvent } from '../../../src-preload/contract/index.ts';
 import { differingExamples, summaryOf } from '../evaluations/summary.ts';
 import type { Question } from '../evaluations/summary.ts';
 import type { EvaluateJob, ExampleResult } from '../stage/types.ts';
+import { nameOfModel } from '../library/model-names.ts';
 import type { Studio } from '../studio.ts';
 import { checkData } from './check.ts';
 import { onStage } from './on-stage.ts';
@@ -60,7 +60,7 @@ async function* evaluate(
     ...summaryOf(questions, results[column]!),
   }));
   const evaluation = {
-    ...{ id: randomUUID(), name, createdAt: Date.now(), model: basename(job.model), data, columns },
+    ...{ id: randomUUID(), name, createdAt: Date.now(), model: nameOfModel(job.model), data, columns },
     examples: questions.length,
     questions: questions.filter(({ options }) => options.length > 0).length,
   };

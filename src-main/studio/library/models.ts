@@ -8,6 +8,7 @@ import type { Library } from '../database/open.ts';
 import type { ModelSummary } from '../work/types.ts';
 import { findModels, modelCaches } from './found.ts';
 import type { FoundModel } from './found.ts';
+import { nameOfModel } from './model-names.ts';
 
 interface ModelRow {
   id: string;
@@ -81,7 +82,7 @@ function libraryEntry(row: ModelRow): ModelEntry {
   const summary = JSON.parse(row.summary) as ModelSummary;
   return {
     id: row.id,
-    name: row.name,
+    name: nameOfModel(row.path),
     reference: row.path,
     origin: 'library',
     format: row.format,
@@ -111,7 +112,7 @@ function foundEntry(model: FoundModel): ModelEntry {
 function catalogEntry(model: CatalogModel): ModelEntry {
   return {
     id: `catalog:${model.name}`,
-    name: model.name,
+    name: model.reference ? nameOfModel(model.reference) : model.name,
     reference: model.reference ?? model.source,
     origin: model.reference ? 'default' : 'catalog',
     format: model.reference ? 'GGUF' : 'Hugging Face',

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { Recipe, RunDetail, RunStatus, RunSummary } from '../../../src-preload/contract/index.ts';
 import type { ProcessState } from '../../engine/process-identity.ts';
 import { UserError } from '../../engine/types.ts';
+import { nameOfModel } from '../library/model-names.ts';
 import type { Library } from '../database/open.ts';
 
 export interface RunRow {
@@ -187,7 +188,7 @@ export class RunStore {
       status: row.status,
       asked: row.status === 'running' ? row.asked : null,
       message: row.message,
-      model: basename(recipe.model),
+      model: nameOfModel(recipe.model),
       dataset: datasetName(recipe),
       method: recipe.method.name ?? 'effilora',
       step: row.step,

@@ -1,3 +1,4 @@
+import { shortened } from '../../../src-preload/shortened.ts';
 import { setImmediate } from 'node:timers/promises';
 import type { PreparedExample } from '../../data/dataset.ts';
 import { messageText } from '../../models/message-text.ts';
@@ -56,7 +57,7 @@ function shown(prepared: PreparedExample, tokenizer: { decode(ids: ArrayLike<num
 }
 
 const cut = (question: string, answer: string, options: string[] = []) => ({
-  question: question.slice(0, SHOWN),
-  answer: answer.slice(0, SHOWN),
+  question: shortened(question, SHOWN),
+  answer: shortened(answer, SHOWN),
   options,
 });

@@ -1,3 +1,4 @@
+import { shortened } from '../../../src-preload/shortened.ts';
 import type { DatasetColumns } from '../../../src-preload/contract/index.ts';
 import { FORMAT_FIELDS } from '../../data/columns.ts';
 import { isBroken, openRows } from '../../data/formats/rows.ts';
@@ -13,7 +14,7 @@ export async function columnsOfFile(path: string): Promise<DatasetColumns> {
   const columns = names.map((name) => {
     const value = rows.map((fields) => fields[name]).find((one) => one !== undefined && one !== null && one !== '');
     const text = typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
-    return { name, example: text.slice(0, SHOWN_CHARACTERS) };
+    return { name, example: shortened(text, SHOWN_CHARACTERS) };
   });
   return { columns, formats: FORMAT_FIELDS };
 }

@@ -65,6 +65,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   return {
     recipe,
     values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
+    proposed: { steps: proposal.training.steps, stepsAPass: proposal.stepsAPass },
     fits,
     limitBytes,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
