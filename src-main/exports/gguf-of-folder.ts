@@ -70,12 +70,23 @@ function hyperparameters(config: ModelConfig): Map<string, Uint8Array> {
   if (scaling?.type === 'linear' || scaling?.type === 'yarn') {
     entries.set(`${architecture}.rope.scaling.type`, ggufValue.string(scaling.type));
     f32('rope.scaling.factor', scaling.factor);
-    if (scaling.type === 'yarn') u32('rope.scaling.original_context_length', scaling.originalContextLength);
   }
-  if (scaling?.type === 'dynamic')
-    throw new UserError('GGUF has no dynamic RoPE scaling; export the merged model as safetensors instead');
+  if (scaling?.type === 'yarn') {
+    // llama.cpp multiplies YaRN's own factor by this one, and has its ramp at the usual places.
+    const own = scaling.factor > 1 ? 0.1 * Math.log(scaling.factor) + 1 : 1;
+    u32('rope.scaling.original_context_length', scaling.originalContextLength);
+    if (scaling.attentionFactor !== undefined) f32('rope.scaling.attn_factor', scaling.attentionFactor / own);
+  }
+  if (scaling?.type === 'dynamic' || scaling?.type === 'longrope' || !hasUsualRamp(scaling))
+    throw new UserError(
+      `GGUF can't say this ${scaling!.type} RoPE scaling; export the merged model as safetensors instead`,
+    );
   return entries;
 }
+
+const hasUsualRamp = (scaling: ModelConfig['rope']['scaling']) =>
+  scaling?.type !== 'yarn' ||
+  ((scaling.betaFast ?? 32) === 32 && (scaling.betaSlow ?? 1) === 1 && scaling.truncate !== false);
 
 /** llama3's scaling as the divisors of the frequencies, which is how the converter writes it. */
 function ropeFactors({ rope, headSize, contextLength }: ModelConfig): Float32Array | undefined {

@@ -57,8 +57,20 @@ function ropeScaling({ rope, headSize, contextLength }: ModelConfig, file: strin
       rope_type: 'yarn',
       factor: scaling.factor,
       original_max_position_embeddings: scaling.originalContextLength,
+      attention_factor: scaling.attentionFactor,
+      beta_fast: scaling.betaFast,
+      beta_slow: scaling.betaSlow,
     };
-  if (scaling.type === 'factors') return llama3Of(rope, scaling.factors, headSize, contextLength, file);
+  if (scaling.type === 'longrope')
+    return {
+      rope_type: 'longrope',
+      short_factor: scaling.short,
+      long_factor: scaling.long,
+      original_max_position_embeddings: scaling.originalContextLength,
+      attention_factor: scaling.attentionFactor,
+    };
+  if (scaling.type === 'factors' && (scaling.attentionFactor ?? 1) === 1)
+    return llama3Of(rope, scaling.factors, headSize, contextLength, file);
   throw new UserError(`${file}: its RoPE scaling ${scaling.type} can't be written to config.json; export merged-gguf`);
 }
 

@@ -1,12 +1,11 @@
 import { dequantize } from '../models/gguf/dequantize.ts';
-import { readGgufHeader } from '../models/gguf/header.ts';
 import { huggingFaceName, permutedHeads } from '../models/gguf/names.ts';
 import { fitsBlocks, quantize, type WritableType } from '../models/gguf/quantize.ts';
 import type { GgufTensor } from '../models/gguf/types.ts';
 import { ggufValue, writeGguf, type GgufTensorToWrite } from '../models/gguf/write.ts';
-import { FileReader } from '../models/file-reader.ts';
 import { UserError } from '../engine/types.ts';
 import { openGguf } from '../models/gguf/open.ts';
+import { openGgufFile, type GgufFile } from '../models/gguf/parts.ts';
 import type { ModelConfig, ModelFile } from '../models/types.ts';
 import { reordered } from './gguf-lora.ts';
 import { ggufOfFolder } from './gguf-of-folder.ts';
@@ -41,16 +40,16 @@ export async function writeMergedGguf(
     await writeGguf(file, new Map([...entries, ...own]), tensors, (done) => onTensor(done, tensors.length));
     return checkSayable(file, base);
   }
-  const reader = await FileReader.open(base.path);
+  const source = await openGgufFile(base.path);
   try {
-    const header = await readGgufHeader(reader);
+    const { header } = source;
     const kept = [...header.entries].filter(([key]) => !NOT_KEPT.test(key));
     const tensors = [...header.tensors.values()].map((tensor) =>
-      mergedTensor(reader, tensor, base.config, merged, type),
+      mergedTensor(source, tensor, base.config, merged, type),
     );
     await writeGguf(file, new Map([...kept, ...own]), tensors, (done) => onTensor(done, tensors.length));
   } finally {
-    await reader.close();
+    await source.close();
   }
 }
 
@@ -73,7 +72,7 @@ const same = (a: unknown, b: unknown) =>
     : JSON.stringify(a) === JSON.stringify(b);
 
 function mergedTensor(
-  reader: FileReader,
+  source: GgufFile,
   tensor: GgufTensor,
   config: ModelConfig,
   merged: MergedTensors,
@@ -88,7 +87,7 @@ function mergedTensor(
       const heads = permutedHeads(hugging, config);
       return quantize(heads ? reordered(values, shape[0]!, heads) : values, type);
     }
-    const raw = await reader.read(tensor.offset, tensor.byteLength);
+    const raw = await source.read(tensor);
     return tensor.type === type ? raw : quantize(dequantize(raw, tensor.type), type);
   };
   return { name, shape, type, bytes };

@@ -1,7 +1,6 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import { FileReader } from '../models/file-reader.ts';
-import { readGgufHeader } from '../models/gguf/header.ts';
+import { openGgufFile } from '../models/gguf/parts.ts';
 import { quantize } from '../models/gguf/quantize.ts';
 import { writeSafetensors, type TensorToWrite } from '../models/safetensors-write.ts';
 import { tokenizerFromGguf } from '../models/tokenizer/gguf-tokenizer.ts';
@@ -66,8 +65,9 @@ async function textsOfFolder(folder: string, base: ModelFile, type: FloatType): 
 }
 
 async function textsOfGguf(folder: string, base: ModelFile, type: FloatType): Promise<void> {
-  const reader = await FileReader.open(base.path);
-  const header = await readGgufHeader(reader).finally(() => reader.close());
+  const source = await openGgufFile(base.path);
+  const { header } = source;
+  await source.close();
   await writeJson(folder, 'config.json', { ...huggingFaceConfig(base.config, base.path), dtype: TORCH_DTYPES[type] });
   const { bosTokenId, eosTokenIds } = base.config;
   await writeJson(folder, 'generation_config.json', { bos_token_id: bosTokenId, eos_token_id: eosTokenIds });

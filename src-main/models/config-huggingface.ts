@@ -1,26 +1,14 @@
 import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
 import { checkHeads } from './heads.ts';
-import type { Architecture, ModelConfig, RopeConfig } from './types.ts';
+import { ropeFields, ropeOf } from './rope-huggingface.ts';
+import type { Architecture, ModelConfig } from './types.ts';
 
 const count = z.number().int().positive().max(1e9);
-const scalingSchema = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  factor: z.number().positive().optional(),
-  rope_theta: z.number().positive().optional(),
-  low_freq_factor: z.number().optional(),
-  high_freq_factor: z.number().optional(),
-  original_max_position_embeddings: count.optional(),
-  attention_factor: z.number().nullish(),
-  beta_fast: z.number().nullish(),
-  beta_slow: z.number().nullish(),
-});
-type Scaling = z.infer<typeof scalingSchema>;
+const tokenId = z.number().int();
 
 /** The fields of config.json that the forward pass depends on. */
 const configSchema = z.looseObject({
-  model_type: z.string(),
   vocab_size: count,
   hidden_size: count,
   intermediate_size: count,
@@ -30,56 +18,99 @@ const configSchema = z.looseObject({
   head_dim: count.nullish(),
   max_position_embeddings: count,
   rms_norm_eps: z.number().positive(),
-  rope_theta: z.number().positive().optional(),
-  rope_local_base_freq: z.number().positive().optional(),
-  rope_scaling: scalingSchema.nullish(),
-  rope_parameters: z.union([z.record(z.string(), scalingSchema), scalingSchema]).nullish(),
-  tie_word_embeddings: z.boolean().optional(),
-  hidden_act: z.string().optional(),
+  tie_word_embeddings: z.boolean().nullish(),
+  hidden_act: z.string().nullish(),
   hidden_activation: z.string().nullish(),
-  attention_bias: z.boolean().optional(),
-  mlp_bias: z.boolean().optional(),
+  attention_bias: z.boolean().nullish(),
+  mlp_bias: z.boolean().nullish(),
   sliding_window: count.nullish(),
-  sliding_window_pattern: count.optional(),
-  use_sliding_window: z.boolean().optional(),
-  max_window_layers: z.number().int().optional(),
-  layer_types: z.array(z.string()).nullish(),
-  query_pre_attn_scalar: z.number().positive().optional(),
-  bos_token_id: z.number().int().nullish(),
-  eos_token_id: z.union([z.number().int(), z.array(z.number().int())]).nullish(),
+  sliding_window_pattern: count.nullish(),
+  use_sliding_window: z.boolean().nullish(),
+  max_window_layers: z.number().int().nullish(),
+  layer_types: z.array(z.string()).max(1000).nullish(),
+  query_pre_attn_scalar: z.number().positive().nullish(),
+  final_logit_softcapping: z.number().nullish(),
+  attn_logit_softcapping: z.number().nullish(),
+  use_bidirectional_attention: z.boolean().nullish(),
+  bos_token_id: tokenId.nullish(),
+  eos_token_id: z.union([tokenId, z.array(tokenId).max(1000)]).nullish(),
+  ...ropeFields,
 });
 type Config = z.infer<typeof configSchema>;
 
-const FAMILIES: Record<string, Architecture> = {
-  llama: 'llama',
-  mistral: 'llama',
-  qwen2: 'qwen2',
-  qwen3: 'qwen3',
-  gemma3_text: 'gemma3',
-  gemma3: 'gemma3',
+interface Family {
+  architecture: Architecture;
+  /** what transformers takes where the file is silent (configuration_<family>.py) */
+  defaults: Record<string, unknown>;
+}
+
+const SIZES = { hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32 };
+const LLAMA = { ...SIZES, vocab_size: 32000, max_position_embeddings: 2048, rms_norm_eps: 1e-6 };
+const QWEN = { ...SIZES, vocab_size: 151936, intermediate_size: 22016, max_position_embeddings: 32768, rms_norm_eps: 1e-6, num_key_value_heads: 32, sliding_window: 4096, max_window_layers: 28 }; // prettier-ignore
+const GEMMA: Family = {
+  architecture: 'gemma3',
+  defaults: {
+    ...{ vocab_size: 262208, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26, head_dim: 256 },
+    ...{ num_attention_heads: 8, num_key_value_heads: 4, max_position_embeddings: 131072, rms_norm_eps: 1e-6 },
+    ...{ hidden_activation: 'gelu_pytorch_tanh', query_pre_attn_scalar: 256, sliding_window: 4096 },
+    ...{ sliding_window_pattern: 6, tie_word_embeddings: true },
+  },
+};
+const FAMILIES: Record<string, Family> = {
+  llama: { architecture: 'llama', defaults: LLAMA },
+  mistral: {
+    architecture: 'llama',
+    defaults: { ...LLAMA, intermediate_size: 14336, max_position_embeddings: 131072, num_key_value_heads: 8, sliding_window: 4096 }, // prettier-ignore
+  },
+  qwen2: { architecture: 'qwen2', defaults: QWEN },
+  qwen3: { architecture: 'qwen3', defaults: { ...QWEN, head_dim: 128 } },
+  gemma3_text: GEMMA,
+  gemma3: GEMMA,
 };
 
-/** Reads config.json's content. @throws UserError naming the file and the field */
-export function configFromHuggingFace(json: unknown, path: string): ModelConfig {
-  const nested = json as { text_config?: object; model_type?: unknown };
-  const family = FAMILIES[String(nested?.model_type)];
+/** What the configuration says of the weights' file, beside the model's own. */
+export interface HuggingFaceConfig {
+  config: ModelConfig;
+  /** whether head and embedding are meant to be one */
+  tied: boolean;
+}
+
+/** Reads config.json's content as transformers 5 does. @throws UserError naming the file and the field */
+export function configFromHuggingFace(json: unknown, path: string): HuggingFaceConfig {
+  const root = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>;
+  const type = typeof root['model_type'] === 'string' ? root['model_type'].slice(0, 80) : 'undefined';
+  const family = Object.hasOwn(FAMILIES, type) ? FAMILIES[type]! : undefined;
   if (!family)
     throw new UserError(
-      `${path}: the model type "${String(nested?.model_type)}" is not supported; supported are ${Object.keys(FAMILIES).join(', ')}`,
+      `${path}: the model type "${type}" is not supported; supported are ${Object.keys(FAMILIES).join(', ')}`,
     );
-  const parsed = configSchema.safeParse(nested.text_config ? { ...json!, ...nested.text_config } : json);
+  const parsed = configSchema.safeParse({ ...family.defaults, ...fieldsOf(type, root) });
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new UserError(`${path}: the field "${issue.path.join('.')}" is not usable (${issue.message})`);
   }
-  return toModelConfig(family, parsed.data, path);
+  return {
+    config: toModelConfig(type, family.architecture, parsed.data, path),
+    tied: parsed.data.tie_word_embeddings ?? false,
+  };
 }
 
-function toModelConfig(architecture: Architecture, c: Config, path: string): ModelConfig {
-  const headSize = c.head_dim ?? c.hidden_size / c.num_attention_heads;
+/** gemma3 with vision keeps its text model in text_config; its special tokens may stand outside. */
+function fieldsOf(type: string, root: Record<string, unknown>): Record<string, unknown> {
+  if (type !== 'gemma3') return root;
+  const { bos_token_id, eos_token_id, tie_word_embeddings } = root;
+  const outside = Object.entries({ bos_token_id, eos_token_id, tie_word_embeddings }).filter(
+    ([, value]) => value != null,
+  );
+  return { ...Object.fromEntries(outside), ...(root['text_config'] as object | null | undefined) };
+}
+
+function toModelConfig(type: string, architecture: Architecture, c: Config, path: string): ModelConfig {
+  const headSize = c.head_dim ?? Math.floor(c.hidden_size / c.num_attention_heads);
   const keyValueHeads = c.num_key_value_heads ?? c.num_attention_heads;
   checkHeads(c.num_attention_heads, keyValueHeads, headSize, path);
   const gemma = architecture === 'gemma3';
+  refuse(gemma, c, path);
   return {
     architecture,
     layers: c.num_hidden_layers,
@@ -91,72 +122,69 @@ function toModelConfig(architecture: Architecture, c: Config, path: string): Mod
     vocabularySize: c.vocab_size,
     contextLength: c.max_position_embeddings,
     normEpsilon: c.rms_norm_eps,
-    rope: ropeConfig(c, path),
-    tiedEmbeddings: c.tie_word_embeddings ?? gemma,
-    activation: activation(c.hidden_activation ?? c.hidden_act ?? (gemma ? 'gelu_pytorch_tanh' : 'silu'), path),
-    attentionBias: architecture === 'qwen2' ? 'qkv' : c.attention_bias ? 'all' : 'none',
-    mlpBias: c.mlp_bias ?? false,
+    rope: ropeOf(c, gemma, headSize, path),
+    tiedEmbeddings: c.tie_word_embeddings ?? false,
+    activation: activation(
+      (gemma ? c.hidden_activation : c.hidden_act) ?? (gemma ? 'gelu_pytorch_tanh' : 'silu'),
+      path,
+    ),
+    attentionBias: architecture === 'qwen2' ? 'qkv' : c.attention_bias && type !== 'mistral' ? 'all' : 'none',
+    mlpBias: (type === 'llama' && c.mlp_bias) || false,
     queryKeyNorm: architecture === 'qwen3' || gemma,
-    attentionScale: (c.query_pre_attn_scalar ?? headSize) ** -0.5,
-    slidingWindow: slidingWindows(architecture, c),
+    attentionScale: ((gemma && c.query_pre_attn_scalar) || headSize) ** -0.5,
+    slidingWindow: slidingWindows(type, c, path),
     gemmaNorms: gemma,
     bosTokenId: c.bos_token_id ?? undefined,
     eosTokenIds: c.eos_token_id == null ? [] : [c.eos_token_id].flat(),
   };
 }
 
+/** What transformers would compute and is not computed here. */
+function refuse(gemma: boolean, c: Config, path: string): void {
+  if (!gemma) return;
+  const field = c.use_bidirectional_attention
+    ? 'use_bidirectional_attention'
+    : (['final_logit_softcapping', 'attn_logit_softcapping'] as const).find((name) => c[name] != null);
+  if (field) throw new UserError(`${path}: "${field}" is set to ${c[field]}, which is not supported`);
+}
+
+const ACTIVATIONS: Record<string, ModelConfig['activation']> = {
+  ...{ silu: 'silu', swish: 'silu' },
+  // One formula, written in four ways.
+  ...{ gelu_pytorch_tanh: 'gelu_tanh', gelu_python_tanh: 'gelu_tanh', gelu_new: 'gelu_tanh', gelu_fast: 'gelu_tanh' },
+};
+
 function activation(name: string, path: string): ModelConfig['activation'] {
-  if (name === 'silu') return 'silu';
-  if (name === 'gelu_pytorch_tanh') return 'gelu_tanh';
-  throw new UserError(`${path}: the activation "${name}" is not supported; supported are silu and gelu_pytorch_tanh`);
-}
-
-/** Window of each layer: by layer_types where the file has them, else by the family's own rule. */
-function slidingWindows(architecture: Architecture, c: Config): (number | undefined)[] {
-  const window = c.sliding_window ?? undefined;
-  return Array.from({ length: c.num_hidden_layers }, (_, layer) => {
-    if (c.layer_types) return c.layer_types[layer] === 'sliding_attention' ? window : undefined;
-    if (architecture === 'gemma3') return (layer + 1) % (c.sliding_window_pattern ?? 6) ? window : undefined;
-    if (architecture === 'llama') return window;
-    return c.use_sliding_window && layer >= (c.max_window_layers ?? 0) ? window : undefined;
-  });
-}
-
-/** transformers 5 writes `rope_parameters` (gemma3: one a layer type), earlier ones `rope_theta` and `rope_scaling`. */
-function ropeConfig(c: Config, path: string): RopeConfig {
-  const parameters = c.rope_parameters ?? undefined;
-  const perType = parameters && 'full_attention' in parameters ? (parameters as Record<string, Scaling>) : undefined;
-  const full = perType?.full_attention ?? (parameters as Scaling | undefined) ?? c.rope_scaling ?? {};
-  const theta = full.rope_theta ?? c.rope_theta ?? 10000;
-  const localTheta = perType?.sliding_attention?.rope_theta ?? c.rope_local_base_freq;
-  const context = full.original_max_position_embeddings ?? c.max_position_embeddings;
-  return { theta, localTheta, scaling: ropeScaling(full, context, path) };
-}
-
-function ropeScaling(s: Scaling, originalContextLength: number, path: string): RopeConfig['scaling'] {
-  const type = s.rope_type ?? s.type ?? 'default';
-  const factor = s.factor ?? 1;
-  if (type === 'default') return undefined;
-  if (type === 'linear') return { type, factor };
-  if (type === 'dynamic') return { type, factor, originalContextLength };
-  if (type === 'llama3')
-    return {
-      type,
-      factor,
-      lowFrequencyFactor: s.low_freq_factor ?? 1,
-      highFrequencyFactor: s.high_freq_factor ?? 4,
-      originalContextLength,
-    };
-  if (type === 'yarn')
-    return {
-      type,
-      factor,
-      originalContextLength,
-      attentionFactor: s.attention_factor ?? undefined,
-      betaFast: s.beta_fast ?? undefined,
-      betaSlow: s.beta_slow ?? undefined,
-    };
+  if (Object.hasOwn(ACTIVATIONS, name)) return ACTIVATIONS[name]!;
   throw new UserError(
-    `${path}: the RoPE scaling "${type}" is not supported; supported are linear, dynamic, llama3 and yarn`,
+    `${path}: the activation "${name.slice(0, 40)}" is not supported; supported are ${Object.keys(ACTIVATIONS).join(', ')}`,
   );
+}
+
+/** Window of each layer by the family's own rule: llama has none, whatever the file says; mistral one on every layer. */
+function slidingWindows(type: string, c: Config, path: string): (number | undefined)[] {
+  const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) => layer);
+  if (type === 'llama') return layers.map(() => undefined);
+  if (type === 'mistral') return layers.map(() => c.sliding_window ?? undefined);
+  const gemma = type.startsWith('gemma3');
+  const window = (gemma || c.use_sliding_window ? c.sliding_window : undefined) ?? undefined;
+  const slides = c.layer_types
+    ? layerTypes(c.layer_types, c.num_hidden_layers, path)
+    : layers.map((layer) =>
+        gemma
+          ? (layer + 1) % (c.sliding_window_pattern ?? 6) !== 0
+          : window !== undefined && layer >= (c.max_window_layers ?? 28),
+      );
+  if (slides.some(Boolean) && window === undefined)
+    throw new UserError(`${path}: some layers have a sliding window, and sliding_window doesn't say how wide it is`);
+  return slides.map((slide) => (slide ? window : undefined));
+}
+
+/** Which layers slide. */
+function layerTypes(types: string[], layers: number, path: string): boolean[] {
+  const other = types.find((type) => !['sliding_attention', 'full_attention', 'attention'].includes(type));
+  if (other !== undefined) throw new UserError(`${path}: the layer type "${other.slice(0, 40)}" is not supported`);
+  if (types.length !== layers)
+    throw new UserError(`${path}: layer_types has ${types.length} entries for ${layers} layers`);
+  return types.map((type) => type === 'sliding_attention');
 }

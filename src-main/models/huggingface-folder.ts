@@ -5,99 +5,97 @@ import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
 import { chatTemplate } from './chat-template.ts';
 import { configFromHuggingFace } from './config-huggingface.ts';
-import { FileReader } from './file-reader.ts';
+import { openFolderWeights } from './huggingface-weights.ts';
 import { fileSha256, foldHashes } from './identity.ts';
-import { readFloats, readSafetensorsHeader, type SafetensorsEntry } from './safetensors.ts';
+import { readJsonFile } from './json-file.ts';
+import { refuseQuantized } from './quantized-folder.ts';
+import { readFloats } from './safetensors.ts';
 import { tokenizerOfFolder, type TokenizerConfig } from './tokenizer/folder-tokenizer.ts';
 import { createTokenizer } from './tokenizer/tokenizer.ts';
 import type { ChatTemplate, ModelFile, Tokenizer } from './types.ts';
 
-/** The largest JSON file of a model that is read (tokenizer.json of a 262,144-token vocabulary has 33 MB). */
-const MAX_JSON_BYTES = 200_000_000;
+const MAX_CONFIG_BYTES = 16 << 20;
 
-async function readJson(file: string): Promise<unknown> {
-  const { size } = await fsp.stat(file);
-  if (size > MAX_JSON_BYTES)
-    throw new UserError(`${file} has ${size} bytes, too many for a model's ${path.basename(file)}`);
-  try {
-    return JSON.parse(await fsp.readFile(file, 'utf8'));
-  } catch {
-    throw new UserError(`${file} is not valid JSON; fetch it again`);
-  }
-}
-
-/** The folder's weight files, in order. @throws UserError when there are none or the index names one that is missing */
-async function weightFiles(folder: string): Promise<string[]> {
-  const index = path.join(folder, 'model.safetensors.index.json');
-  if (fs.existsSync(index)) {
-    const parsed = z.looseObject({ weight_map: z.record(z.string(), z.string()) }).safeParse(await readJson(index));
-    if (!parsed.success) throw new UserError(`${index} has no weight_map; fetch it again`);
-    const names = [...new Set(Object.values(parsed.data.weight_map))].sort();
-    if (names.some((name) => path.basename(name) !== name))
-      throw new UserError(`${index} names a file outside its folder`);
-    return names.map((name) => path.join(folder, name));
-  }
-  const single = path.join(folder, 'model.safetensors');
-  if (!fs.existsSync(single))
-    throw new UserError(`${folder} holds no model.safetensors and no model.safetensors.index.json`);
-  return [single];
-}
+const optionalJson = async (file: string) =>
+  fs.existsSync(file) ? await readJsonFile(file, MAX_CONFIG_BYTES) : undefined;
 
 /** Opens a Hugging Face folder: config.json, safetensors (sharded too), tokenizer and template where they are. */
 export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> {
   const configPath = path.join(folder, 'config.json');
-  if (!fs.existsSync(configPath))
-    throw new UserError(`${folder} holds no config.json; give a Hugging Face model folder or a .gguf file`);
-  const config = configFromHuggingFace(await readJson(configPath), configPath);
-  const paths = await weightFiles(folder);
-  const texts = await readTokenizer(folder, config.bosTokenId, config.eosTokenIds);
-  const readers: FileReader[] = [];
-  const close = async () => void (await Promise.all(readers.map((reader) => reader.close())));
-  const entries = new Map<string, { reader: FileReader; entry: SafetensorsEntry }>();
+  if (!fs.existsSync(configPath)) throw new UserError(`${folder} holds no config.json; ${whatItIs(folder)}`);
+  const json = await readJsonFile(configPath, MAX_CONFIG_BYTES);
+  refuseQuantized(json, folder);
+  const { config, tied } = configFromHuggingFace(json, configPath);
+  config.eosTokenIds = [...new Set([...config.eosTokenIds, ...(await generationEnds(folder))])];
+  const weights = await openFolderWeights(folder, config);
+  const { entries, paths } = weights;
   try {
-    for (const file of paths) {
-      const reader = await FileReader.open(file);
-      readers.push(reader);
-      for (const [name, entry] of (await readSafetensorsHeader(reader)).tensors)
-        entries.set(canonicalName(name), { reader, entry });
-    }
+    tieHead(entries, tied, folder);
+    const texts = await readTokenizer(folder, config.bosTokenId, config.eosTokenIds);
+    const find = (name: string) => {
+      const found = entries.get(name);
+      if (!found) throw new UserError(`${folder} holds no tensor "${name}"; is the model whole?`);
+      return found;
+    };
+    return {
+      path: folder,
+      name: path.basename(path.resolve(folder)),
+      format: 'huggingface',
+      config: {
+        ...config,
+        eosTokenIds: texts?.tokenizer.eosTokenIds ?? config.eosTokenIds,
+        tiedEmbeddings: !entries.has('lm_head.weight'),
+      },
+      tensors: [...entries].map(([name, { entry }]) => ({
+        name,
+        shape: entry.shape,
+        type: entry.dtype.toLowerCase(),
+        byteLength: entry.byteLength,
+      })),
+      ...texts,
+      byteLength: weights.byteLength,
+      sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
+      readTensor: (name) => readFloats(find(name).reader, find(name).entry),
+      place: (name) => ({ path: find(name).reader.path, offset: find(name).entry.offset }),
+      readRaw: (name) => find(name).reader.read(find(name).entry.offset, find(name).entry.byteLength),
+      close: weights.close,
+    };
   } catch (error) {
-    await close();
+    await weights.close();
     throw error;
   }
-  const find = (name: string) => {
-    const found = entries.get(name);
-    if (!found) throw new UserError(`${folder} holds no tensor "${name}"; is the model whole?`);
-    return found;
-  };
-  return {
-    path: folder,
-    name: path.basename(path.resolve(folder)),
-    format: 'huggingface',
-    config: {
-      ...config,
-      eosTokenIds: texts?.tokenizer.eosTokenIds ?? config.eosTokenIds,
-      tiedEmbeddings: !entries.has('lm_head.weight'),
-    },
-    tensors: [...entries].map(([name, { entry }]) => ({
-      name,
-      shape: entry.shape,
-      type: entry.dtype.toLowerCase(),
-      byteLength: entry.byteLength,
-    })),
-    ...texts,
-    byteLength: readers.reduce((sum, reader) => sum + reader.byteLength, 0),
-    sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
-    readTensor: (name) => readFloats(find(name).reader, find(name).entry),
-    place: (name) => ({ path: find(name).reader.path, offset: find(name).entry.offset }),
-    readRaw: (name) => find(name).reader.read(find(name).entry.offset, find(name).entry.byteLength),
-    close,
-  };
 }
 
-/** gemma3 with vision keeps its text model under another prefix. */
-const canonicalName = (name: string) =>
-  name.replace(/^(model\.)?language_model\.(model\.)?/, 'model.').replace('model.lm_head', 'lm_head');
+/** What a folder without config.json may be. */
+function whatItIs(folder: string): string {
+  const names = fs.readdirSync(folder);
+  if (names.includes('adapter_config.json') || names.includes('adapter.json'))
+    return 'it is an adapter, to be opened on its base model';
+  const gguf = names.find((name) => name.endsWith('.gguf'));
+  return gguf ? `open its ${gguf} instead` : 'give a Hugging Face model folder or a .gguf file';
+}
+
+/** Tied, one of head and embedding is enough; else both must be there: transformers would make one up. */
+function tieHead<T>(entries: Map<string, T>, tied: boolean, folder: string): void {
+  const [embedding, head] = [entries.get('model.embed_tokens.weight'), entries.get('lm_head.weight')];
+  if (tied && !embedding && head) {
+    entries.set('model.embed_tokens.weight', head);
+    entries.delete('lm_head.weight');
+  } else if (!tied && !head)
+    throw new UserError(`${folder} holds no lm_head.weight, and its config.json doesn't tie it to the embedding (tie_word_embeddings); is the model whole?`); // prettier-ignore
+}
+
+const generationSchema = z.looseObject({
+  eos_token_id: z.union([z.number().int(), z.array(z.number().int()).max(1000)]).nullish(),
+});
+
+/** The tokens that end a text by generation_config.json, which has them all where config.json names one. */
+async function generationEnds(folder: string): Promise<number[]> {
+  const file = path.join(folder, 'generation_config.json');
+  const parsed = generationSchema.safeParse((await optionalJson(file)) ?? {});
+  if (!parsed.success) throw new UserError(`${file}: eos_token_id is no token id; fetch it again`);
+  return [parsed.data.eos_token_id ?? []].flat();
+}
 
 async function readTokenizer(folder: string, bosTokenId: number | undefined, eosTokenIds: number[]) {
   const read = await tokenizerOfFolder(folder, { bosTokenId, eosTokenIds });

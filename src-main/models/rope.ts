@@ -9,7 +9,7 @@ export interface Frequencies {
 
 /**
  * RoPE's frequencies theta^(-2i / d) (arXiv 2104.09864) under a scaling variant, as transformers' modeling_rope_utils gives them.
- * @param length the longest sequence in tokens, for `dynamic`
+ * @param length the longest sequence in tokens, for `dynamic` and `longrope`
  */
 export function ropeFrequencies(headSize: number, rope: RopeConfig, length: number, local = false): Frequencies {
   const theta = local ? (rope.localTheta ?? rope.theta) : rope.theta;
@@ -25,6 +25,10 @@ export function ropeFrequencies(headSize: number, rope: RopeConfig, length: numb
         inverse: inverse.map((f, i) => f / (scaling.factors[i] ?? 1)),
         attentionFactor: scaling.attentionFactor ?? 1,
       };
+    case 'longrope': {
+      const divisors = length > scaling.originalContextLength ? scaling.long : scaling.short;
+      return { inverse: inverse.map((f, i) => f / divisors[i]!), attentionFactor: scaling.attentionFactor };
+    }
     case 'dynamic': {
       const { factor, originalContextLength: original } = scaling;
       const longest = Math.max(length, original);
@@ -54,8 +58,9 @@ function yarn(
 ): Frequencies {
   const { factor, originalContextLength: original, betaFast = 32, betaSlow = 1 } = scaling;
   const dimension = (turns: number) => (headSize * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
-  const low = Math.max(0, Math.floor(dimension(betaFast)));
-  const high = Math.min(headSize - 1, Math.ceil(dimension(betaSlow)));
+  const [start, end] = [dimension(betaFast), dimension(betaSlow)];
+  const low = Math.max(0, scaling.truncate === false ? start : Math.floor(start));
+  const high = Math.min(headSize - 1, scaling.truncate === false ? end : Math.ceil(end));
   const span = high === low ? 0.001 : high - low;
   const mixed = inverse.map((f, i) => {
     const ramp = Math.min(1, Math.max(0, (i - low) / span));

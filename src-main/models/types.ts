@@ -30,7 +30,11 @@ export interface RopeConfig {
         attentionFactor?: number;
         betaFast?: number;
         betaSlow?: number;
+        /** whether the ramp begins and ends at whole frequencies; default true */
+        truncate?: boolean;
       }
+    /** a divisor per frequency, another one for sequences longer than the original context */
+    | { type: 'longrope'; short: number[]; long: number[]; originalContextLength: number; attentionFactor: number }
     /** GGUF `rope_freqs.weight`: a divisor per frequency */
     | { type: 'factors'; factors: number[]; attentionFactor?: number };
 }

@@ -127,12 +127,12 @@ describe('GGUF', () => {
       configFromGguf(
         { version: 3, metadata: fields(heads, keyValueHeads), entries: new Map(), tensors },
         'm.gguf',
-        factors,
+        { divisors: factors },
       );
     expect(config(4, 2)).toMatchObject({ headSize: 16, keyValueHeads: 2, tiedEmbeddings: true });
     expect(() => config(4, 3)).toThrow(/m\.gguf: 4 attention heads of 16 over 3/);
     expect(() => config(7, 7)).toThrow(UserError);
-    expect(() => config(4, 2, [1, 2])).toThrow(/rope_freqs\.weight has 2 numbers where 8/);
+    expect(() => config(4, 2, [1, 2])).toThrow(/RoPE tensor \(divisors\) has 2 numbers where 8/);
     expect(() => config(0, 2)).toThrow(/attention\.head_count/);
   });
 

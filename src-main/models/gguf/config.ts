@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
 import { checkHeads } from '../heads.ts';
-import type { Architecture, ModelConfig, RopeConfig } from '../types.ts';
-import type { GgufHeader, GgufValue } from './types.ts';
+import type { Architecture, ModelConfig } from '../types.ts';
+import { ggufRope, ropeFields, type RopeTensors } from './rope.ts';
+import { numbersOf, type GgufHeader, type GgufValue } from './types.ts';
 
 const FAMILIES: Record<string, Architecture> = { llama: 'llama', qwen2: 'qwen2', qwen3: 'qwen3', gemma3: 'gemma3' };
 
@@ -13,16 +14,18 @@ const schema = z.looseObject({
   embedding_length: count,
   feed_forward_length: count,
   context_length: count,
+  expert_count: z.number().int().nonnegative().optional(),
   'attention.head_count': count,
   'attention.head_count_kv': count.optional(),
   'attention.key_length': count.optional(),
-  'attention.layer_norm_rms_epsilon': z.number().positive(),
+  'attention.value_length': count.optional(),
+  'attention.layer_norm_rms_epsilon': z.number().positive().finite(),
   'attention.sliding_window': z.number().int().nonnegative().optional(),
-  'rope.freq_base': z.number().positive().optional(),
-  'rope.scaling.type': z.string().optional(),
-  'rope.scaling.factor': z.number().positive().optional(),
-  'rope.scaling.original_context_length': count.optional(),
-  'rope.scaling.attn_factor': z.number().positive().optional(),
+  'attention.sliding_window_pattern': z.union([count, z.custom((value) => ArrayBuffer.isView(value))]).optional(),
+  'attention.causal': z.boolean().optional(),
+  final_logit_softcapping: z.number().optional(),
+  attn_logit_softcapping: z.number().optional(),
+  ...ropeFields,
 });
 type Fields = z.infer<typeof schema>;
 
@@ -33,11 +36,14 @@ const GEMMA_LOCAL_THETA = 10000;
 const GEMMA_27B_LAYERS = 62;
 
 /**
- * Model configuration from a GGUF header. `ropeFactors`: the tensor rope_freqs.weight, where the file has one.
+ * Model configuration from a GGUF header, as llama.cpp reads it.
+ * @param rope tensors of the file that belong to RoPE
  * @throws UserError naming the file and the field
  */
-export function configFromGguf(header: GgufHeader, path: string, ropeFactors?: number[]): ModelConfig {
-  const name = String(header.metadata.get('general.architecture'));
+export function configFromGguf(header: GgufHeader, path: string, rope: RopeTensors = {}): ModelConfig {
+  if (header.metadata.get('general.type') === 'adapter')
+    throw new UserError(`${path} is a LoRA adapter, no model; add it under adapters, with its base model`);
+  const name = String(header.metadata.get('general.architecture')).slice(0, 80);
   const architecture = FAMILIES[name];
   if (!architecture)
     throw new UserError(
@@ -52,29 +58,42 @@ export function configFromGguf(header: GgufHeader, path: string, ropeFactors?: n
     throw new UserError(`${path}: the metadata "${name}.${issue.path.join('.')}" is not usable (${issue.message})`);
   }
   const embedding = header.tensors.get('token_embd.weight');
-  if (!embedding) throw new UserError(`${path} holds no token_embd.weight; is it a whole language model?`);
-  return toModelConfig(architecture, parsed.data, header, embedding.shape[0]!, ropeFactors, path);
+  if (embedding?.shape.length !== 2)
+    throw new UserError(`${path} holds no token_embd.weight; is it a whole language model?`);
+  refuse(parsed.data, name, path);
+  return toModelConfig(architecture, parsed.data, { header, vocabularySize: embedding.shape[0]!, rope, path });
+}
+
+/** What llama.cpp would compute and is not computed here. */
+function refuse(f: Fields, name: string, path: string): void {
+  const cannot = (key: string, why: string) =>
+    new UserError(`${path}: "${name}.${key}" says ${why}, which is not supported`);
+  if (f.expert_count) throw cannot('expert_count', `a mixture of ${f.expert_count} experts`);
+  if (f['attention.causal'] === false) throw cannot('attention.causal', 'attention to later tokens');
+  // Only gemma3 reads it, of these architectures.
+  if (name === 'gemma3' && f.final_logit_softcapping) throw cannot('final_logit_softcapping', 'a cap on logits');
 }
 
 function toModelConfig(
   architecture: Architecture,
   f: Fields,
-  { metadata, tensors }: GgufHeader,
-  vocabularySize: number,
-  ropeFactors: number[] | undefined,
-  path: string,
+  parts: { header: GgufHeader; vocabularySize: number; rope: RopeTensors; path: string },
 ): ModelConfig {
+  const { header: { metadata, tensors }, vocabularySize, path } = parts; // prettier-ignore
   const gemma = architecture === 'gemma3';
   const attentionHeads = f['attention.head_count'];
   const headSize = f['attention.key_length'] ?? f.embedding_length / attentionHeads;
   const keyValueHeads = f['attention.head_count_kv'] ?? attentionHeads;
   checkHeads(attentionHeads, keyValueHeads, headSize, path);
-  if (ropeFactors && ropeFactors.length !== headSize / 2)
-    throw new UserError(
-      `${path}: rope_freqs.weight has ${ropeFactors.length} numbers where ${headSize / 2} are needed`,
-    );
+  for (const [key, size] of [
+    ['attention.value_length', f['attention.value_length']],
+    ['rope.dimension_count', f['rope.dimension_count']],
+  ] as const)
+    if (size !== undefined && size !== headSize)
+      throw new UserError(`${path}: ${key} is ${size} and a head has ${headSize}; that they differ is not supported`);
   const scaleBy = gemma && f.block_count === GEMMA_27B_LAYERS ? f.embedding_length / attentionHeads : headSize;
-  const window = f['attention.sliding_window'] || undefined;
+  const slidingWindow = slidingWindows(gemma, f, path);
+  const rope = ggufRope(f, parts.rope, headSize, path);
   const eos = ['eos', 'eot', 'eom'].map((kind) => metadata.get(`tokenizer.ggml.${kind}_token_id`));
   const bos = metadata.get('tokenizer.ggml.bos_token_id');
   return {
@@ -88,30 +107,29 @@ function toModelConfig(
     vocabularySize,
     contextLength: f.context_length,
     normEpsilon: f['attention.layer_norm_rms_epsilon'],
-    rope: ropeConfig(gemma, f, ropeFactors),
+    rope: gemma ? { ...rope, localTheta: f['rope.freq_base_swa'] ?? GEMMA_LOCAL_THETA } : rope,
     tiedEmbeddings: !tensors.has('output.weight'),
     activation: gemma ? 'gelu_tanh' : 'silu',
     attentionBias: !tensors.has('blk.0.attn_q.bias') ? 'none' : tensors.has('blk.0.attn_output.bias') ? 'all' : 'qkv',
     mlpBias: tensors.has('blk.0.ffn_up.bias'),
-    queryKeyNorm: tensors.has('blk.0.attn_q_norm.weight'),
+    queryKeyNorm: architecture === 'qwen3' || gemma,
     attentionScale: scaleBy ** -0.5,
-    slidingWindow: Array.from({ length: f.block_count }, (_, layer) =>
-      gemma && (layer + 1) % GEMMA_PATTERN === 0 ? undefined : window,
-    ),
+    slidingWindow,
     gemmaNorms: gemma,
     bosTokenId: typeof bos === 'number' ? bos : undefined,
     eosTokenIds: [...new Set(eos.filter((id) => typeof id === 'number'))],
   };
 }
 
-function ropeConfig(gemma: boolean, f: Fields, factors: number[] | undefined): RopeConfig {
-  const theta = f['rope.freq_base'] ?? 10000;
-  const rope: RopeConfig = gemma ? { theta, localTheta: GEMMA_LOCAL_THETA } : { theta };
-  const type = f['rope.scaling.type'];
-  const factor = f['rope.scaling.factor'] ?? 1;
-  const originalContextLength = f['rope.scaling.original_context_length'] ?? f.context_length;
-  if (factors) return { ...rope, scaling: { type: 'factors', factors } };
-  if (type === 'linear') return { ...rope, scaling: { type, factor } };
-  if (type === 'yarn') return { ...rope, scaling: { type, factor, originalContextLength } };
-  return rope;
+/** llama.cpp applies the window of these architectures to gemma3 only: by a period, or by a list of layers. */
+function slidingWindows(gemma: boolean, f: Fields, path: string): (number | undefined)[] {
+  const window = (gemma && f['attention.sliding_window']) || undefined;
+  const pattern = f['attention.sliding_window_pattern'] as GgufValue | undefined;
+  const list = numbersOf(pattern);
+  if (list && list.length < f.block_count)
+    throw new UserError(`${path}: its sliding_window_pattern has ${list.length} entries for ${f.block_count} layers`);
+  const period = typeof pattern === 'number' ? pattern : GEMMA_PATTERN;
+  return Array.from({ length: f.block_count }, (_, layer) =>
+    (list ? list[layer] : (layer + 1) % period) ? window : undefined,
+  );
 }

@@ -1,6 +1,7 @@
 import { UserError } from '../../engine/types.ts';
 import type { FileReader } from '../file-reader.ts';
-import { GGML_TYPES, TYPE_BY_ID, type GgufHeader, type GgufTensor, type GgufValue } from './types.ts';
+import { GGML_TYPES, OTHER_TYPES, TYPE_BY_ID } from './types.ts';
+import type { GgufHeader, GgufNumbers, GgufTensor, GgufValue } from './types.ts';
 
 /** The bytes at hand end before the header does: read more, if the file has more. */
 class NeedMore extends Error {}
@@ -13,6 +14,15 @@ const STRING = 8;
 const ARRAY = 9;
 const DEFAULT_ALIGNMENT = 32;
 const MAX_DIMENSIONS = 4;
+/** More than any tokenizer has (of 262,144 tokens and 514,906 merges), so that a header stays small beside its file. */
+const MAX_ENTRIES = 1 << 22;
+const MAX_HEADER_BYTES = 1 << 28;
+
+/** Arrays of numbers by their type in the file; 10 and 11, 64-bit whole numbers, are converted. */
+const NUMBERS: Record<number, new (buffer: ArrayBuffer) => GgufNumbers> = {
+  ...{ 0: Uint8Array, 1: Int8Array, 2: Uint16Array, 3: Int16Array, 4: Uint32Array, 5: Int32Array },
+  ...{ 6: Float32Array, 7: Uint8Array, 12: Float64Array },
+};
 
 /** Reads numbers and strings in file order. Counts are checked against what is left of the file before anything is made. */
 class Cursor {
@@ -80,15 +90,25 @@ class Cursor {
     throw this.broken(`metadata type ${type} before byte ${this.place} is unknown`);
   }
 
-  private array(depth: number): GgufValue[] {
+  private array(depth: number): GgufNumbers | GgufValue[] {
     if (depth > 2) throw this.broken(`metadata arrays before byte ${this.place} are nested too deep`);
     const type = this.u32();
     const fewest = FEWEST_BYTES[type];
     if (fewest === undefined) throw this.broken(`metadata type ${type} before byte ${this.place} is unknown`);
     const count = this.count(type === STRING ? 8 : fewest, 'array entries');
+    if (count > MAX_ENTRIES) throw this.broken(`an array before byte ${this.place} has ${count} entries, too many`);
+    if (type !== STRING && type !== ARRAY) return this.numbers(type, count, fewest);
     const values: GgufValue[] = [];
     for (let i = 0; i < count; i++) values.push(this.value(type, depth + 1));
     return values;
+  }
+
+  private numbers(type: number, count: number, bytesEach: number): GgufNumbers {
+    const at = this.take(count * bytesEach);
+    const { buffer } = this.bytes.slice(at, at + count * bytesEach);
+    if (type === 10) return Float64Array.from(new BigUint64Array(buffer), Number);
+    if (type === 11) return Float64Array.from(new BigInt64Array(buffer), Number);
+    return new NUMBERS[type]!(buffer);
   }
 }
 
@@ -99,6 +119,7 @@ class Cursor {
 export async function readGgufHeader(file: FileReader): Promise<GgufHeader> {
   const broken = (what: string) => new UserError(`${file.path} is not a whole GGUF file: ${what}; fetch it again`);
   for (let bytes = Math.min(1 << 22, file.byteLength); ; bytes = Math.min(bytes * 2, file.byteLength)) {
+    if (bytes > MAX_HEADER_BYTES) throw broken(`its header has more than ${MAX_HEADER_BYTES} bytes`);
     try {
       return parseHeader(await file.read(0, bytes), file.byteLength, broken);
     } catch (error) {
@@ -111,6 +132,7 @@ function parseHeader(bytes: Uint8Array, fileBytes: number, broken: (what: string
   const cursor = new Cursor(bytes, fileBytes, broken);
   if (cursor.u32() !== 0x46554747) throw broken('it does not begin with GGUF');
   const version = cursor.u32();
+  if (version >= 1 << 24) throw broken('it is written for big-endian machines, which is not read');
   if (version !== 2 && version !== 3) throw broken(`its version is ${version}, where 2 and 3 are read`);
   const tensorCount = cursor.count(8 + 4 + 8 + 4 + 8, 'tensors');
   const metadataCount = cursor.count(8 + 4 + 1, 'metadata entries');
@@ -119,6 +141,7 @@ function parseHeader(bytes: Uint8Array, fileBytes: number, broken: (what: string
   for (let i = 0; i < metadataCount; i++) {
     const name = cursor.string();
     const start = cursor.offset;
+    if (metadata.has(name)) throw broken(`its metadata names "${name.slice(0, 80)}" twice`);
     metadata.set(name, cursor.value(cursor.u32()));
     entries.set(name, bytes.subarray(start, cursor.offset));
   }
@@ -127,11 +150,11 @@ function parseHeader(bytes: Uint8Array, fileBytes: number, broken: (what: string
   if (typeof alignment !== 'number' || !(alignment >= 1 && alignment <= 1 << 20) || alignment % 1)
     throw broken(`its alignment is ${String(alignment)}`);
   const dataStart = Math.ceil(cursor.offset / alignment) * alignment;
-  return { version, metadata, entries, tensors: placeTensors(found, dataStart, fileBytes, broken) };
+  return { version, metadata, entries, tensors: placeTensors(found, { dataStart, fileBytes, alignment }, broken) };
 }
 
 function tensorInfo(cursor: Cursor, broken: (what: string) => UserError): GgufTensor {
-  const name = cursor.string();
+  const name = cursor.string().slice(0, 200);
   const dimensions = cursor.u32();
   if (dimensions < 1 || dimensions > MAX_DIMENSIONS) throw broken(`tensor "${name}" has ${dimensions} dimensions`);
   const shape = Array.from({ length: dimensions }, () => cursor.u64()).reverse();
@@ -140,7 +163,7 @@ function tensorInfo(cursor: Cursor, broken: (what: string) => UserError): GgufTe
   const offset = cursor.u64();
   if (!type)
     throw new UserError(
-      `Tensor "${name}" is of GGML type ${id}, which is not read; use a file in ${Object.keys(GGML_TYPES).join(', ')}`,
+      `Tensor "${name}" is of GGML type ${OTHER_TYPES[id] ?? id}, which is not read; use a file in ${Object.keys(GGML_TYPES).join(', ')}`,
     );
   const { block, bytes } = GGML_TYPES[type];
   const elements = shape.reduce((product, d) => product * d, 1);
@@ -149,13 +172,25 @@ function tensorInfo(cursor: Cursor, broken: (what: string) => UserError): GgufTe
   return { name, shape, type, offset, byteLength: (elements / block) * bytes };
 }
 
-function placeTensors(found: GgufTensor[], dataStart: number, fileBytes: number, broken: (what: string) => UserError) {
+function placeTensors(
+  found: GgufTensor[],
+  { dataStart, fileBytes, alignment }: { dataStart: number; fileBytes: number; alignment: number },
+  broken: (what: string) => UserError,
+) {
   const tensors = new Map<string, GgufTensor>();
   for (const tensor of found) {
     const offset = dataStart + tensor.offset;
-    if (offset + tensor.byteLength > fileBytes) throw broken(`tensor "${tensor.name}" ends behind the end of the file`);
+    if (!(offset + tensor.byteLength <= fileBytes))
+      throw broken(`tensor "${tensor.name}" ends behind the end of the file`);
+    if (tensor.offset % alignment) throw broken(`tensor "${tensor.name}" is not aligned to ${alignment} bytes`);
     if (tensors.has(tensor.name)) throw broken(`tensor "${tensor.name}" is there twice`);
     tensors.set(tensor.name, { ...tensor, offset });
   }
+  const byOffset = [...tensors.values()].filter((t) => t.byteLength > 0).sort((a, b) => a.offset - b.offset);
+  byOffset.forEach(({ name, offset }, i) => {
+    const before = byOffset[i - 1];
+    if (before && offset < before.offset + before.byteLength)
+      throw broken(`tensors "${before.name}" and "${name}" lie over each other`);
+  });
   return tensors;
 }

@@ -41,6 +41,10 @@ export function huggingFaceName(name: string, gemma: boolean): string | undefine
   return found && `${found}.${topKind}`;
 }
 
+/** Divisors of RoPE's frequencies, which belong to the configuration. */
+export const isRopeTensor = (name: string) =>
+  ['rope_freqs.weight', 'rope_factors_short.weight', 'rope_factors_long.weight'].includes(name);
+
 /** The other way: the GGUF name of a Hugging Face tensor; undefined for one that has none. */
 export function ggufName(name: string, gemma: boolean): string | undefined {
   const [, layer, part, kind] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name) ?? [];

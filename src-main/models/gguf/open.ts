@@ -1,63 +1,86 @@
 import path from 'node:path';
 import { UserError } from '../../engine/types.ts';
 import { chatTemplate } from '../chat-template.ts';
-import { FileReader } from '../file-reader.ts';
-import { fileSha256 } from '../identity.ts';
+import { fileSha256, foldHashes } from '../identity.ts';
+import { checkTensorName } from '../tensor-names.ts';
 import { createTokenizer, type TokenizerDescription } from '../tokenizer/tokenizer.ts';
 import { tokenizerFromGguf } from '../tokenizer/gguf-tokenizer.ts';
 import type { ModelConfig, ModelFile, Tokenizer } from '../types.ts';
 import { configFromGguf } from './config.ts';
 import { dequantize } from './dequantize.ts';
-import { readGgufHeader } from './header.ts';
-import { huggingFaceName, permutedHeads, unpermuteRows } from './names.ts';
+import { huggingFaceName, isRopeTensor, permutedHeads, unpermuteRows } from './names.ts';
+import { openGgufFile, type GgufFile } from './parts.ts';
+import type { RopeTensors } from './rope.ts';
 import type { GgufHeader, GgufTensor } from './types.ts';
 
-/** Opens a GGUF file: header, configuration, tokenizer and template; tensors are read when asked for. */
+/** Opens a GGUF file, or all parts of a split one: header, configuration, tokenizer and template; tensors are read when asked for. */
 export async function openGguf(file: string): Promise<ModelFile> {
-  const reader = await FileReader.open(file);
+  const opened = await openGgufFile(file);
   try {
-    const header = await readGgufHeader(reader);
-    const factors = header.tensors.get('rope_freqs.weight');
-    const ropeFactors = factors && [...dequantize(await reader.read(factors.offset, factors.byteLength), factors.type)];
-    const config = configFromGguf(header, file, ropeFactors);
-    return modelFile(reader, header, config);
+    const config = configFromGguf(opened.header, file, await ropeTensors(opened));
+    return modelFile(file, opened, config);
   } catch (error) {
-    await reader.close();
+    await opened.close();
     throw error;
   }
 }
 
-function modelFile(reader: FileReader, header: GgufHeader, config: ModelConfig): ModelFile {
+/** No head is wider: more divisors than this are not read. */
+const MOST_DIVISORS = 65536;
+
+async function ropeTensors({ header, read }: GgufFile): Promise<RopeTensors> {
+  const values = async (name: string) => {
+    const tensor = header.tensors.get(`${name}.weight`);
+    if (!tensor) return undefined;
+    if (tensor.shape.length !== 1 || tensor.shape[0]! > MOST_DIVISORS)
+      throw new UserError(
+        `The tensor "${tensor.name}" has the shape ${tensor.shape.join(' x ')}; fetch the model again`,
+      );
+    return [...dequantize(await read(tensor), tensor.type)];
+  };
+  return {
+    divisors: await values('rope_freqs'),
+    short: await values('rope_factors_short'),
+    long: await values('rope_factors_long'),
+  };
+}
+
+function modelFile(file: string, opened: GgufFile, config: ModelConfig): ModelFile {
+  const { header, paths } = opened;
   const gemma = config.architecture === 'gemma3';
   const tensors = new Map<string, GgufTensor>();
   for (const tensor of header.tensors.values()) {
+    // llama.cpp knows divisors of RoPE's frequencies in the architecture llama only.
+    if (isRopeTensor(tensor.name) && config.architecture === 'llama') continue;
     const name = huggingFaceName(tensor.name, gemma);
-    if (name) tensors.set(name, tensor);
+    checkTensorName(name, tensor.name, config, file);
+    tensors.set(name!, tensor);
   }
   const find = (name: string): GgufTensor => {
     const tensor = tensors.get(name);
-    if (!tensor) throw new UserError(`${reader.path} holds no tensor for "${name}"; is the model whole?`);
+    if (!tensor) throw new UserError(`${file} holds no tensor for "${name}"; is the model whole?`);
     return tensor;
   };
   const readRaw = async (name: string) => {
     const tensor = find(name);
-    const bytes = await reader.read(tensor.offset, tensor.byteLength);
+    const bytes = await opened.read(tensor);
     const heads = permutedHeads(name, config);
     return heads ? reorderRows(bytes, tensor.shape[0]!, heads) : bytes;
   };
   return {
-    path: reader.path,
-    name: path.basename(reader.path, '.gguf'),
+    path: file,
+    name: path.basename(file).replace(/(-\d{5}-of-\d{5})?\.gguf$/i, ''),
     format: 'gguf',
     config,
     tensors: [...tensors].map(([name, { shape, type, byteLength }]) => ({ name, shape, type, byteLength })),
-    ...texts(header, reader.path),
-    byteLength: reader.byteLength,
-    sha256: () => fileSha256(reader.path),
+    ...texts(header, file),
+    byteLength: opened.byteLength,
+    sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
     place(name) {
-      const { offset, shape } = find(name);
+      const tensor = find(name);
       const heads = permutedHeads(name, config);
-      return { path: reader.path, offset, ...(heads && { order: [...unpermuteRows(shape[0]!, heads)] }) };
+      const order = heads && [...unpermuteRows(tensor.shape[0]!, heads)];
+      return { path: opened.pathOf(tensor), offset: tensor.offset, ...(order && { order }) };
     },
     readRaw,
     async readTensor(name) {
@@ -66,7 +89,7 @@ function modelFile(reader: FileReader, header: GgufHeader, config: ModelConfig):
       if (gemma && name.endsWith('norm.weight')) for (let i = 0; i < values.length; i++) values[i]! -= 1;
       return values;
     },
-    close: () => reader.close(),
+    close: opened.close,
   };
 }
 

@@ -1,5 +1,5 @@
 import { UserError } from '../../engine/types.ts';
-import type { GgufHeader, GgufValue } from '../gguf/types.ts';
+import { numbersOf, type GgufHeader } from '../gguf/types.ts';
 import { stopTokens } from './gguf-stops.ts';
 import { scoredMerges } from './merges.ts';
 import { DEFAULT_SPLIT, SPLITS, type Split } from './pre-tokenizers.ts';
@@ -52,15 +52,12 @@ export function tokenizerFromGguf({ metadata }: GgufHeader, path: string): Token
 }
 
 function checkLength(metadata: Metadata, name: string, tokens: number, path: string): void {
-  const list = metadata.get(`tokenizer.ggml.${name}`);
-  if (Array.isArray(list) && list.length < tokens)
+  const list = numbersOf(metadata.get(`tokenizer.ggml.${name}`));
+  if (list && list.length < tokens)
     throw new UserError(`${path}: tokenizer.ggml.${name} has ${list.length} entries for ${tokens} tokens`);
 }
 
-const scoresOf = (metadata: Metadata): number[] => {
-  const scores = metadata.get('tokenizer.ggml.scores');
-  return Array.isArray(scores) ? scores.map(Number) : [];
-};
+const scoresOf = (metadata: Metadata): number[] => [...(numbersOf(metadata.get('tokenizer.ggml.scores')) ?? [])];
 
 /** How a gpt2 tokenizer cuts words. @throws UserError for a name that is not known */
 function splitOf(metadata: Metadata, path: string): { split: Split; warnings: string[] } {
@@ -81,8 +78,8 @@ const vocabulary = (tokens: string[]) => Object.fromEntries(tokens.map((token, i
 
 /** Tokens found in the text as they are written. Ends of a turn count among them whatever their type says, as in llama.cpp. */
 function addedTokens(metadata: Metadata, tokens: string[], ends: Set<number>): object[] {
-  const types = metadata.get('tokenizer.ggml.token_type');
-  const typeOf = (id: number): GgufValue => (ends.has(id) ? CONTROL : Array.isArray(types) ? types[id]! : 0);
+  const types = numbersOf(metadata.get('tokenizer.ggml.token_type'));
+  const typeOf = (id: number): number => (ends.has(id) ? CONTROL : (types?.[id] ?? 0));
   return tokens.flatMap((content, id) => {
     const type = typeOf(id);
     if (type !== CONTROL && type !== USER_DEFINED && type !== UNKNOWN) return [];

@@ -1,0 +1,100 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../engine/types.ts';
+import { FileReader } from './file-reader.ts';
+import { readJsonFile } from './json-file.ts';
+import { isQuantizedTensor, quantized } from './quantized-folder.ts';
+import { readSafetensorsHeader, type SafetensorsEntry } from './safetensors.ts';
+import { checkTensorName } from './tensor-names.ts';
+import type { ModelConfig } from './types.ts';
+
+/** A folder's weight files, opened, and every tensor of the text model by its own name. */
+export interface FolderWeights {
+  paths: string[];
+  byteLength: number;
+  entries: Map<string, { reader: FileReader; entry: SafetensorsEntry }>;
+  close(): Promise<void>;
+}
+
+/** The index of a model of 1,000 shards and 100,000 tensors has 10 MB. */
+const MOST_INDEX_BYTES = 64 << 20;
+const MOST_SHARDS = 10_000;
+
+/** Opens a folder's safetensors files. @throws UserError when they are missing, damaged, or hold what the model has no place for */
+export async function openFolderWeights(folder: string, config: ModelConfig): Promise<FolderWeights> {
+  const paths = await weightFiles(folder);
+  const readers: FileReader[] = [];
+  const close = async () => void (await Promise.all(readers.map((reader) => reader.close())));
+  const entries: FolderWeights['entries'] = new Map();
+  try {
+    for (const file of paths) {
+      const reader = await FileReader.open(file);
+      readers.push(reader);
+      for (const entry of (await readSafetensorsHeader(reader)).tensors.values()) {
+        if (isQuantizedTensor(entry)) throw quantized(folder, `a method that config.json doesn't name (${entry.name})`);
+        const name = canonicalName(entry.name);
+        if (!isOfModel(name, config, reader.path)) continue;
+        if (entries.has(name))
+          throw new UserError(`${reader.path} holds "${entry.name}", which is there already as "${name}"`);
+        entries.set(name, { reader, entry });
+      }
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { paths, entries, close, byteLength: readers.reduce((sum, reader) => sum + reader.byteLength, 0) };
+}
+
+/** The folder's weight files, in order. @throws UserError when there are none or some that the index names are missing */
+async function weightFiles(folder: string): Promise<string[]> {
+  const index = path.join(folder, 'model.safetensors.index.json');
+  const single = path.join(folder, 'model.safetensors');
+  if (!fs.existsSync(index)) {
+    if (fs.existsSync(single)) return [single];
+    throw new UserError(
+      `${folder} holds no model.safetensors and no model.safetensors.index.json${otherWeights(folder)}`,
+    );
+  }
+  const parsed = z.looseObject({ weight_map: z.record(z.string(), z.string()) }).safeParse(await readJsonFile(index, MOST_INDEX_BYTES)); // prettier-ignore
+  if (!parsed.success) throw new UserError(`${index} has no weight_map; fetch it again`);
+  const names = [...new Set(Object.values(parsed.data.weight_map))].sort();
+  if (names.length === 0 || names.length > MOST_SHARDS)
+    throw new UserError(`${index} names ${names.length} files; fetch it again`);
+  if (names.some((name) => path.basename(name) !== name || name.includes('\0')))
+    throw new UserError(`${index} names a file outside its folder`);
+  const missing = names.filter((name) => !fs.existsSync(path.join(folder, name)));
+  if (missing.length)
+    throw new UserError(
+      `${folder} lacks ${missing.length} of ${names.length} files that its index names (${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}); fetch the whole folder`,
+    );
+  return names.map((name) => path.join(folder, name));
+}
+
+/** What else a folder without safetensors holds, as a hint. */
+function otherWeights(folder: string): string {
+  const names = fs.readdirSync(folder);
+  const gguf = names.find((name) => name.endsWith('.gguf'));
+  if (gguf) return `; open its ${gguf} instead`;
+  const pickle = names.find((name) => /^(pytorch_model|consolidated).*\.(bin|pth)$/.test(name));
+  if (pickle)
+    return `; its ${pickle} is a pickle, which can run programs as it is read and is not opened: fetch the model as safetensors, or load it with transformers where you trust it and save it with save_pretrained`;
+  return '; fetch the whole folder';
+}
+
+/** A tensor's name in the text model alone: a model with vision has it under another prefix, a bare decoder under none. */
+const canonicalName = (name: string) =>
+  name
+    .replace(/^(model\.)?language_model\.(model\.)?/, 'model.')
+    .replace(/^model\.lm_head\./, 'lm_head.')
+    .replace(/^(layers|embed_tokens|norm)\./, 'model.$1.');
+
+const OTHER_PARTS = /^(model\.)?(vision_tower|multi_modal_projector|vision_model)\./;
+
+/** Whether the text model uses a tensor: parts for images and stored RoPE frequencies it does without. @throws UserError */
+function isOfModel(name: string, config: ModelConfig, file: string): boolean {
+  if (OTHER_PARTS.test(name) || name.endsWith('rotary_emb.inv_freq')) return false;
+  checkTensorName(name, name, config, file);
+  return true;
+}
