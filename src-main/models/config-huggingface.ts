@@ -161,13 +161,16 @@ function activation(name: string, path: string): ModelConfig['activation'] {
   );
 }
 
-/** Window of each layer by the family's own rule: llama has none, whatever the file says; mistral one on every layer. */
+/**
+ * Window of each layer by the family's own rule: llama has none, whatever the file says; mistral one on every layer, or on those of
+ * its layer_types (which transformers then calls ministral).
+ */
 function slidingWindows(type: string, c: Config, path: string): (number | undefined)[] {
   const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) => layer);
   if (type === 'llama') return layers.map(() => undefined);
-  if (type === 'mistral') return layers.map(() => c.sliding_window ?? undefined);
+  if (type === 'mistral' && !c.layer_types) return layers.map(() => c.sliding_window ?? undefined);
   const gemma = type.startsWith('gemma3');
-  const window = (gemma || c.use_sliding_window ? c.sliding_window : undefined) ?? undefined;
+  const window = (gemma || type === 'mistral' || c.use_sliding_window ? c.sliding_window : undefined) ?? undefined;
   const slides = c.layer_types
     ? layerTypes(c.layer_types, c.num_hidden_layers, path)
     : layers.map((layer) =>
