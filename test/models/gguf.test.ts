@@ -124,11 +124,9 @@ describe('GGUF', () => {
       ]);
     const tensors = new Map([['token_embd.weight', { ...tensor, name: 'token_embd.weight', shape: [96, 64] }]]);
     const config = (heads: number, keyValueHeads: number, factors?: number[]) =>
-      configFromGguf(
-        { version: 3, metadata: fields(heads, keyValueHeads), entries: new Map(), tensors },
-        'm.gguf',
-        { divisors: factors },
-      );
+      configFromGguf({ version: 3, metadata: fields(heads, keyValueHeads), entries: new Map(), tensors }, 'm.gguf', {
+        divisors: factors,
+      });
     expect(config(4, 2)).toMatchObject({ headSize: 16, keyValueHeads: 2, tiedEmbeddings: true });
     expect(() => config(4, 3)).toThrow(/m\.gguf: 4 attention heads of 16 over 3/);
     expect(() => config(7, 7)).toThrow(UserError);
