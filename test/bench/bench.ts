@@ -1,6 +1,6 @@
 // npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
 // Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3). Names as arguments choose:
-// f32, bf16 (also with -checkpointing or -compiled: PEFT's), frozen (heads), weights (formats of ours), sequence (peak by length).
+// f32, bf16 (also with -checkpointing or -compiled: PEFT's), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
@@ -127,6 +127,10 @@ const benches: [string, () => Promise<void>][] = [
     [`${precision}-compiled`, () => compareCompiled(precision)],
   ]),
   ['frozen', () => compare('60 % of the heads frozen against none', ours({ frozen: 0.6 }), ours({}))],
+  [
+    'prefix',
+    () => compare('60 % frozen by whole layers against none', ours({ frozen: 0.6, policy: 'prefix' }), ours({})),
+  ],
   [
     'weights',
     async () => {

@@ -12,6 +12,8 @@ export interface OurOptions {
   heads: number;
   /** share of the heads that are frozen after the first step */
   frozen: number;
+  /** how they are chosen; default topk */
+  policy?: 'topk' | 'prefix';
   recompute: boolean | number;
   /** how frozen weights are held; default as they lie in the file */
   weights?: WeightFormat;
