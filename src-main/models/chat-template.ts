@@ -1,35 +1,49 @@
-import { Template } from '@huggingface/jinja';
 import { UserError } from '../engine/types.ts';
+import { JinjaError } from './jinja/budget.ts';
+import { compile, type Rendering, type Template } from './jinja/template.ts';
 import type { ChatMessage, ChatTemplate } from './types.ts';
+
+/** Names under which a message's thought is passed; templates read the first, gpt-oss's the second. */
+const THOUGHTS = ['reasoning_content', 'thinking', 'reasoning'] as const;
+
+/** A message as the template sees it: its thought under the names that templates read, as transformers has it; no weight. */
+function shown({ weight: _, ...message }: ChatMessage): object {
+  const given = message as Record<string, unknown>;
+  const thought = THOUGHTS.map((name) => given[name]).find((value) => value !== undefined && value !== null);
+  return thought === undefined ? message : { thinking: thought, ...message, reasoning_content: thought };
+}
 
 /**
  * A chat template as models carry it (Jinja). Special tokens are passed as texts, as transformers does.
  * @throws UserError when the template is not valid Jinja
  */
 export function chatTemplate(source: string, tokens: { bos?: string; eos?: string }, path: string): ChatTemplate {
-  let template: Template;
-  try {
-    template = new Template(source);
-  } catch (error) {
-    throw new UserError(`${path}: its chat template can't be read (${(error as Error).message})`);
-  }
-  return {
-    source,
-    tokens,
-    render(messages: ChatMessage[], { addGenerationPrompt = false } = {}) {
-      try {
-        return template.render({
-          messages,
-          add_generation_prompt: addGenerationPrompt,
-          bos_token: tokens.bos ?? '',
-          eos_token: tokens.eos ?? '',
-        });
-      } catch (error) {
-        const roles = messages.map((message) => message.role).join(', ');
-        throw new UserError(
-          `The model's chat template refuses messages of the roles ${roles}: ${(error as Error).message}`,
-        );
-      }
-    },
+  const template = read(source, path);
+  const special = { bos_token: tokens.bos, eos_token: tokens.eos };
+  const rendering: ChatTemplate['rendering'] = (messages, options = {}) => {
+    const { addGenerationPrompt = false, tools, documents, now = new Date() } = options;
+    const conversation = { messages: messages.map(shown), tools: tools ?? null, documents: documents ?? null };
+    const given = { ...special, ...conversation, add_generation_prompt: addGenerationPrompt };
+    return refusing(messages, () => template(given, now));
   };
+  return { source, tokens, rendering, render: (messages, options) => rendering(messages, options).text };
+}
+
+function read(source: string, path: string): Template {
+  try {
+    return compile(source);
+  } catch (error) {
+    if (!(error instanceof JinjaError)) throw error;
+    throw new UserError(`${path}: its chat template can't be read (${error.message})`);
+  }
+}
+
+function refusing(messages: ChatMessage[], render: () => Rendering): Rendering {
+  try {
+    return render();
+  } catch (error) {
+    if (!(error instanceof JinjaError)) throw error;
+    const roles = messages.map((message) => message.role).join(', ');
+    throw new UserError(`The model's chat template refuses messages of the roles ${roles}: ${error.message}`);
+  }
 }

@@ -135,12 +135,27 @@ export interface ChatMessage {
   weight?: number;
 }
 
+/** What a template is given besides the messages. */
+export interface TemplateOptions {
+  addGenerationPrompt?: boolean;
+  /** None to the template where absent */
+  tools?: unknown[];
+  documents?: unknown[];
+  /** the time that strftime_now() tells; default: the present */
+  now?: Date;
+}
+
 export interface ChatTemplate {
   readonly source: string;
   /** texts of the special tokens, as the template is given them */
   readonly tokens: { bos?: string; eos?: string };
   /** the template rendered to text */
-  render(messages: ChatMessage[], options?: { addGenerationPrompt?: boolean }): string;
+  render(messages: ChatMessage[], options?: TemplateOptions): string;
+  /** likewise, with the places of its {% generation %} blocks */
+  rendering(
+    messages: ChatMessage[],
+    options?: TemplateOptions,
+  ): { text: string; generated: [from: number, to: number][] };
 }
 
 /** A base model as it lies on disk, opened: header read and validated, nothing large in memory yet. */
