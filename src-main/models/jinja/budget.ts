@@ -2,7 +2,7 @@
 export class JinjaError extends Error {}
 
 /** Steps a template may take besides those that its input's size allows: some tenths of a second. */
-const STEPS = 6_000_000;
+const STEPS = 4_000_000;
 /** Steps for each character of the input: a template may copy it a few dozen times. */
 const STEPS_A_CHARACTER = 16;
 /** Characters that cost one step. */

@@ -12,7 +12,7 @@ function numeric(value: Value): number | bigint | undefined {
 
 /** Python's ==: by type, lists and dicts by what they hold. */
 export function equals(a: Value, b: Value, budget: Budget): boolean {
-  budget.spend(1);
+  budget.spend(3);
   if (a === b) {
     if (typeof a === 'string') budget.characters(a.length);
     return true;
@@ -46,7 +46,7 @@ function compareTexts(a: string, b: string): number {
 
 /** Below 0, 0 or above 0. @throws JinjaError for values that have no order */
 export function compare(a: Value, b: Value, operator: string, budget: Budget): number {
-  budget.spend(1);
+  budget.spend(3);
   if (a instanceof Undefined) a.fail();
   if (b instanceof Undefined) b.fail();
   if (typeof a === 'string' && typeof b === 'string') {

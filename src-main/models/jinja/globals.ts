@@ -26,6 +26,7 @@ function range(args: Arguments, budget: Budget): Value {
 function dict({ positional, named }: Arguments, budget: Budget): Dict {
   const [from] = positional;
   const given = from instanceof Dict ? [...from.map] : from === undefined ? [] : iterate(from, budget).map((pair) => iterate(pair, budget)); // prettier-ignore
+  budget.items(4 * (given.length + named.size));
   return new Dict([...given, ...named] as [Value, Value][]);
 }
 

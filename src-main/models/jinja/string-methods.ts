@@ -9,7 +9,8 @@ type Method = (value: string, args: Arguments, budget: Budget) => Value;
 
 /** Characters that Python takes for white space. */
 export const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
-const isSpace = (unit: string) => new RegExp(`[${SPACE}]`).test(unit);
+const ONE_SPACE = new RegExp(`[${SPACE}]`);
+const isSpace = (unit: string) => ONE_SPACE.test(unit);
 
 export type Side = 'left' | 'right' | 'both';
 

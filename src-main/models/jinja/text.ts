@@ -49,10 +49,18 @@ export function repr(value: Value, budget: Budget): string {
     budget.characters(value.length);
     return quoted(value);
   }
-  const list = (items: Value[]) => items.map((item) => repr(item, budget)).join(', ');
+  // Each level of a list writes its parts once more.
+  const joined = (parts: string[]) => {
+    budget.spend(6);
+    budget.characters(parts.reduce((sum, part) => sum + part.length + 2, 0));
+    return parts.join(', ');
+  };
+  const list = (items: Value[]) => joined(items.map((item) => repr(item, budget)));
   if (Array.isArray(value)) return `[${list(value)}]`;
-  if (value instanceof Dict)
-    return `{${[...value.map].map(([key, item]) => `${repr(key, budget)}: ${repr(item, budget)}`).join(', ')}}`;
+  if (value instanceof Dict) {
+    const entries = [...value.map].map(([key, item]) => `${repr(key, budget)}: ${repr(item, budget)}`);
+    return `{${joined(entries)}}`;
+  }
   if (value instanceof View) return `${value.kind}([${list(value.items)}])`;
   if (value instanceof Tuple) {
     if (value.kind === 'tuple') return `(${list(value.items)}${value.items.length === 1 ? ',' : ''})`;
@@ -95,7 +103,9 @@ export function json(value: Value, options: JsonOptions, budget: Budget, depth =
   }
   const [between, colon] = options.separators;
   const wrap = (open: string, parts: string[], close: string) => {
+    budget.spend(6);
     if (parts.length === 0) return open + close;
+    budget.characters(parts.reduce((sum, part) => sum + part.length + between.length, 0));
     if (options.indent === undefined) return open + parts.join(between) + close;
     const line = `\n${options.indent.repeat(depth + 1)}`;
     budget.characters(line.length * parts.length);

@@ -61,22 +61,18 @@ export class View {
 
 /** What gives its items once: Python's generators and iterators. It has no length, and is true. */
 export class Iterator {
-  #items: Value[];
+  #at = 0;
 
-  constructor(items: Value[]) {
-    this.#items = items;
-  }
+  constructor(private readonly items: Value[]) {}
 
   take(): Value[] {
-    const items = this.#items;
-    this.#items = [];
-    return items;
+    const rest = this.items.slice(this.#at);
+    this.#at = this.items.length;
+    return rest;
   }
 
   next(): Value | undefined {
-    const [first, ...rest] = this.#items;
-    this.#items = rest;
-    return first;
+    return this.items[this.#at++];
   }
 }
 
