@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
 import { chatTemplate } from './chat-template.ts';
 import { configFromHuggingFace } from './config-huggingface.ts';
+import { endingTurns } from './end-of-turn.ts';
 import { openFolderWeights } from './huggingface-weights.ts';
 import { fileSha256, foldHashes } from './identity.ts';
 import { readJsonFile } from './json-file.ts';
@@ -110,7 +111,7 @@ async function readTokenizer(folder: string, bosTokenId: number | undefined, eos
   const template = await templateSource(folder, read.chatTemplate);
   const chat: ChatTemplate | undefined =
     template === undefined ? undefined : chatTemplate(template, { bos: read.bos, eos: read.eos }, folder);
-  return { tokenizer, chatTemplate: chat };
+  return { tokenizer: endingTurns(tokenizer, chat), chatTemplate: chat };
 }
 
 async function templateSource(folder: string, inConfig: TokenizerConfig['chat_template']) {

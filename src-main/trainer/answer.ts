@@ -1,5 +1,6 @@
 import { UserError } from '../engine/types.ts';
 import { generate, type GenerateOptions } from '../models/generate.ts';
+import { chatPrompt, rawPrompt } from '../models/prompt.ts';
 import { StreamText } from '../models/stream-text.ts';
 import type { ChatMessage, ModelFile } from '../models/types.ts';
 import type { OpenedModel } from './opened-model.ts';
@@ -17,16 +18,13 @@ export interface AnswerPiece {
   tokens: number;
 }
 
-/** Token ids of a prompt, in the model's chat template unless it is raw or the model has none. @throws UserError without a tokenizer */
+/** Token ids of a prompt: as training shows a question, or as it stands where it is raw. @throws UserError without a tokenizer */
 export function promptIds({ name, tokenizer, chatTemplate }: ModelFile, { prompt, system, raw }: Question): number[] {
   if (!tokenizer) throw new UserError(`${name} has no tokenizer, so it can't read text; add its tokenizer.json`);
-  if (raw || !chatTemplate)
-    return tokenizer.encode(system ? `${system}\n\n${prompt}` : prompt, { addSpecialTokens: true });
-  const messages: ChatMessage[] = [
-    ...(system ? [{ role: 'system' as const, content: system }] : []),
-    { role: 'user', content: prompt },
-  ];
-  return tokenizer.encode(chatTemplate.render(messages, { addGenerationPrompt: true }));
+  if (raw) return rawPrompt(tokenizer, system ? `${system}\n\n${prompt}` : prompt).ids;
+  const messages: ChatMessage[] = [{ role: 'user', content: prompt }];
+  if (system) messages.unshift({ role: 'system', content: system });
+  return chatPrompt({ tokenizer, template: chatTemplate }, messages).ids;
 }
 
 /** Answers a prompt, piece by piece. @throws UserError for a prompt that is empty or fills the context */

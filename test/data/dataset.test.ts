@@ -103,7 +103,7 @@ describe('examples', () => {
   ])('the template is %s: each answer with its end of turn', (_, source, learned) => {
     const template = chatTemplate(source, { bos: '<s>', eos: '</s>' }, 'test');
     const messages = USER_AND_ANSWER as ChatMessage[];
-    const { text, spans } = renderChat(messages, { tokenizer: model.tokenizer!, template, loss: 'answer' });
+    const { text, spans } = renderChat({ messages }, { tokenizer: model.tokenizer!, template });
     expect(spans.map(([from, to]) => text.slice(from, to)).join('')).toBe(learned);
   });
 

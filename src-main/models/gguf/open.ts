@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { UserError } from '../../engine/types.ts';
 import { chatTemplate } from '../chat-template.ts';
+import { endingTurns } from '../end-of-turn.ts';
 import { fileSha256, foldHashes } from '../identity.ts';
 import { checkTensorName } from '../tensor-names.ts';
 import { createTokenizer, type TokenizerDescription } from '../tokenizer/tokenizer.ts';
@@ -67,13 +68,14 @@ function modelFile(file: string, opened: GgufFile, config: ModelConfig): ModelFi
     const heads = permutedHeads(name, config);
     return heads ? reorderRows(bytes, tensor.shape[0]!, heads) : bytes;
   };
+  const read = texts(header, file);
   return {
     path: file,
     name: path.basename(file).replace(/(-\d{5}-of-\d{5})?\.gguf$/i, ''),
     format: 'gguf',
-    config,
+    config: { ...config, eosTokenIds: [...new Set([...config.eosTokenIds, ...(read.tokenizer?.eosTokenIds ?? [])])] },
     tensors: [...tensors].map(([name, { shape, type, byteLength }]) => ({ name, shape, type, byteLength })),
-    ...texts(header, file),
+    ...read,
     byteLength: opened.byteLength,
     sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
     place(name) {
@@ -109,10 +111,11 @@ function texts(header: GgufHeader, file: string): Pick<ModelFile, 'tokenizer' | 
   const source = header.metadata.get('tokenizer.chat_template');
   const text = (id?: number) => (id === undefined ? undefined : tokens[id]);
   const special = { bos: text(description.bosTokenId), eos: text(description.eosTokenIds[0]) };
+  const template = typeof source === 'string' ? chatTemplate(source, special, file) : undefined;
   return {
-    tokenizer: tokenizer(description, file),
+    tokenizer: endingTurns(tokenizer(description, file), template),
     warnings: description.warnings,
-    chatTemplate: typeof source === 'string' ? chatTemplate(source, special, file) : undefined,
+    chatTemplate: template,
   };
 }
 

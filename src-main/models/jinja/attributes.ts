@@ -92,7 +92,7 @@ export function slice(value: Value, [from, to, step]: (Value | undefined)[], bud
   if (value instanceof Undefined) value.fail();
   const source = typeof value === 'string' ? characters(value) : Array.isArray(value) ? value : value instanceof Tuple ? value.items : undefined; // prettier-ignore
   if (source === undefined) return new Undefined(`${described(value)} can't be sliced`);
-  if (typeof value === "string") budget.items(typeof source === "string" ? source.length / 16 : source.length);
+  if (typeof value === 'string') budget.items(typeof source === 'string' ? source.length / 16 : source.length);
   const by = whole(step, 1);
   if (by === 0) throw new JinjaError('slice step cannot be zero');
   const { length } = source;

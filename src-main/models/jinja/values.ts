@@ -113,6 +113,14 @@ export class Attributes {
   ) {}
 }
 
+/** A number that was kept as its text, because JavaScript's would differ (lossless-json's, whole or copied between threads). */
+function exactNumber(value: object): Value | undefined {
+  const { isLosslessNumber, value: digits } = value as { isLosslessNumber?: unknown; value?: unknown };
+  if (isLosslessNumber !== true || typeof digits !== 'string') return undefined;
+  if (!/^-?\d+$/.test(digits)) return new Float(Number(digits));
+  return Number.isSafeInteger(Number(digits)) ? Number(digits) : BigInt(digits);
+}
+
 /** JSON as Python's json reads it: whole numbers are ints, all others floats. */
 export function fromJson(value: unknown): Value {
   if (value === null || value === undefined) return null;
@@ -120,6 +128,8 @@ export function fromJson(value: unknown): Value {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? value : new Float(value);
   if (Array.isArray(value)) return value.map(fromJson);
   if (typeof value === 'object' && !(value instanceof Date)) {
+    const exact = exactNumber(value);
+    if (exact !== undefined) return exact;
     const given = Object.entries(value).filter(([, item]) => item !== undefined);
     return new Dict(given.map(([key, item]) => [key, fromJson(item)] as const));
   }

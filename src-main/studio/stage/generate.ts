@@ -1,9 +1,11 @@
 import { UserError } from '../../engine/types.ts';
 import { chatTemplate } from '../../models/chat-template.ts';
+import { endingTurns } from '../../models/end-of-turn.ts';
 import { generate } from '../../models/generate.ts';
 import type { GeneratedToken } from '../../models/generate.ts';
+import { chatPrompt } from '../../models/prompt.ts';
 import { StreamText } from '../../models/stream-text.ts';
-import type { ChatMessage, ChatTemplate, ModelFile, Tokenizer } from '../../models/types.ts';
+import type { ChatTemplate, ModelFile, Tokenizer } from '../../models/types.ts';
 import { modelOnStage } from './loaded.ts';
 import type { LoadedModel } from './loaded.ts';
 import type { Act, GenerateEvent, GenerateJob, TemplateEvent, TemplateJob } from './types.ts';
@@ -12,6 +14,8 @@ interface Column {
   index: number;
   tokens: AsyncGenerator<GeneratedToken>;
   text: StreamText;
+  /** tokens that end the answer */
+  stop: readonly number[];
   count: number;
   seconds: number;
   last: number;
@@ -50,11 +54,12 @@ async function openColumn(
   const adaptation = folder === undefined ? undefined : (await stage.adapter(folder, off, copy)).adapter;
   const milliseconds = performance.now() - started;
   const { model, file } = stage;
-  const { ids } = promptOf(file, messages, template);
+  const own = writing(file, template);
+  const { ids } = chatPrompt(own, messages);
   tell({ kind: 'ready', column: index, milliseconds, promptTokens: ids.length });
-  const stop = [...new Set([...model.config.eosTokenIds, ...(file.tokenizer?.eosTokenIds ?? [])])];
+  const stop = [...new Set([...model.config.eosTokenIds, ...own.tokenizer.eosTokenIds])];
   const tokens = generate(model, ids, { ...sampling, adaptation, stop });
-  return { index, tokens, text: new StreamText(file.tokenizer!), count: 0, seconds: 0, last: -1 };
+  return { index, tokens, text: new StreamText(own.tokenizer), stop, count: 0, seconds: 0, last: -1 };
 }
 
 /** One more token of a column, or its end. */
@@ -64,7 +69,7 @@ async function advance(column: Column, tokenizer: Tokenizer, tell: Act<GenerateE
   column.seconds += (performance.now() - started) / 1000;
   const { index } = column;
   if (done) {
-    const reason = tokenizer.eosTokenIds.includes(column.last) ? 'end' : 'length';
+    const reason = column.stop.includes(column.last) ? 'end' : 'length';
     tell({ kind: 'done', column: index, tokens: column.count, seconds: column.seconds, reason });
     column.last = ENDED;
     return;
@@ -81,8 +86,8 @@ async function advance(column: Column, tokenizer: Tokenizer, tell: Act<GenerateE
 /** What a template makes of a conversation, before anything is generated. */
 export async function templateJob(job: TemplateJob, { tell }: Act<TemplateEvent>): Promise<void> {
   const { file } = await modelOnStage(job, tell);
-  const { prompt, ids } = promptOf(file, job.messages, job.template);
-  tell({ kind: 'template', source: file.chatTemplate?.source ?? '', prompt, tokens: ids.length });
+  const { text, ids } = chatPrompt(writing(file, job.template), job.messages);
+  tell({ kind: 'template', source: file.chatTemplate?.source ?? '', prompt: text, tokens: ids.length });
 }
 
 function tokenizerOf({ tokenizer, name }: ModelFile): Tokenizer {
@@ -90,17 +95,12 @@ function tokenizerOf({ tokenizer, name }: ModelFile): Tokenizer {
   throw new UserError(`${name} has no tokenizer, so it can't read text. Add its tokenizer.json.`);
 }
 
-/** Text and token ids of a conversation: by the template given, else the model's own, else turn after turn. */
-function promptOf(file: ModelFile, messages: ChatMessage[], source?: string): { prompt: string; ids: number[] } {
+/** The tokenizer and the template that a conversation is written with: the template given, else the model's own. */
+function writing(file: ModelFile, source?: string): { tokenizer: Tokenizer; template?: ChatTemplate } {
   const tokenizer = tokenizerOf(file);
-  const template = source ? ownTemplate(source, tokenizer) : file.chatTemplate;
-  const prompt = template
-    ? template.render(messages, { addGenerationPrompt: true })
-    : messages.map(({ content }) => `${content}\n`).join('');
-  return { prompt, ids: tokenizer.encode(prompt, { addSpecialTokens: !template }) };
-}
-
-function ownTemplate(source: string, tokenizer: Tokenizer): ChatTemplate {
-  const text = (id: number | undefined) => (id === undefined ? '' : tokenizer.decode([id]));
-  return chatTemplate(source, { bos: text(tokenizer.bosTokenId), eos: text(tokenizer.eosTokenIds[0]) }, 'The template');
+  if (!source) return { tokenizer, template: file.chatTemplate };
+  const text = (id: number | undefined) => (id === undefined ? undefined : tokenizer.decode([id]));
+  const special = { bos: text(tokenizer.bosTokenId), eos: text(tokenizer.eosTokenIds[0]) };
+  const template = chatTemplate(source, file.chatTemplate?.tokens ?? special, 'The template');
+  return { tokenizer: endingTurns(tokenizer, template), template };
 }
