@@ -7,7 +7,9 @@ import type { ChatMessage, ChatTemplate } from './types.ts';
 const THOUGHTS = ['reasoning_content', 'thinking', 'reasoning'] as const;
 
 /** A message as the template sees it: its thought under the names that templates read, as transformers has it; no weight. */
-function shown({ weight: _, ...message }: ChatMessage): object {
+function shown(whole: ChatMessage): object {
+  const { weight, ...message } = whole;
+  void weight;
   const given = message as Record<string, unknown>;
   const thought = THOUGHTS.map((name) => given[name]).find((value) => value !== undefined && value !== null);
   return thought === undefined ? message : { thinking: thought, ...message, reasoning_content: thought };

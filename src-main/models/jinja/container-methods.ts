@@ -2,8 +2,8 @@ import { bind } from './arguments.ts';
 import type { Budget } from './budget.ts';
 import { JinjaError } from './budget.ts';
 import { equals } from './compare.ts';
-import { Dict, keyOf, Tuple, View } from './values.ts';
-import type { Arguments, Value } from './values.ts';
+import { keyOf, Tuple, View } from './values.ts';
+import type { Arguments, Value, Dict } from './values.ts';
 
 export const pairs = ({ map }: Dict): Value[] => [...map].map(([key, value]) => new Tuple([key, value]));
 

@@ -64,88 +64,108 @@ function unquoted(literal: string): string {
 /** Cuts a template's source into tokens, white space treated as transformers has it: trim_blocks and lstrip_blocks. */
 export function tokenize(given: string): Token[] {
   // Jinja counts in lines of \n, and drops the last one's end.
-  const source = given.replace(/\r\n?/g, '\n').replace(/\n$/, '');
-  const tokens: Token[] = [];
-  let place = 0;
-  let line = 1;
-  let startsLine = true;
-  const fail = (what: string): never => {
-    throw new JinjaError(`${what} in line ${line}`);
-  };
-  const pass = (text: string) => {
-    for (const character of text) if (character === '\n') line++;
-    startsLine = text.endsWith('\n');
-  };
-  const sticky = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = place;
-    return pattern.exec(source)?.[0];
-  };
-  const push = (kind: TokenKind, text: string) => {
-    if (kind !== 'data' || text !== '') tokens.push({ kind, text, line });
-  };
+  const lexer = new Lexer(given.replace(/\r\n?/g, '\n').replace(/\n$/, ''));
+  lexer.read();
+  return lexer.tokens;
+}
+
+class Lexer {
+  readonly tokens: Token[] = [];
+  #place = 0;
+  #line = 1;
+  #startsLine = true;
+
+  constructor(readonly source: string) {}
+
+  read(): void {
+    const { source } = this;
+    while (this.#place < source.length) {
+      TAG.lastIndex = this.#place;
+      const tag = TAG.exec(source);
+      if (!tag) {
+        this.#push('data', source.slice(this.#place));
+        break;
+      }
+      const kind = tag[0][1] === '%' ? 'block' : tag[0][1] === '{' ? 'variable' : 'comment';
+      const text = source.slice(this.#place, tag.index);
+      this.#push('data', this.#before(text, tag[1]!, kind === 'variable'));
+      this.#pass(text);
+      const raw = kind === 'block' ? this.#at(RAW) : undefined;
+      this.#pass(raw ?? tag[0]);
+      if (raw !== undefined) this.#raw();
+      else if (kind === 'comment') this.#upTo(COMMENT_END, 'a comment');
+      else {
+        this.#push(kind, tag[0]);
+        this.#inside(kind);
+      }
+    }
+    this.#push('end', '');
+  }
+
+  #fail(what: string): never {
+    throw new JinjaError(`${what} in line ${this.#line}`);
+  }
+
+  #push(kind: TokenKind, text: string): void {
+    if (kind !== 'data' || text !== '') this.tokens.push({ kind, text, line: this.#line });
+  }
+
+  #pass(text: string): void {
+    this.#place += text.length;
+    for (const character of text) if (character === '\n') this.#line++;
+    if (text !== '') this.#startsLine = text.endsWith('\n');
+  }
+
+  /** What stands right here, if it is such. */
+  #at(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#place;
+    return pattern.exec(this.source)?.[0];
+  }
+
+  /** Passes by all up to an end, and gives what was before it. */
+  #upTo(end: RegExp, what: string): string {
+    end.lastIndex = this.#place;
+    const found = end.exec(this.source) ?? this.#fail(`${what} is never closed`);
+    const body = this.source.slice(this.#place, found.index);
+    const before = found[1] === undefined ? body : this.#before(body, found[1], false);
+    this.#pass(body + found[0]);
+    return before;
+  }
+
+  #raw(): void {
+    this.#push('data', this.#upTo(RAW_END, 'raw'));
+  }
+
   /** Text before a tag, without the white space that the tag takes. */
-  const before = (text: string, sign: string, isVariable: boolean) => {
+  #before(text: string, sign: string, isVariable: boolean): string {
     if (sign === '-') return strip(text, 'right');
     if (sign === '+' || isVariable) return text;
     const start = text.lastIndexOf('\n') + 1;
-    return (start > 0 || startsLine) && strip(text.slice(start), 'left') === '' ? text.slice(0, start) : text;
-  };
+    return (start > 0 || this.#startsLine) && strip(text.slice(start), 'left') === '' ? text.slice(0, start) : text;
+  }
 
   /** Tokens of a tag's inside, up to its end. */
-  const inside = (kind: 'block' | 'variable') => {
+  #inside(kind: 'block' | 'variable'): void {
     const end = kind === 'block' ? BLOCK_END : VARIABLE_END;
     const open: string[] = [];
     for (;;) {
-      const closing = open.length === 0 ? sticky(end) : undefined;
+      const closing = open.length === 0 ? this.#at(end) : undefined;
       if (closing !== undefined) {
-        push(kind === 'block' ? 'blockEnd' : 'variableEnd', closing);
-        place += closing.length;
-        return pass(closing);
+        this.#push(kind === 'block' ? 'blockEnd' : 'variableEnd', closing);
+        return this.#pass(closing);
       }
-      const token = nextToken(sticky);
-      if (!token) fail(place < source.length ? `unexpected "${source[place]}"` : 'a tag is never closed');
-      const { kind: found, text } = token!;
+      const token = nextToken((pattern) => this.#at(pattern));
+      if (!token)
+        this.#fail(
+          this.#place < this.source.length ? `unexpected "${this.source[this.#place]}"` : 'a tag is never closed',
+        );
+      const { kind: found, text } = token;
       if (found === 'operator' && '([{'.includes(text)) open.push(text);
-      if (found === 'operator' && text in CLOSING && open.pop() !== CLOSING[text]) fail(`unexpected "${text}"`);
-      if (found) push(found, found === 'string' ? unquoted(text) : text);
-      place += text.length;
-      pass(text);
+      if (found === 'operator' && text in CLOSING && open.pop() !== CLOSING[text]) this.#fail(`unexpected "${text}"`);
+      if (found) this.#push(found, found === 'string' ? unquoted(text) : text);
+      this.#pass(text);
     }
-  };
-
-  while (place < source.length) {
-    TAG.lastIndex = place;
-    const tag = TAG.exec(source);
-    if (!tag) {
-      push('data', source.slice(place));
-      break;
-    }
-    const text = source.slice(place, tag.index);
-    push('data', before(text, tag[1]!, tag[0][1] === '{'));
-    place = tag.index;
-    pass(text);
-    const raw = tag[0][1] === '%' ? sticky(RAW) : undefined;
-    if (raw !== undefined || tag[0][1] === '#') {
-      const opening = raw ?? tag[0];
-      place += opening.length;
-      pass(opening);
-      const pattern = raw === undefined ? COMMENT_END : RAW_END;
-      pattern.lastIndex = place;
-      const end = pattern.exec(source) ?? fail(raw === undefined ? 'a comment is never closed' : 'raw is never closed');
-      const body = source.slice(place, end.index);
-      if (raw !== undefined) push('data', before(body, end[1]!, false));
-      place = end.index + end[0].length;
-      pass(body + end[0]);
-      continue;
-    }
-    const kind = tag[0][1] === '%' ? 'block' : 'variable';
-    push(kind, tag[0]);
-    place += tag[0].length;
-    pass(tag[0]);
-    inside(kind);
   }
-  tokens.push({ kind: 'end', text: '', line });
-  return tokens;
 }
 
 function nextToken(sticky: (pattern: RegExp) => string | undefined): { kind?: TokenKind; text: string } | undefined {
