@@ -120,9 +120,10 @@ class Conversation {
   #withEos(i: number, end: number): number {
     const { eos } = this.template.tokens;
     if (!eos || !this.text.startsWith(eos, end)) return end;
-    const bare = this.#marks(i).some(
-      (mark) => split(this.#render(this.#with(mark, i).slice(0, i + 1)), mark)?.[1] === '',
-    );
+    const bare = this.#marks(i).some((mark) => {
+      const closing = split(this.#render(this.#with(mark, i).slice(0, i + 1)), mark)?.[1];
+      return closing?.trim() === '';
+    });
     return bare ? end + eos.length : end;
   }
 

@@ -98,7 +98,7 @@ describe('examples', () => {
     [
       'one that writes an empty thought before the last answer only, as Qwen3’s',
       "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}",
-      'first <|im_end|>\n\n</think>\n\nsecond<|im_end|>\n',
+      ' first <|im_end|>\n\n</think>\n\nsecond<|im_end|>\n',
     ],
   ])('the template is %s: each answer with its end of turn', (_, source, learned) => {
     const template = chatTemplate(source, { bos: '<s>', eos: '</s>' }, 'test');

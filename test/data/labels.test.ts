@@ -41,7 +41,7 @@ const REASON = fs.readFileSync(path.join(import.meta.dirname, 'fixtures', 'thoug
 
 /** Templates with what each writes of an answer, told apart from it: by the message, and whether a question follows. */
 const TEMPLATES: Record<string, { source: string; answer: (content: string, last: boolean) => string }> = {
-  'ChatML': {
+  ChatML: {
     source: "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}", // prettier-ignore
     answer: (content) => `${content}<|im_end|>\n`,
   },
@@ -68,8 +68,8 @@ const TEMPLATES: Record<string, { source: string; answer: (content: string, last
 };
 
 const TOKENIZERS: Record<string, Tokenizer> = {
-  'SentencePiece': sentencePiece(),
-  'NFC': sentencePiece(NFC),
+  SentencePiece: sentencePiece(),
+  NFC: sentencePiece(NFC),
   'one that puts tokens around': sentencePiece(AROUND),
 };
 
@@ -135,7 +135,11 @@ describe('the tokens that carry loss', () => {
       { role: 'tool', content: '3' },
       { role: 'assistant', content: 'b' },
     ];
-    const got = learned({ kind: 'chat', row: 1, messages }, TOKENIZERS.SentencePiece!, chatTemplate(source, {}, 'test'));
+    const got = learned(
+      { kind: 'chat', row: 1, messages },
+      TOKENIZERS.SentencePiece!,
+      chatTemplate(source, {}, 'test'),
+    );
     expect(got.map(squeezed)).toEqual(['{"name":"f","arguments":{"x":1}}<|im_end|>', 'b<|im_end|>']);
   });
 
@@ -146,7 +150,10 @@ describe('the tokens that carry loss', () => {
   });
 
   it('are refused by name where there is no template to write a call with', () => {
-    const messages: ChatMessage[] = [{ role: 'user', content: 'q' }, { role: 'assistant', content: '', tool_calls: [{}] }];
+    const messages: ChatMessage[] = [
+      { role: 'user', content: 'q' },
+      { role: 'assistant', content: '', tool_calls: [{}] },
+    ];
     expect(() => learned({ kind: 'chat', row: 1, messages }, TOKENIZERS.NFC!)).toThrow(/tool calls/);
   });
 });
@@ -154,11 +161,16 @@ describe('the tokens that carry loss', () => {
 describe('what a model is asked', () => {
   it.each([undefined, ...Object.keys(TEMPLATES)])('is what training shows before the answer: %s', (name) => {
     const template = name ? chatTemplate(TEMPLATES[name]!.source, { bos: '<s>', eos: '</s>' }, 'test') : undefined;
-    const messages: ChatMessage[] = [{ role: 'user', content: 'ab' }, { role: 'assistant', content: 'cd' }];
+    const messages: ChatMessage[] = [
+      { role: 'user', content: 'ab' },
+      { role: 'assistant', content: 'cd' },
+    ];
     const tokenizer = sentencePiece(AROUND);
     const rendered = renderExample({ kind: 'chat', row: 1, messages }, { tokenizer, template, loss: 'answer' })!;
     const { ids, carriesLoss } = tokenizeRendered(rendered, tokenizer, !template);
-    expect(chatPrompt({ tokenizer, template }, messages.slice(0, 1)).ids).toEqual(ids.slice(0, carriesLoss.indexOf(true)));
+    expect(chatPrompt({ tokenizer, template }, messages.slice(0, 1)).ids).toEqual(
+      ids.slice(0, carriesLoss.indexOf(true)),
+    );
   });
 
   it('isn’t ended by what the tokenizer puts behind a text', () => {

@@ -26,7 +26,9 @@ describe('chat templates', () => {
   it('tells the time by strftime_now', () => {
     const template = chatTemplate("{{ strftime_now('%d %b %Y|%A %j|%-d %e %y|%H:%M %p|%U %V') }}", {}, 'test');
     // date -d 2024-03-05T14:07 +'…'
-    expect(template.render(asked, { now: new Date(2024, 2, 5, 14, 7) })).toBe('05 Mar 2024|Tuesday 065|5  5 24|14:07 PM|09 10');
+    expect(template.render(asked, { now: new Date(2024, 2, 5, 14, 7) })).toBe(
+      '05 Mar 2024|Tuesday 065|5  5 24|14:07 PM|09 10',
+    );
   });
 
   it('gives a thought under the names that templates read, and no weight', () => {
