@@ -17,6 +17,7 @@ interface DataFlags {
   loss: 'answer' | 'all';
   mapping?: Record<string, string>;
   format?: ExampleFormat;
+  split?: string;
   json?: boolean;
 }
 
@@ -26,11 +27,12 @@ export function dataCommand(program: Command): void {
     'data train.jsonl --model smollm2-135m',
     'data questions.csv --model smollm2-135m --mapping instruction=question --mapping output=reply',
   ])
-    .argument('<dataset>', 'JSON, JSONL, CSV, TSV, Parquet or text')
+    .argument('<dataset>', 'JSON, JSONL, CSV, TSV, Parquet or text, or a folder of one of them')
     .addOption(modelOption().makeOptionMandatory())
     .option('--sequence-length <tokens>', "longest example; the model's context at most (default: 2048)", whole(2))
     .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'))
     .addOption(formatOption())
+    .option('--split <name>', 'of a folder whose files name splits: train (default), validation or test')
     .option('--mapping <field=column>', 'which column serves as a field; can be repeated', mapping)
     .action(reportOn);
 }
@@ -38,7 +40,7 @@ export function dataCommand(program: Command): void {
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
   const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
-    const source = { path, format: flags.format, mapping: flags.mapping };
+    const source = { path, format: flags.format, mapping: flags.mapping, split: flags.split };
     const { format, report, sha256, close } = await openDataset(source, 0, readingOptions(file, flags));
     close();
     if (flags.json) return printJson({ dataset: path, format, sha256, ...report });

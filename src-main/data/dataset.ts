@@ -19,6 +19,8 @@ export interface DatasetSource {
   weight?: number;
   mapping?: Mapping;
   format?: ExampleFormat;
+  /** of a folder whose files name splits; default train */
+  split?: string;
 }
 
 /** What is known of a dataset that was read. */
@@ -75,7 +77,7 @@ export async function openSample(
 }
 
 async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
-  const rows = await openRows(source.path);
+  const rows = await openRows(source.path, source.split);
   const plan = planColumns(rows.columns, source.path, source.mapping, source.format);
   if (plan.format !== 'tokens' && !tokenizer)
     throw new UserError(

@@ -17,6 +17,8 @@ const datasetSchema = z.strictObject({
   weight: z.number().positive().max(1000).default(1),
   mapping: z.record(z.string(), z.string()).optional(),
   format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
+  /** of a folder whose files name splits; default train */
+  split: z.enum(['train', 'validation', 'test']).optional(),
   /** train although more than 5 % of its rows can't be used */
   acceptDropped: z.boolean().optional(),
 });

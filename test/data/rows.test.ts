@@ -207,3 +207,48 @@ describe('a source of rows', () => {
     await expect.poll(open).toBe(0);
   });
 });
+
+describe('folders', () => {
+  const make = (name: string, files: Record<string, string>) => {
+    for (const [file, content] of Object.entries(files)) {
+      fs.mkdirSync(path.join(folder, name, path.dirname(file)), { recursive: true });
+      put(path.join(name, file), content);
+    }
+    return path.join(folder, name);
+  };
+  const texts = async (place: string, split?: string) => {
+    const rows = (await batchesOf((await openRows(place, split)).rows())).flat();
+    return rows.map((row) => [row.row, !isBroken(row) && row.fields.text]);
+  };
+  const line = (text: string) => `{"text":"${text}"}\n`;
+
+  it('splits are told by names, several files of one are read in order and numbered through', async () => {
+    const place = make('hub', {
+      'data/train-00001-of-00002.jsonl': line('c'),
+      'data/train-00000-of-00002.jsonl': line('a') + line('b'),
+      'data/validation-00000-of-00001.jsonl': line('v'),
+      'dev/x.jsonl': line('w'),
+      'test.jsonl': line('t'),
+      'README.md': 'about it',
+    });
+    expect(await texts(place)).toEqual([[1, 'a'], [2, 'b'], [3, 'c']]); // prettier-ignore
+    expect(await texts(place, 'validation')).toEqual([[1, 'v'], [2, 'w']]); // prettier-ignore
+    expect(await texts(place, 'test')).toEqual([[1, 't']]);
+    expect((await openRows(place)).notes).toEqual([`${place}: the split train is read, not validation, test`]);
+    expect((await openRows(place, 'validation')).files.map((file) => path.basename(file))).toHaveLength(2);
+  });
+
+  it('files that name no split are for training', async () => {
+    const place = make('plain', { 'latest.jsonl': line('a'), 'more.jsonl': line('b') });
+    expect(await texts(place)).toEqual([[1, 'a'], [2, 'b']]); // prettier-ignore
+    await expect(openRows(place, 'test')).rejects.toThrow(/no split "test"; name one of train/);
+  });
+
+  it.each([
+    ['arrow', { 'data-00000-of-00001.arrow': 'x', 'dataset_info.json': '{}' }, /written by save_to_disk.*to_parquet/],
+    ['nothing', { 'README.md': 'x' }, /holds no dataset/],
+    ['mixed', { 'a.jsonl': line('a'), 'b.csv': 'text\na\n' }, /data files of several kinds \(\.jsonl, \.csv\)/],
+  ])('%s is refused by name', async (name, files, message) => {
+    await expect(openRows(make(name, files as Record<string, string>))).rejects.toThrow(message);
+  });
+});

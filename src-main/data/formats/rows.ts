@@ -1,7 +1,9 @@
+import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../engine/types.ts';
 import type { Row } from '../types.ts';
 import { unpackedName } from './bytes.ts';
+import { splitsOfFolder } from './folder.ts';
 import { jsonFile } from './json-file.ts';
 import { parquetFile } from './parquet.ts';
 import { separatedFile } from './separated.ts';
@@ -24,24 +26,55 @@ const READERS: Record<string, (file: string, note: Note) => Promise<FileRows>> =
 const PACKABLE = Object.keys(READERS).filter((ending) => ending !== '.parquet');
 
 /**
- * Opens a dataset by its file's ending: its columns are known, its rows come as they are asked for.
- * @throws UserError for a file that is missing, empty, of an unknown kind, or broken in every row
+ * Opens a dataset by its file's ending, or a folder of such files: its columns are known, its rows come as they are asked for. Rows of
+ * several files are numbered through.
+ * @param split of a folder whose files name splits; default train
+ * @throws UserError for a file that is missing, empty, of an unknown kind, or broken in every row; a folder without the split
  */
-export async function openRows(file: string): Promise<RowSource> {
+export async function openRows(place: string, split?: string): Promise<RowSource> {
   const notes: string[] = [];
   const note: Note = (sentence) => {
     if (!notes.includes(sentence)) notes.push(sentence);
   };
-  const { columns, rows } = await readerOf(file)(file, note);
-  const found = await firstColumns(file, rows());
-  return { columns: columns ?? found, files: [file], notes, rows };
+  const files = await filesOf(place, split, note);
+  const parts: FileRows[] = [];
+  for (const file of files) parts.push(await readerOf(file)(file, note));
+  const rows = () => (parts.length === 1 ? parts[0]!.rows() : numberedThrough(parts));
+  const found = await firstColumns(place, rows());
+  const columns = parts.every((part) => part.columns) ? [...new Set(parts.flatMap((part) => part.columns!))] : found;
+  return { columns, files, notes, rows };
+}
+
+async function filesOf(place: string, split: string | undefined, note: Note): Promise<string[]> {
+  const stat = await fsp.stat(place).catch(() => undefined);
+  if (!stat?.isDirectory()) {
+    if (split !== undefined) throw new UserError(`${place} is one file and has no split "${split}"; leave split out`);
+    return [place];
+  }
+  const splits = await splitsOfFolder(place, isData);
+  const names = Object.keys(splits);
+  const files = splits[split ?? 'train'];
+  if (!files)
+    throw new UserError(`${place} has no split "${split ?? 'train'}"; name one of ${names.join(', ')} with split`);
+  const others = names.filter((name) => name !== (split ?? 'train'));
+  if (others.length > 0) note(`${place}: the split ${split ?? 'train'} is read, not ${others.join(', ')}`);
+  return files;
+}
+
+async function* numberedThrough(parts: FileRows[]): AsyncGenerator<(Row | BrokenRow)[]> {
+  let row = 0;
+  for (const part of parts) for await (const batch of part.rows()) yield batch.map((one) => ({ ...one, row: ++row }));
+}
+
+function isData(name: string): boolean {
+  const unpacked = unpackedName(name);
+  const ending = path.extname(unpacked).toLowerCase();
+  return ending in READERS && (unpacked === name || PACKABLE.includes(ending));
 }
 
 function readerOf(file: string) {
-  const unpacked = unpackedName(file);
-  const ending = path.extname(unpacked).toLowerCase();
-  const read = READERS[ending];
-  if (read && (unpacked === file || PACKABLE.includes(ending))) return read;
+  const read = READERS[path.extname(unpackedName(file)).toLowerCase()];
+  if (read && isData(file)) return read;
   throw new UserError(
     `The dataset "${file}" is of no known kind; give one ending in ${Object.keys(READERS).join(', ')}, or one of them packed as .gz or .zst`,
   );
