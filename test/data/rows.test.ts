@@ -57,6 +57,13 @@ describe('files', () => {
     },
   );
 
+  it.each(['zstd', 'lz4'])('Parquet-%s: values have the texts that Python gives them', async (codec) => {
+    const { rows } = await readRows(path.join(here, 'fixtures', `values-${codec}.parquet`));
+    const theirs = JSON.parse(fs.readFileSync(path.join(here, 'fixtures', 'values.json'), 'utf8')) as object[];
+    const texts = rows.map(({ fields }) => Object.entries(fields).map(([key, value]) => [key, fieldText(value, key)]));
+    expect(texts.map((row) => Object.fromEntries(row) as object)).toEqual(theirs);
+  });
+
   it('plain text by paragraphs', async () => {
     const { rows } = await readRows(put('x.txt', 'one\nstill one\n\n\n two \n'));
     expect(rows.map((row) => row.fields.text)).toEqual(['one\nstill one', 'two']);

@@ -14,8 +14,19 @@ export const exactParsers = {
   timestampFromNanoseconds: (nanos: bigint) => timestamp(nanos, 9),
   dateFromDays: (days: number | undefined) =>
     days === undefined || days === null ? days : new Date(days * 86_400_000).toISOString().slice(0, 10),
+  /** bytes that are no UTF-8 stay bytes */
+  stringFromBytes: (bytes: Uint8Array | undefined) => bytes && (strictText(bytes) ?? bytes),
   jsonFromBytes: (bytes: Uint8Array | undefined) => bytes && new TextDecoder().decode(bytes),
 };
+
+function strictText(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Takes the DECIMAL off the schema, so that the integers under it come as they lie: hyparquet would round them. */
 export function rawDecimals(metadata: FileMetaData): void {
