@@ -266,7 +266,7 @@ export function parseCall(tokens: Tokens, callee: Expression): Expression {
 
 /** @throws JinjaError for what can't be called */
 export function call(callee: Value, args: Arguments, { run: { budget } }: Scope): Value {
-  budget.spend(2);
+  budget.spend(8);
   if (callee instanceof Undefined) callee.fail();
   if (callee instanceof Callable) return callee.call(args, budget);
   if (callee instanceof Attributes && callee.call) return callee.call(args, budget);
