@@ -32,10 +32,10 @@ describe('adapters on a loaded SmolLM2-135M', () => {
 
   it('are swapped in a fraction of the time that reading them took, once they were read', async () => {
     await swap(undefined);
-    const first = [];
+    const first: number[] = [];
     for (const folder of folders) first.push(await swap(folder));
     // The quicker of two each: what other processes take of the machine is no part of it.
-    const again = [];
+    const again: number[] = [];
     for (const folder of [...folders, ...folders]) again.push(await swap(folder));
     const shown = (times: number[]) => times.map((ms) => ms.toFixed(1)).join(', ');
     console.log(`adapter swap: ${shown(first)} ms with reading, ${shown(again)} ms without`);
