@@ -11,8 +11,7 @@ describe.skipIf(!disk)('at any moment of a run (needs the right to mount a tmpfs
   it.each(['full', 'deleted'] as const)('a disk or folder that is %s ends it in a sentence', async (what) => {
     const next = random(what.length);
     const hits: string[] = [];
-    // From the first half on: before that the trainer is still starting.
-    for (let trial = 0; trial < MOMENTS; trial++) hits.push(await disk![what](0.5 + 0.5 * next()));
-    expect(hits.length).toBe(MOMENTS);
+    for (let trial = 0; trial < MOMENTS; trial++) hits.push(await disk![what](next()));
+    expect(hits).toContain('in the middle');
   });
 });

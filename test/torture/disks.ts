@@ -12,6 +12,7 @@ export class SmallDisk {
     private readonly disk: string,
     private readonly recipe: string,
     private readonly whole: ReturnType<typeof resultOf>,
+    /** from its first step to its end, milliseconds */
     private readonly took: number,
   ) {}
 
@@ -21,9 +22,10 @@ export class SmallDisk {
     if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]).status !== 0) return undefined;
     const work = temporary('torture-work');
     const recipe = smallRun(work, { training: { steps: 60, evalEvery: 15, checkpointEvery: 8 } });
-    const started = performance.now();
     const folder = path.join(work, 'whole');
-    const end = await startTrainer({ recipe, folder, resume: false }).ended;
+    let started = 0;
+    const onEvent = ({ kind }: { kind: string }) => kind === 'metrics' && (started ||= performance.now());
+    const end = await startTrainer({ recipe, folder, resume: false, onEvent }).ended;
     if (end.outcome !== 'finished') throw new Error(JSON.stringify(end));
     return new SmallDisk(disk, recipe, resultOf(folder), performance.now() - started);
   }
@@ -34,7 +36,8 @@ export class SmallDisk {
 
   /** Fills the disk at this part of a run's time; with room again it has to end as if nothing had been. @throws */
   async full(moment: number): Promise<'in the middle' | 'too late'> {
-    const { folder, trainer } = this.start();
+    const { folder, trainer, stepping } = this.start();
+    await stepping;
     await wait(moment * this.took);
     const filler = fillDisk(path.join(this.disk, 'filler'));
     const end = await trainer.ended;
@@ -51,12 +54,12 @@ export class SmallDisk {
 
   /** Deletes the run's folder at this part of its time; it may not come back. @throws */
   async deleted(moment: number): Promise<'in the middle' | 'too late'> {
-    const { folder, trainer } = this.start();
+    const { folder, trainer, stepping } = this.start();
+    await stepping;
     await wait(moment * this.took);
-    const wasThere = fs.existsSync(folder);
     fs.rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
     const end = await trainer.ended;
-    if (end.outcome !== 'failed' || !wasThere) return 'too late';
+    if (end.outcome !== 'failed') return 'too late';
     if (!/was deleted or moved/.test(end.message)) throw new Error(`No sentence: ${end.message}`);
     if (fs.existsSync(folder)) throw new Error(`The folder came back: ${fs.readdirSync(folder).join(', ')}`);
     return 'in the middle';
@@ -65,6 +68,10 @@ export class SmallDisk {
   private start() {
     const folder = path.join(this.disk, 'run');
     fs.rmSync(folder, { recursive: true, force: true });
-    return { folder, trainer: startTrainer({ recipe: this.recipe, folder, resume: false }) };
+    let step = () => {};
+    const stepping = new Promise<void>((resolve) => (step = resolve));
+    const onEvent = ({ kind }: { kind: string }) => kind === 'metrics' && step();
+    const trainer = startTrainer({ recipe: this.recipe, folder, resume: false, onEvent });
+    return { folder, trainer, stepping: Promise.race([stepping, trainer.ended]) };
   }
 }

@@ -100,12 +100,12 @@ export class Arena {
     if (work === 'training') {
       const { folder } = await this.untilRun(begun.id!, 'finished');
       this.whole = resultOf(folder);
-    } else if (work === 'evaluation') this.measured = (await begun.evaluated)!.columns;
+    } else if (work === 'evaluation') this.measured = ((await begun.evaluated) as Evaluation).columns;
     else await this.untilJob(begun.id!, ['done']);
   }
 
   /** Starts it; the id of the run or job, or the evaluation's result, nothing where it failed. */
-  private async begin(work: Work): Promise<{ id?: string; evaluated?: Promise<Evaluation | undefined> }> {
+  private async begin(work: Work): Promise<{ id?: string; evaluated?: Promise<Evaluation | Error> }> {
     const { studio } = this;
     if (work === 'training') return studio.call<RunSummary>('runs.create', { name: 'run', recipe: this.recipe });
     if (work === 'export')
@@ -120,13 +120,13 @@ export class Arena {
     const asked = { name: 'evaluation', model: this.at('model'), adapters: [null, this.adapter], data };
     const evaluated = studio.call<{ evaluation: Evaluation }>('evaluations.run', asked).then(
       ({ evaluation }) => evaluation,
-      () => undefined,
+      (error: Error) => error,
     );
     return { evaluated };
   }
 
   /** To its end, again where it was interrupted, and the same as without that. */
-  private async finish(work: Work, { id, evaluated }: { id?: string; evaluated?: Promise<Evaluation | undefined> }) {
+  private async finish(work: Work, { id, evaluated }: { id?: string; evaluated?: Promise<Evaluation | Error> }) {
     if (work === 'training') {
       const { status } = await this.untilRun(id!, 'finished', 'failed', 'interrupted');
       if (status !== 'finished') await this.studio.call('runs.resume', { id });
@@ -136,11 +136,16 @@ export class Arena {
       await this.studio.call('runs.purge', { id });
     } else if (work === 'evaluation') {
       await evaluated;
-      const again = await (await this.begin(work)).evaluated;
-      equal(again!.columns, this.measured, 'the evaluation');
+      let again = await (await this.begin(work)).evaluated;
+      // What is asked in the moment in which the studio has not heard yet of the killed process's end is told of that.
+      if (again instanceof Error) again = await (await this.begin(work)).evaluated;
+      if (!again || again instanceof Error) throw new Error(`The evaluation can't be made again: ${again?.message}`);
+      equal(again.columns, this.measured, 'the evaluation');
     } else {
       const { state } = await this.untilJob(id!, ['done', 'failed', 'interrupted']);
-      if (state !== 'done') await this.untilJob((await this.begin(work)).id!, ['done']);
+      if (state === 'done') return;
+      const again = await this.untilJob((await this.begin(work)).id!, ['done', 'failed']);
+      if (again.state === 'failed') await this.untilJob((await this.begin(work)).id!, ['done']);
     }
   }
 
