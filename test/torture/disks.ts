@@ -1,10 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
+import type { RunEvent } from '../../src-main/trainer/events.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { fillDisk } from '../support/full-disk.ts';
 import { resultOf, smallRun, temporary } from '../trainer/support.ts';
+
+/** Of a run; it is struck in its first two thirds, as it goes on until it notices. */
+const STEPS = 150;
 
 /** A small disk of its own, and what a run on it comes to when nothing happens to it. */
 export class SmallDisk {
@@ -12,8 +15,6 @@ export class SmallDisk {
     private readonly disk: string,
     private readonly recipe: string,
     private readonly whole: ReturnType<typeof resultOf>,
-    /** from its first step to its end, milliseconds */
-    private readonly took: number,
   ) {}
 
   /** Undefined where one may not mount. */
@@ -21,13 +22,11 @@ export class SmallDisk {
     const disk = temporary('torture-disk');
     if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]).status !== 0) return undefined;
     const work = temporary('torture-work');
-    const recipe = smallRun(work, { training: { steps: 60, evalEvery: 15, checkpointEvery: 8 } });
+    const recipe = smallRun(work, { training: { steps: STEPS, evalEvery: 50, checkpointEvery: 8 } });
     const folder = path.join(work, 'whole');
-    let started = 0;
-    const onEvent = ({ kind }: { kind: string }) => kind === 'metrics' && (started ||= performance.now());
-    const end = await startTrainer({ recipe, folder, resume: false, onEvent }).ended;
+    const end = await startTrainer({ recipe, folder, resume: false }).ended;
     if (end.outcome !== 'finished') throw new Error(JSON.stringify(end));
-    return new SmallDisk(disk, recipe, resultOf(folder), performance.now() - started);
+    return new SmallDisk(disk, recipe, resultOf(folder));
   }
 
   unmount(): void {
@@ -36,9 +35,7 @@ export class SmallDisk {
 
   /** Fills the disk at this part of a run's time; with room again it has to end as if nothing had been. @throws */
   async full(moment: number): Promise<'in the middle' | 'too late'> {
-    const { folder, trainer, stepping } = this.start();
-    await stepping;
-    await wait(moment * this.took);
+    const { folder, trainer } = await this.startTo(moment);
     const filler = fillDisk(path.join(this.disk, 'filler'));
     const end = await trainer.ended;
     fs.rmSync(filler);
@@ -54,9 +51,7 @@ export class SmallDisk {
 
   /** Deletes the run's folder at this part of its time; it may not come back. @throws */
   async deleted(moment: number): Promise<'in the middle' | 'too late'> {
-    const { folder, trainer, stepping } = this.start();
-    await stepping;
-    await wait(moment * this.took);
+    const { folder, trainer } = await this.startTo(moment);
     fs.rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
     const end = await trainer.ended;
     if (end.outcome !== 'failed') return 'too late';
@@ -65,13 +60,15 @@ export class SmallDisk {
     return 'in the middle';
   }
 
-  private start() {
+  private async startTo(moment: number) {
     const folder = path.join(this.disk, 'run');
     fs.rmSync(folder, { recursive: true, force: true });
-    let step = () => {};
-    const stepping = new Promise<void>((resolve) => (step = resolve));
-    const onEvent = ({ kind }: { kind: string }) => kind === 'metrics' && step();
+    const last = 1 + Math.floor((moment * 2 * STEPS) / 3);
+    let reach = () => {};
+    const reached = new Promise<void>((resolve) => (reach = resolve));
+    const onEvent = (event: RunEvent) => event.kind === 'metrics' && event.line.step >= last && reach();
     const trainer = startTrainer({ recipe: this.recipe, folder, resume: false, onEvent });
-    return { folder, trainer, stepping: Promise.race([stepping, trainer.ended]) };
+    await Promise.race([reached, trainer.ended]);
+    return { folder, trainer };
   }
 }
