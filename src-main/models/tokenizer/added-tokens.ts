@@ -16,7 +16,7 @@ export const addedTokenSchema = z.looseObject({
 export type AddedToken = z.infer<typeof addedTokenSchema>;
 
 /** A part of a text: a token as it stands there, or text between such tokens. */
-export type Section = { piece: Piece; id?: number };
+type Section = { piece: Piece; id?: number };
 
 /** The tokens that are found in the text before anything else: longest first, in the text as given or as normalized. */
 export class AddedTokens {

@@ -11,7 +11,8 @@ const MAX_TOKENS = 4_000_000;
 
 const bpeSchema = z.looseObject({
   vocab: z.unknown(),
-  merges: z.array(z.unknown()),
+  // not z.array(): half a million merges are looked at one by one below
+  merges: z.custom<unknown[]>(Array.isArray, 'is no list'),
   dropout: z.number().nullish(),
   unk_token: z.string().nullish(),
   continuing_subword_prefix: z.string().nullish(),
@@ -82,7 +83,7 @@ function tokens(vocab: unknown): [string, number][] {
   return entries as [string, number][];
 }
 
-export function checkId(text: string, id: unknown): void {
+function checkId(text: string, id: unknown): void {
   if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= MAX_TOKENS)
     throw new UserError(`its token "${text}" has the id ${String(id)}; ids are whole numbers from 0 to ${MAX_TOKENS}`);
 }
@@ -109,21 +110,22 @@ function bpe(options: z.infer<typeof bpeSchema>, ranks?: number[]): Bpe {
 
 function pairTable(merges: unknown[], vocabulary: Vocabulary, prefix: string, ranks?: number[]): PairTable {
   const pairs = new PairTable(merges.length);
-  merges.forEach((merge, place) => {
-    const [left, right] = twoOf(merge);
-    const joined = left + (right.startsWith(prefix) ? right.slice(prefix.length) : right);
-    const [l, r, both] = [left, right, joined].map((text) => {
-      const id = vocabulary.id(text);
-      if (id === undefined) throw new UserError(`its merge "${left} ${right}": "${text}" is not in its vocabulary`);
-      return id;
-    }) as [number, number, number];
-    pairs.set(l, r, ranks?.[place] ?? place, both);
-  });
+  const id = (text: string, left: string, right: string) => {
+    const found = vocabulary.id(text);
+    if (found === undefined) throw new UserError(`its merge "${left} ${right}": "${text}" is not in its vocabulary`);
+    return found;
+  };
+  for (let place = 0; place < merges.length; place++) {
+    const [left, right] = twoOf(merges[place]);
+    const joined = left + (prefix && right.startsWith(prefix) ? right.slice(prefix.length) : right);
+    const rank = ranks?.[place] ?? place;
+    pairs.set(id(left, left, right), id(right, left, right), rank, id(joined, left, right));
+  }
   return pairs;
 }
 
 function twoOf(merge: unknown): [string, string] {
-  if (Array.isArray(merge) && merge.length === 2 && merge.every((one) => typeof one === 'string'))
+  if (Array.isArray(merge) && merge.length === 2 && typeof merge[0] === 'string' && typeof merge[1] === 'string')
     return merge as [string, string];
   if (typeof merge === 'string') {
     const cut = merge.indexOf(' ');
