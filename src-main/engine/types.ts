@@ -14,7 +14,14 @@ export interface EngineStatus {
   reason: string;
 }
 
+/** What a file is quoted with has no end; a longer sentence keeps its beginning and its end, which say where and what to do. */
+const MOST_LETTERS = 2000;
+
 /** A failure a person can act on: one sentence with what, where and remedy. The command line exits with 2. */
 export class UserError extends Error {
   override name = 'UserError';
+
+  constructor(message: string) {
+    super(message.length > MOST_LETTERS ? `${message.slice(0, MOST_LETTERS - 500)} … ${message.slice(-400)}` : message);
+  }
 }
