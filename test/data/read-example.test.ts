@@ -144,6 +144,17 @@ describe('chats', () => {
     expect(read('{"prompt":"a","chosen":"b","rejected":"c"}', { completion: 'chosen' })).toMatchObject({ completion: 'b' }); // prettier-ignore
   });
 
+  it('numbers in tools reach the template as Python’s json gives them', () => {
+    const chat = read(
+      '{"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}],"tools":[{"a":12345678901234567890,"b":3.0,"c":1.10,"d":1e3,"e":7}]}',
+    );
+    if (typeof chat === 'string' || chat.kind !== 'chat') throw new Error('no chat');
+    const template = chatTemplate('{{ tools | tojson }}', {}, 'test');
+    // json.dumps(json.loads(…)) of the same text
+    const theirs = '[{"a": 12345678901234567890, "b": 3.0, "c": 1.1, "d": 1000.0, "e": 7}]';
+    expect(template.render(chat.messages, { tools: structuredClone(chat.tools) })).toBe(theirs);
+  });
+
   it('what a template has no place for is said', () => {
     const plain = chatTemplate('{% for m in messages %}{{ m.content }}{% endfor %}', {}, 'test');
     const able = chatTemplate('{% if tools %}{% endif %}{{ messages[0].tool_calls }}{{ documents }}', {}, 'test');

@@ -1,3 +1,4 @@
+import { digitsOf } from '../exact-number.ts';
 import type { Budget } from './budget.ts';
 import { JinjaError } from './budget.ts';
 
@@ -113,10 +114,10 @@ export class Attributes {
   ) {}
 }
 
-/** A number that was kept as its text, because JavaScript's would differ (lossless-json's, whole or copied between threads). */
-function exactNumber(value: object): Value | undefined {
-  const { isLosslessNumber, value: digits } = value as { isLosslessNumber?: unknown; value?: unknown };
-  if (isLosslessNumber !== true || typeof digits !== 'string') return undefined;
+/** A number that was kept as its text, because JavaScript's would differ. */
+function exactValue(value: object): Value | undefined {
+  const digits = digitsOf(value);
+  if (digits === undefined) return undefined;
   if (!/^-?\d+$/.test(digits)) return new Float(Number(digits));
   return Number.isSafeInteger(Number(digits)) ? Number(digits) : BigInt(digits);
 }
@@ -128,7 +129,7 @@ export function fromJson(value: unknown): Value {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? value : new Float(value);
   if (Array.isArray(value)) return value.map(fromJson);
   if (typeof value === 'object' && !(value instanceof Date)) {
-    const exact = exactNumber(value);
+    const exact = exactValue(value);
     if (exact !== undefined) return exact;
     const given = Object.entries(value).filter(([, item]) => item !== undefined);
     return new Dict(given.map(([key, item]) => [key, fromJson(item)] as const));

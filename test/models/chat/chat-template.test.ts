@@ -3,6 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src-main/engine/types.ts';
 import { chatTemplate } from '../../../src-main/models/chat-template.ts';
+import { exactNumber } from '../../../src-main/models/exact-number.ts';
 import type { ChatMessage } from '../../../src-main/models/types.ts';
 
 /** What transformers renders (make_renderings.py); null where it refuses. */
@@ -38,7 +39,7 @@ describe('chat templates', () => {
 
   it('keeps numbers that JavaScript would round', () => {
     const template = chatTemplate('{{ messages[0].tool_calls | tojson }}', {}, 'test');
-    const exact = (value: string) => ({ isLosslessNumber: true, value });
+    const exact = exactNumber;
     const call = [{ big: exact('12345678901234567890'), price: exact('1.0'), large: exact('1e3') }];
     expect(template.render([{ role: 'assistant', tool_calls: call }])).toBe(
       '[{"big": 12345678901234567890, "price": 1.0, "large": 1000.0}]',
