@@ -64,7 +64,7 @@ describe.skipIf(noBrowser)(`the page of a run (${noBrowser ?? 'in chromium'})`, 
     const { page } = await openPage(browser, `${host.url}/#/runs/first-run`);
     await page.getByRole('heading', { name: 'Router' }).waitFor();
     const grounds = await page
-      .locator('.bar')
+      .locator('table .bar')
       .first()
       .locator('.part')
       .evaluateAll((parts) =>
