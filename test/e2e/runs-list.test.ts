@@ -172,7 +172,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       await untilShown(page, /^model: /);
       const shown = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as object;
       expect(shown).toMatchObject((await client.runs.get({ id })).recipe);
-      await page.getByText('Starts from the adapter in').waitFor();
+      await page.getByText('Starts from the adapter “first run”').waitFor();
       await page.getByRole('button', { name: 'Start afresh' }).click();
       await expect.poll(() => page.getByLabel('Recipe', { exact: true }).textContent()).not.toContain('init:');
       await page.context().close();

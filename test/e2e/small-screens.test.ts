@@ -2,7 +2,8 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Draft } from '../../src-preload/contract/index.ts';
 import { scratchFolder } from '../studio/support/studio.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
@@ -50,6 +51,7 @@ describe.skipIf(noBrowser)(`every page on small screens (${noBrowser ?? 'in chro
   let browser: Browser;
   let client: StudioClient;
   let close: () => void;
+  let draft: Draft;
   let whole = '';
   let pruned = '';
   beforeAll(async () => {
@@ -72,10 +74,11 @@ describe.skipIf(noBrowser)(`every page on small screens (${noBrowser ?? 'in chro
     pruned = (await client.adapters.prune({ id: whole, name: 'arithmetic, cut', heads: gone, renormalize: false })).id;
     const chat = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
     const budget = { memoryBytes: 2 ** 31, seconds: null, fixed: {} };
-    await client.drafts.set({
-      ...{ step: 2, name: '', model: chat, mix: [{ path: rows, weight: 1 }], lossOn: 'answer', ...budget },
-    });
+    const mix = [{ path: rows, weight: 1 }];
+    draft = { step: 2, name: '', model: chat, mix, lossOn: 'answer', ...budget };
   });
+  // Where the wizard is left, it is found again.
+  beforeEach(() => client.drafts.set(draft));
   afterAll(async () => {
     close?.();
     await browser?.close();
@@ -94,7 +97,7 @@ describe.skipIf(noBrowser)(`every page on small screens (${noBrowser ?? 'in chro
   const PAGES: { name: string; hash: () => string; shown: string | RegExp; prepare?: (page: Page) => Promise<void> }[] =
     [
       { name: 'home', hash: () => '#/', shown: '✓ ready' },
-      { name: 'wizard-model', hash: () => '#/new', shown: 'Base model', prepare: wizardAt(0, 'tiny-chat') },
+      { name: 'wizard-model', hash: () => '#/new', shown: 'Base model', prepare: wizardAt(0, 'SmolLM2-135M-Instruct') },
       { name: 'wizard-dataset', hash: () => '#/new', shown: 'The mix', prepare: wizardAt(1, 'As the model reads it') },
       { name: 'wizard-budget', hash: () => '#/new', shown: 'Predicted memory' },
       { name: 'wizard-review', hash: () => '#/new', shown: 'Name of the run', prepare: wizardAt(3, 'Name of the run') },
