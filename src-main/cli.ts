@@ -1,43 +1,32 @@
 import { Command } from 'commander';
-import { dataCommand } from './cli/data.ts';
-import { demoCommand } from './cli/demo.ts';
-import { enginesCommand } from './cli/engines.ts';
-import { evalCommand } from './cli/eval.ts';
 import { EXIT, report } from './cli/exit.ts';
-import { exportCommand } from './cli/export.ts';
-import { generateCommand } from './cli/generate.ts';
-import { importCommand } from './cli/import.ts';
-import { inspectCommand } from './cli/inspect.ts';
-import { modelsCommand } from './cli/models.ts';
-import { planCommand } from './cli/plan.ts';
-import { serveModelCommand } from './cli/serve-model.ts';
-import { studioCommand } from './cli/studio.ts';
-import { trainCommand } from './cli/train.ts';
 
-const COMMANDS = [
-  trainCommand,
-  planCommand,
-  evalCommand,
-  generateCommand,
-  exportCommand,
-  importCommand,
-  serveModelCommand,
-  inspectCommand,
-  dataCommand,
-  modelsCommand,
-  enginesCommand,
-  studioCommand,
-  demoCommand,
-];
+/** Each command with its module, which brings along what it needs: a command loads no other's. */
+const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
+  train: async () => (await import('./cli/train.ts')).trainCommand,
+  plan: async () => (await import('./cli/plan.ts')).planCommand,
+  eval: async () => (await import('./cli/eval.ts')).evalCommand,
+  generate: async () => (await import('./cli/generate.ts')).generateCommand,
+  export: async () => (await import('./cli/export.ts')).exportCommand,
+  import: async () => (await import('./cli/import.ts')).importCommand,
+  'serve-model': async () => (await import('./cli/serve-model.ts')).serveModelCommand,
+  inspect: async () => (await import('./cli/inspect.ts')).inspectCommand,
+  data: async () => (await import('./cli/data.ts')).dataCommand,
+  models: async () => (await import('./cli/models.ts')).modelsCommand,
+  engines: async () => (await import('./cli/engines.ts')).enginesCommand,
+  studio: async () => (await import('./cli/studio.ts')).studioCommand,
+  demo: async () => (await import('./cli/demo.ts')).demoCommand,
+};
 
-/** `effilora` with every command on it. */
-export function commandLine(): Command {
+/** `effilora` with every command on it, or with the one that is named alone. */
+export async function commandLine(name = ''): Promise<Command> {
   const program = new Command('effilora')
     .description('Fine-tune language models on your own machine with EffiLoRA.')
     .addHelpText('after', '\nExit codes: 0 done, 1 a fault of the program, 2 something to mend in what was given,')
     .addHelpText('after', '130 interrupted with a checkpoint to go on from. effilora COMMAND --help shows examples.')
     .exitOverride();
-  for (const add of COMMANDS) add(program);
+  for (const load of Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS))
+    (await load())(program);
   return program;
 }
 
@@ -48,7 +37,8 @@ export async function runCommandLine(args: string[]): Promise<number> {
     process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.fault),
   );
   try {
-    await commandLine().parseAsync(args, { from: 'user' });
+    const program = await commandLine(args[0]);
+    await program.parseAsync(args, { from: 'user' });
     return Number(process.exitCode ?? EXIT.ok);
   } catch (error) {
     return report(error, args.includes('--json'));

@@ -18,3 +18,13 @@ export const modelOption = () =>
   new Option('--model <model>', 'a .gguf file, a Hugging Face folder, or a name that effilora models shows');
 
 export const adapterOption = () => new Option('--adapter <path>', 'a run, an adapter folder or a PEFT folder');
+
+/** How rows are read, where their columns don't tell. */
+export const formatOption = () =>
+  new Option('--format <name>', 'how rows are read (default: by their columns)').choices([
+    'instruction',
+    'completion',
+    'chat',
+    'text',
+    'tokens',
+  ]);

@@ -9,7 +9,7 @@ import { answer } from '../trainer/answer.ts';
 import { writeAtomic } from '../trainer/atomic.ts';
 import { meanLoss } from '../trainer/evaluate.ts';
 import type { RunSummary } from '../trainer/events.ts';
-import { readingOptions } from '../trainer/measure.ts';
+import { readingOptions } from '../trainer/reading-options.ts';
 import { openForRunning, type OpenedModel } from '../trainer/opened-model.ts';
 import { formatRecipe, parseRecipe } from '../trainer/recipe.ts';
 import { command, engineOption } from './command.ts';

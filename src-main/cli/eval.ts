@@ -3,7 +3,7 @@ import type { ExampleFormat } from '../data/types.ts';
 import type { EngineName } from '../engine/types.ts';
 import { measure } from '../trainer/measure.ts';
 import { openForRunning } from '../trainer/opened-model.ts';
-import { adapterOption, command, engineOption, modelOption } from './command.ts';
+import { adapterOption, command, engineOption, formatOption, modelOption } from './command.ts';
 import { note, printJson } from './output.ts';
 import { mapping, whole } from './values.ts';
 
@@ -35,16 +35,6 @@ export function evalCommand(program: Command): void {
     .option('--mapping <field=column>', 'which column serves as a field; can be repeated', mapping)
     .action(evaluate);
 }
-
-/** How rows are read, where their columns don't tell. */
-export const formatOption = () =>
-  new Option('--format <name>', 'how rows are read (default: by their columns)').choices([
-    'instruction',
-    'completion',
-    'chat',
-    'text',
-    'tokens',
-  ]);
 
 async function evaluate(flags: EvalFlags): Promise<void> {
   const opened = await openForRunning(flags, note);

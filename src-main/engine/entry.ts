@@ -12,9 +12,12 @@ export function loaderOf(entry: string): string[] {
   return entry.endsWith('.ts') ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href] : [];
 }
 
+/** What a thread makes and throws away is collected at every so many MB: left alone it grows to several times that. */
+const resourceLimits = { maxYoungGenerationSizeMb: 8 };
+
 /** Starts a thread of ours. */
 export function startThread(entry: string, workerData: unknown): Worker {
-  if (!entry.endsWith('.ts')) return new Worker(entry, { workerData });
+  if (!entry.endsWith('.ts')) return new Worker(entry, { workerData, resourceLimits });
   const source = entryOf(import.meta.url, './source-thread.mjs', './source-thread.mjs');
-  return new Worker(source, { workerData, argv: [pathToFileURL(entry).href] });
+  return new Worker(source, { workerData, resourceLimits, argv: [pathToFileURL(entry).href] });
 }

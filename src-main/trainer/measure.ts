@@ -1,37 +1,13 @@
 import {
   openDataset,
   readDataset,
-  type DatasetOptions,
   type DatasetSource,
   type PreparedExample,
 } from '../data/dataset.ts';
 import type { DataReport } from '../data/types.ts';
-import { UserError } from '../engine/types.ts';
-import type { ModelFile } from '../models/types.ts';
 import { accuracy, meanLoss, type Evaluation } from './evaluate.ts';
 import type { OpenedModel } from './opened-model.ts';
-
-/** Longest example read unless told otherwise, tokens. */
-export const USUAL_LENGTH = 2048;
-
-export interface ReadingOptions {
-  /** longest example, tokens; default the model's context, at most `USUAL_LENGTH` */
-  sequenceLength?: number;
-  /** which tokens carry loss; default the answer's */
-  loss?: 'answer' | 'all';
-}
-
-/** How a dataset is read for a model. @throws UserError if the sequence is longer than the model's context */
-export function readingOptions(
-  { name, config, tokenizer, chatTemplate: template }: ModelFile,
-  { sequenceLength = Math.min(config.contextLength, USUAL_LENGTH), loss = 'answer' }: ReadingOptions = {},
-): DatasetOptions {
-  if (sequenceLength > config.contextLength)
-    throw new UserError(
-      `A sequence of ${sequenceLength} tokens was asked for, but ${name} reads ${config.contextLength} tokens at most; lower it`,
-    );
-  return { tokenizer, template, loss, sequenceLength, vocabularySize: config.vocabularySize };
-}
+import { readingOptions, type ReadingOptions } from './reading-options.ts';
 
 /** What `effilora eval` says of a model on a dataset. */
 export interface Measurement extends Evaluation {

@@ -24,7 +24,7 @@ it('docs/recipes.md tells of every key a recipe may have', () => {
   expect(keys.filter((key) => !new RegExp(`[\`{ ]${key}[\`,}]`).test(text))).toEqual([]);
 });
 
-describe.each(commandLine().commands.map((command) => [command.name(), command] as const))(
+describe.each((await commandLine()).commands.map((command) => [command.name(), command] as const))(
   'effilora %s',
   (name, command) => {
     it('is in docs/command-line.md and the README', () => {

@@ -9,7 +9,7 @@ import { openModelFile } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { dropCurve, headsToDrop, withoutHeads } from '../../src-main/trainer/drop.ts';
 import { meanLoss } from '../../src-main/trainer/evaluate.ts';
-import { readingOptions } from '../../src-main/trainer/measure.ts';
+import { readingOptions } from '../../src-main/trainer/reading-options.ts';
 import type { StoredAdapter } from '../../src-main/trainer/stored-adapter.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { temporary, TINY_MODEL, writeTokens } from './support.ts';
