@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { UserError } from '../engine/types.ts';
 import type { RunSummary } from '../trainer/events.ts';
 import { parseRecipe } from '../trainer/recipe.ts';
+import { acceptChangedData } from '../trainer/run-datasets.ts';
 import type { TrainerEnd } from '../trainer/supervisor.ts';
 import { command } from './command.ts';
 import { duration, note, printJson } from './output.ts';
@@ -14,6 +15,7 @@ interface TrainFlags {
   out?: string;
   resume?: boolean;
   acceptDropped?: boolean;
+  acceptChangedData?: boolean;
   json?: boolean;
 }
 
@@ -28,11 +30,15 @@ export function trainCommand(program: Command): void {
     .option('--out <folder>', "the run's folder (default: runs/ and the recipe's name)")
     .option('--resume', 'go on from the last checkpoint')
     .option('--accept-dropped', "train although more than 5 % of a dataset's rows can't be used")
+    .option('--accept-changed-data', 'with --resume: go on though a dataset has changed since the run began')
     .action(train);
 }
 
 async function train(given: string, flags: TrainFlags): Promise<void> {
   const { recipe, folder } = flags.resume ? runToResume(given, flags.out) : newRun(given, flags.out);
+  if (flags.acceptChangedData && !flags.resume)
+    throw new UserError('--accept-changed-data goes with --resume; a run that begins takes its data as it is');
+  if (flags.acceptChangedData) await acceptChangedData(folder);
   const progress = new Progress();
   const run = await followRun({
     ...{ recipe, folder, resume: flags.resume ?? false, acceptDropped: flags.acceptDropped },

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { UserError } from '../engine/types.ts';
+import { acceptChangedData } from '../trainer/run-datasets.ts';
 import { adapterCalls } from './calls/adapters.ts';
 import { checkRecipe, checkReference } from './calls/check.ts';
 import { evaluationCalls } from './calls/evaluations.ts';
@@ -138,7 +139,10 @@ function runCalls(studio: Studio) {
       await checkRecipe(studio, input.recipe);
       return runs.summary(await queue.create(input));
     }),
-    resume: os.runs.resume.handler(({ input }) => runs.summary(queue.resume(input.id))),
+    resume: os.runs.resume.handler(async ({ input }) => {
+      if (input.acceptChangedData) await acceptChangedData(runs.row(input.id).folder);
+      return runs.summary(queue.resume(input.id));
+    }),
     pause: os.runs.pause.handler(({ input }) => runs.summary(queue.pause(input.id))),
     stop: os.runs.stop.handler(async ({ input }) => runs.summary(await queue.stop(input.id))),
     end: os.runs.end.handler(({ input }) => runs.summary(queue.end(input.id))),

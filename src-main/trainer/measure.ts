@@ -1,9 +1,4 @@
-import {
-  openDataset,
-  readDataset,
-  type DatasetSource,
-  type PreparedExample,
-} from '../data/dataset.ts';
+import { openDataset, readDataset, type DatasetSource, type PreparedExample } from '../data/dataset.ts';
 import type { DataReport } from '../data/types.ts';
 import { accuracy, meanLoss, type Evaluation } from './evaluate.ts';
 import type { OpenedModel } from './opened-model.ts';

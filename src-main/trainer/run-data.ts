@@ -1,10 +1,13 @@
 import { openDataset, type DatasetOptions, type OpenDataset, type PreparedExample } from '../data/dataset.ts';
 import { concatenated, subset, type ExampleSource } from '../data/example-source.ts';
 import { checkDropped } from '../data/dropped.ts';
+import { openRows } from '../data/formats/rows.ts';
 import { heldOutSplit, seededChoice } from '../data/order.ts';
+import { contentSha256 } from '../data/prepared/content.ts';
 import { UserError } from '../engine/types.ts';
 import type { ModelFile } from '../models/types.ts';
 import type { Recipe } from './recipe.ts';
+import type { RunDatasets } from './run-datasets.ts';
 
 /** A recipe's data, split; its examples are read when they are needed. */
 export interface RunData {
@@ -81,4 +84,12 @@ export function evaluated<Example>(
 /** Ends reading a run's data. */
 export function closeRunData({ datasets }: Pick<RunData, 'datasets'>): void {
   for (const { close } of datasets) close();
+}
+
+/** Which data a recipe's files hold now. @throws UserError when one can't be read */
+export async function datasetsNow(recipe: Pick<Recipe, 'dataset'>): Promise<RunDatasets> {
+  const datasets: RunDatasets['datasets'] = [];
+  for (const { path: file } of recipe.dataset)
+    datasets.push({ path: file, sha256: await contentSha256((await openRows(file)).files) });
+  return { datasets };
 }

@@ -9,6 +9,8 @@ import type { RunEvent, RunSummary } from './events.ts';
 import { Loop } from './loop.ts';
 import { closeRun, openRun } from './prepare.ts';
 import { formatRecipe, type Recipe } from './recipe.ts';
+import { datasetsNow } from './run-data.ts';
+import { checkDatasets, writeDatasets } from './run-datasets.ts';
 import { LostRun, RunLock } from './run-lock.ts';
 import { RunLog } from './run-log.ts';
 
@@ -30,7 +32,7 @@ interface Training {
 
 /**
  * Trains by a recipe into `folder`: adapter.safetensors, adapter.json, metrics.jsonl, heads.jsonl, samples.jsonl, recipe.yaml, trainer.log,
- * checkpoints/, and run.lock while it lasts. Killed at any moment and resumed, it ends in the same numbers.
+ * datasets.json, checkpoints/, and run.lock while it lasts. Killed at any moment and resumed, it ends in the same numbers.
  * @throws UserError when something does not fit (then nothing is written), another process trains there, the loss is no number,
  * or the disk is full or the folder gone (then the last good checkpoint stays)
  */
@@ -62,10 +64,14 @@ async function trainLocked(training: Training, resume: boolean): Promise<RunSumm
   const { recipe, folder, lock, control, tell } = training;
   const log = (line: string) => tell({ kind: 'log', line });
   const checkpoint = resume ? await readLastCheckpoint(path.join(folder, 'checkpoints'), log) : undefined;
+  const datasets = await datasetsNow(recipe);
+  // Without a checkpoint it begins anew, on whatever data.
+  if (checkpoint) await checkDatasets(folder, datasets, log);
   const run = await openRun(recipe, log);
   try {
     await lock.check();
     await writeAtomic(path.join(folder, 'recipe.yaml'), formatRecipe(recipe));
+    await writeDatasets(folder, datasets);
     await makeFolder(path.join(folder, 'checkpoints'));
     const loop = await Loop.open(recipe, folder, lock, run, checkpoint, control, tell);
     try {

@@ -14,6 +14,8 @@ export const runSummary = z.object({
   asked: z.enum(['pause', 'stop']).nullable(),
   /** why it failed or was interrupted, or what happens now, as a sentence */
   message: z.string().nullable(),
+  /** it was not resumed, as its data has changed since it began */
+  dataChanged: z.boolean(),
   model: z.string(),
   dataset: z.string(),
   method: z.string(),
@@ -112,7 +114,11 @@ export const runs = {
     )
     .output(runSummary),
   /** a held, paused, stopped, failed or interrupted run goes on from its last checkpoint */
-  resume: oc.input(byId).output(runSummary),
+  resume: oc
+    .input(
+      byId.extend({ /** though its data has changed since it began */ acceptChangedData: z.boolean().default(false) }),
+    )
+    .output(runSummary),
   pause: oc.input(byId).output(runSummary),
   /** ends the run and keeps the adapter as it stands; one that isn't running, with the adapter of its last checkpoint */
   stop: oc.input(byId).output(runSummary),

@@ -4,6 +4,7 @@ import type { Recipe, RunDetail, RunStatus, RunSummary } from '../../../src-prel
 import type { ProcessState } from '../../engine/process-identity.ts';
 import { UserError } from '../../engine/types.ts';
 import { nameOfModel } from '../library/model-names.ts';
+import { DATA_CHANGED } from '../../trainer/run-datasets.ts';
 import type { Library } from '../database/open.ts';
 
 export interface RunRow {
@@ -189,6 +190,7 @@ export class RunStore {
       asked: row.status === 'running' ? row.asked : null,
       message: row.message,
       model: nameOfModel(recipe.model),
+      dataChanged: row.status === 'failed' && (row.message?.includes(DATA_CHANGED) ?? false),
       dataset: datasetName(recipe),
       method: recipe.method.name ?? 'effilora',
       step: row.step,

@@ -1,0 +1,53 @@
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../engine/types.ts';
+import { writeAtomic } from './atomic.ts';
+
+/** Of a run's folder: which data the run began with, so that it is not resumed on other data unnoticed. */
+const FILE = 'datasets.json';
+const schema = z.object({
+  datasets: z.array(z.object({ path: z.string(), sha256: z.string() })),
+  /** other data is taken when the run is resumed, because somebody wants it */
+  acceptsChanges: z.boolean().default(false),
+});
+export type RunDatasets = z.input<typeof schema>;
+
+/** How the refusal of changed data reads, to tell it from others. */
+export const DATA_CHANGED = 'has changed since this run began';
+
+/**
+ * Compares a run's data with what it began with.
+ * @throws UserError when it has changed and nobody has said that the run is to go on with it
+ */
+export async function checkDatasets(folder: string, now: RunDatasets, log: (line: string) => void): Promise<void> {
+  const known = await readKnown(folder);
+  if (!known) return log('Which data this run began with is not known: it goes on with what its files hold now');
+  const changed = now.datasets.filter(({ sha256 }, i) => known.datasets[i]?.sha256 !== sha256);
+  if (changed.length === 0) return;
+  const names = changed.map(({ path: file }) => file).join(', ');
+  if (known.acceptsChanges) return log(`${names} ${DATA_CHANGED}: it goes on with the changed data, as it was told`);
+  throw new UserError(
+    `${names} ${DATA_CHANGED}, and what it learns would be of two datasets. Put the file back as it was, start a new run, or go on with the changed data: --resume --accept-changed-data, or in the studio its button`,
+  );
+}
+
+/** Keeps which data a run has begun with, or goes on with. */
+export async function writeDatasets(folder: string, datasets: RunDatasets): Promise<void> {
+  await writeAtomic(path.join(folder, FILE), JSON.stringify(datasets));
+}
+
+/** The next time the run is resumed, it takes its data as it is. */
+export async function acceptChangedData(folder: string): Promise<void> {
+  const known = await readKnown(folder);
+  if (known) await writeDatasets(folder, { ...known, acceptsChanges: true });
+}
+
+async function readKnown(folder: string) {
+  const text = await fsp.readFile(path.join(folder, FILE), 'utf8').catch(() => '');
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
