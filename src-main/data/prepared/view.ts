@@ -22,7 +22,8 @@ export function viewOf(
   { sequenceLength, long = 'truncate' }: Pick<DatasetOptions, 'sequenceLength' | 'long'>,
 ): PreparedView {
   // Three numbers an example: its record, and [from, to) in it.
-  const places: number[] = [];
+  let at = new Int32Array(3 * records.count);
+  let used = 0;
   const dropped: BrokenRow[] = [];
   const view = { kept: 0, truncated: 0, lossTokens: 0 };
   const isCutOff = (record: number) => long === 'truncate' && records.tokens(record) > sequenceLength;
@@ -36,13 +37,14 @@ export function viewOf(
     view.kept++;
     view.truncated += Number(isCutOff(record));
     for (const { from, to } of windows) {
-      places.push(record, from, to);
+      if (used === at.length) at = grown(at);
+      at.set([record, from, to], used);
+      used += 3;
       view.lossTokens += lossTokens(runs, from && from + 1, to);
     }
   }
-  const at = Int32Array.from(places);
   const examples = exampleSource(
-    at.length / 3,
+    used / 3,
     (i) => at[3 * i + 2]! - at[3 * i + 1]!,
     (i): PreparedExample => {
       const [record, from, to] = [at[3 * i]!, at[3 * i + 1]!, at[3 * i + 2]!];
@@ -58,4 +60,10 @@ export function viewOf(
     },
   );
   return { examples, dropped, ...view };
+}
+
+function grown(numbers: Int32Array): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(2 * numbers.length);
+  larger.set(numbers);
+  return larger;
 }
