@@ -19,5 +19,5 @@ const resourceLimits = { maxYoungGenerationSizeMb: 8 };
 export function startThread(entry: string, workerData: unknown): Worker {
   if (!entry.endsWith('.ts')) return new Worker(entry, { workerData, resourceLimits });
   const source = entryOf(import.meta.url, './source-thread.mjs', './source-thread.mjs');
-  return new Worker(source, { workerData, resourceLimits, argv: [pathToFileURL(entry).href] });
+  return new Worker(source, { workerData, resourceLimits, execArgv: [], argv: [pathToFileURL(entry).href] });
 }
