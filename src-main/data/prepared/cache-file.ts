@@ -7,11 +7,12 @@ import { joinedInts, Records, RECORD_FIELDS, type RecordChunk } from './records.
 import { addRow, type RowFacts } from './row-facts.ts';
 
 /**
- * A file of records: their bytes, the index, the runs of loss, the facts as JSON, and a footer: MAGIC, the CRC-32 of all before the
- * footer, and the lengths of the parts in bytes. Numbers are little-endian, as on every processor that we run on.
+ * A file of records: their bytes, the index, the runs of loss, the facts as JSON, and a footer: MAGIC, the lengths of the parts in
+ * bytes, and the CRC-32 of all before it. Numbers are little-endian, as on every processor that we run on.
  */
 const MAGIC = 'EFFIPREP';
-const FOOTER_BYTES = 48;
+const FOOTER_BYTES = 44;
+const CRC_BYTES = 4;
 /** Checked and read in pieces of so many bytes. */
 const PIECE_BYTES = 2 ** 22;
 
@@ -68,8 +69,9 @@ function footerOf(crc: number, lengths: number[]): Uint8Array {
   const footer = new DataView(new ArrayBuffer(FOOTER_BYTES));
   const bytes = new Uint8Array(footer.buffer);
   bytes.set(new TextEncoder().encode(MAGIC));
-  footer.setUint32(8, crc, true);
-  lengths.forEach((length, i) => footer.setFloat64(16 + 8 * i, length, true));
+  lengths.forEach((length, i) => footer.setFloat64(8 + 8 * i, length, true));
+  const checked = FOOTER_BYTES - CRC_BYTES;
+  footer.setUint32(checked, crc32(bytes.subarray(0, checked), crc), true);
   return bytes;
 }
 
@@ -108,11 +110,11 @@ function checked(size: number, read: Read): Omit<OpenedRecords, 'close'> | undef
   read(footer, size - FOOTER_BYTES);
   const fields = new DataView(footer.buffer);
   if (new TextDecoder().decode(footer.subarray(0, 8)) !== MAGIC) return undefined;
-  const length = (part: number) => fields.getFloat64(16 + 8 * part, true);
+  const length = (part: number) => fields.getFloat64(8 + 8 * part, true);
   const [bodyBytes, indexBytes, runBytes, factBytes] = [length(0), length(1), length(2), length(3)];
   if (bodyBytes + indexBytes + runBytes + factBytes + FOOTER_BYTES !== size) return undefined;
   if (indexBytes % (4 * RECORD_FIELDS) !== 0 || runBytes % 8 !== 0) return undefined;
-  if (crcOf(size - FOOTER_BYTES, read) !== fields.getUint32(8, true)) return undefined;
+  if (crcOf(size - CRC_BYTES, read) !== fields.getUint32(FOOTER_BYTES - CRC_BYTES, true)) return undefined;
   const [index, runs] = [new Int32Array(indexBytes / 4), new Int32Array(runBytes / 4)];
   read(new Uint8Array(index.buffer), bodyBytes);
   read(new Uint8Array(runs.buffer), bodyBytes + indexBytes);
