@@ -226,7 +226,7 @@ describe('the default model on the blocks of its file', () => {
     expect(text).toEqual(eager);
   });
 
-  it('swaps adapters of all its sites in under 100 ms', async () => {
+  it('swaps adapters of all its sites in the time of a few tokens', async () => {
     await withModel('auto', async (model) => {
       const structure = options({
         rank: 8,
@@ -246,7 +246,8 @@ describe('the default model on the blocks of its file', () => {
         swapping.push(await milliseconds(round % 2));
         staying.push(await milliseconds(round % 2));
       }
-      expect(Math.min(...swapping) - Math.min(...staying)).toBeLessThan(100);
+      // A graph of its own for each would take some hundred.
+      expect(Math.min(...swapping)).toBeLessThan(10 * Math.min(...staying));
       for (const decoder of decoders) decoder.dispose();
       for (const adapter of adapters) adapter.dispose();
     });
