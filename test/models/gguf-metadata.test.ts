@@ -77,7 +77,7 @@ const VARIANTS: [string, string, Variant, 'plain'?][] = [
   ['windows by another period', 'gemma3', { metadata: { 'gemma3.attention.sliding_window_pattern': u32(3) } }],
   ['no windows', 'gemma3', { without: ['gemma3.attention.sliding_window'] }],
   ["another base of the windows' layers", 'gemma3', { metadata: { 'gemma3.rope.freq_base_swa': f32(1000) } }],
-  ['a scaling of the layers without window', 'gemma3', { metadata: { 'gemma3.rope.scaling.factor': f32(8) } }],
+  ['a scaling of the layers without window', 'gemma3', { metadata: { 'gemma3.rope.scaling.factor': f32(64) } }],
 ]; // prettier-ignore
 
 describe('a GGUF model', () => {
