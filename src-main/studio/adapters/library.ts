@@ -61,11 +61,17 @@ export class AdapterLibrary extends EventEmitter<{ change: [] }> {
     const before = this.store.ofRun(run.id);
     const id = before?.id ?? randomUUID();
     const folder = join(this.folder, id);
-    await copyAdapter(run.folder, folder);
-    const { model, init } = JSON.parse(run.recipe) as Recipe & { init?: string };
-    const facts = await adapterFacts(folder, model);
-    const parents = init ? this.parentsAt(init) : [];
-    this.store.add({ id, name: before?.name ?? run.name, folder, runId: run.id, origin: 'trained' }, facts, parents);
+    try {
+      await copyAdapter(run.folder, folder);
+      const { model, init } = JSON.parse(run.recipe) as Recipe & { init?: string };
+      const facts = await adapterFacts(folder, model);
+      const parents = init ? this.parentsAt(init) : [];
+      this.store.add({ id, name: before?.name ?? run.name, folder, runId: run.id, origin: 'trained' }, facts, parents);
+    } catch (error) {
+      // The run may have been deleted for good meanwhile: then nobody knows of the copy.
+      if (!before) await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
     this.runs.change(run.id, { entered_at: Date.now() });
     this.changed();
   }
