@@ -132,11 +132,20 @@ export function parseRecipe(text: string, file: string): Recipe {
     throw new UserError(
       `${file}, line ${error.linePos?.[0].line ?? 1}: not valid YAML (${error.message.split('\n')[0]})`,
     );
-  const written = document.toJS({ maxAliasCount: 100 }) as unknown;
+  const written = valueOf(document, file);
   checkPlainKeys(written, file);
   const parsed = recipeSchema.safeParse(written);
   if (!parsed.success) throw new UserError(explainIssue(parsed.error.issues[0]!, document, text, file));
   return complete(parsed.data, path.dirname(path.resolve(file)), file);
+}
+
+/** @throws UserError for an alias of nothing, or aliases that make more of a text than it holds */
+function valueOf(document: ReturnType<typeof parseDocument>, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    throw new UserError(`${file}: not valid YAML (${(error as Error).message.slice(0, 200)})`);
+  }
 }
 
 function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { UserError } from '../../src-main/engine/types.ts';
 import { parseRecipe } from '../../src-main/trainer/recipe.ts';
 
 const rate = (...lines: string[]) =>
@@ -16,4 +17,15 @@ describe('the learning rate of a recipe', () => {
     expect(hydralora).toBeLessThan(effilora!);
     expect(rate()).toBe(effilora);
   });
+});
+
+it.each([
+  ['of nothing', 'model: *a'],
+  [
+    'of itself a thousandfold',
+    `a0: &a0 [1]\n${Array.from({ length: 9 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(10)}]`).join('\n')}`,
+  ],
+])('a recipe with an alias %s is refused', (_, text) => {
+  expect(() => parseRecipe(text, 'recipe.yaml')).toThrow(UserError);
+  expect(() => parseRecipe(text, 'recipe.yaml')).toThrow(/recipe\.yaml.*not valid YAML/);
 });
