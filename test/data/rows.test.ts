@@ -112,6 +112,13 @@ describe('files', () => {
   });
 });
 
+it('Parquet whose row groups name a column that its schema lacks is refused before its columns are read', async () => {
+  const bytes = fs.readFileSync(path.join(here, 'fixtures', 'instructions-gzip.parquet'));
+  bytes.set(Buffer.from('elgment'), bytes.lastIndexOf('element'));
+  bytes.fill(0xff, 4, 40); // another column's first page, whose error nobody would await
+  await expect(readRows(put('lost.parquet', bytes))).rejects.toThrow(/a column that its schema lacks/);
+});
+
 describe('what people mean by a file', () => {
   const read = async (name: string, content: string | Buffer) => {
     const { rows, broken } = await readRows(put(name, content));

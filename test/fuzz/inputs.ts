@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { UserError } from '../../src-main/engine/types.ts';
 import type { ModelConfig } from '../../src-main/models/types.ts';
 import { mutatedBytes, mutatedJson } from './mutate.ts';
@@ -62,12 +63,16 @@ export async function tryInput(target: string, place: string, config: ModelConfi
   const cpu = process.cpuUsage();
   const peak = process.resourceUsage().maxRSS * 1024;
   let wrong: string | undefined;
+  const lost = (error: unknown) => (wrong ??= `an error that nobody caught: ${String(error)}`);
+  process.on('unhandledRejection', lost);
   try {
     await TARGETS[target]!.open(place, config);
   } catch (error) {
     if (!(error instanceof UserError)) wrong = `no UserError: ${(error as Error).stack ?? String(error)}`;
     else if (error.message.length > 2000) wrong = `a message of ${error.message.length} letters`;
   }
+  await setTimeout(1); // what is still under way may fail
+  process.off('unhandledRejection', lost);
   const { user, system } = process.cpuUsage(cpu);
   const grown = process.resourceUsage().maxRSS * 1024 - peak;
   if ((user + system) / 1e6 > MOST_SECONDS) wrong ??= `${((user + system) / 1e6).toFixed(1)} s`;

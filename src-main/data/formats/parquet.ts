@@ -1,5 +1,5 @@
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
-import type { FileMetaData, ParquetParsers } from 'hyparquet';
+import type { AsyncBuffer, FileMetaData, ParquetParsers, SchemaTree } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { UserError } from '../../engine/types.ts';
 import type { Row } from '../types.ts';
@@ -16,7 +16,7 @@ export async function parquetFile(path: string): Promise<FileRows> {
   await datasetBytes(path);
   try {
     const file = await asyncBufferFromFile(path);
-    const metadata = await parquetMetadataAsync(file, { geoparquet: false });
+    const metadata = await metadataOf(file);
     for (const { total_byte_size } of metadata.row_groups)
       if (total_byte_size > MAX_GROUP)
         throw new Error(`a row group of ${total_byte_size} bytes, where ${MAX_GROUP} are read at most`);
@@ -26,10 +26,26 @@ export async function parquetFile(path: string): Promise<FileRows> {
   }
 }
 
+/**
+ * A file's footer, each row group's columns being the schema's: of one that isn't, the library notices while it reads the others, and
+ * an error of theirs then belongs to nobody and ends the process.
+ */
+async function metadataOf(file: AsyncBuffer): Promise<FileMetaData> {
+  const metadata = await parquetMetadataAsync(file, { geoparquet: false });
+  const known = new Set(leavesOf(parquetSchema(metadata)));
+  for (const { columns } of metadata.row_groups)
+    for (const { meta_data: column } of columns)
+      if (!column || !known.has(column.path_in_schema.join('\0'))) throw new Error('a column that its schema lacks');
+  return metadata;
+}
+
+const leavesOf = ({ children, path }: SchemaTree): string[] =>
+  children.length ? children.flatMap(leavesOf) : [path.join('\0')];
+
 async function* rowsOf(path: string): AsyncGenerator<Row[]> {
   try {
     const file = await asyncBufferFromFile(path);
-    const metadata: FileMetaData = await parquetMetadataAsync(file, { geoparquet: false });
+    const metadata = await metadataOf(file);
     const exact = exactValues(parquetSchema(metadata));
     rawDecimals(metadata);
     const options = { file, metadata, compressors, parsers: exactParsers as Partial<ParquetParsers> };
