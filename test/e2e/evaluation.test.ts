@@ -61,6 +61,7 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     await page.getByRole('button', { name: 'First look', exact: true }).click();
     await result.getByText(/8 examples of train.jsonl/).waitFor();
     await page.getByRole('button', { name: 'Delete First look' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete for good' }).click();
     await page.getByRole('button', { name: 'First look', exact: true }).waitFor({ state: 'detached' });
   });
 

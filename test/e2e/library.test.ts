@@ -137,6 +137,7 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     await page.getByText('“dropped” was moved to the trash').waitFor();
     await page.getByRole('button', { name: /^Trash\s+1$/ }).click();
     await page.getByRole('button', { name: 'Delete dropped for good' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete for good' }).click();
     await page.getByRole('button', { name: /^Adapters\s+2$/ }).click();
   });
 
@@ -174,6 +175,7 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     await page.getByRole('button', { name: 'Delete poems copy' }).click();
     await page.getByRole('button', { name: /^Trash\s+1$/ }).click();
     await page.getByRole('button', { name: 'Delete poems copy for good' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete for good' }).click();
     await page.getByText('Nothing here.').waitFor();
   });
 
