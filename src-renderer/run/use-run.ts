@@ -3,7 +3,7 @@ import { follow, studio } from '../connection.ts';
 import { RunData } from './run-data.ts';
 
 /** Redraws at most this often while events come in, milliseconds. */
-const PACE_MS = 250;
+const PACE_MS = 400;
 /** Charts of the whole run, which cost more the longer it is, at most this often, milliseconds. */
 const CHARTS_MS = 2_000;
 
