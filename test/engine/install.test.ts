@@ -106,8 +106,11 @@ describe('an installation of its own', () => {
     // A lock left by a process that is gone.
     const dead = spawnSync(process.execPath, ['--version']).pid;
     fs.writeFileSync(`${installation()}.lock`, String(dead));
-    expect(withCache().stdout).toContain('Compiling');
-    expect(runScript(PRODUCT, { EFFILORA_CACHE: cache }).stdout).toBe('11\n');
+    // What is compiled is the same; only the optimizer, most of a compiler's time, is left out.
+    const compiler = path.join(cache, 'g++');
+    fs.writeFileSync(compiler, '#!/bin/sh\nexec g++ "$@" -O0\n', { mode: 0o755 });
+    expect(withCache({ CXX: compiler }).stdout).toContain('Compiling');
+    expect(runScript(PRODUCT, { EFFILORA_CACHE: cache, CXX: compiler }).stdout).toBe('11\n');
     expect(fs.existsSync(`${installation()}.partial`)).toBe(false);
-  }, 1_200_000); // two compilations of everything
+  });
 });

@@ -1,6 +1,5 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AxeBuilder } from '@axe-core/playwright';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Draft } from '../../src-preload/contract/index.ts';
@@ -11,7 +10,7 @@ import { TINY_MODEL } from '../trainer/support.ts';
 import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { keepRuns } from './support/library.ts';
-import { shoot } from './support/look.ts';
+import { seriousFaults, shoot } from './support/look.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
@@ -45,9 +44,20 @@ const FAULTS = `(() => {
   return faults;
 })()`;
 
-describe.skipIf(noBrowser)(`every page on small screens (${noBrowser ?? 'in chromium'})`, () => {
-  const scratch = scratchFolder();
+interface View {
+  name: string;
+  hash: () => string;
+  /** what shows that the view is complete */
+  shown: string | RegExp;
+  /** on a library with nothing in it */
+  empty?: boolean;
+  prepare?: (page: Page) => Promise<void>;
+}
+
+describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chromium'})`, () => {
+  const [scratch, bare] = [scratchFolder(), scratchFolder()];
   let host: Host;
+  let bareHost: Host;
   let browser: Browser;
   let client: StudioClient;
   let close: () => void;
@@ -59,13 +69,15 @@ describe.skipIf(noBrowser)(`every page on small screens (${noBrowser ?? 'in chro
     cpSync(TINY_MODEL, model, { recursive: true });
     const rows = join(scratch.folder, 'rows.jsonl');
     writeFileSync(rows, '{"instruction":"Say hello.","output":"Hello."}\n'.repeat(40));
-    const shape = { layers: 4, heads: 6, steps: 60, headsEvery: 1 };
+    const shape = { layers: 3, heads: 6, steps: 24, headsEvery: 1 };
     keepRuns(scratch.folder, [
       { id: 'a-run-with-quite-a-long-name-that-no-row-has-room-for', status: 'finished', shape },
       { id: 'broken-run', status: 'failed', shape, message: 'The gradients are no numbers.' },
+      { id: 'second-run', status: 'finished', shape: { ...shape, steps: 20 }, rank: 16 },
     ]);
     await writeRandomAdapter(join(scratch.folder, 'arithmetic'), model, { seed: 1 });
     host = await startHost(scratch.folder);
+    bareHost = await startHost(bare.folder);
     browser = await openBrowser();
     ({ client, close } = await connectClient(host.url));
     whole = (await client.adapters.import({ path: join(scratch.folder, 'arithmetic'), model })).id;
@@ -83,43 +95,62 @@ describe.skipIf(noBrowser)(`every page on small screens (${noBrowser ?? 'in chro
     close?.();
     await browser?.close();
     await host?.close();
+    await bareHost?.close();
     scratch.remove();
+    bare.remove();
   });
 
   const openAll = (page: Page) =>
     page.locator('details').evaluateAll((all) => all.forEach((one) => one.setAttribute('open', '')));
+  const checkAll = async (page: Page) => {
+    await page.getByRole('checkbox').first().waitFor();
+    for (const box of await page.getByRole('checkbox').all()) await box.check();
+  };
   const wizardAt = (step: number, shown: string) => async (page: Page) => {
     await untilShown(page, 'Predicted memory');
     if (step < 2) await page.locator('.steps button').nth(step).click();
     if (step > 2) await page.getByRole('button', { name: 'Continue' }).click();
     await untilShown(page, shown);
   };
-  const PAGES: { name: string; hash: () => string; shown: string | RegExp; prepare?: (page: Page) => Promise<void> }[] =
-    [
-      { name: 'home', hash: () => '#/', shown: '✓ ready' },
-      { name: 'wizard-model', hash: () => '#/new', shown: 'Base model', prepare: wizardAt(0, 'SmolLM2-135M-Instruct') },
-      { name: 'wizard-dataset', hash: () => '#/new', shown: 'The mix', prepare: wizardAt(1, 'As the model reads it') },
-      { name: 'wizard-budget', hash: () => '#/new', shown: 'Predicted memory' },
-      { name: 'wizard-review', hash: () => '#/new', shown: 'Name of the run', prepare: wizardAt(3, 'Name of the run') },
-      { name: 'runs', hash: () => '#/runs', shown: 'broken run' },
-      {
-        name: 'run',
-        hash: () => '#/runs/a-run-with-quite-a-long-name-that-no-row-has-room-for',
-        shown: 'Sample answers',
+  const PAGES: View[] = [
+    { name: 'home-empty', hash: () => '#/', shown: '✓ ready', empty: true },
+    { name: 'home', hash: () => '#/', shown: '✓ ready' },
+    { name: 'wizard-model', hash: () => '#/new', shown: 'Base model', prepare: wizardAt(0, 'SmolLM2-135M-Instruct') },
+    {
+      name: 'wizard-dataset',
+      hash: () => '#/new',
+      shown: 'For example',
+      prepare: async (page) => {
+        await wizardAt(1, 'As the model reads it')(page);
+        await openAll(page);
       },
-      { name: 'library', hash: () => '#/library', shown: 'arithmetic, cut' },
-      { name: 'adapter', hash: () => `#/library/${pruned}`, shown: 'Where it comes from' },
-      { name: 'inspector', hash: () => `#/library/${whole}/inspect`, shown: 'Drop curve' },
-      { name: 'compare', hash: () => `#/library/compare?ids=${whole},${pruned}`, shown: 'Head maps as a difference' },
-      { name: 'playground', hash: () => `#/playground?ids=${whole}`, shown: 'One prompt, answered side by side' },
-      { name: 'evaluations', hash: () => '#/evaluations', shown: 'Several adapters on the same examples' },
-      { name: 'settings', hash: () => '#/settings', shown: 'Engine and embedded model' },
-    ];
+    },
+    { name: 'wizard-budget', hash: () => '#/new', shown: 'Predicted memory' },
+    { name: 'wizard-review', hash: () => '#/new', shown: 'Name of the run', prepare: wizardAt(3, 'Name of the run') },
+    { name: 'runs-empty', hash: () => '#/runs', shown: 'Nothing here yet', empty: true },
+    { name: 'runs', hash: () => '#/runs', shown: 'What differs in their recipes', prepare: checkAll },
+    {
+      name: 'run',
+      hash: () => '#/runs/a-run-with-quite-a-long-name-that-no-row-has-room-for',
+      shown: /^Layer 0 · q/,
+      prepare: (page) => page.getByRole('img', { name: /^Head map/ }).press('ArrowRight'),
+    },
+    { name: 'run-failed', hash: () => '#/runs/broken-run', shown: 'Resume' },
+    { name: 'run-missing', hash: () => '#/runs/no-such-run', shown: 'There is no run' },
+    { name: 'library', hash: () => '#/library', shown: 'arithmetic, cut' },
+    { name: 'adapter', hash: () => `#/library/${pruned}`, shown: 'Where it comes from' },
+    { name: 'inspector', hash: () => `#/library/${whole}/inspect`, shown: 'Drop curve' },
+    { name: 'compare', hash: () => `#/library/compare?ids=${whole},${pruned}`, shown: 'Head maps as a difference' },
+    { name: 'playground', hash: () => `#/playground?ids=${whole}`, shown: 'One prompt, answered side by side' },
+    { name: 'evaluations', hash: () => '#/evaluations', shown: 'Several adapters on the same examples' },
+    { name: 'settings', hash: () => '#/settings', shown: 'Engine and embedded model' },
+  ];
 
   it.each(PAGES)(
     '$name: everything can be reached, and axe finds nothing serious',
-    async ({ name, hash, shown, prepare }) => {
-      const { page, errors } = await openPage(browser, `${host.url}/${hash()}`, { width: 1440 });
+    async ({ name, hash, shown, empty, prepare }) => {
+      const url = `${(empty ? bareHost : host).url}/${hash()}`;
+      const { page, errors } = await openPage(browser, url, { width: 1440 });
       await prepare?.(page);
       await untilShown(page, shown);
       await openAll(page);
@@ -132,15 +163,7 @@ describe.skipIf(noBrowser)(`every page on small screens (${noBrowser ?? 'in chro
         found.push(...faults.map((fault) => `${width} px: ${fault}`));
         await shoot(page, `${name}-${width}`);
         if (width !== 1440 && width !== 390) continue;
-        for (const colorScheme of ['dark', 'light'] as const) {
-          await page.emulateMedia({ colorScheme });
-          const { violations } = await new AxeBuilder({ page }).analyze();
-          for (const { id, impact, nodes } of violations)
-            if (impact === 'serious' || impact === 'critical')
-              found.push(
-                `${width} px, ${colorScheme}: ${id}: ${nodes.map(({ html }) => html.slice(0, 140)).join(' | ')}`,
-              );
-        }
+        found.push(...(await seriousFaults(page)).map((fault) => `${width} px, ${fault}`));
       }
       expect(found).toEqual([]);
       expect(errors).toEqual([]);
