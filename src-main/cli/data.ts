@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
-import { openDataset } from '../data/dataset.ts';
+import { openDataset, type DatasetFacts } from '../data/dataset.ts';
 import { droppedLines, dropsMany } from '../data/dropped.ts';
-import type { DataReport, ExampleFormat } from '../data/types.ts';
+import type { ExampleFormat } from '../data/types.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import { UserError } from '../engine/types.ts';
 import { readingOptions } from '../trainer/reading-options.ts';
@@ -40,10 +40,11 @@ async function reportOn(path: string, flags: DataFlags): Promise<void> {
   const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
     const source = { path, format: flags.format, mapping: flags.mapping, split: flags.split };
-    const { format, report, sha256, close } = await openDataset(source, 0, readingOptions(file, flags));
+    const { close, ...dataset } = await openDataset(source, 0, readingOptions(file, flags));
     close();
-    if (flags.json) return printJson({ dataset: path, format, sha256, ...report });
-    print(format, report);
+    const { format, report, sha256, columns, mapping, notes } = dataset;
+    if (flags.json) return printJson({ dataset: path, format, sha256, columns, mapping, notes, ...report });
+    print(dataset);
   } catch (error) {
     if (!flags.json || !(error instanceof UserError)) throw error;
     refuse(path, error);
@@ -60,14 +61,16 @@ function refuse(dataset: string, { message: error }: UserError): void {
   process.exitCode = EXIT.userError;
 }
 
-function print(format: ExampleFormat, report: DataReport): void {
+function print({ format, mapping, notes, report }: DatasetFacts): void {
   const { p5, p50, p95, p99, max, mean } = report.tokenLength;
-  console.log(`format         ${format}`);
+  const fields = Object.entries(mapping).map(([field, column]) => (field === column ? field : `${field} = ${column}`));
+  console.log(`format         ${format} (${fields.join(', ')})`);
   console.log(`examples       ${report.kept} of ${report.examples} kept, ${report.truncated} cut at the end`);
   console.log(`tokens         ${report.tokens}, ${(100 * report.lossShare).toFixed(1)} % of them carry loss`);
   console.log(
     `token lengths  mean ${mean.toFixed(1)}, 5 % ${p5}, median ${p50}, 95 % ${p95}, 99 % ${p99}, longest ${max}`,
   );
+  for (const note of notes) console.log(`note           ${note}`);
   for (const line of droppedLines(report)) console.log(`dropped        ${line}`);
   if (dropsMany(report))
     console.log('               more than 5 % of its rows: to train on the others takes --accept-dropped');

@@ -6,6 +6,8 @@ import type { ExampleFormat } from './types.ts';
 export type Mapping = Record<string, string>;
 
 const SYSTEM = { system: ['system', 'system_prompt'] };
+/** Of a row: 0 leaves it out, 1 is what every row has. */
+const WEIGHT = { weight: ['weight'] };
 const TOOLS = { tools: ['tools'], documents: ['documents'] };
 
 /** The columns each format is recognised by: every required field by one of its names. Order decides between them. */
@@ -13,12 +15,12 @@ const FORMATS: { format: ExampleFormat; required: Record<string, string[]>; opti
   {
     format: 'tokens',
     required: { input_ids: ['input_ids'] },
-    optional: { labels: ['labels'], attention_mask: ['attention_mask'] },
+    optional: { labels: ['labels'], attention_mask: ['attention_mask'], ...WEIGHT },
   },
   {
     format: 'chat',
     required: { messages: ['messages', 'conversations', 'conversation', 'chat'] },
-    optional: { ...SYSTEM, ...TOOLS },
+    optional: { ...SYSTEM, ...TOOLS, ...WEIGHT },
   },
   {
     format: 'instruction',
@@ -26,14 +28,14 @@ const FORMATS: { format: ExampleFormat; required: Record<string, string[]>; opti
       instruction: ['instruction', 'question', 'query'],
       output: ['output', 'response', 'answer_text', 'answer'],
     },
-    optional: { input: ['input', 'context'], ...SYSTEM, history: ['history'], answer: ['answer'], ...TOOLS },
+    optional: { input: ['input', 'context'], ...SYSTEM, history: ['history'], answer: ['answer'], ...TOOLS, ...WEIGHT },
   },
   {
     format: 'completion',
     required: { prompt: ['prompt'], completion: ['completion', 'response'] },
-    optional: { answer: ['answer'], label: ['label'], ...SYSTEM, ...TOOLS },
+    optional: { answer: ['answer'], label: ['label'], ...SYSTEM, ...TOOLS, ...WEIGHT },
   },
-  { format: 'text', required: { text: ['text', 'content', 'document'] }, optional: {} },
+  { format: 'text', required: { text: ['text', 'content', 'document'] }, optional: WEIGHT },
 ];
 
 /** The fields of each format: those it needs, and those it can use. */
@@ -50,6 +52,8 @@ export interface ColumnPlan {
   format: ExampleFormat;
   /** field -> column */
   columns: Mapping;
+  /** columns of pictures, sounds or films, which no text can stand for */
+  media: string[];
 }
 
 /**
@@ -75,12 +79,21 @@ export function planColumns(
     take(candidate.required);
     if (Object.keys(candidate.required).some((field) => !(field in found))) continue;
     take(candidate.optional);
-    return { format: candidate.format, columns: found };
+    const media = unreadColumns(columns, found).filter((column) => MEDIA.test(column));
+    return { format: candidate.format, columns: found, media };
   }
   const known = FORMATS.map((f) => Object.keys(f.required).join(' and ')).join('; or ');
   throw new UserError(
     `${file}: its columns (${columns.join(', ')}) fit no ${format ?? 'known'} format; needed are ${known}; or name the columns with a mapping`,
   );
+}
+
+const MEDIA = /^(image|picture|photo|video|audio)s?$/i;
+
+/** The columns that no field is read from. */
+export function unreadColumns(columns: string[], mapping: Mapping): string[] {
+  const read = new Set(Object.values(mapping));
+  return columns.filter((column) => !read.has(column));
 }
 
 /**

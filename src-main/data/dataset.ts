@@ -1,5 +1,5 @@
 import { UserError } from '../engine/types.ts';
-import { planColumns, type ColumnPlan, type Mapping } from './columns.ts';
+import { planColumns, unreadColumns, type ColumnPlan, type Mapping } from './columns.ts';
 import type { ExampleSource } from './example-source.ts';
 import { openRows, type BrokenRow, type RowSource } from './formats/rows.ts';
 import type { DatasetOptions, PreparedExample } from './prepare.ts';
@@ -31,7 +31,7 @@ export interface DatasetFacts {
   /** names of its columns, and which of them serve as which field */
   columns: string[];
   mapping: Mapping;
-  /** what was guessed about its files, as sentences */
+  /** what was guessed about its files, and which columns are not read, as sentences */
   notes: readonly string[];
   report: DataReport;
 }
@@ -55,7 +55,7 @@ export async function openDataset(source: DatasetSource, index: number, options:
   const { rows, plan } = await planned(source, options);
   const sha256 = await contentSha256(rows.files);
   const prepared = await preparedRecords(rows, sha256, plan, options);
-  const dataset = { ...factsOf(source, rows, plan), sha256, ...examplesOf(prepared, index, options) };
+  const dataset = { ...factsOf(source, rows, plan, prepared), sha256, ...examplesOf(prepared, index, options) };
   if (dataset.examples.count > 0) return dataset;
   prepared.close();
   throw new UserError(noneLeft(source.path, dataset.report));
@@ -73,7 +73,7 @@ export async function openSample(
   const first = { notes: rows.notes, rows: () => firstRows(rows.rows(), most) };
   const prepared = await recordsInMemory(first, plan, options);
   const whole = prepared.facts.rows < most;
-  return { ...factsOf(source, rows, plan), sha256: '', whole, ...examplesOf(prepared, index, options) };
+  return { ...factsOf(source, rows, plan, prepared), sha256: '', whole, ...examplesOf(prepared, index, options) };
 }
 
 async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
@@ -86,13 +86,20 @@ async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
   return { rows, plan };
 }
 
-const factsOf = (source: DatasetSource, { columns }: RowSource, { format, columns: mapping }: ColumnPlan) => ({
-  ...{ source, format, columns, mapping },
-});
+function factsOf(
+  source: DatasetSource,
+  { columns }: RowSource,
+  { format, columns: mapping }: ColumnPlan,
+  { facts }: OpenedRecords,
+) {
+  const unread = unreadColumns(columns, mapping);
+  const left = unread.length ? [`Of ${source.path} these columns are not read: ${unread.join(', ')}`] : [];
+  return { source, format, columns, mapping, notes: [...facts.notes, ...left] };
+}
 
 function examplesOf({ records, facts, close }: OpenedRecords, index: number, options: DatasetOptions) {
   const view = viewOf(records, index, options);
-  return { examples: view.examples, notes: facts.notes, report: reportOf(facts, view), close };
+  return { examples: view.examples, report: reportOf(facts, view), close };
 }
 
 async function* firstRows(batches: AsyncIterable<(Row | BrokenRow)[]>, most: number) {

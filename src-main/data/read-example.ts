@@ -38,13 +38,33 @@ class Fields {
 }
 
 /** One row as an example, or the reason why it is none. */
-export function readExample({ row, fields }: Row, { format, columns }: ColumnPlan): Example | string {
+export function readExample({ row, fields }: Row, { format, columns, media }: ColumnPlan): Example | string {
   try {
-    return READERS[format](new Fields(row, fields, columns));
+    for (const column of media) checkMedia(fields[column], column);
+    const named = new Fields(row, fields, columns);
+    checkWeight(named);
+    return READERS[format](named);
   } catch (error) {
     if (error instanceof RowRefusal) return error.message;
     throw error;
   }
+}
+
+/** An answer about a picture teaches guessing to who doesn't see it. */
+function checkMedia(value: unknown, column: string): void {
+  if (!isPresent(value) || value === '' || (Array.isArray(value) && value.length === 0)) return;
+  throw new RowRefusal(
+    `it comes with something to see or hear (column "${column}"), and only text is read; to learn its text alone, leave that column out`,
+  );
+}
+
+function checkWeight(fields: Fields): void {
+  const weight = fields.text('weight').trim();
+  if (weight === '' || Number(weight) === 1 || weight === 'true') return;
+  if (Number(weight) === 0 || weight === 'false') throw new RowRefusal('its weight is 0: it is not to be learned');
+  throw new RowRefusal(
+    `its weight is ${weight}; 0 (not learned) and 1 are read; if the column "weight" means something else, give it another name`,
+  );
 }
 
 const READERS: Record<ExampleFormat, (fields: Fields) => Example> = {
@@ -124,7 +144,8 @@ function history(value: unknown): ChatMessage[] {
 
 /** Texts, or lists of messages: then those of the completion carry loss, and none of the prompt. */
 function completion(fields: Fields): Example {
-  if (fields.value('label') === false)
+  // Kept as CSV and Parquet keep it, too.
+  if (/^(false|0)$/i.test(fields.text('label').trim()))
     throw new RowRefusal('its label is false: a completion that is not to be learned');
   const given = [fields.value('prompt'), fields.value('completion')];
   const [isPrompt, isCompletion] = given.map((value) => isMessageList(value) || isMessageList(parsedIfText(value)));

@@ -34,6 +34,8 @@ export const mixPartReport = z.object({
   /** rows that can't be used; `dropsMany`: so many of them that the user has to accept it */
   dropped: z.number(),
   dropsMany: z.boolean(),
+  /** what was guessed about its files, and which columns are not read, as sentences */
+  notes: z.array(z.string()),
 });
 
 export const datasetPreview = z.object({

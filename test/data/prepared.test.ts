@@ -20,7 +20,7 @@ import { digestOf, expected, questions, writeQuestions } from './support/questio
 /** More than a megabyte: what is read on every core and kept. */
 const LARGE = 3000;
 const options: DatasetOptions = { ...byteOptions(), sequenceLength: 512 };
-const PLAN: ColumnPlan = { format: 'completion', columns: { prompt: 'prompt', completion: 'completion' } };
+const PLAN: ColumnPlan = { format: 'completion', columns: { prompt: 'prompt', completion: 'completion' }, media: [] };
 let work: string;
 let large: string;
 const cached = () => path.join(work, 'cache', 'prepared');

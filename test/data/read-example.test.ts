@@ -77,6 +77,46 @@ describe('chats', () => {
     expect(of('0.5')).toMatch(/weight is 0\.5/);
   });
 
+  it.each(['0', '0.0', '"0"', 'false'])('a row of the weight %s is left out, in every form', (weight) => {
+    for (const form of [
+      '"instruction":"Hi","output":"Hello"',
+      '"prompt":"Hi","completion":"Hello"',
+      '"text":"Hi"',
+      `"messages":${JSON.stringify(HELLO)}`,
+      '"input_ids":[1,2]',
+    ])
+      // prettier-ignore
+      expect(read(`{${form},"weight":${weight}}`)).toMatch(/its weight is 0/);
+  });
+
+  it('a row of the weight 1 is as any other, and one of another weight says so', () => {
+    for (const weight of ['1', '"1.0"', 'true', 'null', '""'])
+      expect(messages(`{"instruction":"Hi","output":"Hello","weight":${weight}}`)).toEqual(HELLO);
+    expect(messages('{"instruction":"Hi","output":"Hello","weight":0.5}')).toMatch(/its weight is 0\.5/);
+  });
+
+  it.each(['"image":"a.png"', '"images":["a.png"]', '"Image":{"bytes":"x"}', '"audio":"a.wav"', '"videos":["a.mp4"]'])(
+    'an answer about %s is not learned without it',
+    (media) => {
+      for (const form of [
+        '"question":"What?","answer":"Red"',
+        `"conversations":${JSON.stringify(HELLO)}`,
+        '"text":"Red"',
+      ])
+        // prettier-ignore
+        expect(read(`{${form},${media}}`)).toMatch(/something to see or hear \(column "/);
+    },
+  );
+
+  it('a row whose column of pictures is empty is text', () => {
+    for (const media of ['"image":null', '"images":[]', '"image":""'])
+      expect(messages(`{"instruction":"Hi","output":"Hello",${media}}`)).toEqual(HELLO);
+  });
+
+  it.each(['false', '0', '"False"', '"0"'])('a completion whose label is %s is not learned', (label) => {
+    expect(read(`{"prompt":"Hi","completion":"Hello","label":${label}}`)).toMatch(/its label is false/);
+  });
+
   it('tool calls, thoughts, tools and documents are passed on', () => {
     const calls = [CALL];
     const json = JSON.stringify({

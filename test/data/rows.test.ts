@@ -134,6 +134,7 @@ describe('what people mean by a file', () => {
     ['semicolons, with commas in the text', 'text;n\n1,5 and 2,5;1\na,b;2\n', ['1,5 and 2,5', 'a,b']],
     ['pipes', 'text|n\na, b|1\nc; d|2\n', ['a, b', 'c; d']],
     ['tabs', 'text\tn\na, b\t1\nc; d\t2\n', ['a, b', 'c; d']],
+    ['the delimiter that Excel writes above the header', 'sep=;\r\ntext;n\r\na,b;1\r\nc,d;2\r\n', ['a,b', 'c,d']],
     ['a delimiter inside quotes only', 'text,n\n"a;b;c",1\n"d;e;f",2\n', ['a;b;c', 'd;e;f']],
     ['carriage returns alone', 'text,n\ra,1\rb,2\r', ['a', 'b']],
     ['blank lines and a byte-order mark', '\ufefftext,n\r\n\r\na,1\r\n', ['a']],

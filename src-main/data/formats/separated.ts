@@ -19,8 +19,10 @@ interface CsvRecord {
 export async function separatedFile(path: string, note: Note): Promise<FileRows> {
   const start = await beginning(path);
   const newline = !start.includes('\n') && start.includes('\r') ? '\r' : '\n';
-  const delimiter = /\.tsv(\.|$)/i.test(path) ? '\t' : guessDelimiter(start, newline);
-  const records = (): AsyncGenerator<CsvRecord[]> => recordsOf(decodedText(path, note), delimiter, newline);
+  const declared = /^sep=([^\r\n])\r?\n/i.exec(start)?.[1];
+  const delimiter = declared ?? (/\.tsv(\.|$)/i.test(path) ? '\t' : guessDelimiter(start, newline));
+  const all = (): AsyncGenerator<CsvRecord[]> => recordsOf(decodedText(path, note), delimiter, newline);
+  const records = () => (declared === undefined ? all() : withoutFirst(all()));
   const header = await headerOf(records());
   if (!header) throw new UserError(`${path} has no rows below its header line; add examples`);
   checkHeader(header, path);
@@ -35,6 +37,17 @@ async function beginning(path: string): Promise<string> {
     if (text.length >= LOOKED_AT) return text.slice(0, Math.max(text.lastIndexOf('\n'), 1)).replace(/^\ufeff/, '');
   }
   return text.replace(/^\ufeff/, '');
+}
+
+/** Without the line `sep=;` that Excel writes above the header. */
+async function* withoutFirst(batches: AsyncGenerator<CsvRecord[]>): AsyncGenerator<CsvRecord[]> {
+  let isFirst = true;
+  for await (const batch of batches) {
+    if (isFirst && batch.length > 0) {
+      yield batch.slice(1);
+      isFirst = false;
+    } else yield batch;
+  }
 }
 
 /** The column names; undefined where no record follows them. */

@@ -38,8 +38,8 @@ function previewOf(datasets: (OpenDataset & { whole?: boolean })[], tokenizer: T
   const shown = Array.from({ length: Math.min(SHOWN_EXAMPLES, examples.count) }, (_, i) => examples.read(i));
   return {
     whole: datasets.every(({ whole }) => whole !== false),
-    parts: datasets.map(({ source, format, mapping, columns, report: of }) => ({
-      ...{ path: source.path, format, mapping, columns },
+    parts: datasets.map(({ source, format, mapping, columns, notes, report: of }) => ({
+      ...{ path: source.path, format, mapping, columns, notes: [...notes] },
       ...{ rows: of.examples, dropped: of.examples - of.kept, dropsMany: dropsMany(of) },
     })),
     report: {
