@@ -7,6 +7,7 @@ import {
   Callable,
   Dict,
   Float,
+  orElse,
   hasPairs,
   isInt,
   keyOf,
@@ -60,17 +61,18 @@ const described = (value: Value) =>
 /** `value.name`: an attribute or method, else the item of that name, else undefined. @throws JinjaError on what is undefined */
 export function getAttribute(value: Value, name: string): Value {
   if (value instanceof Undefined) value.fail();
-  const found = ownAttribute(value, name) ?? (value instanceof Dict ? value.map.get(name) : undefined);
-  return found === undefined ? new Undefined(`${described(value)} has no attribute '${name}'`) : found;
+  const own = ownAttribute(value, name);
+  const found = own === undefined && value instanceof Dict ? value.map.get(name) : own;
+  return orElse(found, () => new Undefined(`${described(value)} has no attribute '${name}'`));
 }
 
 /** `value[key]`: the item, else the attribute of that name, else undefined. @throws JinjaError on what is undefined */
 export function getItem(value: Value, key: Value, budget: Budget): Value {
   if (value instanceof Undefined) value.fail();
-  const found = item(value, key) ?? (typeof key === 'string' ? ownAttribute(value, key) : undefined);
-  if (found !== undefined) return found;
-  const shown = key instanceof Undefined ? key.why : repr(key, budget);
-  return new Undefined(`${described(value)} has no element ${shown}`);
+  const own = item(value, key);
+  const found = own === undefined && typeof key === 'string' ? ownAttribute(value, key) : own;
+  const shown = () => (key instanceof Undefined ? key.why : repr(key, budget));
+  return orElse(found, () => new Undefined(`${described(value)} has no element ${shown()}`));
 }
 
 function item(value: Value, key: Value): Value | undefined {
@@ -91,7 +93,7 @@ const characters = (text: string): string | string[] => (hasPairs(text) ? Array.
 export function slice(value: Value, [from, to, step]: (Value | undefined)[], budget: Budget): Value {
   if (value instanceof Undefined) value.fail();
   const source = typeof value === 'string' ? characters(value) : Array.isArray(value) ? value : value instanceof Tuple ? value.items : undefined; // prettier-ignore
-  if (source === undefined) return new Undefined(`${described(value)} can't be sliced`);
+  if (source === undefined) throw new JinjaError(`'${typeName(value)}' object can't be sliced`);
   if (typeof value === 'string') budget.items(typeof source === 'string' ? source.length / 16 : source.length);
   const by = whole(step, 1);
   if (by === 0) throw new JinjaError('slice step cannot be zero');

@@ -2,7 +2,7 @@ import { bind } from './arguments.ts';
 import type { Budget } from './budget.ts';
 import { JinjaError } from './budget.ts';
 import { equals } from './compare.ts';
-import { keyOf, Tuple, View } from './values.ts';
+import { keyOf, orElse, Tuple, View } from './values.ts';
 import type { Arguments, Value, Dict } from './values.ts';
 
 export const pairs = ({ map }: Dict): Value[] => [...map].map(([key, value]) => new Tuple([key, value]));
@@ -11,7 +11,7 @@ export const pairs = ({ map }: Dict): Value[] => [...map].map(([key, value]) => 
 export const DICT_METHODS: Record<string, (dict: Dict, args: Arguments, budget: Budget) => Value> = {
   get: (dict, args) => {
     const [key, otherwise = null] = bind('get', args, ['key', 'default'], 1);
-    return dict.map.get(keyOf(key!)) ?? otherwise;
+    return orElse(dict.map.get(keyOf(key!)), () => otherwise);
   },
   keys: ({ map }) => new View('dict_keys', [...map.keys()]),
   values: ({ map }) => new View('dict_values', [...map.values()]),

@@ -9,7 +9,7 @@ import { capitalize, join, replace, strip } from './string-methods.ts';
 import { TESTS } from './tests.ts';
 import type { Test } from './tests.ts';
 import { json, str } from './text.ts';
-import { codePoints, Dict, Float, isInt, iterate, Iterator, lengthOf, Tuple, truthy, typeName, Undefined } from './values.ts'; // prettier-ignore
+import { codePoints, Dict, Float, isInt, iterate, Iterator, lengthOf, orElse, Tuple, truthy, typeName, Undefined } from './values.ts'; // prettier-ignore
 import type { Arguments, Value } from './values.ts';
 
 export type Filter = (value: Value, args: Arguments, budget: Budget) => Value;
@@ -54,6 +54,9 @@ const extreme =
     return items.reduce((best, item) => (better(compare(key(item), key(best), '<', budget)) ? item : best));
   };
 
+/** What map and select go through: nothing of a value that is false, such as None. */
+const itemsOfTrue = (value: Value, budget: Budget) => (truthy(value) ? iterate(value, budget) : []);
+
 /** select, reject, selectattr and rejectattr: those that pass a test, or are true. */
 const choosing =
   (name: string, wanted: boolean, byAttribute: boolean): Filter =>
@@ -64,7 +67,7 @@ const choosing =
     const testName = rest.length ? text(`${name}'s test`, rest.shift()) : undefined;
     const test: Test = testName === undefined ? truthy : testNamed(testName);
     const passes = (item: Value) => test(read(item), { positional: rest, named }, budget) === wanted;
-    return new Iterator(iterate(value, budget).filter(passes));
+    return new Iterator(itemsOfTrue(value, budget).filter(passes));
   };
 
 function testNamed(name: string): Test {
@@ -75,7 +78,7 @@ function testNamed(name: string): Test {
 
 /** map: an attribute of each, or each through a filter. */
 const map: Filter = (value, { positional, named }, budget) => {
-  const items = iterate(value, budget);
+  const items = itemsOfTrue(value, budget);
   if (positional.length === 0) {
     const [attribute, otherwise] = bind('map', { positional, named }, ['attribute', 'default'], 1);
     const read = attributeOf(attribute!, budget);
@@ -231,13 +234,13 @@ const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;
 const escape: Filter = (value, _, budget) => soft(value, budget).replace(/[&<>'"]/g, (sign) => ENTITIES[sign]!);
 
 const first: Filter = (value, _, budget) => {
-  if (value instanceof Iterator) return value.next() ?? new Undefined('No first item, sequence was empty.');
-  return iterate(value, budget)[0] ?? new Undefined('No first item, sequence was empty.');
+  if (value instanceof Iterator) return orElse(value.next(), () => new Undefined('No first item, sequence was empty.'));
+  return orElse(iterate(value, budget)[0], () => new Undefined('No first item, sequence was empty.'));
 };
 
 const last: Filter = (value, _, budget) => {
   if (value instanceof Iterator) throw new JinjaError("'generator' object is not reversible");
-  return iterate(value, budget).at(-1) ?? new Undefined('No last item, sequence was empty.');
+  return orElse(iterate(value, budget).at(-1), () => new Undefined('No last item, sequence was empty.'));
 };
 
 const defaulted: Filter = (value, args) => {

@@ -2,7 +2,7 @@ import { bind } from './arguments.ts';
 import type { Budget } from './budget.ts';
 import { JinjaError } from './budget.ts';
 import { equals } from './compare.ts';
-import { Attributes, Callable, Undefined } from './values.ts';
+import { Attributes, Callable, orElse, Undefined } from './values.ts';
 import type { Arguments, Value } from './values.ts';
 
 /** `loop`, as it stands at one of a loop's items. */
@@ -49,9 +49,9 @@ export class Loop {
       case 'depth0':
         return depth0;
       case 'previtem':
-        return items[index0 - 1] ?? new Undefined('there is no previous item');
+        return orElse(items[index0 - 1], () => new Undefined('there is no previous item'));
       case 'nextitem':
-        return items[index0 + 1] ?? new Undefined('there is no next item');
+        return orElse(items[index0 + 1], () => new Undefined('there is no next item'));
       case 'cycle':
         return new Callable('cycle', ({ positional }) => {
           if (positional.length === 0) throw new JinjaError('no items for cycling given');

@@ -5,7 +5,7 @@ import { captured } from './scope.ts';
 import type { Expression, ParseBody, Scope, Statement } from './scope.ts';
 import { str } from './text.ts';
 import type { Tokens } from './tokens.ts';
-import { Callable, Dict, Tuple, Undefined } from './values.ts';
+import { Callable, Dict, orElse, Tuple, Undefined } from './values.ts';
 import type { Arguments, Value } from './values.ts';
 
 interface Parameter {
@@ -53,14 +53,18 @@ function scopeOf({ name, parameters, uses }: Macro, { positional, named }: Argum
   const caller = rest.get('caller');
   if (uses.has('caller')) {
     rest.delete('caller');
-    inner.set('caller', caller ?? new Undefined('No caller defined'));
+    inner.set(
+      'caller',
+      orElse(caller, () => new Undefined('No caller defined')),
+    );
   }
   for (const [i, { name: parameter, otherwise }] of parameters.entries()) {
-    const given = positional[i] ?? rest.get(parameter);
+    const value = i < positional.length ? positional[i] : rest.get(parameter);
     if (i < positional.length && rest.has(parameter))
       throw new JinjaError(`macro '${name}' got multiple values for argument '${parameter}'`);
     rest.delete(parameter);
-    inner.set(parameter, given ?? otherwise?.(inner) ?? new Undefined(`parameter '${parameter}' was not provided`));
+    const missing = () => (otherwise ? otherwise(inner) : new Undefined(`parameter '${parameter}' was not provided`));
+    inner.set(parameter, orElse(value, missing));
   }
   if (uses.has('varargs')) inner.set('varargs', new Tuple(positional.slice(parameters.length)));
   if (uses.has('kwargs')) inner.set('kwargs', new Dict(rest));

@@ -139,6 +139,10 @@ export function fromJson(value: unknown): Value {
   );
 }
 
+/** A value, or another one where there is none. None is a value, which `??` would pass by. */
+export const orElse = (value: Value | undefined, otherwise: () => Value): Value =>
+  value === undefined ? otherwise() : value;
+
 /** Python's name of a value's type. */
 export function typeName(value: Value): string {
   if (value === null) return 'NoneType';

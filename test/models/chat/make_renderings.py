@@ -24,6 +24,12 @@ TEMPLATES = [
     "{{ messages | map(attribute='role') | join(',') }} {{ messages | selectattr('role', 'equalto', 'user') | list | length }} {{ ['B', 'a'] | sort }} {{ 3.14159 | round(2) }} {{ 2.5 | round }} {{ 'a b' | title }}",
     "{% for k, v in {'b': 1, 'a': 2} | dictsort %}{{ k }}{{ v }}{% endfor %}{% for t in messages recursive %}{{ loop.depth }}{% endfor %}{{ 1 < 2 < 3 }}{{ not 'z' in ['a'] }}{{ 'a' ~ 1 ~ none }}",
     "{{ 'a,b,c'.split(',', 1) }}{{ ' a  b '.split() }}{{ 'a b c'.rsplit(none, 1) }}{{ 'abc'.partition('b') }}{{ 'aaa'.replace('a', 'b', 2) }}{{ 'abc'.startswith(('x', 'a')) }}{{ 'ab'.center(5) }}|{{ '%s-%02d' % ('a', 7) }}",
+    # None is a value: it is not what is missing.
+    "{% macro f(a, b='d') %}[{{ a }}{{ b }}{{ caller is defined }}]{% endmacro %}{{ f(none) }}{{ f(1, none) }}{{ f(b=none, a=none) }}{{ f() is string }}",
+    "{% set ns = namespace(a=none) %}{{ ns.a }}{{ ns.a is none }}{% set d = {'items': none, 'k': none} %}{{ d['items'] }}{{ d['k'] is none }}{{ d.k is defined }}{{ d.k }}{{ d.get('k', 'x') }}{{ d['z'] is defined }}",
+    "{{ [none] | first }}{{ [1, none] | last }}{{ [none] | map('default', 'x') | first }}{% for x in [none, 1, none] %}{{ loop.previtem }}{{ loop.nextitem is none }}{{ loop.cycle(none, 1) }}{% endfor %}{{ none | default('x') }}{{ {'a': none} | items | list }}",
+    "{{ none | selectattr('a') | list }}{{ none | map(attribute='a') | join('') }}|{{ 0 | reject('none') | list }}{{ foo | map('upper') | list }}{{ '' | select | list }}",
+    "{{ none | map('upper') | join }}{{ none | join }}", "{{ messages[0][1:] }}", "{{ tools[1:] }}", "{{ (messages | length)[:1] }}", "{{ none[0] }}{{ none['a'] is defined }}", "{{ 4 | map('upper') | list }}",
     "{{ 'no' + 1 }}", "{{ foo.bar }}", "{{ raise_exception('no') }}", "{{ messages.append(1) }}", "{{ messages | selectattr('role') | length }}", "{% break %}{{ 'x' in 3 }}", "{% endif %}",
 ]
 WITH_TOOLS = [
