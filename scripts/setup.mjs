@@ -5,24 +5,40 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { alone } from './alone.mjs';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 /**
- * Runs `npm ci` unless node_modules was made from this very lock file.
+ * Runs `npm ci` unless node_modules was made from this very lock file. Of several processes that find it so one installs, and the
+ * others wait for that.
  * @param tests also what only tests need (test/package.json), several times as much
  */
-function installPackages(tests) {
+export async function installPackages(tests) {
+  if (!lacking(tests)) return;
+  const waits = () => console.error('Another process installs the packages; this one waits for it');
+  await alone(root, () => install(tests), waits);
+}
+
+/** What is to be installed; undefined where it is there. */
+function lacking(tests) {
   const lock = fs.readFileSync(path.join(root, 'package-lock.json'));
   const digest = crypto.createHash('sha256').update(lock).digest('hex');
   const folder = path.join(root, 'node_modules');
   // A linked node_modules is shared with another checkout, whose own set-up keeps it.
-  if (fs.lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  if (fs.lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink()) return undefined;
   // Where the tests' packages are, somebody runs tests: they stay, whichever command finds the lock file changed.
   const all = tests || fs.existsSync(path.join(folder, 'vitest'));
   const made = all ? `${digest} with tests` : digest;
   const stamp = path.join(folder, '.effilora-lock');
-  if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === made) return;
+  if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === made) return undefined;
+  return { lock, folder, all, made, stamp };
+}
+
+function install(tests) {
+  const missing = lacking(tests);
+  if (!missing) return;
+  const { lock, folder, all, made, stamp } = missing;
   if (all && isInstalled(lock, folder)) return fs.writeFileSync(stamp, made);
   console.error(all ? 'Installing packages, those for tests, too' : 'Installing packages');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
@@ -60,7 +76,7 @@ export async function setUp({ tests = false, ...options } = {}) {
     console.error(`Node 20.19 or newer is needed; this is ${process.versions.node}.`);
     process.exit(1);
   }
-  installPackages(tests);
+  await installPackages(tests);
   const { register } = await import('tsx/esm/api');
   register();
   const { setUpParts } = await import('../src-main/setup.ts');

