@@ -136,16 +136,13 @@ export class Arena {
       await this.studio.call('runs.purge', { id });
     } else if (work === 'evaluation') {
       await evaluated;
-      let again = await (await this.begin(work)).evaluated;
-      // What is asked in the moment in which the studio has not heard yet of the killed process's end is told of that.
-      if (again instanceof Error) again = await (await this.begin(work)).evaluated;
+      const again = await (await this.begin(work)).evaluated;
       if (!again || again instanceof Error) throw new Error(`The evaluation can't be made again: ${again?.message}`);
       equal(again.columns, this.measured, 'the evaluation');
     } else {
       const { state } = await this.untilJob(id!, ['done', 'failed', 'interrupted']);
       if (state === 'done') return;
-      const again = await this.untilJob((await this.begin(work)).id!, ['done', 'failed']);
-      if (again.state === 'failed') await this.untilJob((await this.begin(work)).id!, ['done']);
+      await this.untilJob((await this.begin(work)).id!, ['done']);
     }
   }
 

@@ -35,6 +35,7 @@ port.onClose(() => process.exit(0));
 
 async function run(id: number, job: StageJob, request: unknown, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return void send({ id, done: true });
+  send({ id, begun: true });
   const act = { signal, tell: (event: unknown) => send({ id, event }) };
   try {
     await (JOBS[job] as (request: unknown, act: Act<unknown>) => Promise<void>)(request, act);

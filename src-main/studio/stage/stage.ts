@@ -9,11 +9,16 @@ const IDLE_MS = 10 * 60_000;
 
 interface Waiting {
   take(message: FromStage): void;
+  /** gives the job to the process there is now */
+  start(): void;
+  begun: boolean;
+  /** whether a process ended before it began with this */
+  lost: boolean;
 }
 
 /**
  * The process where base models run: one model stays loaded, adapters come and go on it. Started when first needed, again after
- * a crash. Jobs run one after the other.
+ * a crash. Jobs run one after the other; where the process ends, the one that was going fails, and those behind it go to the next.
  */
 export class Stage {
   private process: Child | undefined;
@@ -35,17 +40,29 @@ export class Stage {
     signal?.throwIfAborted();
     clearTimeout(this.idle);
     const id = (this.jobs += 1);
-    const child = (this.process ??= this.launch());
-    const messages: FromStage[] = [];
+    let child: Child;
+    const messages: Exclude<FromStage, { begun: true }>[] = [];
     let wake = () => {};
-    this.waiting.set(id, { take: (message) => (messages.push(message), wake()) });
     const send = (message: ToStage) => child.send(message);
+    const waiting: Waiting = {
+      take: (message) => {
+        if ('begun' in message) waiting.begun = true;
+        else messages.push(message);
+        wake();
+      },
+      start: () => {
+        child = this.process ??= this.launch();
+        send({ id, job, request });
+      },
+      ...{ begun: false, lost: false },
+    };
+    this.waiting.set(id, waiting);
     const cancel = () => {
       send({ id, cancel: true });
       wake();
     };
     signal?.addEventListener('abort', cancel);
-    send({ id, job, request });
+    waiting.start();
     try {
       for (;;) {
         if (messages.length === 0 && !signal?.aborted) await new Promise<void>((resolve) => (wake = resolve));
@@ -83,7 +100,12 @@ export class Stage {
       const error =
         `The process that runs the model ended (${signal ?? `code ${code}`}) in the middle of this. ` +
         'Most often the memory ran out: close other programs, or choose a smaller model, and try again.';
-      for (const [id, waiting] of this.waiting) waiting.take({ id, error, forPeople: true });
+      for (const [id, waiting] of [...this.waiting])
+        if (waiting.begun || waiting.lost) waiting.take({ id, error, forPeople: true });
+        else {
+          waiting.lost = true;
+          waiting.start();
+        }
     });
     return child;
   }

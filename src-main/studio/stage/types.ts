@@ -152,7 +152,10 @@ export type StageJob = keyof StageJobs;
 
 export type ToStage = { id: number; job: StageJob; request: unknown } | { id: number; cancel: true };
 export type FromStage =
-  { id: number; event: unknown } | { id: number; done: true } | { id: number; error: string; forPeople: boolean };
+  | { id: number; begun: true }
+  | { id: number; event: unknown }
+  | { id: number; done: true }
+  | { id: number; error: string; forPeople: boolean };
 
 /** What a job gets besides its request. */
 export interface Act<Event> {

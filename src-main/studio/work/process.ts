@@ -13,6 +13,7 @@ port.onMessage((message) => {
   const { id, job, request } = message as JobCall;
   queue = queue.then(async () => {
     const send = (answer: JobAnswer) => void port.send(answer);
+    send({ id, begun: true });
     try {
       send({ id, result: await (jobs[job] as Job)(request, (line) => send({ id, line })) });
     } catch (error) {

@@ -10,7 +10,10 @@ export interface JobCall {
   request: unknown;
 }
 export type JobAnswer =
-  { id: number; line: string } | { id: number; result: unknown } | { id: number; error: string; forPeople: boolean };
+  | { id: number; begun: true }
+  | { id: number; line: string }
+  | { id: number; result: unknown }
+  | { id: number; error: string; forPeople: boolean };
 
 export interface CallOptions {
   /** ends the job: its process is ended, others that wait are asked again in a new one */
@@ -24,12 +27,19 @@ interface Waiting {
   resolve: (value: never) => void;
   reject: (error: Error) => void;
   onLine?: (line: string) => void;
+  /** by the process there is now */
+  begun: boolean;
+  /** whether a process ended before it began with this */
+  lost: boolean;
 }
 
 /** After this long without work the process is let go, so that it doesn't hold memory a training needs, milliseconds. */
 const IDLE_MS = 60_000;
 
-/** The process that does the jobs: started when first needed, again after a crash, let go when idle. */
+/**
+ * The process that does the jobs, one after the other: started when first needed, again after a crash, let go when idle. Where it
+ * ends, the job that was going fails, and those behind it go to the next process.
+ */
 export class Worker {
   private process: Child | undefined;
   private readonly waiting = new Map<number, Waiting>();
@@ -47,10 +57,10 @@ export class Worker {
     clearTimeout(this.idle);
     const call: JobCall = { id: (this.calls += 1), job, request };
     const answer = new Promise((resolve, reject) => {
-      this.waiting.set(call.id, { call, resolve, reject, onLine });
+      this.waiting.set(call.id, { call, resolve, reject, onLine, begun: false, lost: false });
       signal?.addEventListener('abort', () => this.cancel(call.id), { once: true });
     });
-    this.send(call);
+    this.send(this.waiting.get(call.id)!);
     return answer as ReturnType<Jobs[Name]>;
   }
 
@@ -68,8 +78,9 @@ export class Worker {
     this.process = undefined;
   }
 
-  private send(call: JobCall): void {
-    (this.process ??= this.launch()).send(call);
+  private send(waiting: Waiting): void {
+    waiting.begun = false;
+    (this.process ??= this.launch()).send(waiting.call);
   }
 
   private cancel(id: number): void {
@@ -78,7 +89,7 @@ export class Worker {
     this.waiting.delete(id);
     cancelled.reject(new UserError('This was cancelled.'));
     this.letGo();
-    for (const { call } of this.waiting.values()) this.send(call);
+    for (const waiting of this.waiting.values()) this.send(waiting);
   }
 
   private launch(): Child {
@@ -92,14 +103,24 @@ export class Worker {
         `The studio's helper process ended (${signal ?? `code ${code}`}) in the middle of this. ` +
           'Most often the memory ran out: close other programs, or choose a smaller model or dataset, and try again.',
       );
-      for (const { reject } of this.waiting.values()) reject(error);
-      this.waiting.clear();
+      for (const [id, waiting] of [...this.waiting])
+        if (waiting.begun || waiting.lost) {
+          this.waiting.delete(id);
+          waiting.reject(error);
+        } else {
+          waiting.lost = true;
+          this.send(waiting);
+        }
     });
     return child;
   }
 
   private settle(answer: JobAnswer): void {
     const waiting = this.waiting.get(answer.id);
+    if ('begun' in answer) {
+      if (waiting) waiting.begun = true;
+      return;
+    }
     if ('line' in answer) return waiting?.onLine?.(answer.line);
     this.waiting.delete(answer.id);
     if ('error' in answer) waiting?.reject(answer.forPeople ? new UserError(answer.error) : new Error(answer.error));
