@@ -7,6 +7,7 @@ import { openLibrary } from '../../src-main/studio/database/open.ts';
 import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { resultOf, smallRun, temporary, TINY_MODEL } from '../trainer/support.ts';
+import { buildStudio } from './build.ts';
 import { isThere, startStudio, until, type TortureStudio, type Victim } from './studio.ts';
 
 /** After its studio was killed no process of it may live longer, milliseconds. */
@@ -14,13 +15,17 @@ const ORPHAN_MS = 30_000;
 
 export type Work = 'training' | 'evaluation' | 'export' | 'import';
 
-/** Who is killed in the middle of what. */
+/**
+ * Who is killed in the middle of what. The others have no part in it: the helper takes adapters in, those of an export that is kept,
+ * too; the stage runs models for evaluations and exports; and the trainer trains.
+ */
 export const KILLS: [Victim, Work][] = [
   ['trainer', 'training'],
   ['studio', 'training'],
   ['stage', 'evaluation'],
   ['studio', 'evaluation'],
   ['stage', 'export'],
+  ['helper', 'export'],
   ['studio', 'export'],
   ['helper', 'import'],
   ['studio', 'import'],
@@ -35,7 +40,10 @@ export class Arena {
   private measured!: Evaluation['columns'];
   private readonly took: Partial<Record<Work, number>> = {};
 
-  private constructor(private readonly folder: string) {
+  private constructor(
+    private readonly folder: string,
+    private readonly built: string,
+  ) {
     const model = this.at('model');
     fs.cpSync(TINY_MODEL, model, { recursive: true });
     const training = { steps: 60, evalEvery: 15, checkpointEvery: 8 };
@@ -44,9 +52,9 @@ export class Arena {
   }
 
   static async open(): Promise<Arena> {
-    const arena = new Arena(temporary('torture'));
+    const arena = new Arena(temporary('torture'), await buildStudio());
     await writeRandomAdapter(arena.at('foreign'), arena.at('model'));
-    arena.studio = await startStudio(arena.folder);
+    arena.studio = await startStudio(arena.built, arena.folder);
     await arena.studio.call('settings.set', { engine: 'tensorflow' });
     arena.adapter = (await arena.studio.call<{ id: string }>('adapters.import', arena.toImport)).id;
     for (const work of ['training', 'evaluation', 'export', 'import'] as const) {
@@ -59,7 +67,7 @@ export class Arena {
 
   async close(): Promise<void> {
     await this.studio.end();
-    fs.rmSync(this.folder, { recursive: true, force: true });
+    for (const folder of [this.folder, this.built]) fs.rmSync(folder, { recursive: true, force: true });
   }
 
   /** Kills `victim` in the middle of `work`, at this part of the time that takes. Returns what was under way. @throws where anything is not as it has to be */
@@ -80,7 +88,7 @@ export class Arena {
         () => Object.values(before).every((id) => !isThere(id)),
         ORPHAN_MS,
       );
-      this.studio = await startStudio(this.folder);
+      this.studio = await startStudio(this.built, this.folder);
     } else if (!this.studio.isAlive()) throw new Error(`The studio died with its ${victim}:\n${this.studio.said()}`);
     await this.finish(work, begun);
     await this.check();

@@ -1,25 +1,22 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-
-const ENTRY = fileURLToPath(new URL('./studio-process.ts', import.meta.url));
 
 /** The processes of a studio by what they do. */
 export type Victim = 'studio' | 'trainer' | 'helper' | 'stage';
-const ENTRIES: Record<Exclude<Victim, 'studio'>, string> = {
-  trainer: 'trainer/process.ts',
-  helper: 'work/process.ts',
-  stage: 'stage/process.ts',
+const ENTRIES: Record<Exclude<Victim, 'studio'>, RegExp> = {
+  trainer: /trainer\/process\.ts|\/process\.js/,
+  helper: /work\/process\.ts|\/work\.js/,
+  stage: /stage\/process\.ts|\/stage\.js/,
 };
 
 export type TortureStudio = Awaited<ReturnType<typeof startStudio>>;
 
-/** A studio in a process of its own on the library in `dataFolder`. */
-export async function startStudio(dataFolder: string) {
-  const child = fork(ENTRY, [dataFolder], {
-    execArgv: ['--import', 'tsx'],
+/** A studio in a process of its own, from where it was built, on the library in `dataFolder`. */
+export async function startStudio(built: string, dataFolder: string) {
+  const child = fork(path.join(built, 'studio.js'), [dataFolder], {
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
   });
   let said = '';
@@ -77,7 +74,7 @@ export function processesOf(parent: number): Partial<Record<Victim, number>> {
       if (parentOf !== parent) continue;
       const command = fs.readFileSync(`/proc/${name}/cmdline`, 'utf8');
       for (const [victim, entry] of Object.entries(ENTRIES))
-        if (command.includes(entry)) found[victim as Victim] = Number(name);
+        if (entry.test(command)) found[victim as Victim] = Number(name);
     } catch {
       continue;
     }
