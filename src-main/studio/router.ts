@@ -195,8 +195,10 @@ function settingsCalls(studio: Studio) {
       if (missing !== undefined) throw new UserError(`There is no folder ${missing}. Check its spelling.`);
       return studio.settings.change(input);
     }),
-    setHubToken: os.settings.setHubToken.handler(async ({ input }) => ({
-      kept: await studio.secret.write(input.token),
-    })),
+    setHubToken: os.settings.setHubToken.handler(async ({ input, context }) => {
+      if (!context.local)
+        throw new UserError('The hub token is its owner’s: it can only be changed on the machine the studio runs on.');
+      return { kept: await studio.secret.write(input.token) };
+    }),
   };
 }

@@ -8,8 +8,8 @@ export const MOST_SERVED = 32;
 const served = z.object({
   /** base URL for OpenAI's clients, `http://…/v1` */
   url: z.string(),
-  /** the API key clients give, on this machine, too: others may be logged in to it */
-  token: z.string(),
+  /** the API key clients give, on this machine, too: others may be logged in to it; null for guests of the studio */
+  token: z.string().nullable(),
   /** what `model` may be in a request: the base model first, whose adapter is null, then the adapters */
   models: z.array(z.object({ name: z.string(), adapterId: z.string().nullable() })),
 });

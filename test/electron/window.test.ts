@@ -12,6 +12,7 @@ import { parse } from 'yaml';
 import { makeDeb } from '../../scripts/debian.ts';
 import { openLibrary } from '../../src-main/studio/database/open.ts';
 import { RunStore } from '../../src-main/studio/runs/store.ts';
+import { SettingsStore } from '../../src-main/studio/settings.ts';
 import type { Recipe } from '../../src-preload/contract/index.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
 import { scratchFolder } from '../studio/support/studio.ts';
@@ -153,6 +154,52 @@ describe.skipIf(noElectron22)(`the window, in a real Electron ${noElectron22 ? `
     expect(await choose('dataset')).toBe('/chosen/Datasets');
     expect(await choose('folder')).toBe('/chosen/folder');
     expect(await choose('toString')).toBeNull();
+  });
+
+  it('keeps in mind what was chosen or dropped, and answers no page but its own', async () => {
+    const [chosen, dropped] = [join(scratch.folder, 'chosen.jsonl'), join(scratch.folder, 'dropped.jsonl')];
+    const secret = join(scratch.folder, 'secret.jsonl');
+    await electron.evaluate(({ dialog }, path) => {
+      dialog.showOpenDialog = (async () => ({ canceled: false, filePaths: [path] })) as typeof dialog.showOpenDialog;
+    }, chosen);
+    await page.evaluate(() => (globalThis as unknown as Bridge).effilora['chooseFile']!('dataset'));
+    // What the preload asks for a dropped file; Electron 22 has no webUtils to tell where that lies.
+    const drop = async (path: string) =>
+      electron.evaluate(async ({ BrowserWindow, ipcMain }, file) => {
+        type Handlers = Map<string, (event: object, ...given: unknown[]) => Promise<void>>;
+        const { _invokeHandlers: handlers } = ipcMain as unknown as { _invokeHandlers: Handlers };
+        const senderFrame = BrowserWindow.getAllWindows()[0]!.webContents.mainFrame;
+        const answer = { _reply: () => undefined, _throw: () => undefined };
+        await handlers.get('effilora:dropped')!({ senderFrame, ...answer }, file);
+      }, path);
+    await drop(dropped);
+    await drop('relative.jsonl');
+    const answers = await electron.evaluate(async ({ BrowserWindow, dialog }, path) => {
+      let dialogs = 0;
+      dialog.showOpenDialog = (async () => {
+        dialogs += 1;
+        return { canceled: false, filePaths: [path] };
+      }) as typeof dialog.showOpenDialog;
+      const preferences = { nodeIntegration: true, contextIsolation: false, sandbox: false };
+      const foreign = new BrowserWindow({ show: false, webPreferences: preferences });
+      await foreign.loadURL('data:text/html,<title>Another page</title>');
+      const answered = (await foreign.webContents.executeJavaScript(`(async () => {
+        const { ipcRenderer } = require('electron');
+        let ports = 0;
+        ipcRenderer.on('effilora:port', () => ports++);
+        ipcRenderer.send('effilora:port');
+        await ipcRenderer.invoke('effilora:dropped', ${JSON.stringify(path)});
+        return { chosen: await ipcRenderer.invoke('effilora:choose', 'dataset'), ports };
+      })()`)) as { chosen: unknown; ports: number };
+      foreign.destroy();
+      return { ...answered, dialogs };
+    }, secret);
+    expect(answers).toEqual({ chosen: null, ports: 0, dialogs: 0 });
+    const library = openLibrary(join(dataFolder, 'library.db'));
+    const kept = new SettingsStore(library).chosenPaths();
+    library.close();
+    expect(kept).toEqual(expect.arrayContaining([chosen, dropped]));
+    for (const other of [secret, 'relative.jsonl']) expect(kept.join()).not.toContain(other);
   });
 
   it('is shown again by a second start, which ends', async () => {

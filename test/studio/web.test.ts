@@ -15,9 +15,10 @@ import { join } from 'node:path';
 import { createORPCClient } from '@orpc/client';
 import { RPCLink } from '@orpc/client/websocket';
 import type { ContractRouterClient } from '@orpc/contract';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import WebSocket from 'ws';
 import type { Contract } from '../../src-preload/contract/index.ts';
+import { ServedAdapters } from '../../src-main/studio/serving/served-adapters.ts';
 import { startWebHost } from '../../src-main/web.ts';
 import type { WebHost } from '../../src-main/web.ts';
 import { openTestStudio, player, scratchFolder } from './support/studio.ts';
@@ -29,6 +30,7 @@ beforeEach(() => {
   closers = [];
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const close of closers.reverse()) await close();
   scratch.remove();
 });
@@ -179,9 +181,17 @@ describe('web host', () => {
     expect(links[0]).not.toContain(at.cookie.split('=')[1]);
     await expect(clientOn(guest).settings.set(widened)).rejects.toThrow(/only be changed on the machine/);
     await expect(clientOn(guest).serving.start({ ids: ['a'], network: true })).rejects.toThrow(/at the machine itself/);
+    await expect(clientOn(guest).settings.setHubToken({ token: 'hf_theirs' })).rejects.toThrow(/only be changed on/);
     expect((await clientOn(guest).settings.set({ theme: 'dark' })).theme).toBe('dark');
-    guest.close();
     const owner = await socket(port, at);
+    // What is served to other programs: everybody sees that, and where; the key stands before its owner alone.
+    const served = { url: 'http://127.0.0.1:8080/v1', models: [{ name: 'tiny', adapterId: null }] };
+    vi.spyOn(ServedAdapters.prototype, 'served', 'get').mockReturnValue({ ...served, token: 'the key' });
+    expect(await clientOn(guest).serving.status()).toEqual({ ...served, token: null });
+    expect(await clientOn(owner).serving.status()).toEqual({ ...served, token: 'the key' });
+    guest.close();
+    await clientOn(owner).settings.setHubToken({ token: 'hf_mine' });
+    expect(readFileSync(join(scratch.folder, 'data', 'hub-token'), 'utf8').trim()).toBe('hf_mine');
     expect((await clientOn(owner).settings.set(widened)).folders).toEqual(widened.folders);
     owner.close();
   });

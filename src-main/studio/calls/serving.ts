@@ -1,7 +1,8 @@
+import type { Served } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
 import type { Studio } from '../studio.ts';
 import { onStage } from './on-stage.ts';
-import { os } from './os.ts';
+import { os, type CallContext } from './os.ts';
 
 /** Adapters served to other programs. */
 export function servingCalls(studio: Studio) {
@@ -13,12 +14,18 @@ export function servingCalls(studio: Studio) {
         );
       const adapters = [...new Set(ids)].map((id) => studio.adapters.present(id));
       const { on } = await onStage(studio, ids, adapters[0]!.model);
-      return studio.served.start({ adapters, on, port, network });
+      return shownTo(context, await studio.served.start({ adapters, on, port, network }));
     }),
     stop: os.serving.stop.handler(async () => {
       await studio.served.stop();
       return {};
     }),
-    status: os.serving.status.handler(() => studio.served.served),
+    status: os.serving.status.handler(({ context }) => {
+      const { served } = studio.served;
+      return served && shownTo(context, served);
+    }),
   };
 }
+
+/** The key, which stays the same, is the owner's to give. */
+const shownTo = ({ local }: CallContext, served: Served): Served => (local ? served : { ...served, token: null });
