@@ -1,6 +1,7 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../engine/types.ts';
+import { syncFile, syncFolder } from '../trainer/atomic.ts';
 
 /**
  * Makes a folder whose files are all there or none: `write` fills one beside it, which is then renamed. Where `write` throws,
@@ -13,9 +14,11 @@ export async function writeNewFolder(folder: string, write: (aside: string) => P
   try {
     await fsp.mkdir(aside, { recursive: true });
     await write(aside);
-    for (const name of await fsp.readdir(aside)) await sync(path.join(aside, name));
+    for (const name of await fsp.readdir(aside)) await syncFile(path.join(aside, name));
     await fsp.rm(folder, { recursive: true, force: true });
+    await syncFolder(aside);
     await fsp.rename(aside, folder);
+    await syncFolder(path.dirname(path.resolve(folder)));
   } catch (error) {
     await fsp.rm(aside, { recursive: true, force: true });
     const { code } = error as NodeJS.ErrnoException;
@@ -33,9 +36,4 @@ export async function refuseUsed(folder: string): Promise<void> {
     throw new UserError(`${folder} is no folder; choose another one with --out`);
   });
   if (names.length > 0) throw new UserError(`${folder} holds files already; choose another folder with --out`);
-}
-
-async function sync(file: string): Promise<void> {
-  const handle = await fsp.open(file, 'r+');
-  await handle.sync().finally(() => handle.close());
 }

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { clearBeginnings } from './adapters/beginnings.ts';
 import { AdapterLibrary } from './adapters/library.ts';
 import { BackgroundJobs } from './background/jobs.ts';
 import { cacheFolder } from '../engine/folders.ts';
@@ -108,7 +109,8 @@ export function openStudio(options: StudioOptions): Studio {
   adapters.followRuns(queue);
   queue.start();
   const jobs = new BackgroundJobs(library);
-  void jobs.recover().catch((error: unknown) => console.error(error));
+  for (const cleared of [jobs.recover(), clearBeginnings(adaptersFolder)])
+    void cleared.catch((error: unknown) => console.error(error));
   return {
     dataFolder,
     uploadsFolder,

@@ -62,10 +62,12 @@ export async function writeCheckpoint(
   await pruneCheckpoints(folder, keep);
 }
 
-/** Removes all checkpoints but the last `keep`. */
+/** Removes all checkpoints but the last `keep`, and what a process that was killed was writing. */
 export async function pruneCheckpoints(folder: string, keep: number): Promise<void> {
   const all = await checkpointFolders(folder);
-  const gone = keep > 0 ? all.slice(0, -keep) : all;
+  const names = await fsp.readdir(folder).catch(() => [] as string[]);
+  const broken = names.filter((name) => name.endsWith('.partial'));
+  const gone = [...broken, ...(keep > 0 ? all.slice(0, -keep) : all)];
   for (const old of gone) await fsp.rm(path.join(folder, old), { recursive: true, force: true });
 }
 

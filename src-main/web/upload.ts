@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { FILE_KINDS, FOLDER_KINDS, kindOf, MOST_FOLDER_FILES } from '../../src-preload/contract/uploads.ts';
 import { UserError } from '../engine/types.ts';
+import { lastChange } from '../studio/last-change.ts';
 
 /** The files of a folder in the order their bytes come in. */
 export const folderFiles = z
@@ -35,14 +36,6 @@ export async function discardBroken(uploads: string): Promise<void> {
     if (Date.now() - (await lastChange(join(uploads, own, part))) > BROKEN_AFTER_MS)
       await rm(join(uploads, own), { recursive: true, force: true });
   }
-}
-
-/** of a file, or of a folder's files, ms */
-async function lastChange(path: string): Promise<number> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isDirectory()) return found?.mtimeMs ?? Date.now();
-  const inside = await Promise.all((await readdir(path)).map((name) => lastChange(join(path, name))));
-  return Math.max(found.mtimeMs, ...inside);
 }
 
 /**

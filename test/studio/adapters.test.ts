@@ -7,6 +7,7 @@ import {
   renameSync,
   rmSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -75,6 +76,23 @@ describe('adapter library', () => {
     await open.client.adapters.purge({ id: adapters[0]!.id });
     await open.studio.adapters.enterEnded();
     expect(await listed()).toEqual([]);
+  });
+
+  it('clears away at its start what a studio that ended in the middle had begun, and nothing that is whole or young', async () => {
+    const { id } = await imported();
+    await open.studio.close();
+    const at = (...names: string[]) => join(scratch.folder, 'adapters', ...names);
+    for (const name of ['copied.partial', 'copied.partial/inside', 'begun/adapter.next.partial', 'young', 'unnamed'])
+      mkdirSync(at(name), { recursive: true });
+    cpSync(at(id), at('copied.partial'), { recursive: true });
+    cpSync(at(id), at('unnamed'), { recursive: true });
+    writeFileSync(at('begun', 'adapter.next.partial', 'adapter.safetensors'), 'half');
+    writeFileSync(at('young', 'adapter.safetensors'), 'half');
+    const longAgo = new Date(Date.now() - 86_400_000);
+    for (const name of readdirSync(at(), { recursive: true, encoding: 'utf8' }).sort().reverse())
+      if (!name.startsWith('young')) utimesSync(at(name), longAgo, longAgo);
+    open = openTestStudio(scratch.folder, player(3, 1));
+    await expect.poll(kept).toEqual([id, 'unnamed', 'young'].sort());
   });
 
   it('finds by words, method, model and tag, and keeps archive and trash apart', async () => {

@@ -78,18 +78,25 @@ describe('exports and imports', () => {
     const left = join(at('exports'), 'style peft 123456');
     fs.mkdirSync(`${left}.partial-77`);
     fs.writeFileSync(join(`${left}.partial-77`, 'adapter_model.safetensors'), 'half');
-    const jobs = [gone, alive].map((owner) => ({ owner, job: randomUUID() }));
-    for (const { owner, job } of jobs)
+    const jobs = [
+      { owner: gone, begun: Date.now() },
+      { owner: alive, begun: Date.now() },
+      { owner: alive, begun: Date.now() - 2 * 86_400_000 },
+    ].map((one) => ({ ...one, job: randomUUID() }));
+    for (const { owner, begun, job } of jobs)
       open.studio.library
         .prepare(
-          `INSERT INTO jobs (id, kind, name, folder, state, owner, created_at) VALUES (?, 'export', 'x', ?, 'running', ?, 1)`,
+          `INSERT INTO jobs (id, kind, name, folder, state, owner, created_at) VALUES (?, 'export', 'x', ?, 'running', ?, ?)`,
         )
-        .run(job, owner === gone ? left : '/nowhere/other', owner);
+        .run(job, owner === gone ? left : '/nowhere/other', owner, begun);
     const second = openStudio({ dataFolder: scratch.folder, trainer: player(1, 1), folders: [scratch.folder] });
     try {
       await expect.poll(() => second.jobs.get(jobs[0]!.job).state).toBe('interrupted');
       expect(second.jobs.get(jobs[0]!.job).message).toMatch(/ended before this was done/);
       expect(fs.existsSync(`${left}.partial-77`)).toBe(false);
+      // Another machine's, of which nothing is known here, has a day.
+      await expect.poll(() => second.jobs.get(jobs[2]!.job).state).toBe('interrupted');
+      expect(second.jobs.get(jobs[1]!.job).state).toBe('running');
     } finally {
       await second.close();
     }

@@ -44,9 +44,12 @@ describe('a run whose power goes, after any of its writes', () => {
     for (let trial = 0; trial < 3; trial++) {
       const count = steps + Math.floor(next() * (changes.length - steps));
       replay(changes, count, next() < 0.5, run, left);
+      // Of a checkpoint by the time, whose step none of the resumed run's own has.
+      fs.mkdirSync(path.join(left, 'checkpoints', 'step-00000003.partial'), { recursive: true });
       const end = await startTrainer({ recipe: path.join(left, 'recipe.yaml'), folder: left, resume: true }).ended;
       expect(end).toMatchObject({ outcome: expect.stringMatching(/finished|early/) as string });
       expect(resultOf(left)).toEqual(whole);
+      expect(fs.readdirSync(path.join(left, 'checkpoints'))).toEqual([expect.stringMatching(/^step-\d{8}$/)]);
     }
   });
 });

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { copyFile, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { AdapterHead } from '../../../src-preload/contract/index.ts';
 import { parseAdapterDescription } from '../../effilora/adapter-schema.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
@@ -9,6 +9,7 @@ import { UserError } from '../../engine/types.ts';
 import { FileReader } from '../../models/file-reader.ts';
 import { readSafetensorsHeader } from '../../models/safetensors.ts';
 import { ADAPTER_FILES, belongTogether, settlePair } from '../../trainer/adapter-pair.ts';
+import { syncFile, syncFolder } from '../../trainer/atomic.ts';
 
 const BYTES_A_NUMBER = 4;
 
@@ -107,7 +108,11 @@ export async function copyAdapter(from: string, to: string): Promise<void> {
     await settlePair(from);
     await rm(aside, { recursive: true, force: true });
     await mkdir(aside, { recursive: true });
-    for (const name of ADAPTER_FILES) await copyFile(join(from, name), join(aside, name), constants.COPYFILE_FICLONE);
+    for (const name of ADAPTER_FILES) {
+      await copyFile(join(from, name), join(aside, name), constants.COPYFILE_FICLONE);
+      await syncFile(join(aside, name));
+    }
+    await syncFolder(aside);
     const { tensorsSha256 } = await describedIn(aside);
     if (!(await belongTogether(join(aside, 'adapter.safetensors'), tensorsSha256)))
       throw new UserError(
@@ -115,6 +120,7 @@ export async function copyAdapter(from: string, to: string): Promise<void> {
       );
     await rm(to, { recursive: true, force: true });
     await rename(aside, to);
+    await syncFolder(dirname(to));
   } catch (error) {
     await rm(aside, { recursive: true, force: true });
     throw error;

@@ -8,6 +8,8 @@ import type { Library } from '../database/open.ts';
 import { newOwner, stateOfOwner } from '../owner.ts';
 import { JobStore, type NewJob } from './store.ts';
 
+/** A job that another machine's studio began so long ago has lost it, milliseconds: nothing else is known of that one here. */
+const LOST_MS = 24 * 3_600_000;
 /** At most this often, milliseconds. */
 const PACE_MS = 500;
 /** Another studio on the same library changes rows without telling this one: looked at this often, milliseconds. */
@@ -44,8 +46,10 @@ export class BackgroundJobs extends EventEmitter<{ change: [] }> {
 
   /** What studios were doing that are gone now: it is interrupted, and its beginnings go. */
   async recover(): Promise<void> {
-    for (const { id, folder, owner } of this.store.running()) {
-      if (owner === this.owner || stateOfOwner(owner) === 'alive') continue;
+    for (const { id, folder, owner, created_at } of this.store.running()) {
+      const state = stateOfOwner(owner);
+      const mayLive = state === 'alive' || (state === 'elsewhere' && Date.now() - created_at < LOST_MS);
+      if (owner === this.owner || mayLive) continue;
       await removeBeginnings(folder);
       this.store.end(id, 'interrupted', 'The studio ended before this was done. Start it again.', null);
     }

@@ -57,8 +57,10 @@ export class JobStore {
   }
 
   /** Those that some studio is doing, or was when it ended. */
-  running(): { id: string; folder: string; owner: string }[] {
-    return this.library.prepare(`SELECT id, folder, owner FROM jobs WHERE state = 'running'`).all() as Row[];
+  running(): Pick<Row, 'id' | 'folder' | 'owner' | 'created_at'>[] {
+    return this.library
+      .prepare(`SELECT id, folder, owner, created_at FROM jobs WHERE state = 'running'`)
+      .all() as Row[];
   }
 
   remove(id: string): void {
