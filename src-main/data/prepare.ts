@@ -1,7 +1,6 @@
 import { UserError } from '../engine/types.ts';
 import type { ChatTemplate, Tokenizer } from '../models/types.ts';
 import { renderExample, tokenizeRendered } from './render.ts';
-import { withoutPlace } from './template-place.ts';
 import type { Example, TokenizedExample } from './types.ts';
 import { windowsOf, type LongExamples } from './windows.ts';
 
@@ -73,7 +72,7 @@ export function lossRuns(labels: ArrayLike<number>): number[] {
 /** A template may refuse one row's messages (two users in a row, a system prompt): that row alone goes. */
 function tokensOrReason(example: Example, options: TokenOptions) {
   try {
-    return withoutPlace(example, options.template) ?? tokensOf(example, options);
+    return tokensOf(example, options);
   } catch (error) {
     if (error instanceof UserError) return error.message;
     throw error;

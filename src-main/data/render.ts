@@ -1,10 +1,10 @@
 import { plainChat } from '../models/plain-chat.ts';
 import { endText } from '../models/prompt.ts';
-import type { ChatTemplate, Tokenizer } from '../models/types.ts';
+import { placed } from '../models/template-place.ts';
+import type { ChatTemplate, Conversation, Tokenizer } from '../models/types.ts';
 import { turnsOf } from './turns.ts';
 import type { Example } from './types.ts';
 
-type Chat = Extract<Example, { kind: 'chat' }>;
 type Span = [from: number, to: number];
 
 /** An example as text, with the character spans [from, to) whose tokens carry loss. */
@@ -26,16 +26,18 @@ export interface RenderContext {
  * @throws UserError when the template refuses the conversation
  */
 export function renderChat(
-  { messages, tools, documents }: Pick<Chat, 'messages' | 'tools' | 'documents'>,
+  conversation: Conversation,
   { tokenizer, template }: Pick<RenderContext, 'tokenizer' | 'template'>,
 ): RenderedText {
+  const { messages, tools, documents } = conversation;
   const learned = (answers: (Span | undefined)[]) =>
     answers.filter((span, i): span is Span => span !== undefined && messages[i]!.weight !== 0);
   if (!template) {
-    const { text, answers } = plainChat(messages, endText(tokenizer), { tools, documents });
+    const { text, answers } = plainChat(conversation, endText(tokenizer));
     return { text, spans: learned(answers) };
   }
-  const { text, answers, generated } = turnsOf(messages, template, { tools, documents });
+  const used = placed(conversation, template);
+  const { text, answers, generated } = turnsOf(used.messages, used.template, { tools, documents });
   const spans = learned(answers);
   return { text, spans: generated.length > 0 ? spans.flatMap((span) => marked(span, generated)) : spans };
 }

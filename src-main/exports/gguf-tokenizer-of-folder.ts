@@ -55,7 +55,9 @@ export async function ggufTokenizer(base: ModelFile): Promise<Map<string, Uint8A
   const { bosTokenId, eosTokenIds } = base.tokenizer;
   if (bosTokenId !== undefined) entries.set('tokenizer.ggml.bos_token_id', ggufValue.u32(bosTokenId));
   if (eosTokenIds[0] !== undefined) entries.set('tokenizer.ggml.eos_token_id', ggufValue.u32(eosTokenIds[0]));
-  if (base.chatTemplate) entries.set('tokenizer.chat_template', ggufValue.string(base.chatTemplate.source));
+  const { chatTemplate: template } = base;
+  if (template) entries.set('tokenizer.chat_template', ggufValue.string(template.source));
+  if (template?.withTools) entries.set('tokenizer.chat_template.tool_use', ggufValue.string(template.withTools.source));
   return entries;
 }
 

@@ -5,7 +5,7 @@ import { quantize } from '../models/gguf/quantize.ts';
 import { writeSafetensors, type TensorToWrite } from '../models/safetensors-write.ts';
 import { tokenizerFromGguf } from '../models/tokenizer/gguf-tokenizer.ts';
 import type { TokenizerDescription } from '../models/tokenizer/tokenizer.ts';
-import type { ModelFile } from '../models/types.ts';
+import type { ChatTemplate, ModelFile } from '../models/types.ts';
 import { huggingFaceConfig } from './huggingface-config.ts';
 import type { MergedTensors } from './merge.ts';
 
@@ -82,8 +82,17 @@ async function textsOfGguf(folder: string, base: ModelFile, type: FloatType): Pr
     eos_token: text(description.eosTokenIds[0]),
     clean_up_tokenization_spaces: false,
     model_max_length: base.config.contextLength,
-    chat_template: base.chatTemplate?.source,
+    chat_template: templateEntry(base.chatTemplate),
   });
+}
+
+/** A model's template as tokenizer_config.json has it: with its second one, by their names. */
+function templateEntry(template: ChatTemplate | undefined): unknown {
+  if (!template?.withTools) return template?.source;
+  return [
+    { name: 'default', template: template.source },
+    { name: 'tool_use', template: template.withTools.source },
+  ];
 }
 
 /** GGUF's add_bos_token as tokenizer.json says it: a post-processor. */

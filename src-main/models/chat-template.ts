@@ -1,7 +1,7 @@
 import { UserError } from '../engine/types.ts';
 import { JinjaError } from './jinja/budget.ts';
 import { compile, type Rendering, type Template } from './jinja/template.ts';
-import type { ChatMessage, ChatTemplate } from './types.ts';
+import type { ChatMessage, ChatTemplate, SpecialTexts } from './types.ts';
 
 /** Names under which a message's thought is passed; templates read the first, gpt-oss's the second. */
 const THOUGHTS = ['reasoning_content', 'thinking', 'reasoning'] as const;
@@ -17,18 +17,20 @@ function shown(whole: ChatMessage): object {
 
 /**
  * A chat template as models carry it (Jinja). Special tokens are passed as texts, as transformers does.
+ * @param toolUse the template that the model has for conversations with tools
  * @throws UserError when the template is not valid Jinja
  */
-export function chatTemplate(source: string, tokens: { bos?: string; eos?: string }, path: string): ChatTemplate {
+export function chatTemplate(source: string, tokens: SpecialTexts, path: string, toolUse?: string): ChatTemplate {
+  const withTools = toolUse === undefined ? undefined : chatTemplate(toolUse, tokens, path);
   const template = read(source, path);
-  const special = { bos_token: tokens.bos, eos_token: tokens.eos };
+  const special = { ...tokens.others, bos_token: tokens.bos, eos_token: tokens.eos };
   const rendering: ChatTemplate['rendering'] = (messages, options = {}) => {
     const { addGenerationPrompt = false, tools, documents, now = new Date() } = options;
     const conversation = { messages: messages.map(shown), tools: tools ?? null, documents: documents ?? null };
     const given = { ...special, ...conversation, add_generation_prompt: addGenerationPrompt };
     return refusing(messages, () => template(given, now));
   };
-  return { source, tokens, rendering, render: (messages, options) => rendering(messages, options).text };
+  return { source, tokens, withTools, rendering, render: (messages, options) => rendering(messages, options).text };
 }
 
 function read(source: string, path: string): Template {

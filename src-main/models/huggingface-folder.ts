@@ -13,7 +13,7 @@ import { refuseQuantized } from './quantized-folder.ts';
 import { readFloats } from './safetensors.ts';
 import { tokenizerOfFolder, type TokenizerConfig } from './tokenizer/folder-tokenizer.ts';
 import { createTokenizer } from './tokenizer/tokenizer.ts';
-import type { ChatTemplate, ModelFile, Tokenizer } from './types.ts';
+import type { ModelFile, Tokenizer } from './types.ts';
 
 const MAX_CONFIG_BYTES = 16 << 20;
 
@@ -108,15 +108,23 @@ async function readTokenizer(folder: string, bosTokenId: number | undefined, eos
     if (!(error instanceof UserError)) throw error;
     throw new UserError(`${path.join(folder, 'tokenizer.json')} is no tokenizer that can be read: ${error.message}`);
   }
-  const template = await templateSource(folder, read.chatTemplate);
-  const chat: ChatTemplate | undefined =
-    template === undefined ? undefined : chatTemplate(template, { bos: read.bos, eos: read.eos }, folder);
+  const { source, toolUse } = await templateSources(folder, read.chatTemplate);
+  const chat = source === undefined ? undefined : chatTemplate(source, read.special, folder, toolUse);
   return { tokenizer: endingTurns(tokenizer, chat), chatTemplate: chat };
 }
 
-async function templateSource(folder: string, inConfig: TokenizerConfig['chat_template']) {
-  const file = path.join(folder, 'chat_template.jinja');
-  if (fs.existsSync(file)) return fsp.readFile(file, 'utf8');
-  if (Array.isArray(inConfig)) return (inConfig.find((t) => t.name === 'default') ?? inConfig[0])?.template;
-  return inConfig ?? undefined;
+/** The model's template, and the one for conversations with tools where it has one: in files, else in tokenizer_config.json. */
+async function templateSources(
+  folder: string,
+  inConfig: TokenizerConfig['chat_template'],
+): Promise<{ source?: string; toolUse?: string }> {
+  const [file, toolFile] = ['chat_template.jinja', path.join('additional_chat_templates', 'tool_use.jinja')].map(
+    (name) => path.join(folder, name),
+  ) as [string, string];
+  const text = (place: string) => (fs.existsSync(place) ? fsp.readFile(place, 'utf8') : undefined);
+  const source = await text(file);
+  if (source !== undefined) return { source, toolUse: await text(toolFile) };
+  if (!Array.isArray(inConfig)) return { source: inConfig ?? undefined };
+  const named = (name: string) => inConfig.find((template) => template.name === name)?.template;
+  return { source: named('default') ?? inConfig[0]?.template, toolUse: named('tool_use') };
 }

@@ -1,6 +1,6 @@
 import { UserError } from '../engine/types.ts';
 import { messageText } from './message-text.ts';
-import type { ChatMessage, TemplateOptions } from './types.ts';
+import type { ChatMessage, Conversation } from './types.ts';
 
 /** What of a conversation can't be said without a template; undefined where all can. */
 function unspeakable(message: ChatMessage): string | undefined {
@@ -21,9 +21,8 @@ function refuse(what: string): never {
  * @throws UserError for what only a template can write
  */
 export function plainChat(
-  messages: ChatMessage[],
+  { messages, tools, documents }: Conversation,
   end: string,
-  { tools, documents }: Pick<TemplateOptions, 'tools' | 'documents'> = {},
 ): { text: string; answers: ([number, number] | undefined)[] } {
   if (tools?.length || documents?.length) refuse(tools?.length ? 'tools' : 'documents');
   let text = '';

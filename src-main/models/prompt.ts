@@ -1,5 +1,6 @@
 import { plainChat } from './plain-chat.ts';
-import type { ChatMessage, ChatTemplate, TemplateOptions, Tokenizer } from './types.ts';
+import { placed } from './template-place.ts';
+import type { ChatTemplate, Conversation, ModelConfig, Tokenizer } from './types.ts';
 
 /** What a model is asked, as text and as tokens. */
 export interface Prompt {
@@ -10,6 +11,11 @@ export interface Prompt {
 /** The text of the token that ends a text where no template says otherwise. */
 export const endText = (tokenizer: Tokenizer): string =>
   tokenizer.eosTokenIds[0] === undefined ? '' : tokenizer.decode([tokenizer.eosTokenIds[0]]);
+
+/** The tokens that end an answer: the model's, and its template's end of turn. */
+export const endsOf = (config: ModelConfig, tokenizer: Tokenizer): number[] => [
+  ...new Set([...config.eosTokenIds, ...tokenizer.eosTokenIds]),
+];
 
 /** A text to go on with, as it stands: what the tokenizer puts behind a text would end it. */
 export function rawPrompt(tokenizer: Tokenizer, text: string): Prompt {
@@ -25,11 +31,12 @@ export function rawPrompt(tokenizer: Tokenizer, text: string): Prompt {
  */
 export function chatPrompt(
   { tokenizer, template }: { tokenizer: Tokenizer; template?: ChatTemplate },
-  messages: ChatMessage[],
-  options: Pick<TemplateOptions, 'tools' | 'documents'> = {},
+  conversation: Conversation,
 ): Prompt {
-  if (!template) return rawPrompt(tokenizer, plainChat(messages, endText(tokenizer), options).text);
-  const text = template.render(messages, { ...options, addGenerationPrompt: true });
+  const { tools, documents } = conversation;
+  if (!template) return rawPrompt(tokenizer, plainChat(conversation, endText(tokenizer)).text);
+  const { template: used, messages } = placed(conversation, template);
+  const text = used.render(messages, { tools, documents, addGenerationPrompt: true });
   // A template writes its own special tokens.
   return { text, ids: tokenizer.encode(text) };
 }

@@ -135,6 +135,21 @@ export interface ChatMessage {
   weight?: number;
 }
 
+/** Messages with what their template is given besides. */
+export interface Conversation {
+  messages: ChatMessage[];
+  tools?: unknown[];
+  documents?: unknown[];
+}
+
+/** Texts of the special tokens, as templates are given them. */
+export interface SpecialTexts {
+  bos?: string;
+  eos?: string;
+  /** the further ones by their names, such as `pad_token` */
+  others?: Record<string, string>;
+}
+
 /** What a template is given besides the messages. */
 export interface TemplateOptions {
   addGenerationPrompt?: boolean;
@@ -147,8 +162,9 @@ export interface TemplateOptions {
 
 export interface ChatTemplate {
   readonly source: string;
-  /** texts of the special tokens, as the template is given them */
-  readonly tokens: { bos?: string; eos?: string };
+  readonly tokens: SpecialTexts;
+  /** the model's other template, for conversations with tools (`tool_use`) */
+  readonly withTools?: ChatTemplate;
   /** the template rendered to text */
   render(messages: ChatMessage[], options?: TemplateOptions): string;
   /** likewise, with the places of its {% generation %} blocks */

@@ -1,6 +1,6 @@
 import { UserError } from '../engine/types.ts';
 import { generate, type GenerateOptions } from '../models/generate.ts';
-import { chatPrompt, rawPrompt } from '../models/prompt.ts';
+import { chatPrompt, endsOf, rawPrompt } from '../models/prompt.ts';
 import { StreamText } from '../models/stream-text.ts';
 import type { ChatMessage, ModelFile } from '../models/types.ts';
 import type { OpenedModel } from './opened-model.ts';
@@ -24,7 +24,7 @@ export function promptIds({ name, tokenizer, chatTemplate }: ModelFile, { prompt
   if (raw) return rawPrompt(tokenizer, system ? `${system}\n\n${prompt}` : prompt).ids;
   const messages: ChatMessage[] = [{ role: 'user', content: prompt }];
   if (system) messages.unshift({ role: 'system', content: system });
-  return chatPrompt({ tokenizer, template: chatTemplate }, messages).ids;
+  return chatPrompt({ tokenizer, template: chatTemplate }, { messages }).ids;
 }
 
 /** Answers a prompt, piece by piece. @throws UserError for a prompt that is empty or fills the context */
@@ -32,7 +32,7 @@ export async function* answer({ file, model, adapter }: OpenedModel, question: Q
   const ids = promptIds(file, question);
   const stream = new StreamText(file.tokenizer!);
   const { maxTokens, seed, temperature, topP, topK } = question;
-  const stop = [...new Set([...model.config.eosTokenIds, ...file.tokenizer!.eosTokenIds])];
+  const stop = endsOf(model.config, file.tokenizer!);
   let tokens = 0;
   for await (const { id } of generate(model, ids, {
     ...{ maxTokens, seed, temperature, topP, topK, stop },

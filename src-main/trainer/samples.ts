@@ -2,6 +2,7 @@ import type { PreparedExample } from '../data/dataset.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import { generate } from '../models/generate.ts';
 import { messageText } from '../models/message-text.ts';
+import { endsOf } from '../models/prompt.ts';
 import { StreamText } from '../models/stream-text.ts';
 import type { Adaptation, Tokenizer } from '../models/types.ts';
 
@@ -34,7 +35,9 @@ export class SamplePrompts {
   async answer(step: number, model: CausalLM, adaptation: Adaptation): Promise<SampleLine[]> {
     const lines: SampleLine[] = [];
     for (const { ids, prompt, expected } of this.prompts) {
-      const answer = await textOf(generate(model, ids, { maxTokens: ANSWER_TOKENS, adaptation }), this.tokenizer!);
+      const stop = endsOf(model.config, this.tokenizer!);
+      const tokens = generate(model, ids, { maxTokens: ANSWER_TOKENS, adaptation, stop });
+      const answer = await textOf(tokens, this.tokenizer!);
       lines.push({ step, prompt, answer: answer.trim(), expected });
     }
     return lines;

@@ -168,7 +168,7 @@ describe('what a model is asked', () => {
     const tokenizer = sentencePiece(AROUND);
     const rendered = renderExample({ kind: 'chat', row: 1, messages }, { tokenizer, template, loss: 'answer' })!;
     const { ids, carriesLoss } = tokenizeRendered(rendered, tokenizer, !template);
-    expect(chatPrompt({ tokenizer, template }, messages.slice(0, 1)).ids).toEqual(
+    expect(chatPrompt({ tokenizer, template }, { messages: messages.slice(0, 1) }).ids).toEqual(
       ids.slice(0, carriesLoss.indexOf(true)),
     );
   });

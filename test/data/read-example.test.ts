@@ -3,7 +3,6 @@ import { planColumns } from '../../src-main/data/columns.ts';
 import { fieldText } from '../../src-main/data/field-text.ts';
 import { parseJson } from '../../src-main/data/formats/json-values.ts';
 import { readExample } from '../../src-main/data/read-example.ts';
-import { withoutPlace } from '../../src-main/data/template-place.ts';
 import { chatTemplate } from '../../src-main/models/chat-template.ts';
 
 /** A row of JSON as an example, its format recognised by its columns. */
@@ -193,19 +192,6 @@ describe('chats', () => {
     // json.dumps(json.loads(…)) of the same text
     const theirs = '[{"a": 12345678901234567890, "b": 3.0, "c": 1.1, "d": 1000.0, "e": 7}]';
     expect(template.render(chat.messages, { tools: structuredClone(chat.tools) })).toBe(theirs);
-  });
-
-  it('what a template has no place for is said', () => {
-    const plain = chatTemplate('{% for m in messages %}{{ m.content }}{% endfor %}', {}, 'test');
-    const able = chatTemplate('{% if tools %}{% endif %}{{ messages[0].tool_calls }}{{ documents }}', {}, 'test');
-    const chat = (more: object) => ({ kind: 'chat' as const, row: 1, messages: HELLO, ...more });
-    expect(withoutPlace(chat({ tools: [{}] }), plain)).toMatch(/describes tools.*no place for tools/);
-    expect(withoutPlace(chat({ documents: [{}] }), plain)).toMatch(/holds documents/);
-    const called = chat({ messages: [{ role: 'assistant', content: '', tool_calls: [CALL] }] });
-    expect(withoutPlace(called, plain)).toMatch(/holds tool calls.*no place for tool_calls/);
-    expect(withoutPlace(called, undefined)).toMatch(/holds tool calls/);
-    for (const one of [chat({ tools: [{}], documents: [{}] }), called]) expect(withoutPlace(one, able)).toBeUndefined();
-    expect(withoutPlace(chat({}), plain)).toBeUndefined();
   });
 });
 

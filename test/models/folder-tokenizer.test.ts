@@ -43,11 +43,11 @@ it('finds tokens in the text that only the configuration names, by their ids in 
 });
 
 it('takes beginning and end from the special tokens’ own file where the configuration leaves them out', async () => {
-  const { tokenizer, bos, eos } = await open({
+  const { tokenizer, special } = await open({
     'special_tokens_map.json': { bos_token: { content: '<s>' }, eos_token: '<unk>' },
-    'tokenizer_config.json': { bos_token: null, eos_token: '</s>' },
+    'tokenizer_config.json': { bos_token: null, eos_token: '</s>', pad_token: { content: '<unk>' } },
   });
-  expect([bos, eos]).toEqual(['<s>', '</s>']);
+  expect(special).toEqual({ bos: '<s>', eos: '</s>', others: { pad_token: '<unk>' } });
   expect(tokenizer.bosTokenId).toBe(1);
 });
 

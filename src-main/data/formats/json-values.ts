@@ -1,18 +1,7 @@
-import { parse, stringify } from 'lossless-json';
+import { stringify } from 'lossless-json';
 import { digitsOf, exactNumber, type ExactNumber } from '../../models/exact-number.ts';
 
-/** Digits that JavaScript's numbers might not give back as they stand (found inside strings, too: that costs time only). */
-const PERHAPS_ROUNDED = /\d[\d.]{15}|\.\d*0(?!\d)|\d[eE]|0\.0{5}|-0/;
-
-/**
- * JSON text as a value; numbers that JavaScript would write differently (12345678901234567890, 1.10, 1e3) are exact ones.
- * @throws SyntaxError
- */
-export function parseJson(text: string): unknown {
-  return PERHAPS_ROUNDED.test(text) ? parse(text, undefined, { parseNumber: exact }) : (JSON.parse(text) as unknown);
-}
-
-const exact = (text: string) => (String(Number(text)) === text ? Number(text) : exactNumber(text));
+export { parseJson } from '../../models/exact-number.ts';
 
 /** An integer of any size, exactly. */
 export const exactInteger = (value: bigint): number | ExactNumber =>

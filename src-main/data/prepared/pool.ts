@@ -43,11 +43,11 @@ export async function* recordsOnEveryCore(
 
 /** What a thread makes the tokenizer and template anew from. */
 function threadData(plan: ColumnPlan, { tokenizer, template, loss, vocabularySize }: TokenOptions): ThreadData {
-  const { source, tokens } = template ?? {};
+  const { source, tokens, withTools } = template ?? {};
   return {
     ...{ plan, loss, vocabularySize },
     tokenizer: tokenizer?.description,
-    template: source === undefined ? undefined : { source, tokens: tokens! },
+    template: source === undefined ? undefined : { source, tokens: tokens!, toolUse: withTools?.source },
   };
 }
 

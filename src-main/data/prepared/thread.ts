@@ -14,7 +14,7 @@ export interface ThreadData {
   loss: TokenOptions['loss'];
   vocabularySize: number;
   tokenizer?: Tokenizer['description'];
-  template?: Pick<ChatTemplate, 'source' | 'tokens'>;
+  template?: Pick<ChatTemplate, 'source' | 'tokens'> & { toolUse?: string };
 }
 
 export type ThreadAnswer = RecordChunk | { error: Error };
@@ -24,7 +24,7 @@ const { plan, loss, vocabularySize, tokenizer, template } = workerData as Thread
 const options: TokenOptions = {
   ...{ loss, vocabularySize },
   tokenizer: tokenizer && createTokenizer(tokenizer),
-  template: template && chatTemplate(template.source, template.tokens, 'The model'),
+  template: template && chatTemplate(template.source, template.tokens, 'The model', template.toolUse),
 };
 
 parentPort!.on('message', (rows: (Row | BrokenRow)[]) => {

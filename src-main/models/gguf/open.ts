@@ -108,10 +108,10 @@ function texts(header: GgufHeader, file: string): Pick<ModelFile, 'tokenizer' | 
   const description = tokenizerFromGguf(header, file);
   if (!description) return {};
   const tokens = header.metadata.get('tokenizer.ggml.tokens') as string[];
-  const source = header.metadata.get('tokenizer.chat_template');
+  const [source, toolUse] = ['', '.tool_use'].map((which) => header.metadata.get(`tokenizer.chat_template${which}`));
   const text = (id?: number) => (id === undefined ? undefined : tokens[id]);
   const special = { bos: text(description.bosTokenId), eos: text(description.eosTokenIds[0]) };
-  const template = typeof source === 'string' ? chatTemplate(source, special, file) : undefined;
+  const template = typeof source === 'string' ? chatTemplate(source, special, file, typeof toolUse === 'string' ? toolUse : undefined) : undefined; // prettier-ignore
   return {
     tokenizer: endingTurns(tokenizer(description, file), template),
     warnings: description.warnings,

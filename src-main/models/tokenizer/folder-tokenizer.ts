@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
 import { readJsonFile } from '../json-file.ts';
 import { addedTokenSchema, type AddedToken } from './added-tokens.ts';
+import type { SpecialTexts } from '../types.ts';
 import type { TokenizerDescription } from './tokenizer.ts';
 
 /** The largest files that are read (tokenizer.json of a 262,144-token vocabulary has 33 MB). */
@@ -41,9 +42,7 @@ const jsonSchema = z.looseObject({
 /** The tokenizer of a Hugging Face folder, and what its configuration says beside it. */
 export interface FolderTokenizer {
   description: TokenizerDescription;
-  /** the texts that a chat template takes for bos_token and eos_token */
-  bos?: string;
-  eos?: string;
+  special: SpecialTexts;
   chatTemplate: TokenizerConfig['chat_template'];
 }
 
@@ -72,7 +71,8 @@ export async function tokenizerOfFolder(
   const generation = await read('generation_config.json', generationSchema);
 
   const added = withNamedTokens(json, config);
-  const [bos, eos] = [textOf(config.bos_token), textOf(config.eos_token)];
+  const special = specialTexts(config);
+  const { bos, eos } = special;
   const id = (text?: string) => (text === undefined ? undefined : added.find(({ content }) => content === text)?.id);
   const ends = [id(eos), ...model.eosTokenIds, ...[generation.eos_token_id ?? []].flat()];
   const description: TokenizerDescription = {
@@ -82,7 +82,19 @@ export async function tokenizerOfFolder(
     bosTokenId: id(bos) ?? model.bosTokenId,
     eosTokenIds: [...new Set(ends.filter((end) => end !== undefined))],
   };
-  return { description, bos, eos, chatTemplate: config.chat_template };
+  return { description, special, chatTemplate: config.chat_template };
+}
+
+/** What a chat template takes for the special tokens' names. */
+function specialTexts(config: TokenizerConfig): SpecialTexts {
+  const {
+    bos_token: bos,
+    eos_token: eos,
+    ...others
+  } = Object.fromEntries(
+    NAMED.map((name) => [name, textOf(config[name])] as const).filter(([, text]) => text !== undefined),
+  ) as Record<string, string>;
+  return { bos, eos, others };
 }
 
 function parsed<S extends z.ZodType>(schema: S, json: unknown, file: string): z.infer<S> {

@@ -1,5 +1,5 @@
 import type { OnModel, StageJobs, TokenOnStage } from '../stage/types.ts';
-import { messagesOf, samplingOf, type Completion } from './request.ts';
+import { conversationOf, samplingOf, type Completion } from './request.ts';
 import { StopText } from './stop-text.ts';
 
 /** The process that runs the model (studio/stage). */
@@ -26,7 +26,7 @@ export async function* answerParts(
   signal: AbortSignal,
 ): AsyncGenerator<AnswerPart> {
   const stops = new StopText([body.stop ?? []].flat());
-  const job = { ...on, columns: [{ folder, messages: messagesOf(body) }], sampling: samplingOf(body) };
+  const job = { ...on, columns: [{ folder, ...conversationOf(body) }], sampling: samplingOf(body) };
   let tokens = 0;
   /** whose text is not out yet */
   let held: TokenOnStage[] = [];

@@ -1,10 +1,17 @@
 import { z } from 'zod';
-import type { ChatMessage } from '../../models/types.ts';
+import { RowRefusal } from '../../data/field-text.ts';
+import { readList, readMessages } from '../../data/messages.ts';
+import type { Conversation } from '../../models/types.ts';
 
 const part = z.looseObject({ type: z.literal('text'), text: z.string() });
+const object = z.record(z.string(), z.unknown());
 const message = z.looseObject({
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
-  content: z.union([z.string(), z.array(part)]),
+  content: z.union([z.string(), z.array(part)]).nullish(),
+  name: z.string().nullish(),
+  reasoning_content: z.string().nullish(),
+  tool_calls: z.array(object).nullish(),
+  tool_call_id: z.string().nullish(),
 });
 const unsupported = (what: string) => z.null(`${what} is not supported here`).optional();
 
@@ -26,8 +33,12 @@ export const completionSchema = z
     logprobs: z.boolean().nullish(),
     top_logprobs: z.number().int().min(0).max(20).nullish(),
     n: z.literal(1, 'only one answer a request').nullish(),
-    tools: unsupported('calling tools'),
-    functions: unsupported('calling functions'),
+    tools: z.array(object).max(1_000).nullish(),
+    tool_choice: z.enum(['auto', 'none'], 'an answer can’t be made to be a call here').nullish(),
+    functions: unsupported('the older form of tools'),
+    function_call: unsupported('the older form of tool_choice'),
+    /** not OpenAI's, but other servers' */
+    documents: z.array(object).max(1_000).nullish(),
     response_format: z.looseObject({ type: z.literal('text', 'only text is answered') }).nullish(),
   })
   .refine(({ logprobs, top_logprobs: top }) => logprobs || top == null, {
@@ -39,11 +50,19 @@ export type Completion = z.infer<typeof completionSchema>;
 /** Tokens of an answer where the request says nothing. */
 const DEFAULT_TOKENS = 1_024;
 
-export function messagesOf({ messages }: Completion): ChatMessage[] {
-  return messages.map(({ role, content }) => ({
-    role: role === 'developer' ? 'system' : role,
-    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-  }));
+/** What a request asks, read as a dataset's row would be. @throws ApiError for messages that say nothing */
+export function conversationOf({ messages, tools, tool_choice: choice, documents }: Completion): Conversation {
+  try {
+    return {
+      // Nothing of it is learned, so that an earlier answer may be empty.
+      messages: readMessages(messages.map((message) => ({ ...message, weight: 0 })), 'messages'), // prettier-ignore
+      tools: choice === 'none' ? undefined : readList(tools, 'tools'),
+      documents: readList(documents, 'documents'),
+    };
+  } catch (error) {
+    if (error instanceof RowRefusal) throw new ApiError(400, `messages: ${error.message}`, null, 'messages');
+    throw error;
+  }
 }
 
 export function samplingOf(body: Completion) {

@@ -3,7 +3,7 @@ import { chatTemplate } from '../../models/chat-template.ts';
 import { endingTurns } from '../../models/end-of-turn.ts';
 import { generate } from '../../models/generate.ts';
 import type { GeneratedToken } from '../../models/generate.ts';
-import { chatPrompt } from '../../models/prompt.ts';
+import { chatPrompt, endsOf } from '../../models/prompt.ts';
 import { StreamText } from '../../models/stream-text.ts';
 import type { ChatTemplate, ModelFile, Tokenizer } from '../../models/types.ts';
 import { modelOnStage } from './loaded.ts';
@@ -48,16 +48,16 @@ async function openColumn(
   index: number,
   tell: Act<GenerateEvent>['tell'],
 ): Promise<Column> {
-  const { folder, off, messages } = columns[index]!;
+  const { folder, off, ...conversation } = columns[index]!;
   const started = performance.now();
   const copy = columns.slice(0, index).filter((column) => column.folder === folder).length;
   const adaptation = folder === undefined ? undefined : (await stage.adapter(folder, off, copy)).adapter;
   const milliseconds = performance.now() - started;
   const { model, file } = stage;
   const own = writing(file, template);
-  const { ids } = chatPrompt(own, messages);
+  const { ids } = chatPrompt(own, conversation);
   tell({ kind: 'ready', column: index, milliseconds, promptTokens: ids.length });
-  const stop = [...new Set([...model.config.eosTokenIds, ...own.tokenizer.eosTokenIds])];
+  const stop = endsOf(model.config, own.tokenizer);
   const tokens = generate(model, ids, { ...sampling, adaptation, stop });
   return { index, tokens, text: new StreamText(own.tokenizer), stop, count: 0, seconds: 0, last: -1 };
 }
@@ -86,7 +86,7 @@ async function advance(column: Column, tokenizer: Tokenizer, tell: Act<GenerateE
 /** What a template makes of a conversation, before anything is generated. */
 export async function templateJob(job: TemplateJob, { tell }: Act<TemplateEvent>): Promise<void> {
   const { file } = await modelOnStage(job, tell);
-  const { text, ids } = chatPrompt(writing(file, job.template), job.messages);
+  const { text, ids } = chatPrompt(writing(file, job.template), { messages: job.messages });
   tell({ kind: 'template', source: file.chatTemplate?.source ?? '', prompt: text, tokens: ids.length });
 }
 

@@ -1,5 +1,5 @@
 import type { ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
-import type { ChatMessage } from '../../models/types.ts';
+import type { ChatMessage, Conversation } from '../../models/types.ts';
 
 /** A base model to run, on the engine of the settings. */
 export interface OnModel {
@@ -39,7 +39,7 @@ export interface SamplingOnStage {
 }
 
 export interface GenerateJob extends OnModel {
-  columns: (ColumnOnStage & { messages: ChatMessage[] })[];
+  columns: (ColumnOnStage & Conversation)[];
   /** Jinja, instead of the model's own */
   template?: string;
   sampling: SamplingOnStage;
