@@ -91,7 +91,8 @@ function progressLine(): (progress: ExportProgress | undefined) => void {
   };
 }
 
-function printResult({ folder, files, fidelity }: ExportResult): void {
+function printResult({ folder, files, fidelity, warnings }: ExportResult): void {
+  for (const warning of warnings) note(`Mind: ${warning}`);
   console.log(folder);
   for (const { name, byteLength } of files) console.log(`  ${name}  ${size(byteLength)}`);
   if (!fidelity) return;

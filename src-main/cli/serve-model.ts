@@ -50,7 +50,7 @@ function named(text: string, before: Map<string, string>): Map<string, string> {
 
 async function serve({ model, adapter, host, port, engine, json }: ServeFlags): Promise<void> {
   const place = await resolveModel(model, note);
-  const file = await openModelFile(place);
+  const file = await openModelFile(place, note);
   const { config, name } = file;
   await file.close();
   const temporary = await fsp.mkdtemp(path.join(os.tmpdir(), 'effilora-serve-'));

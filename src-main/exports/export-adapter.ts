@@ -64,7 +64,7 @@ export async function exportAdapter(
     progress.at('opening', 1, 1);
     const work: Work = { opened, data, request: parsed, type, name: nameOf(parsed.adapter), progress };
     const fidelity = await (parsed.to === 'effilora' ? share(work) : approximate(work));
-    return { folder: parsed.out, files: await listFiles(parsed.out), fidelity };
+    return { folder: parsed.out, files: await listFiles(parsed.out), fidelity, warnings: file.warnings ?? [] };
   } finally {
     await opened.close();
   }

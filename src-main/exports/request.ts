@@ -75,4 +75,6 @@ export interface ExportResult {
   files: { name: string; byteLength: number }[];
   /** null for `effilora`, which is the adapter itself */
   fidelity: FidelityReport | null;
+  /** what is to be known of the base model, a sentence each */
+  warnings: string[];
 }

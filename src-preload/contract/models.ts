@@ -29,6 +29,8 @@ export const modelEntry = z.object({
   fits: z.enum(['yes', 'tight', 'no']),
   shape: modelShape.optional(),
   hasTokenizer: z.boolean().optional(),
+  /** what is to be known of it, a sentence each */
+  warnings: z.array(z.string()).optional(),
 });
 export type ModelEntry = z.infer<typeof modelEntry>;
 

@@ -91,6 +91,7 @@ function libraryEntry(row: ModelRow): ModelEntry {
     ...needs(summary.shape.parameters),
     shape: summary.shape,
     hasTokenizer: summary.hasTokenizer,
+    warnings: summary.warnings,
   };
 }
 

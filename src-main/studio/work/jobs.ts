@@ -76,5 +76,6 @@ function summaryOf(file: ModelFile): ModelSummary {
     bytes: file.byteLength,
     shape: { architecture, layers, hiddenSize, contextLength, vocabularySize, parameters },
     hasTokenizer: file.tokenizer !== undefined,
+    warnings: file.warnings,
   };
 }

@@ -72,7 +72,11 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     seconds: (run.training.steps * flops) / engine.flopsPerSecond + evaluation,
     secondsMeasured: engine.isMeasured,
     choices: reasonsOf(proposal, recipe).map((reason) => choiceOf(reason, request.fixed)),
-    warnings: fits && proposal.fits ? proposal.warnings : [...proposal.warnings, ...tooLarge(memory.total, limitBytes)],
+    warnings: [
+      ...(model.warnings ?? []),
+      ...proposal.warnings,
+      ...(fits && proposal.fits ? [] : tooLarge(memory.total, limitBytes)),
+    ],
     structure: {
       layers: facts.layers,
       sites: run.method.targets,

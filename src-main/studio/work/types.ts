@@ -16,6 +16,7 @@ export interface ModelSummary {
   bytes: number;
   shape: NonNullable<ModelEntry['shape']>;
   hasTokenizer: boolean;
+  warnings?: string[];
 }
 
 export interface PreviewRequest {
