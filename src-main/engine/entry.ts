@@ -12,8 +12,11 @@ export function loaderOf(entry: string): string[] {
   return entry.endsWith('.ts') ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href] : [];
 }
 
-/** What a thread makes and throws away is collected at every so many MB: left alone it grows to several times that. */
-const resourceLimits = { maxYoungGenerationSizeMb: 8 };
+/**
+ * What a thread makes and throws away is collected at every so many MB: left alone it grows to several times that. What has lived
+ * longer is collected when it has doubled; where 1 GB or more is allowed, V8 waits until it is four times as much.
+ */
+const resourceLimits = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 1000 };
 
 /** Starts a thread of ours. */
 export function startThread(entry: string, workerData: unknown): Worker {

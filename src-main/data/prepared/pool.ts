@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Worker } from 'node:worker_threads';
+import { UserError } from '../../engine/types.ts';
 import { entryOf, startThread } from '../../engine/entry.ts';
 import type { ColumnPlan } from '../columns.ts';
 import type { BrokenRow } from '../formats/rows.ts';
@@ -81,10 +82,17 @@ class Thread {
   }
 
   private fail(error: Error): void {
-    this.failure ??= error;
+    this.failure ??= isOutOfMemory(error) ? tooLarge() : error;
     for (const { reject } of this.waiting.splice(0)) reject(this.failure);
   }
 }
+
+const isOutOfMemory = (error: Error) => (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
+
+const tooLarge = () =>
+  new UserError(
+    'One row of the dataset takes more memory to tokenize than a thread may have; cut it into several rows',
+  );
 
 async function* batches(rows: AsyncIterable<(Row | BrokenRow)[]>): AsyncGenerator<(Row | BrokenRow)[]> {
   let batch: (Row | BrokenRow)[] = [];

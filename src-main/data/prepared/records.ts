@@ -24,7 +24,8 @@ export const RECORD_FIELDS = 5;
 
 /** Reads and tokenizes rows; longer examples than any model reads stay whole here. */
 export function recordsOf(rows: (Row | BrokenRow)[], plan: ColumnPlan, options: TokenOptions): RecordChunk {
-  const parts: Uint8Array[] = [];
+  // What an error left there.
+  body.length = 0;
   const index: number[] = [];
   const runs: number[] = [];
   const dropped: BrokenRow[] = [];
@@ -36,32 +37,65 @@ export function recordsOf(rows: (Row | BrokenRow)[], plan: ColumnPlan, options: 
     else {
       const { inputIds, labels } = tokens;
       const ownLabels = labels.some((label, i) => label >= 0 && label !== inputIds[i]);
-      const record = [int32Bytes(inputIds), ...(ownLabels ? [int32Bytes(labels)] : []), jsonBytes(example)];
+      const from = body.length;
+      body.addInts(inputIds);
+      if (ownLabels) body.addInts(labels);
+      if (example.kind !== 'tokens') body.addText(JSON.stringify(example));
       const loss = lossRuns(labels);
-      const bytes = record.reduce((sum, { length }) => sum + length, 0);
-      index.push(bytes, inputIds.length, loss.length / 2, Number(ownLabels), row.row);
+      index.push(body.length - from, inputIds.length, loss.length / 2, Number(ownLabels), row.row);
       for (const place of loss) runs.push(place);
-      parts.push(...record);
     }
   }
-  const body = joined(parts);
-  return { body, index: Int32Array.from(index), runs: Int32Array.from(runs), rows: rows.length, dropped };
+  return { body: body.take(), index: Int32Array.from(index), runs: Int32Array.from(runs), rows: rows.length, dropped };
 }
+
+/** Of as many rows as a thread gets at once, and the most that is held for the next ones. */
+const USUAL_BYTES = 2 ** 18;
+const MOST_HELD_BYTES = 2 ** 22;
+
+/** Bytes that are added one after the other, in memory that is used again: thousands of small pieces would leave it in holes. */
+class Bytes {
+  length = 0;
+  private held = Buffer.alloc(USUAL_BYTES);
+
+  addInts(values: number[]): void {
+    this.makeRoom(4 * values.length);
+    for (const value of values) this.length = this.held.writeInt32LE(value, this.length);
+  }
+
+  addText(text: string): void {
+    this.makeRoom(3 * text.length);
+    this.length += this.held.write(text, this.length);
+  }
+
+  /** All of them; none are left. Not in Node's pool: what goes to another thread is given away whole. */
+  take(): Uint8Array<ArrayBuffer> {
+    const taken = new Uint8Array(this.held.subarray(0, this.length));
+    this.length = 0;
+    if (this.held.length > MOST_HELD_BYTES) this.held = Buffer.alloc(USUAL_BYTES);
+    return taken;
+  }
+
+  private makeRoom(bytes: number): void {
+    if (this.length + bytes <= this.held.length) return;
+    const larger = Buffer.alloc(2 * (this.length + bytes));
+    this.held.copy(larger, 0, 0, this.length);
+    this.held = larger;
+  }
+}
+
+const body = new Bytes();
 
 /** Several chunks as one. */
 export function joinedChunks(chunks: RecordChunk[]): RecordChunk {
   return {
-    body: joined(chunks.map(({ body }) => body)),
+    body: joined(chunks.map((chunk) => chunk.body)),
     index: joinedInts(chunks.map(({ index }) => index)),
     runs: joinedInts(chunks.map(({ runs }) => runs)),
     rows: chunks.reduce((sum, { rows }) => sum + rows, 0),
     dropped: chunks.flatMap(({ dropped }) => dropped),
   };
 }
-
-const int32Bytes = (values: number[]) => new Uint8Array(Int32Array.from(values).buffer);
-const jsonBytes = (example: Example) =>
-  example.kind === 'tokens' ? new Uint8Array() : new TextEncoder().encode(JSON.stringify(example));
 
 function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   // Not from Node's pool: what goes to another thread is given away whole.
