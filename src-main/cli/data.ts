@@ -17,6 +17,7 @@ interface DataFlags {
   mapping?: Record<string, string>;
   format?: ExampleFormat;
   split?: string;
+  sheet?: string;
   json?: boolean;
 }
 
@@ -26,12 +27,13 @@ export function dataCommand(program: Command): void {
     'data train.jsonl --model smollm2-135m',
     'data questions.csv --model smollm2-135m --mapping instruction=question --mapping output=reply',
   ])
-    .argument('<dataset>', 'JSON, JSONL, CSV, TSV, Parquet or text, or a folder of one of them')
+    .argument('<dataset>', 'JSON, JSONL, CSV, TSV, Parquet, Excel or text, or a folder of one of them')
     .addOption(modelOption().makeOptionMandatory())
     .option('--sequence-length <tokens>', "longest example; the model's context at most (default: 2048)", whole(2))
     .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'))
     .addOption(formatOption())
     .option('--split <name>', 'of a folder whose files name splits: train (default), validation or test')
+    .option('--sheet <name>', 'of an Excel workbook (default: its first sheet with rows)')
     .option('--mapping <field=column>', 'which column serves as a field; can be repeated', mapping)
     .action(reportOn);
 }
@@ -39,11 +41,12 @@ export function dataCommand(program: Command): void {
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
   const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
-    const source = { path, format: flags.format, mapping: flags.mapping, split: flags.split };
+    const source = { path, format: flags.format, mapping: flags.mapping, split: flags.split, sheet: flags.sheet };
     const { close, ...dataset } = await openDataset(source, 0, readingOptions(file, flags));
     close();
-    const { format, report, sha256, columns, mapping, notes } = dataset;
-    if (flags.json) return printJson({ dataset: path, format, sha256, columns, mapping, notes, ...report });
+    const { format, report, sha256, sheet, sheets, columns, mapping, notes } = dataset;
+    if (flags.json)
+      return printJson({ dataset: path, format, sha256, sheet, sheets, columns, mapping, notes, ...report });
     print(dataset);
   } catch (error) {
     if (!flags.json || !(error instanceof UserError)) throw error;
@@ -61,10 +64,11 @@ function refuse(dataset: string, { message: error }: UserError): void {
   process.exitCode = EXIT.userError;
 }
 
-function print({ format, mapping, notes, report }: DatasetFacts): void {
+function print({ format, sheet, sheets, mapping, notes, report }: DatasetFacts): void {
   const { p5, p50, p95, p99, max, mean } = report.tokenLength;
   const fields = Object.entries(mapping).map(([field, column]) => (field === column ? field : `${field} = ${column}`));
   console.log(`format         ${format} (${fields.join(', ')})`);
+  if (sheets) console.log(`sheet          ${sheet}, of ${sheets.join(', ')}`);
   console.log(`examples       ${report.kept} of ${report.examples} kept, ${report.truncated} cut at the end`);
   console.log(`tokens         ${report.tokens}, ${(100 * report.lossShare).toFixed(1)} % of them carry loss`);
   console.log(

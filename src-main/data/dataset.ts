@@ -1,7 +1,7 @@
 import { UserError } from '../engine/types.ts';
 import { planColumns, unreadColumns, type ColumnPlan, type Mapping } from './columns.ts';
 import type { ExampleSource } from './example-source.ts';
-import { openRows, type BrokenRow, type RowSource } from './formats/rows.ts';
+import { openRows, type BrokenRow, type PlacePart, type RowSource } from './formats/rows.ts';
 import type { DatasetOptions, PreparedExample } from './prepare.ts';
 import type { OpenedRecords } from './prepared/cache-file.ts';
 import { contentSha256 } from './prepared/content.ts';
@@ -13,14 +13,12 @@ import type { DataReport, ExampleFormat, Row } from './types.ts';
 export { prepare, type DatasetOptions, type PreparedExample } from './prepare.ts';
 
 /** One dataset of a mix. */
-export interface DatasetSource {
+export interface DatasetSource extends PlacePart {
   path: string;
   /** how often each of its examples is seen in an epoch; default 1 */
   weight?: number;
   mapping?: Mapping;
   format?: ExampleFormat;
-  /** of a folder whose files name splits; default train */
-  split?: string;
 }
 
 /** What is known of a dataset that was read. */
@@ -28,6 +26,9 @@ export interface DatasetFacts {
   source: DatasetSource;
   sha256: string;
   format: ExampleFormat;
+  /** of an Excel workbook the sheet that was read, and all that it has */
+  sheet?: string;
+  sheets?: string[];
   /** names of its columns, and which of them serve as which field */
   columns: string[];
   mapping: Mapping;
@@ -77,7 +78,7 @@ export async function openSample(
 }
 
 async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
-  const rows = await openRows(source.path, source.split);
+  const rows = await openRows(source.path, source);
   const plan = planColumns(rows.columns, source.path, source.mapping, source.format);
   if (plan.format !== 'tokens' && !tokenizer)
     throw new UserError(
@@ -88,13 +89,13 @@ async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
 
 function factsOf(
   source: DatasetSource,
-  { columns }: RowSource,
+  { columns, sheet, sheets }: RowSource,
   { format, columns: mapping }: ColumnPlan,
   { facts }: OpenedRecords,
 ) {
   const unread = unreadColumns(columns, mapping);
   const left = unread.length ? [`Of ${source.path} these columns are not read: ${unread.join(', ')}`] : [];
-  return { source, format, columns, mapping, notes: [...facts.notes, ...left] };
+  return { source, format, sheet, sheets, columns, mapping, notes: [...facts.notes, ...left] };
 }
 
 function examplesOf({ records, facts, close }: OpenedRecords, index: number, options: DatasetOptions) {

@@ -10,7 +10,7 @@ import type { AllowedPaths } from './paths.ts';
 const MAX_ENTRIES = 2_000;
 const MODEL_FILE = /\.gguf$/i;
 const ADAPTER_FILE = /\.(effilora|gguf|safetensors)$/i;
-const DATASET_FILE = /\.(jsonl|json|csv|tsv|parquet|txt|md)$/i;
+const DATASET_FILE = /\.(jsonl|ndjson|json|csv|tsv|parquet|xlsx|xlsm|txt|md)(\.gz|\.zst)?$/i;
 
 export async function machineStatus(dataFolder: string): Promise<MachineStatus> {
   const processors = cpus();

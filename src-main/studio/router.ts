@@ -116,7 +116,7 @@ function datasetCalls(studio: Studio) {
       return {};
     }),
     columns: os.datasets.columns.handler(async ({ input, signal }) =>
-      studio.worker.call('columns', { path: await studio.allowed.check(input.path) }, { signal }),
+      studio.worker.call('columns', { ...input, path: await studio.allowed.check(input.path) }, { signal }),
     ),
     preview: os.datasets.preview.handler(async ({ input, signal }) => {
       await checkReference(studio, input.model);

@@ -19,6 +19,8 @@ const datasetSchema = z.strictObject({
   format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
   /** of a folder whose files name splits; default train */
   split: z.enum(['train', 'validation', 'test']).optional(),
+  /** of an Excel workbook; default the first that is not hidden and has rows */
+  sheet: z.string().min(1).optional(),
   /** train although more than 5 % of its rows can't be used */
   acceptDropped: z.boolean().optional(),
 });

@@ -89,7 +89,7 @@ export function closeRunData({ datasets }: Pick<RunData, 'datasets'>): void {
 /** Which data a recipe's files hold now. @throws UserError when one can't be read */
 export async function datasetsNow(recipe: Pick<Recipe, 'dataset'>): Promise<RunDatasets> {
   const datasets: RunDatasets['datasets'] = [];
-  for (const { path: file, split } of recipe.dataset)
-    datasets.push({ path: file, sha256: await contentSha256((await openRows(file, split)).files) });
+  for (const source of recipe.dataset)
+    datasets.push({ path: source.path, sha256: await contentSha256((await openRows(source.path, source)).files) });
   return { datasets };
 }

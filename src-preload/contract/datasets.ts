@@ -8,6 +8,8 @@ export const mixPart = z.object({
   weight: z.number().positive().max(1000).default(1),
   format: exampleFormat.optional(),
   mapping: z.record(z.string(), z.string()).optional(),
+  /** of an Excel workbook; default the first that has rows */
+  sheet: z.string().min(1).max(255).optional(),
   /** train although more than 5 % of its rows can't be used */
   acceptDropped: z.boolean().optional(),
 });
@@ -30,12 +32,12 @@ export const mixPartReport = z.object({
   format: z.string(),
   mapping: z.record(z.string(), z.string()),
   columns: z.array(z.string()),
+  /** what was guessed about its files, and which columns are not read, as sentences */
+  notes: z.array(z.string()),
   rows: z.number(),
   /** rows that can't be used; `dropsMany`: so many of them that the user has to accept it */
   dropped: z.number(),
   dropsMany: z.boolean(),
-  /** what was guessed about its files, and which columns are not read, as sentences */
-  notes: z.array(z.string()),
 });
 
 export const datasetPreview = z.object({
@@ -82,6 +84,9 @@ export type DatasetPreview = z.infer<typeof datasetPreview>;
 /** A file before it is read as examples: what its columns could serve as. */
 export const datasetColumns = z.object({
   columns: z.array(z.object({ name: z.string(), example: z.string() })),
+  /** of an Excel workbook the sheet that is read, and all that it has */
+  sheet: z.string().optional(),
+  sheets: z.array(z.string()).optional(),
   /** by format: the fields it needs, and those it can use */
   formats: z.array(z.object({ format: exampleFormat, required: z.array(z.string()), optional: z.array(z.string()) })),
 });
@@ -91,7 +96,7 @@ export const datasets = {
   list: oc.output(z.array(datasetEntry)),
   add: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(datasetEntry),
   remove: oc.input(z.object({ id: z.string() })).output(z.object({})),
-  columns: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(datasetColumns),
+  columns: oc.input(mixPart.pick({ path: true, sheet: true })).output(datasetColumns),
   /** reads and tokenizes the mix as training would */
   preview: oc
     .input(

@@ -134,14 +134,15 @@ describe('a large dataset', () => {
 });
 
 describe('the key', () => {
-  const key = (sha = 'a', plan = PLAN, changes: Partial<DatasetOptions> = {}) =>
-    cacheKey(sha, plan, { ...options, ...changes });
+  const key = (sha = 'a', plan = PLAN, changes: Partial<DatasetOptions> = {}, sheet?: string) =>
+    cacheKey(sha, sheet, plan, { ...options, ...changes });
 
   it('is another for every part that tokens, labels or examples depend on', () => {
     const template = (source: string, bos = '<s>') => chatTemplate(source, { bos }, 'test');
     const keys = [
       key(),
       key('b'),
+      key('a', PLAN, {}, 'Data'),
       key('a', { ...PLAN, columns: { prompt: 'completion', completion: 'prompt' } }),
       key('a', { ...PLAN, columns: { ...PLAN.columns, answer: 'completion' } }),
       key('a', { ...PLAN, format: 'instruction' }),

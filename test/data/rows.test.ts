@@ -89,7 +89,7 @@ describe('files', () => {
     ['empty.jsonl', '', /empty\.jsonl" is empty/],
     ['all-broken.jsonl', 'x\ny\n', /no usable row \(row 1: not valid JSON\)/],
     ['header.csv', 'prompt,completion\n', /no rows below its header/],
-    ['x.xlsx', 'PK', /of no known kind; give one ending in \.json/],
+    ['x.docx', 'PK', /of no known kind; give one ending in \.json/],
     ['bad.json', '{', /bad\.json is not valid JSON/],
     [
       'other.csv',
@@ -232,7 +232,7 @@ describe('folders', () => {
     return path.join(folder, name);
   };
   const texts = async (place: string, split?: string) => {
-    const rows = (await batchesOf((await openRows(place, split)).rows())).flat();
+    const rows = (await batchesOf((await openRows(place, { split })).rows())).flat();
     return rows.map((row) => [row.row, !isBroken(row) && row.fields.text]);
   };
   const line = (text: string) => `{"text":"${text}"}\n`;
@@ -250,13 +250,13 @@ describe('folders', () => {
     expect(await texts(place, 'validation')).toEqual([[1, 'v'], [2, 'w']]); // prettier-ignore
     expect(await texts(place, 'test')).toEqual([[1, 't']]);
     expect((await openRows(place)).notes).toEqual([`${place}: the split train is read, not validation, test`]);
-    expect((await openRows(place, 'validation')).files.map((file) => path.basename(file))).toHaveLength(2);
+    expect((await openRows(place, { split: 'validation' })).files.map((file) => path.basename(file))).toHaveLength(2);
   });
 
   it('files that name no split are for training', async () => {
     const place = make('plain', { 'latest.jsonl': line('a'), 'more.jsonl': line('b') });
     expect(await texts(place)).toEqual([[1, 'a'], [2, 'b']]); // prettier-ignore
-    await expect(openRows(place, 'test')).rejects.toThrow(/no split "test"; name one of train/);
+    await expect(openRows(place, { split: 'test' })).rejects.toThrow(/no split "test"; name one of train/);
   });
 
   it.each([

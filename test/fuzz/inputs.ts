@@ -11,7 +11,7 @@ export const MOST_SECONDS = 2;
 export const MOST_BYTES = 256 * 2 ** 20;
 
 /** Not changed: pictures and cards that no reader opens. */
-const CHANGED = /\.(json|jsonl|safetensors|gguf|jinja|yaml|csv|parquet|effilora)$/;
+const CHANGED = /\.(json|jsonl|safetensors|gguf|jinja|yaml|csv|parquet|xlsx|effilora)$/;
 
 /** Writes the input of a target and a seed into `folder`; returns what is to be opened. */
 export function writeInput(seeds: string, target: string, seed: number, folder: string): string {

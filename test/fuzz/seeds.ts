@@ -1,6 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { openPromise } from 'yauzl';
 import { stringify } from 'yaml';
+import { ZipFile } from 'yazl';
 import { ggufValue } from '../../src-main/models/gguf/write.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { writeGgufLora } from '../../src-main/exports/gguf-lora.ts';
@@ -64,4 +67,19 @@ export async function writeSeeds(root: string): Promise<void> {
   fs.writeFileSync(at('json', 'rows.json'), JSON.stringify(FLAT));
   fs.writeFileSync(at('csv', 'rows.csv'), 'instruction,input,output\n"Say ""hi""",,Hi\nAdd,"1, 2",3\n');
   fs.copyFileSync(path.join(TEST, 'data/fixtures/instructions-gzip.parquet'), at('parquet', 'rows.parquet'));
+  fs.copyFileSync(path.join(TEST, 'data/fixtures/sheets.xlsx'), at('excel', 'rows.xlsx'));
+  await storeParts(path.join(TEST, 'data/fixtures/values.xlsx'), at('excel-parts', 'rows.xlsx'));
+}
+
+/** Writes a zip's parts unpacked into another: a change to a packed one is mostly no XML any more. */
+async function storeParts(from: string, to: string): Promise<void> {
+  const zip = new ZipFile();
+  const packed = await openPromise(from, { autoClose: false });
+  for await (const entry of packed.eachEntry()) {
+    const content = await buffer(await packed.openReadStreamPromise(entry));
+    zip.addBuffer(content, entry.fileName, { compress: false });
+  }
+  packed.close();
+  zip.end();
+  fs.writeFileSync(to, await buffer(zip.outputStream));
 }

@@ -50,7 +50,12 @@ async function adapter(place: string, config: ModelConfig): Promise<void> {
 
 async function rows(place: string): Promise<void> {
   const source = await openRows(place);
-  const plan = planColumns(source.columns, place);
+  // A workbook of kinds and values is a dataset of no form.
+  const plan = planColumns(
+    source.columns,
+    place,
+    source.columns.includes('kind') ? { instruction: 'kind', output: 'value' } : {},
+  );
   for await (const batch of source.rows()) for (const row of batch) if (!isBroken(row)) readExample(row, plan);
 }
 
@@ -75,5 +80,7 @@ export const TARGETS: Record<string, { open: Target; file?: string }> = {
   jsonl: { open: rows, file: 'rows.jsonl' },
   json: { open: rows, file: 'rows.json' },
   csv: { open: rows, file: 'rows.csv' },
+  excel: { open: rows, file: 'rows.xlsx' },
+  'excel-parts': { open: rows, file: 'rows.xlsx' },
   parquet: { open: rows, file: 'rows.parquet' },
 };

@@ -7,12 +7,23 @@ export interface BrokenRow {
   reason: string;
 }
 
+/** Which part of what lies at a dataset's place. */
+export interface PlacePart {
+  /** of a folder whose files name splits; default train */
+  split?: string;
+  /** of an Excel workbook; default the first that is not hidden and has rows */
+  sheet?: string;
+}
+
 /** A dataset's rows, one batch after the other: memory stays bounded however large its files are. */
 export interface RowSource {
   /** from the header or schema, else of the first rows that can be read */
   readonly columns: string[];
   /** the files it is made of, in their order */
   readonly files: string[];
+  /** of an Excel workbook the sheet that is read, and all that it has */
+  readonly sheet?: string;
+  readonly sheets?: string[];
   /** what was guessed about the files (an encoding), as sentences; complete once the rows were read */
   readonly notes: readonly string[];
   /** batches in file order, from the start at each call. @throws UserError where the rest can't be read */
@@ -20,7 +31,7 @@ export interface RowSource {
 }
 
 /** What reading one kind of file gives; `columns` where header or schema name them. */
-export interface FileRows {
+export interface FileRows extends Pick<RowSource, 'sheet' | 'sheets'> {
   columns?: string[];
   rows(): AsyncIterable<(Row | BrokenRow)[]>;
 }

@@ -28,7 +28,7 @@ export async function preparedRecords(
   options: TokenOptions,
 ): Promise<OpenedRecords> {
   if (await isSmall(rows)) return recordsInMemory(rows, plan, options);
-  const file = path.join(preparedFolder(), `${cacheKey(sha256, plan, options)}.records`);
+  const file = path.join(preparedFolder(), `${cacheKey(sha256, rows.sheet, plan, options)}.records`);
   const there = await opened(file);
   // Whoever is first prepares it, others wait and use what it made.
   if (there) return there;

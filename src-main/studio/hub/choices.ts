@@ -5,7 +5,7 @@ export const WHOLE_MODEL = 'The whole model (safetensors)';
 
 const MODEL_FILE =
   /^(model[^/]*\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json|tokenizer[^/]*|special_tokens_map\.json|vocab\.[^/]+|merges\.txt|chat_template\.(jinja|json))$/;
-const DATA_FILE = /\.(jsonl|json|csv|tsv|parquet)(\.gz)?$/;
+const DATA_FILE = /\.(jsonl|json|csv|tsv|parquet|xlsx)(\.gz)?$/;
 
 /** The files that a choice stands for; none when there is no such choice. */
 export function filesOf(kind: HubKind, files: HubFile[], choice: string): HubFile[] {

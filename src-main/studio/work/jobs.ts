@@ -45,7 +45,7 @@ export const jobs: Jobs = {
     await writeStoredAdapter(folder, withoutHeads(await readAdapter(from), new Set(heads), renormalize));
   },
   keepCheckpoint: ({ folder }) => keepCheckpoint(folder),
-  columns: ({ path }) => columnsOfFile(path),
+  columns: columnsOfFile,
   async install(_, log) {
     engines = undefined;
     await buildAddon(await installTensorflow(log), log);

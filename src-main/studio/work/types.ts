@@ -51,7 +51,7 @@ export interface Jobs {
   /** ends a run that isn't going with the adapter of its last checkpoint. @throws UserError when it has none */
   keepCheckpoint(request: { folder: string }): Promise<{ step: number }>;
   /** @throws UserError when the file can't be read */
-  columns(request: { path: string }): Promise<DatasetColumns>;
+  columns(request: Pick<MixPart, 'path' | 'sheet'>): Promise<DatasetColumns>;
   /** @throws UserError when the engine can't be set up here */
   install(request: { engine: 'tensorflow' }, log: (line: string) => void): Promise<void>;
 }
