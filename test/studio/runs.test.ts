@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RunEvent, RunPosition } from '../../src-preload/contract/index.ts';
@@ -54,6 +54,23 @@ describe('runs', () => {
     expect([...started].sort((a, b) => a - b)).toEqual(started);
     expect(studio.runs.row(held.id)).toMatchObject({ status: 'paused', attempt: 0 });
     expect(studio.runs.row(third.id)).toMatchObject({ step: 5, message: null });
+  });
+
+  it('gives a long run in small pieces: large ones outlive young garbage and grow the studio', async () => {
+    const { client, recipe } = open(1, 1);
+    const { id, folder } = await client.runs.create({ name: 'long', recipe, hold: true });
+    const line = (step: number) =>
+      `${JSON.stringify({ step, loss: 1, tokens: { label: 1, all: 2 }, pad: 'x'.repeat(300) })}\n`;
+    writeFileSync(join(folder, 'metrics.jsonl'), upTo(8_000).map(line).join(''));
+    const steps: number[] = [];
+    let longest = 0;
+    for await (const event of await client.runs.watch({ id })) {
+      if (event.kind === 'current') break;
+      longest = Math.max(longest, JSON.stringify(event).length);
+      if (event.kind === 'metrics') steps.push(...event.records.map((record) => record.step));
+    }
+    expect(steps).toEqual(upTo(8_000));
+    expect(longest).toBeLessThan(1 << 19);
   });
 
   it('streams every step once, over a lost connection too', async () => {

@@ -46,7 +46,7 @@ export class Arena {
   ) {
     const model = this.at('model');
     fs.cpSync(TINY_MODEL, model, { recursive: true });
-    const training = { steps: 60, evalEvery: 15, checkpointEvery: 8 };
+    const training = { steps: 24, evalEvery: 8, checkpointEvery: 5 };
     const file = smallRun(folder, { model, training });
     this.recipe = parse(fs.readFileSync(file, 'utf8')) as object;
   }

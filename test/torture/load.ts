@@ -77,5 +77,5 @@ function told(times: number[]): string {
   const sorted = times.sort((a, b) => a - b);
   const at = (share: number) =>
     `${Math.round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN)} ms`;
-  return `${sorted.length}, half within ${at(0.5)}, 95 % within ${at(0.95)}, the slowest ${at(1)}`;
+  return `${sorted.length}, half within ${at(0.5)}, 95 % within ${at(0.95)}, 99 % within ${at(0.99)}, the slowest ${at(1)}`;
 }

@@ -6,12 +6,14 @@ import { processesOf, until } from './studio.ts';
 
 /**
  * `npm run soak -- [steps] [engine]`: a run of 10,000 steps (default) with evaluations, sample answers and pauses, while 500 pages come
- * and go; how much the memory of each process grows between the first and the last fifth of its life.
+ * and go; how much the memory of each process grows between the first and the last fifth of its life, once it has started up.
  */
 const [stepsText = '10000', engine = 'tensorflow'] = process.argv.slice(2);
 const steps = Number(stepsText);
 const PAGES = 500;
 const SAMPLE_MS = 1_000;
+/** Until a process has loaded what it works with: samples of it that don't count, and how many it needs besides. */
+const [START_UP, ENOUGH] = [30, 60];
 
 const host = await startHost('soak');
 const { client, close } = await connectClient(host.url);
@@ -45,7 +47,9 @@ for (;;) {
 while (pages < PAGES) await visit();
 clearInterval(sampling);
 console.log(`${steps} steps on ${engine}, ${PAGES} pages came and went`);
-for (const [name, bytes] of resident) if (bytes.length >= 25) console.log(grown(name, bytes));
+for (const [name, bytes] of resident)
+  if (bytes.length >= START_UP + ENOUGH) console.log(grown(name, bytes.slice(START_UP)));
+  else console.log(`${name}: ${bytes.length} s, too short to tell`);
 close();
 await host.close();
 

@@ -48,8 +48,9 @@ async function kills(count: number): Promise<void> {
         throw new Error(`${victim} during ${work}, trial ${trial} at ${moment}: ${error.message}`);
       });
       if (hit === victim) hits++;
+      if (trial % 10 === 0 || trial === count)
+        console.log(`${victim} during ${work}: ${trial} moments, ${hits} kills, all as it has to be`);
     }
-    console.log(`${victim} during ${work}: ${count} moments, ${hits} kills, all as it has to be`);
   }
   await arena.close();
 }

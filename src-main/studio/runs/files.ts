@@ -2,8 +2,11 @@ import { open } from 'node:fs/promises';
 import type { HeadsFrame } from '../../../src-preload/contract/index.ts';
 import { DECODER_SITES } from '../../models/types.ts';
 
-/** At most this much of a file is read at a time, bytes: what one event carries stays small. */
-const CHUNK_BYTES = 4 << 20;
+/**
+ * At most this much of a file is read at a time, bytes: what one event carries stays small, and is thrown away while it is young. With
+ * 4 MB of it the studio of a run of 10,000 steps grew by a quarter before V8 collected it.
+ */
+const CHUNK_BYTES = 256 << 10;
 
 /**
  * The complete lines of a growing file from byte `from` on, and where they end.
