@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { clearBeginnings } from './adapters/beginnings.ts';
 import { AdapterLibrary } from './adapters/library.ts';
 import { BackgroundJobs } from './background/jobs.ts';
+import { collectGarbage } from '../engine/collect-garbage.ts';
 import { cacheFolder } from '../engine/folders.ts';
 import { openLibrary } from './database/open.ts';
 import type { Library } from './database/open.ts';
@@ -92,22 +93,13 @@ export function openStudio(options: StudioOptions): Studio {
   const secret = options.secret ?? fileSecret(dataFolder);
   const hub = new HubClient(() => secret.read());
   const hubFolder = join(dataFolder, 'hub');
-  const downloads = new Downloads(
-    hub,
-    (kind) => join(hubFolder, `${kind}s`),
-    async (kind, path) => {
-      if (kind === 'model') models.add(path, await worker.call('inspectModel', { reference: path }));
-      else {
-        await worker.call('columns', { path });
-        await datasets.add(path);
-      }
-    },
-  );
+  const downloads = openDownloads({ hub, hubFolder, models, datasets, worker });
   const chosen = options.folders ?? [homedir()];
   const own = [dataFolder, join(resources, 'examples'), ...modelCaches().map(({ folder }) => folder)];
   const adapters = new AdapterLibrary(library, runs, worker, adaptersFolder);
   adapters.followRuns(queue);
   queue.start();
+  const collecting = setInterval(collectGarbage, COLLECT_MS).unref();
   const jobs = new BackgroundJobs(library);
   for (const cleared of [jobs.recover(), clearBeginnings(adaptersFolder)])
     void cleared.catch((error: unknown) => console.error(error));
@@ -137,9 +129,39 @@ export function openStudio(options: StudioOptions): Studio {
       () => settings.chosenPaths(),
     ),
     storageFolders: storageFolders({ runsFolder, adaptersFolder, exportsFolder, uploadsFolder, hubFolder }),
-    close: () => close({ downloads, served, queue, jobs, adapters, worker, stage, library }),
+    close() {
+      clearInterval(collecting);
+      return close({ downloads, served, queue, jobs, adapters, worker, stage, library });
+    },
   };
 }
+
+/** What arrives joins the library. */
+function openDownloads({
+  hub,
+  hubFolder,
+  models,
+  datasets,
+  worker,
+}: Pick<Studio, 'hub' | 'hubFolder' | 'models' | 'datasets' | 'worker'>): Downloads {
+  return new Downloads(
+    hub,
+    (kind) => join(hubFolder, `${kind}s`),
+    async (kind, path) => {
+      if (kind === 'model') models.add(path, await worker.call('inspectModel', { reference: path }));
+      else {
+        await worker.call('columns', { path });
+        await datasets.add(path);
+      }
+    },
+  );
+}
+
+/**
+ * Between two collections of the garbage that days of pages coming and going leave, milliseconds: some 25 ms of work each. V8 by
+ * itself lets it lie until the heap has grown by half.
+ */
+const COLLECT_MS = 60_000;
 
 type Closed = Pick<Studio, 'downloads' | 'served' | 'queue' | 'jobs' | 'adapters' | 'worker' | 'stage' | 'library'>;
 

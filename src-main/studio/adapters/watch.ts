@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import type { AdapterLibrary } from './library.ts';
+import { nextChange } from '../next-change.ts';
 
 /** Another studio on the same library changes rows without telling this one: looked at this often, milliseconds. */
 const OTHERS_MS = 3_000;
@@ -14,7 +14,6 @@ export async function* watchAdapters(
     const now = `${adapters.version}:${state()}`;
     if (now !== shown) yield { version: version++ };
     shown = now;
-    const ends = AbortSignal.any([AbortSignal.timeout(OTHERS_MS), ...(signal ? [signal] : [])]);
-    await once(adapters, 'change', { signal: ends }).catch(() => undefined);
+    await nextChange(adapters, OTHERS_MS, signal);
   }
 }

@@ -1,4 +1,4 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import { UserError } from '../../engine/types.ts';
 import type { Library } from '../database/open.ts';
 import { newOwner, stateOfOwner } from '../owner.ts';
 import { JobStore, type NewJob } from './store.ts';
+import { nextChange } from '../next-change.ts';
 
 /** A job that another machine's studio began so long ago has lost it, milliseconds: nothing else is known of that one here. */
 const LOST_MS = 24 * 3_600_000;
@@ -156,8 +157,7 @@ export class BackgroundJobs extends EventEmitter<{ change: [] }> {
       if (text !== shown) yield now;
       shown = text;
       if (JSON.stringify(look()) === text) {
-        const ends = AbortSignal.any([AbortSignal.timeout(OTHERS_MS), ...(signal ? [signal] : [])]);
-        await once(this, 'change', { signal: ends }).catch(() => undefined);
+        await nextChange(this, OTHERS_MS, signal);
       }
       await wait(PACE_MS, undefined, { signal }).catch(() => undefined);
     }

@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RunSummary } from '../../../src-preload/contract/index.ts';
 import type { RunQueue } from './queue.ts';
 import type { RunStore } from './store.ts';
+import { nextChange } from '../next-change.ts';
 
 /** At most this often, milliseconds. */
 const PACE_MS = 500;
@@ -21,8 +21,7 @@ export async function* watchList(
     const state = JSON.stringify(list);
     if (state !== shown) yield list;
     shown = state;
-    const ends = AbortSignal.any([AbortSignal.timeout(OTHERS_MS), ...(signal ? [signal] : [])]);
-    await once(queue, 'change', { signal: ends }).catch(() => undefined);
+    await nextChange(queue, OTHERS_MS, signal);
     await wait(PACE_MS, undefined, { signal }).catch(() => undefined);
   }
 }
