@@ -171,7 +171,7 @@ export class Arena {
   /** The library is whole, and everything under a final name. */
   private async check(): Promise<void> {
     // A run's adapter enters the library a moment after the run's end, and beginnings are cleared away as late.
-    await until('nothing half written is left', () => this.strays().length === 0, 10_000).catch(() =>
+    await until('nothing half written is left', () => this.strays().length === 0).catch(() =>
       equal(this.strays(), [], 'strays'),
     );
     const adapters = this.adapters();
