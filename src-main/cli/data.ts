@@ -1,11 +1,12 @@
 import { Option, type Command } from 'commander';
 import { openDataset, type DatasetFacts } from '../data/dataset.ts';
 import { droppedLines, dropsMany } from '../data/dropped.ts';
+import { heldOutSplitOf } from '../data/held-out.ts';
 import type { ExampleFormat } from '../data/types.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import { UserError } from '../engine/types.ts';
 import { readingOptions } from '../trainer/reading-options.ts';
-import { command, formatOption, modelOption } from './command.ts';
+import { command, configOption, formatOption, modelOption, sheetOption, splitOption } from './command.ts';
 import { EXIT } from './exit.ts';
 import { note, printJson } from './output.ts';
 import { mapping, whole } from './values.ts';
@@ -17,6 +18,7 @@ interface DataFlags {
   mapping?: Record<string, string>;
   format?: ExampleFormat;
   split?: string;
+  config?: string;
   sheet?: string;
   json?: boolean;
 }
@@ -32,8 +34,9 @@ export function dataCommand(program: Command): void {
     .option('--sequence-length <tokens>', "longest example; the model's context at most (default: 2048)", whole(2))
     .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'))
     .addOption(formatOption())
-    .option('--split <name>', 'of a folder whose files name splits: train (default), validation or test')
-    .option('--sheet <name>', 'of an Excel workbook (default: its first sheet with rows)')
+    .addOption(splitOption())
+    .addOption(configOption())
+    .addOption(sheetOption())
     .option('--mapping <field=column>', 'which column serves as a field; can be repeated', mapping)
     .action(reportOn);
 }
@@ -41,13 +44,20 @@ export function dataCommand(program: Command): void {
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
   const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
-    const source = { path, format: flags.format, mapping: flags.mapping, split: flags.split, sheet: flags.sheet };
+    const source = {
+      path,
+      format: flags.format,
+      mapping: flags.mapping,
+      split: flags.split,
+      config: flags.config,
+      sheet: flags.sheet,
+    };
     const { close, ...dataset } = await openDataset(source, 0, readingOptions(file, flags));
     close();
-    const { format, report, sha256, sheet, sheets, columns, mapping, notes } = dataset;
-    if (flags.json)
-      return printJson({ dataset: path, format, sha256, sheet, sheets, columns, mapping, notes, ...report });
-    print(dataset);
+    const { report, ...facts } = { ...dataset, source: undefined };
+    const heldOut = heldOutSplitOf(source, dataset, 1);
+    if (flags.json) return printJson({ dataset: path, ...facts, heldOut, ...report });
+    print(dataset, heldOut);
   } catch (error) {
     if (!flags.json || !(error instanceof UserError)) throw error;
     refuse(path, error);
@@ -64,11 +74,14 @@ function refuse(dataset: string, { message: error }: UserError): void {
   process.exitCode = EXIT.userError;
 }
 
-function print({ format, sheet, sheets, mapping, notes, report }: DatasetFacts): void {
+function print({ format, mapping, notes, report, ...place }: DatasetFacts, heldOut?: string): void {
   const { p5, p50, p95, p99, max, mean } = report.tokenLength;
   const fields = Object.entries(mapping).map(([field, column]) => (field === column ? field : `${field} = ${column}`));
   console.log(`format         ${format} (${fields.join(', ')})`);
-  if (sheets) console.log(`sheet          ${sheet}, of ${sheets.join(', ')}`);
+  if (place.sheets) console.log(`sheet          ${place.sheet}, of ${place.sheets.join(', ')}`);
+  if (place.configs) console.log(`configuration  ${place.config}, of ${place.configs.join(', ')}`);
+  if (place.splits) console.log(`split          ${place.split}, of ${place.splits.join(', ')}`);
+  if (heldOut) console.log(`held out       ${heldOut}, where the recipe says nothing else (heldOut)`);
   console.log(`examples       ${report.kept} of ${report.examples} kept, ${report.truncated} cut at the end`);
   console.log(`tokens         ${report.tokens}, ${(100 * report.lossShare).toFixed(1)} % of them carry loss`);
   console.log(

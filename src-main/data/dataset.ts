@@ -22,13 +22,10 @@ export interface DatasetSource extends PlacePart {
 }
 
 /** What is known of a dataset that was read. */
-export interface DatasetFacts {
+export interface DatasetFacts extends Pick<RowSource, 'sheet' | 'sheets' | 'split' | 'splits' | 'config' | 'configs'> {
   source: DatasetSource;
   sha256: string;
   format: ExampleFormat;
-  /** of an Excel workbook the sheet that was read, and all that it has */
-  sheet?: string;
-  sheets?: string[];
   /** names of its columns, and which of them serve as which field */
   columns: string[];
   mapping: Mapping;
@@ -89,13 +86,14 @@ async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
 
 function factsOf(
   source: DatasetSource,
-  { columns, sheet, sheets }: RowSource,
+  { columns, sheet, sheets, split, splits, config, configs }: RowSource,
   { format, columns: mapping }: ColumnPlan,
   { facts }: OpenedRecords,
 ) {
   const unread = unreadColumns(columns, mapping);
   const left = unread.length ? [`Of ${source.path} these columns are not read: ${unread.join(', ')}`] : [];
-  return { source, format, sheet, sheets, columns, mapping, notes: [...facts.notes, ...left] };
+  const place = { sheet, sheets, split, splits, config, configs };
+  return { source, format, ...place, columns, mapping, notes: [...facts.notes, ...left] };
 }
 
 function examplesOf({ records, facts, close }: OpenedRecords, index: number, options: DatasetOptions) {

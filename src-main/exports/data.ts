@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { openDataset, type DatasetOptions, type OpenDataset, type PreparedExample } from '../data/dataset.ts';
-import { concatenated, subset } from '../data/example-source.ts';
-import { heldOutSplit } from '../data/order.ts';
+import type { DatasetOptions, PreparedExample } from '../data/dataset.ts';
+import { concatenated } from '../data/example-source.ts';
+import { openSplitDataset, type SplitDataset } from '../data/held-out.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import { UserError } from '../engine/types.ts';
 import { fileSha256 } from '../models/identity.ts';
@@ -46,25 +46,23 @@ export async function exportData(
     sequenceLength: Math.min(sequenceLength, file.config.contextLength),
     vocabularySize: file.config.vocabularySize,
   };
-  const datasets: OpenDataset[] = [];
+  const parts: SplitDataset[] = [];
+  const { evalSplit = 0, seed = 0 }: Training = training;
   try {
-    for (const [index, source] of sources.entries()) datasets.push(await openDataset(source, index, options));
-    return { name: sources.map(({ path: file }) => path.basename(file)).join(', '), ...splitOf(datasets, training) };
+    for (const [index, source] of sources.entries())
+      parts.push(await openSplitDataset(source, index, options, { evalSplit: evalSplit || HELD_OUT_SHARE, seed }));
+    return { name: sources.map(({ path: file }) => path.basename(file)).join(', '), ...exportDataOf(parts, training) };
   } finally {
-    for (const { close } of datasets) close();
+    for (const { close } of parts) close();
   }
 }
 
-type Split = Partial<Pick<Recipe['training'], 'evalSplit' | 'evalExamples' | 'seed'>>;
+type Training = Partial<Pick<Recipe['training'], 'evalSplit' | 'evalExamples' | 'seed'>>;
 
-function splitOf(datasets: OpenDataset[], { evalSplit = 0, evalExamples = EVALUATED, seed = 0 }: Split) {
-  const splits = datasets.map(({ examples }) => ({
-    examples,
-    ...heldOutSplit(examples.count, evalSplit || HELD_OUT_SHARE, seed),
-  }));
-  const heldOut = concatenated(splits.map((split) => subset(split.examples, split.heldOut)));
+function exportDataOf(parts: SplitDataset[], { evalExamples = EVALUATED, seed = 0 }: Training) {
+  const heldOut = concatenated(parts.map((part) => part.heldOut));
   return {
-    calibration: calibrationExamples(concatenated(splits.map((split) => subset(split.examples, split.train)))),
+    calibration: calibrationExamples(concatenated(parts.map(({ train }) => train))),
     heldOut: Array.from(evaluated(heldOut, evalExamples, seed), (prepared) => ({ ...prepared })),
   };
 }

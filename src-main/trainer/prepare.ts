@@ -63,10 +63,11 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   return { ...data, engine, file, model, steps, flopsPerToken, step };
 }
 
-function logData({ datasets, train, heldOut, heldOutCount }: RunData, log: (line: string) => void): void {
+function logData({ datasets, separate, train, heldOut, heldOutCount }: RunData, log: (line: string) => void): void {
   const some = heldOut.count < heldOutCount ? `, ${heldOut.count} of them evaluated (training.evalExamples)` : '';
   log(`Data: ${train.count} examples to train on, ${heldOutCount} held out${some}`);
-  for (const { source, notes, report } of datasets) {
+  for (const split of separate) if (split) log(`${split.source.path}: its split ${split.split} is held out`);
+  for (const { source, notes, report } of [...datasets, ...separate.filter((split) => split !== undefined)]) {
     for (const note of notes) log(note);
     for (const line of droppedLines(report)) log(`${path.basename(source.path)}: rows dropped, ${line}`);
   }

@@ -18,7 +18,11 @@ const datasetSchema = z.strictObject({
   mapping: z.record(z.string(), z.string()).optional(),
   format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
   /** of a folder whose files name splits; default train */
-  split: z.enum(['train', 'validation', 'test']).optional(),
+  split: z.string().min(1).optional(),
+  /** of a folder whose README.md names several configurations; default its default one */
+  config: z.string().min(1).optional(),
+  /** held out: a split that came with it, or part: of the rows that are trained on. Default validation, else test, else part */
+  heldOut: z.string().min(1).optional(),
   /** of an Excel workbook; default the first that is not hidden and has rows */
   sheet: z.string().min(1).optional(),
   /** train although more than 5 % of its rows can't be used */

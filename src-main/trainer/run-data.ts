@@ -1,8 +1,9 @@
-import { openDataset, type DatasetOptions, type OpenDataset, type PreparedExample } from '../data/dataset.ts';
+import type { DatasetOptions, OpenDataset, PreparedExample } from '../data/dataset.ts';
 import { concatenated, subset, type ExampleSource } from '../data/example-source.ts';
 import { checkDropped } from '../data/dropped.ts';
 import { openRows } from '../data/formats/rows.ts';
-import { heldOutSplit, seededChoice } from '../data/order.ts';
+import { heldOutSplitOf, openSplitDataset, type SplitDataset } from '../data/held-out.ts';
+import { seededChoice } from '../data/order.ts';
 import { contentSha256 } from '../data/prepared/content.ts';
 import { UserError } from '../engine/types.ts';
 import type { ModelFile } from '../models/types.ts';
@@ -12,6 +13,8 @@ import type { RunDatasets } from './run-datasets.ts';
 /** A recipe's data, split; its examples are read when they are needed. */
 export interface RunData {
   datasets: OpenDataset[];
+  /** of each dataset the split that is held out; undefined where a part of its rows is */
+  separate: (OpenDataset | undefined)[];
   /** of all datasets, in their order */
   train: ExampleSource<PreparedExample>;
   /** how many of each dataset */
@@ -40,32 +43,33 @@ export function datasetOptions({ training }: Pick<Recipe, 'training'>, file: Mod
  */
 export async function readRunData(recipe: Recipe, file: ModelFile): Promise<RunData> {
   const options = datasetOptions(recipe, file);
-  const datasets: OpenDataset[] = [];
+  const parts: SplitDataset[] = [];
   try {
     // One after the other, as each takes every core.
     for (const [index, source] of recipe.dataset.entries()) {
-      const dataset = await openDataset(source, index, options);
-      datasets.push(dataset);
-      checkDropped(source.path, dataset.report, source.acceptDropped);
+      const part = await openSplitDataset(source, index, options, recipe.training);
+      parts.push(part);
+      checkDropped(source.path, part.dataset.report, source.acceptDropped);
     }
-    return { datasets, ...splitOf(datasets, recipe) };
+    return runDataOf(parts, recipe);
   } catch (error) {
-    for (const { close } of datasets) close();
+    for (const { close } of parts) close();
     throw error;
   }
 }
 
-function splitOf(datasets: OpenDataset[], { training }: Recipe): Omit<RunData, 'datasets'> {
-  const { evalSplit, evalExamples, seed } = training;
-  const splits = datasets.map(({ examples }) => ({ examples, ...heldOutSplit(examples.count, evalSplit, seed) }));
-  if (splits.some(({ train }) => train.length === 0))
+function runDataOf(parts: SplitDataset[], { training }: Recipe): RunData {
+  const { evalExamples, seed } = training;
+  if (parts.some(({ train }) => train.count === 0))
     throw new UserError(
       'After the held-out split no example is left to train on; lower training.evalSplit or add examples',
     );
-  const heldOut = concatenated(splits.map((split) => subset(split.examples, split.heldOut)));
+  const heldOut = concatenated(parts.map((part) => part.heldOut));
   return {
-    train: concatenated(splits.map((split) => subset(split.examples, split.train))),
-    sizes: splits.map(({ train }) => train.length),
+    datasets: parts.map(({ dataset }) => dataset),
+    separate: parts.map(({ separate }) => separate),
+    train: concatenated(parts.map(({ train }) => train)),
+    sizes: parts.map(({ train }) => train.count),
     heldOut: evaluated(heldOut, evalExamples, seed),
     heldOutCount: heldOut.count,
   };
@@ -82,14 +86,23 @@ export function evaluated<Example>(
 }
 
 /** Ends reading a run's data. */
-export function closeRunData({ datasets }: Pick<RunData, 'datasets'>): void {
-  for (const { close } of datasets) close();
+export function closeRunData({ datasets, separate }: Pick<RunData, 'datasets' | 'separate'>): void {
+  for (const dataset of [...datasets, ...separate]) dataset?.close();
 }
 
-/** Which data a recipe's files hold now. @throws UserError when one can't be read */
-export async function datasetsNow(recipe: Pick<Recipe, 'dataset'>): Promise<RunDatasets> {
+/** Which data a recipe's files hold now: its datasets', then that of the splits that are held out. @throws UserError when one can't be read */
+export async function datasetsNow({ dataset, training }: Pick<Recipe, 'dataset' | 'training'>): Promise<RunDatasets> {
   const datasets: RunDatasets['datasets'] = [];
-  for (const source of recipe.dataset)
-    datasets.push({ path: source.path, sha256: await contentSha256((await openRows(source.path, source)).files) });
-  return { datasets };
+  const heldOut: RunDatasets['datasets'] = [];
+  const filesNow = async (source: Recipe['dataset'][number]) => {
+    const rows = await openRows(source.path, source);
+    return { rows, now: { path: source.path, sha256: await contentSha256(rows.files) } };
+  };
+  for (const source of dataset) {
+    const { rows, now } = await filesNow(source);
+    datasets.push(now);
+    const split = heldOutSplitOf(source, rows, training.evalSplit);
+    if (split !== undefined) heldOut.push((await filesNow({ ...source, split })).now);
+  }
+  return { datasets: [...datasets, ...heldOut] };
 }

@@ -253,6 +253,48 @@ describe('folders', () => {
     expect((await openRows(place, { split: 'validation' })).files.map((file) => path.basename(file))).toHaveLength(2);
   });
 
+  it('the splits are those that README.md names, of the configuration that is chosen', async () => {
+    const configs = [
+      '- config_name: short',
+      '  default: true',
+      '  data_files:',
+      '  - split: train',
+      '    path: "a/part-*.jsonl"',
+      '  - split: test',
+      '    path: [a/judge.jsonl]',
+      '- config_name: long',
+      '  data_dir: b',
+      '  data_files: "**/*.jsonl"',
+    ];
+    const place = make('card', {
+      'README.md': `---\nlicense: mit\nconfigs:\n${configs.join('\n')}\n---\n# About it\n`,
+      'a/part-1.jsonl': line('one'),
+      'a/part-2.jsonl': line('two'),
+      'a/judge.jsonl': line('judge'),
+      'b/deep/test.jsonl': line('long'),
+      'not-named.jsonl': line('no'),
+    });
+    const source = await openRows(place);
+    expect(source).toMatchObject({ config: 'short', configs: ['short', 'long'], split: 'train', splits: ['train', 'test'] }); // prettier-ignore
+    expect(await texts(place)).toEqual([[1, 'one'], [2, 'two']]); // prettier-ignore
+    expect(await texts(place, 'test')).toEqual([[1, 'judge']]);
+    const long = await openRows(place, { config: 'long' });
+    expect(long.files.map((file) => path.basename(path.dirname(file)))).toEqual(['deep']);
+    await expect(openRows(place, { config: 'huge' })).rejects.toThrow(
+      /no configuration "huge"; name one of "short", "long"/,
+    );
+  });
+
+  it('of several configurations without a default one is to be named', async () => {
+    const place = make('two', {
+      'README.md':
+        '---\nconfigs:\n- {config_name: a, data_files: x.jsonl}\n- {config_name: b, data_files: y.jsonl}\n---\n',
+      'x.jsonl': line('x'),
+    });
+    await expect(openRows(place)).rejects.toThrow(/several configurations \("a", "b"\); name one with config/);
+    await expect(openRows(place, { config: 'b' })).rejects.toThrow(/"train" of "b" is y\.jsonl, and no such file/);
+  });
+
   it('files that name no split are for training', async () => {
     const place = make('plain', { 'latest.jsonl': line('a'), 'more.jsonl': line('b') });
     expect(await texts(place)).toEqual([[1, 'a'], [2, 'b']]); // prettier-ignore

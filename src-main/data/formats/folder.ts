@@ -1,6 +1,7 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../engine/types.ts';
+import { configurationOf, type Configuration } from './dataset-card.ts';
 
 /** The words that name a split in a file's or folder's name, as Hugging Face's datasets reads them. */
 const SPLITS: Record<string, string[]> = {
@@ -11,16 +12,25 @@ const SPLITS: Record<string, string[]> = {
 const MOST_FILES = 10_000;
 const DEPTH = 4;
 
-/** A dataset folder's files by split, in the order of their names. */
-export type SplitFiles = Record<string, string[]>;
+/** A dataset folder's files by split, in the order of their names; its card may name configurations, each with splits of its own. */
+export interface FolderSplits {
+  splits: Record<string, string[]>;
+  config?: string;
+  configs?: string[];
+}
 
 /**
- * The data files of a folder by split: a word between other characters than letters (`data/train-00000-of-00002.parquet`,
- * `test/a.jsonl`) names it; files that name none are for training.
+ * The data files of a folder by split: by what its card (README.md) says, else by a word between other characters than letters
+ * (`data/train-00000-of-00002.parquet`, `test/a.jsonl`); files that name none are for training.
  * @param isData whether a file's name is of a kind that is read
+ * @param config one of several configurations that the card names
  * @throws UserError for a folder without such files, or of a kind that has to be written out first
  */
-export async function splitsOfFolder(folder: string, isData: (name: string) => boolean): Promise<SplitFiles> {
+export async function splitsOfFolder(
+  folder: string,
+  isData: (name: string) => boolean,
+  config?: string,
+): Promise<FolderSplits> {
   const names = await namesIn(folder, '', DEPTH);
   if (names.some((name) => path.basename(name) === 'dataset_info.json' || name.endsWith('.arrow')))
     throw new UserError(
@@ -28,18 +38,58 @@ export async function splitsOfFolder(folder: string, isData: (name: string) => b
     );
   const files = names.filter((name) => isData(name) && !isAbout(name)).sort();
   if (files.length === 0) throw new UserError(`${folder} holds no dataset; give a file, or a folder with data files`);
-  const kinds = new Set(files.map((name) => path.extname(name)));
+  const chosen = await configurationOf(folder, config);
+  const splits = chosen?.files ? splitsByCard(folder, chosen, files) : splitsByName(filesUnder(chosen, files));
+  const kinds = new Set(Object.values(splits).flatMap((some) => some.map((name) => path.extname(name))));
   if (kinds.size > 1)
     throw new UserError(`${folder} holds data files of several kinds (${[...kinds].join(', ')}); name one file of it`);
-  const splits: SplitFiles = {};
-  for (const name of files) (splits[splitOf(name)] ??= []).push(path.join(folder, name));
-  return splits;
+  for (const split of Object.keys(splits)) splits[split] = splits[split]!.map((name) => path.join(folder, name));
+  return { splits, config: chosen?.name, configs: chosen?.all };
 }
 
 /** Files that lie beside a dataset's: what it is, not its rows. */
 const isAbout = (name: string) => /^(readme|license|licence|notice|changelog)\b/i.test(path.basename(name));
 
-function splitOf(name: string): string {
+function splitsByName(files: string[]): FolderSplits['splits'] {
+  const splits: FolderSplits['splits'] = {};
+  for (const name of files) (splits[splitOf(name)] ??= []).push(name);
+  return splits;
+}
+
+/** Of a configuration that names a folder alone the files in it. */
+function filesUnder(chosen: Configuration | undefined, files: string[]): string[] {
+  if (chosen?.folder === undefined) return files;
+  const start = path.join(chosen.folder, path.sep);
+  return files.filter((name) => name.startsWith(start));
+}
+
+function splitsByCard(folder: string, { name, files: wanted }: Configuration, files: string[]): FolderSplits['splits'] {
+  const splits: FolderSplits['splits'] = {};
+  for (const { split, patterns } of wanted!) {
+    const found = files.filter((file) => patterns.some((pattern) => globPattern(pattern).test(plain(file))));
+    if (found.length === 0)
+      throw new UserError(
+        `${folder}: its README.md says that the split "${split}" of "${name}" is ${patterns.join(', ')}, and no such file of a known kind is there`,
+      );
+    splits[split] = [...(splits[split] ?? []), ...found];
+  }
+  return splits;
+}
+
+const plain = (file: string) => file.split(path.sep).join('/');
+
+/** A pattern of a card: `*` is anything within a folder's or file's name, a double one any folders. */
+const globPattern = (pattern: string) =>
+  new RegExp(
+    `^${pattern
+      .split(/(\*\*\/|\*+|\?)/)
+      .map((part) => GLOB[part] ?? part.replace(/[.+^${}()|[\]\\]/g, '\\$&'))
+      .join('')}$`,
+  );
+const GLOB: Record<string, string> = { '**/': '(.*/)?', '**': '.*', '*': '[^/]*', '?': '[^/]' };
+
+/** The split that words name: train where none does. */
+export function splitOf(name: string): string {
   const words = name.toLowerCase().split(/[^a-z]+/);
   return Object.keys(SPLITS).find((split) => words.some((word) => SPLITS[split]!.includes(word))) ?? 'train';
 }

@@ -4,7 +4,7 @@ import { UserError } from '../../engine/types.ts';
 import type { Row } from '../types.ts';
 import { unpackedName } from './bytes.ts';
 import { excelFile } from './excel/excel.ts';
-import { splitsOfFolder } from './folder.ts';
+import { splitOf, splitsOfFolder } from './folder.ts';
 import { jsonFile } from './json-file.ts';
 import { parquetFile } from './parquet.ts';
 import { separatedFile } from './separated.ts';
@@ -45,36 +45,44 @@ const TABLES = ['.xls', '.xlsb', '.ods', '.numbers'];
 /**
  * Opens a dataset by its file's ending, or a folder of such files: its columns are known, its rows come as they are asked for. Rows of
  * several files are numbered through.
+ * @param part which split, configuration or sheet
  * @throws UserError for a file that is missing, empty, of an unknown kind, or broken in every row; a folder without the split
  */
-export async function openRows(place: string, { split, sheet }: PlacePart = {}): Promise<RowSource> {
+export async function openRows(place: string, part: PlacePart = {}): Promise<RowSource> {
   const notes: string[] = [];
   const note: Note = (sentence) => {
     if (!notes.includes(sentence)) notes.push(sentence);
   };
-  const files = await filesOf(place, split, note);
+  const { files, ...chosen } = await filesOf(place, part, note);
   const parts: FileRows[] = [];
-  for (const file of files) parts.push(await readerOf(file, sheet)(file, note));
+  for (const file of files) parts.push(await readerOf(file, part.sheet)(file, note));
   const rows = () => (parts.length === 1 ? parts[0]!.rows() : numberedThrough(parts));
   const found = await firstColumns(place, rows());
-  const columns = parts.every((part) => part.columns) ? [...new Set(parts.flatMap((part) => part.columns!))] : found;
-  return { columns, files, notes, sheet: parts[0]!.sheet, sheets: parts[0]!.sheets, rows };
+  const columns = parts.every((one) => one.columns) ? [...new Set(parts.flatMap((one) => one.columns!))] : found;
+  return { columns, files, notes, ...chosen, sheet: parts[0]!.sheet, sheets: parts[0]!.sheets, rows };
 }
 
-async function filesOf(place: string, split: string | undefined, note: Note): Promise<string[]> {
+/** What of a place is read, and what else it offers. */
+type Chosen = Pick<RowSource, 'files' | 'split' | 'splits' | 'config' | 'configs'>;
+
+async function filesOf(place: string, part: PlacePart, note: Note): Promise<Chosen> {
   const stat = await fsp.stat(place).catch(() => undefined);
   if (!stat?.isDirectory()) {
-    if (split !== undefined) throw new UserError(`${place} is one file and has no split "${split}"; leave split out`);
-    return [place];
+    for (const name of ['split', 'config'] as const)
+      if (part[name] !== undefined) throw new UserError(`${place} is one file and has no ${name} "${part[name]}"; leave ${name} out`); // prettier-ignore
+    return { files: [place] };
   }
-  const splits = await splitsOfFolder(place, isData);
-  const names = Object.keys(splits);
-  const files = splits[split ?? 'train'];
-  if (!files)
-    throw new UserError(`${place} has no split "${split ?? 'train'}"; name one of ${names.join(', ')} with split`);
-  const others = names.filter((name) => name !== (split ?? 'train'));
-  if (others.length > 0) note(`${place}: the split ${split ?? 'train'} is read, not ${others.join(', ')}`);
-  return files;
+  const { splits: bySplit, config, configs } = await splitsOfFolder(place, isData, part.config);
+  const splits = Object.keys(bySplit);
+  const training = splits.filter((name) => splitOf(name) === 'train');
+  const split = part.split ?? (training.length === 1 ? training[0]! : 'train');
+  const files = bySplit[split];
+  if (!files) throw new UserError(`${place} has no split "${split}"; name one of ${splits.join(', ')} with split`);
+  const others = splits.filter((name) => name !== split);
+  if (others.length > 0) note(`${place}: the split ${split} is read, not ${others.join(', ')}`);
+  if (configs && configs.length > 1 && part.config === undefined)
+    note(`${place}: the configuration "${config}" is read, of ${configs.join(', ')}; another is named with config`);
+  return { files, split, splits, config, configs };
 }
 
 async function* numberedThrough(parts: FileRows[]): AsyncGenerator<(Row | BrokenRow)[]> {

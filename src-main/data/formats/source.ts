@@ -11,6 +11,8 @@ export interface BrokenRow {
 export interface PlacePart {
   /** of a folder whose files name splits; default train */
   split?: string;
+  /** of a folder whose README.md names several configurations; default its default one */
+  config?: string;
   /** of an Excel workbook; default the first that is not hidden and has rows */
   sheet?: string;
 }
@@ -24,6 +26,11 @@ export interface RowSource {
   /** of an Excel workbook the sheet that is read, and all that it has */
   readonly sheet?: string;
   readonly sheets?: string[];
+  /** of a folder the split that is read, and all that it has; the same of configurations that its README.md names */
+  readonly split?: string;
+  readonly splits?: string[];
+  readonly config?: string;
+  readonly configs?: string[];
   /** what was guessed about the files (an encoding), as sentences; complete once the rows were read */
   readonly notes: readonly string[];
   /** batches in file order, from the start at each call. @throws UserError where the rest can't be read */

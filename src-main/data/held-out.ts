@@ -1,0 +1,73 @@
+import { UserError } from '../engine/types.ts';
+import {
+  openDataset,
+  type DatasetOptions,
+  type DatasetSource,
+  type OpenDataset,
+  type PreparedExample,
+} from './dataset.ts';
+import { subset, type ExampleSource } from './example-source.ts';
+import { splitOf } from './formats/folder.ts';
+import { heldOutSplit } from './order.ts';
+
+/** What of a dataset is held out: a split that came with it, or a part of the rows that are trained on. */
+export interface HeldOutChoice {
+  /** 'part', or a split's name; default: the split validation, else test, where there is one */
+  heldOut?: string;
+}
+
+/** A dataset in two: what is trained on, and what is not. */
+export interface SplitDataset {
+  dataset: OpenDataset;
+  train: ExampleSource<PreparedExample>;
+  heldOut: ExampleSource<PreparedExample>;
+  /** the split that is held out; undefined for a part of the rows */
+  separate?: OpenDataset;
+  close(): void;
+}
+
+/**
+ * The split that is held out; undefined for a part of the rows that are trained on. Where nothing is to be held out (`evalSplit` 0) a
+ * split is only by name.
+ * @param read the split that is trained on
+ * @throws UserError for a split that isn't there
+ */
+export function heldOutSplitOf(
+  { path, heldOut }: Pick<DatasetSource, 'path'> & HeldOutChoice,
+  { split: read, splits = [] }: Pick<OpenDataset, 'split' | 'splits'>,
+  evalSplit: number,
+): string | undefined {
+  if (heldOut === 'part') return undefined;
+  const others = splits.filter((split) => split !== read);
+  if (heldOut === undefined)
+    return evalSplit === 0
+      ? undefined
+      : ['validation', 'test'].map((name) => others.find((split) => splitOf(split) === name)).find(Boolean);
+  if (others.includes(heldOut)) return heldOut;
+  const known = ['part', ...others].map((one) => `"${one}"`).join(', ');
+  throw new UserError(`${path} has no other split "${heldOut}" to hold out; heldOut is one of ${known}`);
+}
+
+/** Opens a dataset and what is held out of it. @throws UserError as `openDataset` does */
+export async function openSplitDataset(
+  source: DatasetSource & HeldOutChoice,
+  index: number,
+  options: DatasetOptions,
+  { evalSplit, seed }: { evalSplit: number; seed: number },
+): Promise<SplitDataset> {
+  const dataset = await openDataset(source, index, options);
+  try {
+    const split = heldOutSplitOf(source, dataset, evalSplit);
+    if (split === undefined) {
+      const { train, heldOut } = heldOutSplit(dataset.examples.count, evalSplit, seed);
+      const parts = { train: subset(dataset.examples, train), heldOut: subset(dataset.examples, heldOut) };
+      return { dataset, ...parts, close: dataset.close };
+    }
+    const separate = await openDataset({ ...source, split }, index, options);
+    const close = () => [dataset, separate].forEach((one) => one.close());
+    return { dataset, separate, train: dataset.examples, heldOut: separate.examples, close };
+  } catch (error) {
+    dataset.close();
+    throw error;
+  }
+}
