@@ -8,8 +8,9 @@ export interface Window {
 }
 
 /**
- * The parts of an example of so many tokens that are learned from. Parts of a cut example overlap by one token: a part's first token is
- * predicted by nothing, and so each token is learned once.
+ * The parts of an example of so many tokens that are learned from. A cut example breaks behind an answer where it can, so that the next
+ * part begins with a message of its own; inside a longer run its parts overlap by one token: a part's first token is predicted by
+ * nothing, and so each token is learned once.
  * @param lossRuns runs [from, to) of tokens that carry loss, in order, one after the other
  * @returns a text when nothing is left, saying why
  */
@@ -21,13 +22,32 @@ export function windowsOf(
 ): Window[] | string {
   const isLong = tokens > sequenceLength;
   if (isLong && long === 'drop') return `longer than ${sequenceLength} tokens`;
-  const all: Window[] = [{ from: 0, to: Math.min(tokens, sequenceLength) }];
-  if (isLong && long === 'cut')
-    for (let from = sequenceLength - 1; from < tokens - 1; from += sequenceLength - 1)
-      all.push({ from, to: Math.min(tokens, from + sequenceLength) });
+  const all =
+    isLong && long === 'cut'
+      ? cutWindows(tokens, lossRuns, sequenceLength)
+      : [{ from: 0, to: Math.min(tokens, sequenceLength) }];
   const kept = all.filter(({ from, to }) => lossTokens(lossRuns, from + 1, to) > 0);
   if (kept.length > 0) return kept;
   return isLong && long === 'truncate' ? `no token with loss within ${sequenceLength} tokens` : 'no token carries loss';
+}
+
+function cutWindows(tokens: number, lossRuns: ArrayLike<number>, sequenceLength: number): Window[] {
+  const windows: Window[] = [];
+  let run = 0;
+  for (let from = 0; from < tokens - 1;) {
+    const most = Math.min(tokens, from + sequenceLength);
+    let answered: number | undefined;
+    for (; 2 * run < lossRuns.length && lossRuns[2 * run + 1]! <= most; run++)
+      if (lossRuns[2 * run + 1]! > from + 1) answered = lossRuns[2 * run + 1]!;
+    if (most === tokens || answered === undefined) {
+      windows.push({ from, to: most });
+      from = most === tokens ? tokens : most - 1;
+    } else {
+      windows.push({ from, to: answered });
+      from = answered;
+    }
+  }
+  return windows;
 }
 
 /** Tokens with loss in [from, to). */
