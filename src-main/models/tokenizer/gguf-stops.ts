@@ -26,7 +26,9 @@ const NAMES = [
 
 /** The ids of a vocabulary's tokens that end a text or a turn, whether the file names them or not. */
 export function stopTokens(tokens: string[]): number[] {
-  const ids = new Map(tokens.map((token, id) => [token, id]));
+  const named = new Set(NAMES);
+  const ids = new Map<string, number>();
+  tokens.forEach((token, id) => named.has(token) && ids.set(token, id));
   const has = (name: string) => ids.has(name);
   // There <|end|> ends a message of several, not the turn.
   const harmony = (has('<|return|>') && has('<|call|>')) || ((has('<|call|>') || has('<|calls|>')) && has('<|flush|>'));
