@@ -17,12 +17,18 @@ export async function pathOfDrop(
   if (!file) return undefined;
   if (window.effilora) return window.effilora.pathOf(file);
   const entry = dataTransfer.items[0]?.webkitGetAsEntry();
-  if (!entry?.isDirectory) return send(`upload?name=${encodeURIComponent(file.name)}`, file.name, file, progress);
+  if (!entry?.isDirectory) return pathOfFile(file, progress);
   if (!folders) throw new Error(`${entry.name} is a folder. Drop a file.`);
   const files = await filesIn(entry as FileSystemDirectoryEntry);
   const described = JSON.stringify(files.map(({ name, size: bytes }) => ({ name, bytes })));
   const query = new URLSearchParams({ name: entry.name, files: described });
   return send(`upload-folder?${query.toString()}`, entry.name, new Blob(files), progress);
+}
+
+/** The path, on the studio's machine, of a file of this one, which in a browser is sent there. */
+export async function pathOfFile(file: File, progress: (share: number) => void): Promise<string> {
+  if (window.effilora) return window.effilora.pathOf(file);
+  return send(`upload?name=${encodeURIComponent(file.name)}`, file.name, file, progress);
 }
 
 /** What the studio reads of a folder: its own files of certain kinds, nothing of the folders in it. */

@@ -14,6 +14,13 @@ export const router = createRouter({
       component: () => import('./views/EvaluationsView.vue'),
       meta: { title: 'Evaluation' },
     },
+    { path: '/datasets', component: () => import('./views/DatasetsView.vue'), meta: { title: 'Datasets' } },
+    {
+      path: '/datasets/:id',
+      component: () => import('./views/DatasetView.vue'),
+      props: true,
+      meta: { title: 'Dataset' },
+    },
     { path: '/library', component: () => import('./views/LibraryView.vue'), meta: { title: 'Library' } },
     { path: '/library/compare', component: () => import('./views/CompareView.vue'), meta: { title: 'Compare' } },
     {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { DatasetOptions, PreparedExample } from '../data/dataset.ts';
+import type { DatasetOptions, DatasetSource, PreparedExample } from '../data/dataset.ts';
 import { concatenated } from '../data/example-source.ts';
 import { openSplitDataset, type SplitDataset } from '../data/held-out.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
@@ -33,7 +33,7 @@ const EVALUATED = 200;
 export async function exportData(
   file: ModelFile,
   description: AdapterDescription,
-  calibrate?: string,
+  calibrate?: DatasetSource,
 ): Promise<ExportData | undefined> {
   const recipe = recipeSchema.safeParse(description.recipe).data;
   const named = typeof recipe?.dataset === 'string' ? [{ path: recipe.dataset }] : (recipe?.dataset ?? []);
@@ -68,10 +68,12 @@ function exportDataOf(parts: SplitDataset[], { evalExamples = EVALUATED, seed = 
 }
 
 /** A dataset by path; with the mapping of the recipe's, where it is one of them. */
-async function givenSource<T extends { path: string }>(file: string, named: T[]): Promise<T | { path: string }> {
+async function givenSource(given: DatasetSource, named: DatasetSource[]): Promise<DatasetSource> {
+  const { path: file, mapping } = given;
+  if (mapping !== undefined) return given;
   if (!fs.existsSync(file)) throw new UserError(`The dataset "${file}" is not there; check the path`);
   const hash = await fileSha256(file);
   for (const source of named)
     if (fs.existsSync(source.path) && (await fileSha256(source.path)) === hash) return { ...source, path: file };
-  return { path: file };
+  return given;
 }

@@ -1,5 +1,6 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
+import type { DatasetSource } from '../data/dataset.ts';
 import { UserError } from '../engine/types.ts';
 import { loadCausalLM } from '../models/causal-lm.ts';
 import { openModelFile } from '../models/open.ts';
@@ -60,7 +61,7 @@ export async function exportAdapter(
     throw error;
   });
   try {
-    const data = await exportData(file, stored.description, parsed.calibrate);
+    const data = await exportData(file, stored.description, calibrationOf(parsed));
     progress.at('opening', 1, 1);
     const work: Work = { opened, data, request: parsed, type, name: nameOf(parsed.adapter), progress };
     const fidelity = await (parsed.to === 'effilora' ? share(work) : approximate(work));
@@ -69,6 +70,9 @@ export async function exportAdapter(
     await opened.close();
   }
 }
+
+const calibrationOf = ({ calibrate: path, calibrateAs }: Parsed): DatasetSource | undefined =>
+  path === undefined ? undefined : { path, ...calibrateAs };
 
 /** @throws UserError for a number type that the target can't have */
 function typeOf({ to, type }: Parsed): ExportType {

@@ -28,6 +28,14 @@ export const exportRequestSchema = z.strictObject({
   model: z.string().min(1).optional(),
   /** dataset for calibration; default: the adapter's own training data */
   calibrate: z.string().min(1).optional(),
+  /** how that one's columns are read; default: as they are recognised */
+  calibrateAs: z
+    .strictObject({
+      format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
+      mapping: z.record(z.string(), z.string()).optional(),
+      sheet: z.string().optional(),
+    })
+    .optional(),
   /** share of all heads to leave out, lowest importance first */
   drop: z.number().min(0).max(1).optional(),
   form: z.enum(EXPORT_FORMS).default('rank-r'),

@@ -11,6 +11,8 @@ import { jobCalls } from './calls/jobs.ts';
 import { os, stream } from './calls/os.ts';
 import { playgroundCalls } from './calls/playground.ts';
 import { servingCalls } from './calls/serving.ts';
+import { guessedReading } from './datasets/guessed-reading.ts';
+import { tableCalls } from './calls/tables.ts';
 import { storageCalls } from './calls/storage.ts';
 import { choicesOf } from './hub/choices.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
@@ -31,7 +33,7 @@ export function createRouter(studio: Studio) {
     },
     models: modelCalls(studio),
     hub: hubCalls(studio),
-    datasets: datasetCalls(studio),
+    datasets: { ...datasetCalls(studio), ...tableCalls(studio) },
     plans: {
       propose: os.plans.propose.handler(async ({ input, signal }) => {
         await checkReference(studio, input.model);
@@ -108,12 +110,7 @@ function datasetCalls(studio: Studio) {
     add: os.datasets.add.handler(async ({ input, signal }) => {
       const path = await studio.allowed.check(input.path);
       // What can't be read is refused here, before it stands in any list.
-      await studio.worker.call('columns', { path }, { signal });
-      return studio.datasets.add(path);
-    }),
-    remove: os.datasets.remove.handler(({ input }) => {
-      studio.datasets.remove(input.id);
-      return {};
+      return studio.datasets.add(path, { reading: await guessedReading(studio.worker, path, signal) });
     }),
     columns: os.datasets.columns.handler(async ({ input, signal }) =>
       studio.worker.call('columns', { ...input, path: await studio.allowed.check(input.path) }, { signal }),

@@ -11,7 +11,8 @@ import { openLibrary } from './database/open.ts';
 import type { Library } from './database/open.ts';
 import { HubClient } from './hub/client.ts';
 import { Downloads } from './hub/downloads.ts';
-import { DatasetLibrary } from './library/datasets.ts';
+import { guessedReading } from './datasets/guessed-reading.ts';
+import { DatasetLibrary } from './datasets/library.ts';
 import { modelCaches } from './library/found.ts';
 import { ModelLibrary } from './library/models.ts';
 import { AllowedPaths } from './paths.ts';
@@ -77,10 +78,12 @@ export function openStudio(options: StudioOptions): Studio {
   const uploadsFolder = join(dataFolder, 'uploads');
   const exportsFolder = join(dataFolder, 'exports');
   const adaptersFolder = join(dataFolder, 'adapters');
+  const tablesFolder = join(dataFolder, 'tables');
   // Created for the user alone: others on this machine have no business in it.
   mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
-  for (const folder of [runsFolder, uploadsFolder, adaptersFolder, exportsFolder])
-    mkdirSync(folder, { recursive: true });
+  const hubFolder = join(dataFolder, 'hub');
+  const folders = { runsFolder, adaptersFolder, exportsFolder, uploadsFolder, hubFolder, tablesFolder };
+  for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
   const library = openLibrary(join(dataFolder, 'library.db'));
   const runs = new RunStore(library);
   const settings = new SettingsStore(library);
@@ -89,10 +92,9 @@ export function openStudio(options: StudioOptions): Studio {
   const served = new ServedAdapters(stage, dataFolder);
   const queue = new RunQueue(runs, options.trainer, runsFolder, (folder) => worker.call('keepCheckpoint', { folder }));
   const models = new ModelLibrary(library, join(resources, 'models.json'));
-  const datasets = new DatasetLibrary(library, join(resources, 'examples'));
+  const datasets = new DatasetLibrary(library, join(resources, 'examples'), tablesFolder);
   const secret = options.secret ?? fileSecret(dataFolder);
   const hub = new HubClient(() => secret.read());
-  const hubFolder = join(dataFolder, 'hub');
   const downloads = openDownloads({ hub, hubFolder, models, datasets, worker });
   const chosen = options.folders ?? [homedir()];
   const own = [dataFolder, join(resources, 'examples'), ...modelCaches().map(({ folder }) => folder)];
@@ -128,7 +130,7 @@ export function openStudio(options: StudioOptions): Studio {
       () => [...chosen, ...settings.values().folders, ...own],
       () => settings.chosenPaths(),
     ),
-    storageFolders: storageFolders({ runsFolder, adaptersFolder, exportsFolder, uploadsFolder, hubFolder }),
+    storageFolders: storageFolders(folders),
     close() {
       clearInterval(collecting);
       return close({ downloads, served, queue, jobs, adapters, worker, stage, library });
@@ -149,10 +151,7 @@ function openDownloads({
     (kind) => join(hubFolder, `${kind}s`),
     async (kind, path) => {
       if (kind === 'model') models.add(path, await worker.call('inspectModel', { reference: path }));
-      else {
-        await worker.call('columns', { path });
-        await datasets.add(path);
-      }
+      else await datasets.add(path, { reading: await guessedReading(worker, path) });
     },
   );
 }
@@ -180,13 +179,16 @@ const CLOSE_MS = 8_500;
 const LAST_MS = 1_000;
 
 /** What the studio keeps on the disk, as the settings show it. */
-function storageFolders(folders: Record<`${'runs' | 'adapters' | 'exports' | 'uploads' | 'hub'}Folder`, string>) {
+function storageFolders(
+  folders: Record<`${'runs' | 'adapters' | 'exports' | 'uploads' | 'hub' | 'tables'}Folder`, string>,
+) {
   return [
     { name: 'Runs', folder: folders.runsFolder },
     { name: 'Adapters', folder: folders.adaptersFolder },
     { name: 'Exports', folder: folders.exportsFolder },
     { name: 'Uploaded files', folder: folders.uploadsFolder },
     { name: 'From the hub', folder: folders.hubFolder },
+    { name: 'Datasets of your own', folder: folders.tablesFolder },
     { name: 'Engine and embedded model', folder: cacheFolder() },
   ];
 }

@@ -1,5 +1,6 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
+import { datasetTables } from './dataset-tables.ts';
 
 const exampleFormat = z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']);
 
@@ -23,6 +24,13 @@ export const datasetEntry = z.object({
   bytes: z.number(),
   description: z.string().optional(),
   state: z.enum(['ready', 'missing']),
+  /** a table of the studio's own, whose rows can be changed */
+  own: z.boolean(),
+  /** how its columns are read; nothing: as they are recognised */
+  format: exampleFormat.optional(),
+  mapping: z.record(z.string(), z.string()).optional(),
+  /** of a workbook */
+  sheet: z.string().optional(),
 });
 export type DatasetEntry = z.infer<typeof datasetEntry>;
 
@@ -93,6 +101,7 @@ export const datasetColumns = z.object({
 export type DatasetColumns = z.infer<typeof datasetColumns>;
 
 export const datasets = {
+  ...datasetTables,
   list: oc.output(z.array(datasetEntry)),
   add: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(datasetEntry),
   remove: oc.input(z.object({ id: z.string() })).output(z.object({})),

@@ -37,6 +37,7 @@ export const contract = {
 export type Contract = typeof contract;
 
 export * from './adapters.ts';
+export * from './dataset-tables.ts';
 export * from './datasets.ts';
 export type { Download, HubChoice, HubEntry } from './hub.ts';
 export type { EngineStatus, FolderListing, GpuStatus, InstallEvent, MachineStatus } from './machine.ts';

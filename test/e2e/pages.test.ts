@@ -64,6 +64,7 @@ describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chrom
   let draft: Draft;
   let whole = '';
   let pruned = '';
+  let table = '';
   beforeAll(async () => {
     const model = join(scratch.folder, 'tiny-llama');
     cpSync(TINY_MODEL, model, { recursive: true });
@@ -84,6 +85,8 @@ describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chrom
     const { heads } = await client.adapters.get({ id: whole });
     const gone = heads.slice(0, 3).map(({ name }) => name);
     pruned = (await client.adapters.prune({ id: whole, name: 'arithmetic, cut', heads: gone, renormalize: false })).id;
+    const { id } = await client.datasets.add({ path: rows });
+    table = (await client.datasets.own({ id })).id;
     const chat = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
     const budget = { memoryBytes: 2 ** 31, seconds: null, fixed: {} };
     const mix = [{ path: rows, weight: 1 }];
@@ -127,6 +130,8 @@ describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chrom
     },
     { name: 'wizard-budget', hash: () => '#/new', shown: 'Predicted memory' },
     { name: 'wizard-review', hash: () => '#/new', shown: 'Name of the run', prepare: wizardAt(3, 'Name of the run') },
+    { name: 'datasets', hash: () => '#/datasets', shown: 'A file of yours' },
+    { name: 'dataset', hash: () => `#/datasets/${table}`, shown: 'What to look at' },
     { name: 'runs-empty', hash: () => '#/runs', shown: 'Nothing here yet', empty: true },
     { name: 'runs', hash: () => '#/runs', shown: 'What differs in their recipes', prepare: checkAll },
     {

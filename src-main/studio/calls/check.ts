@@ -19,13 +19,15 @@ export async function checkRecipe(studio: Studio, recipe: Recipe): Promise<void>
 }
 
 /**
- * Data to measure on. What an adapter's training held out is read from the paths in its recipe: an imported one may name any.
+ * Data to measure on, read as the library says. What an adapter's training held out is read from the paths in its recipe: an imported one may name any.
  */
-export async function checkData(studio: Studio, data: DataOnStage, folders: string[]): Promise<void> {
-  if (data.path !== undefined) return void (await studio.allowed.check(data.path));
+export async function checkedData(studio: Studio, data: DataOnStage, folders: string[]): Promise<DataOnStage> {
+  if (data.path !== undefined)
+    return { ...data, reading: studio.datasets.readingOf(await studio.allowed.check(data.path)) };
   for (const folder of folders) {
     const { dataset } = (await describedIn(folder)).recipe as Partial<Recipe>;
     const paths = typeof dataset === 'string' ? [dataset] : (dataset ?? []).map(({ path }) => path);
     for (const path of paths) if (existsSync(path)) await studio.allowed.check(path);
   }
+  return data;
 }

@@ -5,7 +5,7 @@ import type { Question } from '../evaluations/summary.ts';
 import type { EvaluateJob, ExampleResult } from '../stage/types.ts';
 import { nameOfModel } from '../library/model-names.ts';
 import type { Studio } from '../studio.ts';
-import { checkData } from './check.ts';
+import { checkedData } from './check.ts';
 import { onStage } from './on-stage.ts';
 import { os, stream } from './os.ts';
 
@@ -19,9 +19,9 @@ export function evaluationCalls(studio: Studio) {
     run: os.evaluations.run.handler(async ({ input, signal }) => {
       const { on, folders } = await onStage(studio, input.adapters, input.model);
       const there = folders.filter((folder) => folder !== undefined);
-      await checkData(studio, input.data, there.slice(0, 1));
+      const data = await checkedData(studio, input.data, there.slice(0, 1));
       const names = input.adapters.map((id) => (id === null ? 'Base model' : studio.adapters.store.row(id).name));
-      const job = { ...on, columns: folders.map((folder) => ({ folder })), data: input.data };
+      const job = { ...on, columns: folders.map((folder) => ({ folder })), data };
       return stream(evaluate(studio, { name: input.name, adapters: input.adapters, names }, job, signal));
     }),
     list: os.evaluations.list.handler(() => evaluations.list()),

@@ -7,7 +7,7 @@ import type { AdapterRow } from '../adapters/store.ts';
 import type { Act } from '../background/jobs.ts';
 import type { ExportJob } from '../stage/types.ts';
 import type { Studio } from '../studio.ts';
-import { checkData, checkReference } from './check.ts';
+import { checkedData, checkReference } from './check.ts';
 import { os } from './os.ts';
 
 /** Adapters in other programs' forms. */
@@ -17,10 +17,10 @@ export function exportCalls(studio: Studio) {
       const row = studio.adapters.present(id);
       const model = studio.adapters.modelReference(row);
       await checkReference(studio, model);
-      await checkData(studio, { path: asked.calibrate, examples: 0 }, [row.folder]);
+      const { reading } = await checkedData(studio, { path: asked.calibrate, examples: 0 }, [row.folder]);
       const { engine } = studio.settings.values();
       const folder = join(studio.exportsFolder, folderName(row, asked.to));
-      const job = { ...asked, adapter: row.folder, model, engine, out: folder };
+      const job = { ...asked, calibrateAs: reading, adapter: row.folder, model, engine, out: folder };
       return studio.jobs.start(
         { id: randomUUID(), kind: 'export', name: `${row.name} as ${asked.to}`, adapterId: id, folder },
         (act) => exportRow(studio, row, job, keep && asked.to === 'peft', act),

@@ -3,7 +3,7 @@ import { recoveryRecipe } from '../adapters/recovery.ts';
 import type { AdapterRow } from '../adapters/store.ts';
 import type { CurveJob } from '../stage/types.ts';
 import type { Studio } from '../studio.ts';
-import { checkData, checkRecipe, checkReference } from './check.ts';
+import { checkedData, checkRecipe, checkReference } from './check.ts';
 import { os, stream } from './os.ts';
 
 /** What is looked at in one adapter: which heads matter, which tokens they serve, how alike they are. */
@@ -19,14 +19,14 @@ export function inspectorCalls(studio: Studio) {
   return {
     dropCurve: os.inspector.dropCurve.handler(async ({ input: { id, ...asked }, signal }) => {
       const { row, on } = await onModel(id);
-      await checkData(studio, asked.data, [row.folder]);
-      return stream(measureCurve(studio, row, { ...on, ...asked }, signal));
+      const data = await checkedData(studio, asked.data, [row.folder]);
+      return stream(measureCurve(studio, row, { ...on, ...asked, data }, signal));
     }),
     curves: os.inspector.curves.handler(({ input }) => keptCurves(studio, input.id)),
     probe: os.inspector.probe.handler(async ({ input: { id, heads, renormalize, ...asked }, signal }) => {
       const { row, on } = await onModel(id);
-      await checkData(studio, asked.data, [row.folder]);
-      return stream(stage.run('probe', { ...on, ...asked, off: { heads, renormalize } }, signal));
+      const data = await checkedData(studio, asked.data, [row.folder]);
+      return stream(stage.run('probe', { ...on, ...asked, data, off: { heads, renormalize } }, signal));
     }),
     route: os.inspector.route.handler(async ({ input: { id, heads, renormalize, ...asked }, signal }) => {
       const { on } = await onModel(id);

@@ -61,4 +61,7 @@ export const MIGRATIONS: readonly string[] = [
      id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, adapter_id TEXT, folder TEXT NOT NULL, state TEXT NOT NULL,
      message TEXT, result TEXT, owner TEXT NOT NULL, created_at INTEGER NOT NULL, ended_at INTEGER
    ) STRICT;`,
+  // How a dataset's columns are read, and whether it is a table of the studio's own.
+  `ALTER TABLE datasets ADD COLUMN reading TEXT NOT NULL DEFAULT '{}';
+   ALTER TABLE datasets ADD COLUMN own INTEGER NOT NULL DEFAULT 0;`,
 ];

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { openDataset } from '../../data/dataset.ts';
-import type { DatasetOptions, PreparedExample } from '../../data/dataset.ts';
+import type { DatasetOptions, DatasetSource, PreparedExample } from '../../data/dataset.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { UserError } from '../../engine/types.ts';
 import { exportData } from '../../exports/data.ts';
@@ -20,12 +20,12 @@ export interface ExamplesOnStage {
  */
 export async function examplesOnStage(
   file: ModelFile,
-  { path, examples: most }: DataOnStage,
+  { path, reading, examples: most }: DataOnStage,
   description?: AdapterDescription,
 ): Promise<ExamplesOnStage> {
   const options = readingOptions(file);
   if (path !== undefined) {
-    return { name: basename(path), examples: await firstExamples(path, most, options), options };
+    return { name: basename(path), examples: await firstExamples({ path, ...reading }, most, options), options };
   }
   const data = description && (await exportData(file, description));
   if (!data || data.heldOut.length === 0)
@@ -33,8 +33,8 @@ export async function examplesOnStage(
   return { name: `${data.name}, held out`, examples: data.heldOut.slice(0, most), options };
 }
 
-async function firstExamples(path: string, most: number, options: DatasetOptions): Promise<PreparedExample[]> {
-  const { examples, close } = await openDataset({ path }, 0, options);
+async function firstExamples(source: DatasetSource, most: number, options: DatasetOptions): Promise<PreparedExample[]> {
+  const { examples, close } = await openDataset(source, 0, options);
   try {
     const count = Math.min(most, examples.count);
     return Array.from({ length: count }, (_, index) => ({ ...examples.read(index) }));

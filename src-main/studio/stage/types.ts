@@ -1,4 +1,5 @@
 import type { ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
+import type { Reading } from '../datasets/library.ts';
 import type { ChatMessage, Conversation } from '../../models/types.ts';
 
 /** A base model to run, on the engine of the settings. */
@@ -24,6 +25,8 @@ export interface ColumnOnStage {
 /** Examples to measure on: a dataset by path, or what an adapter's training held out. */
 export interface DataOnStage {
   path?: string;
+  /** how its columns are read; default: as they are recognised */
+  reading?: Reading;
   /** at most so many, the first ones */
   examples: number;
 }

@@ -10,6 +10,8 @@ import type { ModelFile } from '../../models/types.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import { withoutHeads } from '../../trainer/drop.ts';
 import { keepCheckpoint } from '../../trainer/keep-checkpoint.ts';
+import { changeRows, undoRows } from '../datasets/own-rows.ts';
+import { lookAtTable, ownTable, pageOfTable } from './tables.ts';
 import { columnsOfFile } from './columns.ts';
 import { headSimilarity, rowSimilarity } from './similarity.ts';
 import { importAdapter } from './import-adapter.ts';
@@ -46,6 +48,11 @@ export const jobs: Jobs = {
   },
   keepCheckpoint: ({ folder }) => keepCheckpoint(folder),
   columns: columnsOfFile,
+  look: lookAtTable,
+  rows: pageOfTable,
+  ownTable,
+  editTable: ({ file, changes }) => changeRows(file, changes),
+  undoTable: async ({ file }) => ({ undoable: await undoRows(file) }),
   async install(_, log) {
     engines = undefined;
     await buildAddon(await installTensorflow(log), log);

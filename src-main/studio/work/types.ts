@@ -1,11 +1,16 @@
+import type { PageRequest } from '../../data/look/page.ts';
 import type {
+  DataLook,
   DatasetColumns,
   DatasetPreview,
   EngineStatus,
+  MadeTable,
   MixPart,
   ModelEntry,
   Plan,
   PlanRequest,
+  RowChange,
+  RowPage,
   Similarities,
 } from '../../../src-preload/contract/index.ts';
 
@@ -26,6 +31,12 @@ export interface PreviewRequest {
   lossOn: 'answer' | 'all';
   /** the first rows of large files alone, for a first look */
   sample: boolean;
+}
+
+/** A dataset's file; of a workbook the sheet. */
+export interface TablePlace {
+  path: string;
+  sheet?: string;
 }
 
 /** Work that would hold up the studio's process: done in a process of its own. */
@@ -52,6 +63,14 @@ export interface Jobs {
   keepCheckpoint(request: { folder: string }): Promise<{ step: number }>;
   /** @throws UserError when the file can't be read */
   columns(request: Pick<MixPart, 'path' | 'sheet'>): Promise<DatasetColumns>;
+  /** @throws UserError when the file can't be read, like those below */
+  look(request: TablePlace & { question?: string; answer?: string }): Promise<DataLook>;
+  rows(request: TablePlace & PageRequest): Promise<RowPage>;
+  /** makes `file`, a table of the studio's own, of what lies at `path` */
+  ownTable(request: TablePlace & { file: string; encoding?: string }): Promise<Omit<MadeTable, 'id'>>;
+  /** @throws UserError for a row that isn't there; then nothing is changed */
+  editTable(request: { file: string; changes: RowChange[] }): Promise<void>;
+  undoTable(request: { file: string }): Promise<{ undoable: number }>;
   /** @throws UserError when the engine can't be set up here */
   install(request: { engine: 'tensorflow' }, log: (line: string) => void): Promise<void>;
 }

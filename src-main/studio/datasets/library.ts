@@ -1,0 +1,111 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { DatasetEntry, MixPart } from '../../../src-preload/contract/index.ts';
+import { UserError } from '../../engine/types.ts';
+import type { Library } from '../database/open.ts';
+
+/** How a dataset's columns are read. */
+export type Reading = Pick<MixPart, 'format' | 'mapping'> & { sheet?: string };
+
+interface DatasetRow {
+  id: string;
+  name: string;
+  path: string;
+  bytes: number;
+  added_at: number;
+  /** JSON of a Reading */
+  reading: string;
+  /** 1: a table in the studio's own folder */
+  own: number;
+}
+
+/** The datasets a user added, and the examples that come with the studio. */
+export class DatasetLibrary {
+  constructor(
+    private readonly library: Library,
+    private readonly examplesFolder: string,
+    /** the studio's own tables */
+    private readonly tablesFolder: string,
+  ) {}
+
+  async list(): Promise<DatasetEntry[]> {
+    const rows = this.library.prepare('SELECT * FROM datasets ORDER BY added_at DESC').all() as DatasetRow[];
+    return [...(await this.examples()), ...rows.map(entryOf)];
+  }
+
+  /** @throws UserError when it isn't there any more */
+  async get(id: string): Promise<DatasetEntry> {
+    const found = (await this.list()).find((one) => one.id === id);
+    if (!found) throw new UserError('This dataset was removed from the library. Add its file again.');
+    return found;
+  }
+
+  /** How the dataset at `path` is read, where it stands in the library. */
+  readingOf(path: string): Reading {
+    const row = this.library.prepare('SELECT reading FROM datasets WHERE path = ?').get(path) as
+      { reading: string } | undefined;
+    return row ? (JSON.parse(row.reading) as Reading) : {};
+  }
+
+  /** `own`: a table of the studio's own, whose rows can be changed. */
+  async add(path: string, { name = basename(path), own = false, reading = {} as Reading } = {}): Promise<DatasetEntry> {
+    const found = await stat(path);
+    if (found.isDirectory()) throw new UserError(`${path} is a folder. Choose a file of rows.`);
+    this.library
+      .prepare(
+        `INSERT INTO datasets (id, name, path, bytes, added_at, reading, own) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, added_at = excluded.added_at`,
+      )
+      .run(randomUUID(), name, path, found.size, Date.now(), JSON.stringify(reading), Number(own));
+    return entryOf(this.library.prepare('SELECT * FROM datasets WHERE path = ?').get(path) as DatasetRow);
+  }
+
+  change(id: string, change: { name?: string; bytes?: number; reading?: Reading }): void {
+    const row = this.library.prepare('SELECT * FROM datasets WHERE id = ?').get(id) as DatasetRow | undefined;
+    if (!row) throw new UserError('What belongs to the examples can’t be changed. Make a copy of your own first.');
+    const { name = row.name, bytes = row.bytes } = change;
+    const reading = change.reading ? JSON.stringify(change.reading) : row.reading;
+    this.library
+      .prepare('UPDATE datasets SET name = ?, bytes = ?, reading = ? WHERE id = ?')
+      .run(name, bytes, reading, id);
+  }
+
+  /** Where a new table of the studio's own is to lie. */
+  newTable(): string {
+    return join(this.tablesFolder, `${randomUUID()}.jsonl`);
+  }
+
+  remove(id: string): void {
+    this.library.prepare('DELETE FROM datasets WHERE id = ?').run(id);
+  }
+
+  private async examples(): Promise<DatasetEntry[]> {
+    const names = await readdir(this.examplesFolder).catch(() => []);
+    // What is held out for judging is no training data.
+    const wanted = names.filter((name) => /\.(jsonl|csv|parquet)$/.test(name) && !/^held-out/.test(name)).sort();
+    return Promise.all(
+      wanted.map(async (name) => {
+        const path = join(this.examplesFolder, name);
+        const { size } = await stat(path);
+        const title = `Example: ${name.replace(/\.[a-z]+$/, '').replaceAll('-', ' ')}`;
+        return {
+          id: `example:${name}`,
+          name: title,
+          path,
+          origin: 'example' as const,
+          bytes: size,
+          description: 'Comes with the studio',
+          state: 'ready' as const,
+          own: false,
+        };
+      }),
+    );
+  }
+}
+
+function entryOf({ id, name, path, bytes, reading, own }: DatasetRow): DatasetEntry {
+  const state = existsSync(path) ? 'ready' : 'missing';
+  return { id, name, path, origin: 'library', bytes, state, own: own === 1, ...(JSON.parse(reading) as Reading) };
+}

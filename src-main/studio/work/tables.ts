@@ -1,0 +1,47 @@
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import type { DataLook, RowPage } from '../../../src-preload/contract/index.ts';
+import { datasetContent, unpackedName } from '../../data/formats/bytes.ts';
+import { decodeWindows1252 } from '../../data/formats/windows-1252.ts';
+import { lookAt } from '../../data/look/look.ts';
+import { pageOf } from '../../data/look/page.ts';
+import { UserError } from '../../engine/types.ts';
+import { copyRows, undoable } from '../datasets/own-rows.ts';
+import type { Jobs } from './types.ts';
+
+type Request<Name extends keyof Jobs> = Parameters<Jobs[Name]>[0];
+
+export const lookAtTable = ({ path: file, sheet, question, answer }: Request<'look'>): Promise<DataLook> =>
+  lookAt(file, { sheet }, (question ?? answer) ? { question, answer } : undefined);
+
+export async function pageOfTable({ sheet, ...request }: Request<'rows'>): Promise<RowPage> {
+  return { ...(await pageOf(request, { sheet })), undoable: await undoable(request.path).catch(() => 0) };
+}
+
+/** Where the encoding is given, of the same text in UTF-8. */
+export async function ownTable({ path: from, sheet, encoding, file }: Request<'ownTable'>) {
+  if (encoding === undefined) return copyRows(from, { sheet }, file);
+  const again = `${file}.again${path.extname(unpackedName(from))}`;
+  try {
+    await fsp.writeFile(again, await decoded(from, encoding), { mode: 0o600 });
+    return await copyRows(again, { sheet }, file);
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(error.message.replaceAll(again, from));
+    throw error;
+  } finally {
+    await fsp.rm(again, { force: true });
+  }
+}
+
+async function decoded(file: string, encoding: string): Promise<string> {
+  const parts: Uint8Array[] = [];
+  for await (const part of datasetContent(file)) parts.push(part);
+  const bytes = Buffer.concat(parts);
+  try {
+    return encoding === 'windows-1252'
+      ? decodeWindows1252(bytes)
+      : new TextDecoder(encoding, { fatal: true }).decode(bytes);
+  } catch {
+    throw new UserError(`${file} is not written so: some of its bytes stand for nothing there. Choose another.`);
+  }
+}
