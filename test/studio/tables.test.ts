@@ -139,6 +139,16 @@ describe('looking through a dataset', () => {
     expect((await open.client.datasets.rows({ id, only: [5, 7] })).rows.map(({ row }) => row)).toEqual([5, 7]);
   });
 
+  it('reads the sheet of a workbook that was chosen, and copies that one', async () => {
+    // Two sheets with rows: the one that is shown, and one that is hidden.
+    const id = await added('sheets.xlsx', readFileSync(new URL('../data/fixtures/sheets.xlsx', import.meta.url)));
+    expect((await open.client.datasets.look({ id })).sheet).toBe('Fragen & Antworten');
+    await open.client.datasets.change({ id, sheet: 'Old' });
+    expect(await open.client.datasets.look({ id })).toMatchObject({ sheet: 'Old', rows: 1 });
+    const copy = await open.client.datasets.own({ id });
+    expect([await valuesOf(id), await valuesOf(copy.id)]).toEqual([[['hidden']], [['hidden']]]);
+  });
+
   it('keeps what was chosen with the dataset', async () => {
     const id = await added('chosen.csv', 'x,y\n1,2\n');
     const mapping = { instruction: 'x', output: 'y' };
