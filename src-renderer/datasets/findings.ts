@@ -30,7 +30,10 @@ export function findingsOf({ rows, broken, empty, duplicates, personal, answers,
     });
   const again = duplicates.same.flatMap(([, ...others]) => others);
   if (again.length)
-    found.push({ text: `${rowsOf(again.length)} say what another row says already.`, rows: duplicates.same.flat() });
+    found.push({
+      text: `${rowsOf(again.length)} ${again.length === 1 ? 'says' : 'say'} what another row says already.`,
+      rows: duplicates.same.flat(),
+    });
   if (duplicates.near.length)
     found.push({
       text: `${duplicates.near.length} pairs of rows are nearly the same.`,
@@ -43,12 +46,12 @@ export function findingsOf({ rows, broken, empty, duplicates, personal, answers,
     });
   for (const { kind, rows: at } of personal)
     found.push({
-      text: `${rowsOf(at.length)} seem to hold ${PERSONAL[kind]}: the model may tell them to others.`,
+      text: `${rowsOf(at.length)} ${at.length === 1 ? 'seems' : 'seem'} to hold ${PERSONAL[kind]}: the model may tell them to others.`,
       rows: at,
     });
   if (answers && answers.filled >= 10 && answers.distinct <= Math.max(2, answers.filled / 20))
     found.push({
-      text: `There are only ${answers.distinct} different answers in ${answers.filled} rows: the model learns to choose, not to write.`,
+      text: `${answers.filled} rows have only ${answers.distinct === 1 ? 'one answer' : `${answers.distinct} different answers`}: the model learns to choose, not to write.`,
     });
   else if (answers && answers.oneWord > MANY * answers.filled)
     found.push({
@@ -56,7 +59,7 @@ export function findingsOf({ rows, broken, empty, duplicates, personal, answers,
     });
   if (rows < 2 * HELD_OUT)
     found.push({
-      text: `There are only ${rows} rows. Some are kept aside to see how well it went, and so few say little: 50 or more are better.`,
+      text: `There ${rows === 1 ? 'is only one row' : `are only ${rows} rows`}. Some are kept aside to see how well it went, and so few say little: 50 or more are better.`,
     });
   return found;
 }

@@ -40,7 +40,7 @@ describe.skipIf(noBrowser)(`datasets (${noBrowser ?? 'in chromium'})`, () => {
     expect(await page.getByLabel('Which the answer?').inputValue()).toBe('Was wir sagen');
     await untilShown(page, 'Wie spät öffnet Filiale 0?');
     await untilShown(page, /read as Windows-1252/);
-    await untilShown(page, 'One row say what another row says already.');
+    await untilShown(page, 'One row says what another row says already.');
     await page.locator('li', { hasText: 'nothing to ask or to answer' }).getByRole('button').click();
     await untilShown(page, 'Wo ist das Büro?');
     expect(await page.locator('tbody tr').count()).toBe(1);
@@ -66,7 +66,7 @@ describe.skipIf(noBrowser)(`datasets (${noBrowser ?? 'in chromium'})`, () => {
     await expect.poll(() => cellsOf(page, 2).nth(3).textContent()).toContain('Filiale 1 öffnet');
     await page.getByRole('button', { name: 'Keep one of each (1 go)' }).click();
     await untilShown(page, '1 rows were deleted. Undo brings them back.');
-    await expect.poll(() => page.getByText('says already').count()).toBe(0);
+    await expect.poll(() => page.getByText('says what another row says already').count()).toBe(0);
     expect(readFileSync(file, 'latin1')).toBe(SHEET);
     expect(errors).toEqual([]);
     await page.context().close();
