@@ -57,6 +57,8 @@ describe('adapter library', () => {
     const changes = (await open.client.adapters.watch())[Symbol.asyncIterator]();
     await changes.next();
     const run = await open.client.runs.create({ name: 'My run', recipe });
+    // As a studio leaves it that was killed in the middle of this.
+    mkdirSync(join(scratch.folder, 'adapters', `${run.id}.partial`, 'half'), { recursive: true });
     await untilStatus(open.studio, run.id, 'finished');
     await changes.next();
     const { adapters } = await open.client.adapters.list({});
@@ -64,6 +66,7 @@ describe('adapter library', () => {
       { name: 'My run', origin: 'trained', method: 'effilora', rank: 2, heads: 42, runId: run.id, missing: false },
     ]);
     expect(adapters[0]!.dataset).toBe('tokens.jsonl');
+    expect(kept()).toEqual([adapters[0]!.id]);
     expect(adapters[0]!.evalLoss).toBeGreaterThan(0);
     const { nodes, edges } = await open.client.adapters.lineage({ id: adapters[0]!.id });
     expect(nodes.map(({ kind }) => kind).sort()).toEqual(['adapter', 'run']);

@@ -99,11 +99,10 @@ async function outFeaturesIn(folder: string): Promise<Map<string, number>> {
 }
 
 /**
- * Copies an adapter's two files into a new folder, whole or not at all; `to` is replaced.
+ * Copies an adapter's two files into a new folder, whole or not at all; `to` is replaced. `aside`: where it grows until it is whole.
  * @throws UserError when they are not of one writing
  */
-export async function copyAdapter(from: string, to: string): Promise<void> {
-  const aside = `${to}.partial`;
+export async function copyAdapter(from: string, to: string, aside = `${to}.partial`): Promise<void> {
   try {
     await settlePair(from);
     await rm(aside, { recursive: true, force: true });

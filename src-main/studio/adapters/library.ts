@@ -62,7 +62,8 @@ export class AdapterLibrary extends EventEmitter<{ change: [] }> {
     const id = before?.id ?? randomUUID();
     const folder = join(this.folder, id);
     try {
-      await copyAdapter(run.folder, folder);
+      // By the run's name: whoever tries again after a crash takes what that left away.
+      await copyAdapter(run.folder, folder, join(this.folder, `${run.id}.partial`));
       const { model, init } = JSON.parse(run.recipe) as Recipe & { init?: string };
       const facts = await adapterFacts(folder, model);
       const parents = init ? this.parentsAt(init) : [];
