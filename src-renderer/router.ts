@@ -40,7 +40,3 @@ export const router = createRouter({
   ],
   scrollBehavior: () => ({ top: 0 }),
 });
-
-router.afterEach((to) => {
-  document.title = `${String(to.meta['title'])} · EffiLoRA Studio`;
-});

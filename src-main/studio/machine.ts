@@ -22,6 +22,7 @@ export async function machineStatus(dataFolder: string): Promise<MachineStatus> 
     cores: processors.length,
     memoryBytes: totalmem(),
     freeMemoryBytes: freemem(),
+    busy: busySinceAsked(),
     usedBytes: process.memoryUsage().rss,
     dataFolder,
   };
@@ -92,4 +93,16 @@ export async function browse(
     entries,
     truncated: found.length > MAX_ENTRIES,
   };
+}
+
+let asked: { busy: number; all: number } | undefined;
+
+/** Share of the processors' time since the last call, 0 to 1. */
+function busySinceAsked(): number | null {
+  const times = cpus().map((cpu) => cpu.times);
+  const all = times.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);
+  const now = { all, busy: all - times.reduce((sum, { idle }) => sum + idle, 0) };
+  const before = asked;
+  asked = now;
+  return before && now.all > before.all ? (now.busy - before.busy) / (now.all - before.all) : null;
 }

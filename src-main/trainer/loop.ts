@@ -20,6 +20,7 @@ import type { Recipe } from './recipe.ts';
 import type { RunLock } from './run-lock.ts';
 import { SamplePrompts } from './samples.ts';
 import { learningRateAt } from './schedules.ts';
+import { measureStart } from './start.ts';
 import type { StepReport } from './step.ts';
 import { JsonLines } from './telemetry.ts';
 import { TimeLeft } from './time-left.ts';
@@ -107,6 +108,8 @@ export class Loop {
     this.emit({ kind: 'started', steps, step: this.step, heads: step.adapter.heads.length, engine: engine.name });
     const { checkpointEvery } = this.recipe.training;
     this.control.isStepping = true;
+    if (this.step === 0 && !this.control.asked) await this.measureStart();
+    const first = this.step + 1;
     while (this.step < steps && !this.isEarlyEnd()) {
       // Lets messages in.
       await new Promise((resolve) => setImmediate(resolve));
@@ -115,11 +118,23 @@ export class Loop {
       if (this.control.asked === 'pause') return this.pause();
       if (this.control.asked === 'stop') return this.end('stopped');
       await this.oneStep();
+      if (this.step === first) this.emit({ kind: 'log', line: 'The first step is done' });
       const isDue = this.step % checkpointEvery === 0 || this.clock.isDue;
       if (isDue && this.step < steps) await this.checkpoint();
       if (this.step % COLLECT_STEPS === 0) giveBackMemory();
     }
     return this.end(this.step < steps ? 'early' : 'finished');
+  }
+
+  /** Later losses and answers are held against those before the first update. */
+  private async measureStart(): Promise<void> {
+    if (this.ran.heldOut.count === 0) return;
+    this.control.doing = 'the model to be measured before the first step';
+    this.emit({ kind: 'log', line: 'Measuring the model before the first step' });
+    const { loss, seconds } = await measureStart(this.folder, this.lock, this.ran, this.prompts, this.samples);
+    this.time.evaluation(seconds);
+    this.seconds += seconds;
+    this.emit({ kind: 'log', line: `Before training: held-out loss ${loss.toFixed(4)}` });
   }
 
   private takeRatio(): void {

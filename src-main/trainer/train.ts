@@ -31,8 +31,8 @@ interface Training {
 }
 
 /**
- * Trains by a recipe into `folder`: adapter.safetensors, adapter.json, metrics.jsonl, heads.jsonl, samples.jsonl, recipe.yaml, trainer.log,
- * datasets.json, checkpoints/, and run.lock while it lasts. Killed at any moment and resumed, it ends in the same numbers.
+ * Trains by a recipe into `folder`: adapter.safetensors, adapter.json, metrics.jsonl, heads.jsonl, samples.jsonl, start.json, recipe.yaml,
+ * trainer.log, datasets.json, checkpoints/, and run.lock while it lasts. Killed at any moment and resumed, it ends in the same numbers.
  * @throws UserError when something does not fit (then nothing is written), another process trains there, the loss is no number,
  * or the disk is full or the folder gone (then the last good checkpoint stays)
  */
@@ -63,6 +63,7 @@ export async function train(recipe: Recipe, folder: string, options: TrainOption
 async function trainLocked(training: Training, resume: boolean): Promise<RunSummary> {
   const { recipe, folder, lock, control, tell } = training;
   const log = (line: string) => tell({ kind: 'log', line });
+  log('Loading the model and the data');
   const checkpoint = resume ? await readLastCheckpoint(path.join(folder, 'checkpoints'), log) : undefined;
   const datasets = await datasetsNow(recipe);
   // Without a checkpoint it begins anew, on whatever data.

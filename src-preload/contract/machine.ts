@@ -34,6 +34,8 @@ export const machineStatus = z.object({
   cores: z.number(),
   memoryBytes: z.number(),
   freeMemoryBytes: z.number(),
+  /** share of the time that its processors computed since this was asked last, 0 to 1; null the first time */
+  busy: z.number().nullable(),
   /** what this studio and its trainer hold now */
   usedBytes: z.number(),
   dataFolder: z.string(),

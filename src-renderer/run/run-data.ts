@@ -28,7 +28,7 @@ export class RunData {
   layers = 0;
   sites: string[] = [];
   headsASite = 0;
-  /** one entry a step, in order */
+  /** one entry a step, in order; that of step 0 holds what was measured before the first update */
   metrics: MetricsRecord[] = [];
   samples: SampleRecord[] = [];
   log = '';
@@ -38,6 +38,8 @@ export class RunData {
   importance = new Float32Array(0);
   share = new Float32Array(0);
   frozen = new Uint8Array(0);
+  /** when the frozen heads became others, by frame */
+  freezes: { step: number; count: number }[] = [];
   /** most memory that a step was measured with, bytes */
   peakBytes = 0;
   /** importance that gets the strongest colour */
@@ -84,6 +86,7 @@ export class RunData {
   private forget(): void {
     this.metrics = [];
     this.samples = [];
+    this.freezes = [];
     this.log = '';
     this.frames = 0;
     this.seen = 0;
@@ -105,7 +108,7 @@ export class RunData {
   }
 
   private addMetrics(record: MetricsRecord): void {
-    const last = this.metrics.at(-1)?.step ?? 0;
+    const last = this.metrics.at(-1)?.step ?? -1;
     // A step may come twice after a lost connection: it is the same line.
     if (record.step > last) this.metrics.push(record);
     this.peakBytes = Math.max(this.peakBytes, record.memory ?? 0);
@@ -127,7 +130,18 @@ export class RunData {
       this.frozen[from + head] = (bits.charCodeAt(head >> 3) >> (head & 7)) & 1;
     }
     this.peak = Math.max(this.peak, highest(this.importance.slice(from, from + width)));
+    this.noteFreeze(frame.step, from, width);
     this.frames += 1;
+  }
+
+  /** Whether this frame's frozen heads are others than the last one's. */
+  private noteFreeze(step: number, from: number, width: number): void {
+    let [count, differs] = [0, false];
+    for (let head = from; head < from + width; head += 1) {
+      count += this.frozen[head]!;
+      differs ||= this.frozen[head] !== (from > 0 ? this.frozen[head - width] : 0);
+    }
+    if (differs) this.freezes.push({ step, count });
   }
 
   private reserve(frames: number): void {

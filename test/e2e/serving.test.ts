@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import OpenAI from 'openai';
 import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +9,8 @@ import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { studioWithAdapters } from './support/adapters.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser } from './support/studio.ts';
+
+const execute = promisify(execFile);
 
 describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
   const open = studioWithAdapters(async (folder) => {
@@ -57,6 +61,18 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
       said.push(answer.choices[0]!.message.content);
     }
     expect(new Set(said).size).toBe(3);
+    // What is there to copy is run as it is.
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    const copied = async (name: string) => {
+      await card().getByRole('button', { name }).click();
+      await card()
+        .getByText(`${name.split(' ').at(-1)} copied.`)
+        .waitFor();
+      return page.evaluate<string>('navigator.clipboard.readText()');
+    };
+    const byCurl = await execute('sh', ['-c', await copied('Copy as curl')]);
+    expect(JSON.parse(byCurl.stdout)).toMatchObject({ object: 'chat.completion', model: 'tuned' });
+    expect((await execute('python3', ['-c', await copied('Copy as Python')])).stderr).toBe('');
     await page.reload();
     expect(
       await card()

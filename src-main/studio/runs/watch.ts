@@ -10,7 +10,13 @@ const POLL_MS = 200;
 /** Frames of heads in one event: keeps a message below some megabytes for large models. */
 const FRAMES_AN_EVENT = 64;
 
-const FILES = { metrics: 'metrics.jsonl', heads: 'heads.jsonl', samples: 'samples.jsonl', log: 'trainer.log' };
+const START_FILE = 'start.json';
+const FILES = {
+  metrics: 'metrics.jsonl',
+  heads: 'heads.jsonl',
+  samples: 'samples.jsonl',
+  log: 'trainer.log',
+};
 const FILE_KEYS = ['metrics', 'heads', 'samples', 'log'] as const;
 
 const START: Omit<RunPosition, 'attempt'> = { metrics: 0, heads: 0, samples: 0, log: 0 };
@@ -51,6 +57,7 @@ class RunReader {
   private position: RunPosition;
   private names: string[] | undefined;
   private sentNames = false;
+  private sentStart = false;
 
   constructor(row: RunRow, from: RunPosition | undefined) {
     this.position = from ?? { attempt: row.attempt, ...START };
@@ -59,6 +66,7 @@ class RunReader {
   /** What the files hold beyond the position, in one pass. */
   async *read(row: RunRow): AsyncGenerator<RunEvent> {
     if (this.position.attempt !== row.attempt || (await this.shrunk(row))) yield this.reset(row);
+    yield* this.start(row);
     const metrics = parseLines(await this.lines(row, 'metrics'));
     const records = metrics.filter((record) => typeof record['step'] === 'number') as MetricsRecord[];
     if (records.length > 0) yield { kind: 'metrics', records, position: { ...this.position } };
@@ -67,6 +75,15 @@ class RunReader {
     if (samples.length > 0) yield { kind: 'samples', records: samples, position: { ...this.position } };
     const log = await this.lines(row, 'log');
     if (log) yield { kind: 'log', text: log, position: { ...this.position } };
+  }
+
+  /** What was measured before the first step; a view that has it takes no second one. */
+  private async *start(row: RunRow): AsyncGenerator<RunEvent> {
+    if (this.sentStart) return;
+    const record = await firstRecord(join(row.folder, START_FILE));
+    if (!record) return;
+    this.sentStart = true;
+    yield { kind: 'metrics', records: [record as MetricsRecord], position: { ...this.position } };
   }
 
   private async *heads(row: RunRow): AsyncGenerator<RunEvent> {
@@ -110,6 +127,7 @@ class RunReader {
     this.position = { attempt: row.attempt, ...START };
     this.names = undefined;
     this.sentNames = false;
+    this.sentStart = false;
     return { kind: 'reset', position: { ...this.position } };
   }
 }

@@ -193,7 +193,7 @@ function choiceOf({ choice, text }: Reason, fixed: PlanRequest['fixed']): Plan['
   return { name, value: String(fixed[key]), reason: `You set this yourself. Proposed was: ${text}` };
 }
 
-/** What the run's evaluations take: forward alone is half of a step's operations, about. */
+/** What the run's evaluations take, with the one before its first step: forward alone is half of a step's operations, about. */
 function evaluationSeconds(
   { training }: Recipe,
   run: ReturnType<typeof withFixed>,
@@ -207,7 +207,7 @@ function evaluationSeconds(
   const exampleTokens = Math.min(data.meanTokens, sequenceLength);
   const shape = { ...run.training, products: 'f32', tokens: 0, evaluationTokens: 0, method: run.method } as const;
   const flops = flopsPerToken(model, { ...shape, recompute: false }, exampleTokens) / 2;
-  return (Math.ceil(run.training.steps / evalEvery) * examples * exampleTokens * flops) / engine.flopsPerSecond;
+  return ((1 + Math.ceil(run.training.steps / evalEvery)) * examples * exampleTokens * flops) / engine.flopsPerSecond;
 }
 
 function tooLarge(needBytes: number, limitBytes: number): string[] {

@@ -1,0 +1,30 @@
+import type { SampleRecord } from '../../src-preload/contract/index.ts';
+
+/** One question's answers over the run, oldest first. */
+export interface Question {
+  prompt: string;
+  expected: string;
+  /** before the first update; undefined where that was not measured */
+  before?: string;
+  answers: { step: number; answer: string; changed: boolean }[];
+}
+
+/** Samples by their question, in the order they were asked first; an answer that is the one before again is not `changed`. */
+export function questionsOf(samples: SampleRecord[]): Question[] {
+  const questions = new Map<string, Question>();
+  for (const { step, prompt, answer, ...rest } of samples) {
+    const expected = typeof rest['expected'] === 'string' ? rest['expected'] : '';
+    const key = JSON.stringify([prompt, expected]);
+    const question = questions.get(key) ?? { prompt, expected, answers: [] };
+    questions.set(key, question);
+    if (step === 0) question.before = answer;
+    else
+      question.answers.push({ step, answer, changed: answer !== (question.answers.at(-1)?.answer ?? question.before) });
+  }
+  return [...questions.values()];
+}
+
+/** Whether an answer is the expected one, but for space and case. */
+export const isExpected = (answer: string, expected: string): boolean =>
+  expected !== '' && plain(answer) === plain(expected);
+const plain = (text: string) => text.trim().replace(/\s+/g, ' ').toLowerCase();
