@@ -2,6 +2,8 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { JobStore } from '../../src-main/studio/background/store.ts';
+import { openLibrary } from '../../src-main/studio/database/open.ts';
 import { scratchFolder } from '../studio/support/studio.ts';
 import { keepRuns } from './support/library.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
@@ -46,6 +48,14 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
       '2026-01-01T00:01:24.001Z The first step is done',
     ];
     writeFileSync(join(waiting!, 'trainer.log'), `${log.join('\n')}\n`);
+    const library = openLibrary(join(scratch.folder, 'library.db'));
+    const jobs = new JobStore(library);
+    jobs.add(
+      { id: 'left', kind: 'export', name: 'poems as gguf', adapterId: null, folder: join(scratch.folder, 'left') },
+      'gone',
+    );
+    jobs.end('left', 'interrupted', 'The studio was closed before this was done.', null);
+    library.close();
     host = await startHost(scratch.folder);
     browser = await openBrowser();
     ({ page, errors } = await openPage(browser, `${host.url}/#/runs/told-run`, { width: 1440 }));
@@ -63,6 +73,14 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     await end.waitFor();
     expect(await end.getByText('I am a model.').isVisible()).toBe(true);
     expect(await end.getByText('On its way').isVisible()).toBe(true);
+  });
+
+  it('lists jobs of a studio that has ended, until they are taken off the list', async () => {
+    await page.getByText('Jobs', { exact: true }).click();
+    const job = page.getByRole('list', { name: 'Jobs' }).locator('li', { hasText: 'poems as gguf' });
+    expect(await job.innerText()).toContain('The studio was closed before this was done.');
+    await job.getByRole('button', { name: 'Take poems as gguf off the list' }).click();
+    await job.waitFor({ state: 'detached' });
   });
 
   it('groups answers by their question, beside the one before training and the expected one', async () => {
