@@ -1,5 +1,5 @@
 import { axisLabel } from '../format.ts';
-import type { Line } from './LineChart.vue';
+import type { Line } from './line.ts';
 import type { Mark } from './overlay.ts';
 
 const SIZE = { width: 800, height: 400 };

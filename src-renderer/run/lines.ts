@@ -1,5 +1,5 @@
 import type { MetricsRecord } from '../../src-preload/contract/index.ts';
-import type { Line } from '../charts/LineChart.vue';
+import type { Line } from '../charts/line.ts';
 import type { RunData } from './run-data.ts';
 
 /** The loss and its exponential mean; `smoothing` is the share that stays from step to step. */

@@ -1,6 +1,6 @@
 import type { Recipe } from '../../src-preload/contract/index.ts';
 import { escaped, svgOf } from '../charts/files.ts';
-import type { Line } from '../charts/LineChart.vue';
+import type { Line } from '../charts/line.ts';
 import type { Mark } from '../charts/overlay.ts';
 import { number } from '../format.ts';
 import type { RunData } from './run-data.ts';

@@ -220,7 +220,15 @@ describe('web host', () => {
     for (const path of ['/etc', `${scratch.folder}/data/../..`, join(scratch.folder, 'data', 'way-out'), 'a\0b'])
       await expect(client.files.browse({ path, show: 'all' })).rejects.toThrow(/outside the folders/);
     const inside = await client.files.browse({ path: join(scratch.folder, 'data'), show: 'datasets' });
-    expect(inside.entries.map((entry) => entry.name)).toEqual(['adapters', 'exports', 'runs', 'uploads', 'rows.jsonl']);
+    expect(inside.entries.map((entry) => entry.name)).toEqual([
+      'adapters',
+      'exports',
+      'hub',
+      'runs',
+      'tables',
+      'uploads',
+      'rows.jsonl',
+    ]);
     expect(inside.parent).toBeNull();
     opened.close();
   });

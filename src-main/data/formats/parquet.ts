@@ -4,6 +4,7 @@ import { compressors } from 'hyparquet-compressors';
 import { UserError } from '../../engine/types.ts';
 import type { Row } from '../types.ts';
 import { datasetBytes } from './bytes.ts';
+import { checkPages } from './parquet-pages.ts';
 import { exactParsers, exactValues, rawDecimals } from './parquet-values.ts';
 import { type FileRows } from './source.ts';
 
@@ -52,6 +53,7 @@ async function* rowsOf(path: string): AsyncGenerator<Row[]> {
     let rowStart = 0;
     for (const group of metadata.row_groups) {
       const rowEnd = rowStart + Number(group.num_rows);
+      await checkPages(file, metadata, group);
       const rows = await parquetReadObjects({ ...options, rowStart, rowEnd });
       for (let from = 0; from < rows.length; from += BATCH)
         yield rows
