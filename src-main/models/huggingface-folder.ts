@@ -31,11 +31,15 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
   const weights = await openFolderWeights(folder, config);
   const { entries, paths } = weights;
   try {
-    tieHead(entries, tied, folder);
+    tieHead(entries, tied);
+    const headless = !tied && !entries.has('lm_head.weight') ? withoutHead(folder) : undefined;
     const texts = await readTokenizer(folder, config.bosTokenId, config.eosTokenIds);
     const find = (name: string) => {
       const found = entries.get(name);
-      if (!found) throw new UserError(`${folder} holds no tensor "${name}"; is the model whole?`);
+      if (!found)
+        throw new UserError(
+          (name === 'lm_head.weight' && headless) || `${folder} holds no tensor "${name}"; is the model whole?`,
+        );
       return found;
     };
     return {
@@ -45,7 +49,7 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
       config: {
         ...config,
         eosTokenIds: texts?.tokenizer.eosTokenIds ?? config.eosTokenIds,
-        tiedEmbeddings: !entries.has('lm_head.weight'),
+        tiedEmbeddings: tied && !entries.has('lm_head.weight'),
       },
       tensors: [...entries].map(([name, { entry }]) => ({
         name,
@@ -54,6 +58,7 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
         byteLength: entry.byteLength,
       })),
       ...texts,
+      ...(headless && { warnings: [headless] }),
       byteLength: weights.byteLength,
       sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
       readTensor: (name) => readFloats(find(name).reader, find(name).entry),
@@ -76,15 +81,18 @@ function whatItIs(folder: string): string {
   return gguf ? `open its ${gguf} instead` : 'give a Hugging Face model folder or a .gguf file';
 }
 
-/** Tied, one of head and embedding is enough; else both must be there: transformers would make one up. */
-function tieHead<T>(entries: Map<string, T>, tied: boolean, folder: string): void {
+/** Tied, one of head and embedding is enough. */
+function tieHead<T>(entries: Map<string, T>, tied: boolean): void {
   const [embedding, head] = [entries.get('model.embed_tokens.weight'), entries.get('lm_head.weight')];
   if (tied && !embedding && head) {
     entries.set('model.embed_tokens.weight', head);
     entries.delete('lm_head.weight');
-  } else if (!tied && !head)
-    throw new UserError(`${folder} holds no lm_head.weight, and its config.json doesn't tie it to the embedding (tie_word_embeddings); is the model whole?`); // prettier-ignore
+  }
 }
+
+/** Its tokenizer serves; its weights don't, where transformers would make a head up. */
+const withoutHead = (folder: string) =>
+  `${folder} holds no lm_head.weight, and its config.json doesn't tie it to the embedding (tie_word_embeddings): it can't be run; is the model whole?`;
 
 const generationSchema = z.looseObject({
   eos_token_id: z.union([z.number().int(), z.array(z.number().int()).max(1000)]).nullish(),

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { UserError } from '../../src-main/engine/types.ts';
+import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { encodeSafetensors, type Dtype } from '../../src-main/models/safetensors.ts';
 import { readNamedTensors } from '../../src-main/trainer/tensor-file.ts';
@@ -100,7 +101,6 @@ describe('a configuration', () => {
     ],
     [/activation "relu" is not supported/, 'llama-tied', { hidden_act: 'relu' }],
     [/"rope_parameters\.factor" is not usable/, 'llama-tied', rope({ rope_type: 'linear', factor: 'four' })],
-    [/lm_head\.weight, and its config\.json doesn't tie/, 'llama-tied', { tie_word_embeddings: false }],
     [/holds "model\.layers\.1\..*config.* says 1 layers/, 'llama-tied', { num_hidden_layers: 1 }],
     [
       /self_attn\.\w_proj\.bias", which a model of the kind llama/,
@@ -111,6 +111,14 @@ describe('a configuration', () => {
     const opened = openModelFile(await changed(model, (config) => ({ ...config, ...set })));
     await expect(opened).rejects.toBeInstanceOf(UserError);
     await expect(opened).rejects.toThrow(message);
+  });
+
+  it('that lacks its head opens for its tokenizer, says so, and has no weights to run', async () => {
+    const file = await openModelFile(await changed('llama-tied', (config) => ({ ...config, tie_word_embeddings: false }))); // prettier-ignore
+    const sentence = /lm_head\.weight, and its config\.json doesn't tie/;
+    expect(file.warnings).toEqual([expect.stringMatching(sentence)]);
+    await expect(loadCausalLM(file)).rejects.toThrow(sentence);
+    await file.close();
   });
 
   it('of a model with vision gives its text model, whatever stands outside', async () => {
