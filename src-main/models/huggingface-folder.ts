@@ -36,10 +36,7 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
     const texts = await readTokenizer(folder, config.bosTokenId, config.eosTokenIds);
     const find = (name: string) => {
       const found = entries.get(name);
-      if (!found)
-        throw new UserError(
-          (name === 'lm_head.weight' && headless) || `${folder} holds no tensor "${name}"; is the model whole?`,
-        );
+      if (!found) throw new UserError(`${folder} holds no tensor "${name}"; is the model whole?`);
       return found;
     };
     return {
