@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { openDataset, openSample, type OpenDataset } from '../../data/dataset.ts';
 import { concatenated, sizesOf } from '../../data/example-source.ts';
 import { dropsMany } from '../../data/dropped.ts';
@@ -39,7 +40,7 @@ function previewOf(datasets: (OpenDataset & { whole?: boolean })[], tokenizer: T
   return {
     whole: datasets.every(({ whole }) => whole !== false),
     parts: datasets.map(({ source, format, mapping, columns, notes, report: of }) => ({
-      ...{ path: source.path, format, mapping, columns, notes: [...notes] },
+      ...{ path: source.path, format, mapping, columns, notes: named(notes, source.path) },
       ...{ rows: of.examples, dropped: of.examples - of.kept, dropsMany: dropsMany(of) },
     })),
     report: {
@@ -56,6 +57,10 @@ function previewOf(datasets: (OpenDataset & { whole?: boolean })[], tokenizer: T
     })),
   };
 }
+
+/** With a file's name where its place stands: an upload's says nothing to a person. */
+export const named = (notes: readonly string[], path: string): string[] =>
+  notes.map((note) => note.replaceAll(path, basename(path)));
 
 /** Neighbouring tokens with or without loss as one piece of text. */
 function spansOf(ids: Int32Array, labels: Int32Array, tokenizer: Tokenizer | undefined) {

@@ -7,12 +7,15 @@ import { lookAt } from '../../data/look/look.ts';
 import { pageOf } from '../../data/look/page.ts';
 import { UserError } from '../../engine/types.ts';
 import { copyRows, undoable } from '../datasets/own-rows.ts';
+import { named } from './preview.ts';
 import type { Jobs } from './types.ts';
 
 type Request<Name extends keyof Jobs> = Parameters<Jobs[Name]>[0];
 
-export const lookAtTable = ({ path: file, sheet, question, answer }: Request<'look'>): Promise<DataLook> =>
-  lookAt(file, { sheet }, (question ?? answer) ? { question, answer } : undefined);
+export async function lookAtTable({ path: file, sheet, question, answer }: Request<'look'>): Promise<DataLook> {
+  const look = await lookAt(file, { sheet }, (question ?? answer) ? { question, answer } : undefined);
+  return { ...look, notes: named(look.notes, file) };
+}
 
 export async function pageOfTable({ sheet, ...request }: Request<'rows'>): Promise<RowPage> {
   return { ...(await pageOf(request, { sheet })), undoable: await undoable(request.path).catch(() => 0) };
