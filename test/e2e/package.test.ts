@@ -74,6 +74,9 @@ describe('built main process', () => {
   it('works: the helper process answers from its built file', async () => {
     const helper = fork(join(main, 'work.js'), { execArgv: [], serialization: 'advanced' });
     helper.send({ id: 1, job: 'engines', request: { refresh: false } });
+    // It says that it begins, then what came of it.
+    const [begun] = (await once(helper, 'message')) as [unknown];
+    expect(begun).toEqual({ id: 1, begun: true });
     const [answer] = (await once(helper, 'message')) as [{ result: { name: string }[] }];
     expect(answer.result.map(({ name }) => name)).toEqual(expect.arrayContaining(['tensorflow', 'wasm', 'cpu']));
     helper.disconnect();
