@@ -18,7 +18,10 @@ export async function pathOfDrop(
   if (window.effilora) return window.effilora.pathOf(file);
   const entry = dataTransfer.items[0]?.webkitGetAsEntry();
   if (!entry?.isDirectory) return pathOfFile(file, progress);
-  if (!folders) throw new Error(`${entry.name} is a folder. Drop a file.`);
+  if (!folders)
+    throw new Error(
+      `${entry.name} is a folder, which can’t be dropped here in a browser. Choose it with Browse… where it lies on the studio’s machine.`,
+    );
   const files = await filesIn(entry as FileSystemDirectoryEntry);
   const described = JSON.stringify(files.map(({ name, size: bytes }) => ({ name, bytes })));
   const query = new URLSearchParams({ name: entry.name, files: described });

@@ -11,6 +11,10 @@ export const mixPart = z.object({
   mapping: z.record(z.string(), z.string()).optional(),
   /** of an Excel workbook; default the first that has rows */
   sheet: z.string().min(1).max(255).optional(),
+  /** of a folder whose README.md names several configurations; default its default one */
+  config: z.string().min(1).max(255).optional(),
+  /** held out: a split that came with it, or part: of the rows that are trained on. Default validation, else test, else part */
+  heldOut: z.string().min(1).max(255).optional(),
   /** train although more than 5 % of its rows can't be used */
   acceptDropped: z.boolean().optional(),
 });
@@ -46,6 +50,13 @@ export const mixPartReport = z.object({
   /** rows that can't be used; `dropsMany`: so many of them that the user has to accept it */
   dropped: z.number(),
   dropsMany: z.boolean(),
+  /** of a folder: the split that is read, all that it has, and its README.md's configurations */
+  split: z.string().optional(),
+  splits: z.array(z.string()).optional(),
+  config: z.string().optional(),
+  configs: z.array(z.string()).optional(),
+  /** the split that is held out, and its examples (undefined in a first look); undefined for a part of the rows */
+  heldOut: z.object({ split: z.string(), examples: z.number().optional() }).optional(),
 });
 
 export const datasetPreview = z.object({
@@ -105,7 +116,7 @@ export const datasets = {
   list: oc.output(z.array(datasetEntry)),
   add: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(datasetEntry),
   remove: oc.input(z.object({ id: z.string() })).output(z.object({})),
-  columns: oc.input(mixPart.pick({ path: true, sheet: true })).output(datasetColumns),
+  columns: oc.input(mixPart.pick({ path: true, sheet: true, config: true })).output(datasetColumns),
   /** reads and tokenizes the mix as training would */
   preview: oc
     .input(
@@ -114,6 +125,8 @@ export const datasets = {
         mix: z.array(mixPart).min(1).max(32),
         sequenceLength: z.number().int().min(8).max(1_048_576),
         lossOn: z.enum(['answer', 'all']).default('answer'),
+        /** 0: nothing is held out but a split by name */
+        evalSplit: z.number().nonnegative().default(0.05),
         /** of large files the first rows alone, for a first look */
         sample: z.boolean().default(false),
       }),

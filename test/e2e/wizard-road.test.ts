@@ -1,5 +1,5 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Draft } from '../../src-preload/contract/index.ts';
@@ -41,6 +41,36 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await browser?.close();
     await host?.close();
     scratch.remove();
+  });
+
+  it('takes a folder with splits, and asks what the run is judged by', async () => {
+    const letters = join(scratch.folder, 'letters');
+    mkdirSync(letters);
+    const row = '{"instruction":"Say hello.","output":"Hello."}\n';
+    for (const [split, rows] of Object.entries({ train: 40, validation: 6, test: 9 }))
+      writeFileSync(join(letters, `${split}.jsonl`), row.repeat(rows));
+    await client.drafts.set({ ...draft, mix: [], step: DATASET });
+    const { page, errors } = await openPage(browser, `${host.url}/#/new`);
+    await page.getByRole('button', { name: 'Browse…' }).click();
+    await page.getByRole('button', { name: basename(scratch.folder), exact: true }).click();
+    await page.getByRole('button', { name: '▸ letters' }).click();
+    await page.getByRole('button', { name: 'Take this folder as a dataset' }).click();
+    const choice = page.getByLabel('To see how well it goes, hold out');
+    const shown = () => choice.locator('option:checked').textContent();
+    await expect.poll(shown).toContain('the split that came with it (validation, 6 rows)');
+    const share = page.getByText('Held out, never trained on');
+    expect(await share.count()).toBe(0);
+    await choice.selectOption('test');
+    await expect.poll(shown).toContain('the split that came with it (test, 9 rows)');
+    await choice.selectOption('part');
+    await share.waitFor();
+    await choice.selectOption('test');
+    await expect.poll(() => share.count()).toBe(0);
+    await goOn(page).click();
+    await untilShown(page, 'Predicted memory');
+    expect((await client.drafts.get()).mix).toMatchObject([{ path: letters, heldOut: 'test' }]);
+    expect(errors).toEqual([]);
+    await page.context().close();
   });
 
   it('goes on from a dataset that was still being read', async () => {

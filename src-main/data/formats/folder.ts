@@ -36,6 +36,8 @@ export async function splitsOfFolder(
     throw new UserError(
       `${folder} was written by save_to_disk, whose Arrow files are not read; write it with to_parquet or to_json instead`,
     );
+  const weights = names.find((name) => /^[^/\\]+\.(safetensors|gguf)$/i.test(name));
+  if (weights) throw new UserError(`${folder} holds a model (${weights}), no dataset; give a folder with data files`);
   const files = names.filter((name) => isData(name) && !isAbout(name)).sort();
   if (files.length === 0) throw new UserError(`${folder} holds no dataset; give a file, or a folder with data files`);
   const chosen = await configurationOf(folder, config);

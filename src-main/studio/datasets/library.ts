@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import type { DatasetEntry, MixPart } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
 import type { Library } from '../database/open.ts';
+import { folderSize } from '../machine.ts';
 
 /** How a dataset's columns are read. */
 export type Reading = Pick<MixPart, 'format' | 'mapping'> & { sheet?: string };
@@ -49,16 +50,16 @@ export class DatasetLibrary {
     return row ? (JSON.parse(row.reading) as Reading) : {};
   }
 
-  /** `own`: a table of the studio's own, whose rows can be changed. */
+  /** Of a file or folder that can be read as a dataset. `own`: a table of the studio's own, whose rows can be changed. */
   async add(path: string, { name = basename(path), own = false, reading = {} as Reading } = {}): Promise<DatasetEntry> {
     const found = await stat(path);
-    if (found.isDirectory()) throw new UserError(`${path} is a folder. Choose a file of rows.`);
+    const { bytes } = found.isDirectory() ? await folderSize(path) : { bytes: found.size };
     this.library
       .prepare(
         `INSERT INTO datasets (id, name, path, bytes, added_at, reading, own) VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, added_at = excluded.added_at`,
       )
-      .run(randomUUID(), name, path, found.size, Date.now(), JSON.stringify(reading), Number(own));
+      .run(randomUUID(), name, path, bytes, Date.now(), JSON.stringify(reading), Number(own));
     return entryOf(this.library.prepare('SELECT * FROM datasets WHERE path = ?').get(path) as DatasetRow);
   }
 

@@ -9,8 +9,8 @@ const LOOKED_AT = 100;
 const SHOWN_CHARACTERS = 120;
 
 /** A file's columns, each with the first value it holds, and what each format wants. */
-export async function columnsOfFile({ path, sheet }: Pick<MixPart, 'path' | 'sheet'>): Promise<DatasetColumns> {
-  const source = await openRows(path, { sheet });
+export async function columnsOfFile(part: Pick<MixPart, 'path' | 'sheet' | 'config'>): Promise<DatasetColumns> {
+  const source = await openRows(part.path, part);
   const rows = await firstFields(source);
   const names = [...new Set(rows.flatMap((fields) => Object.keys(fields)))];
   const columns = names.map((name) => {

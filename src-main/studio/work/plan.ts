@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { propose, reducerReason } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
-import type { DataFacts, Proposal, Reason } from '../../effilora/configurator.ts';
+import type { Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
@@ -10,7 +10,7 @@ import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
 import { engineFacts, modelFacts } from '../../trainer/plan-facts.ts';
-import { knownFacts } from './data-facts.ts';
+import { knownFacts, type MixFacts } from './data-facts.ts';
 import { parseRecipe, type Recipe } from '../../trainer/recipe.ts';
 import { checkOption, withOptions } from '../../trainer/recipe-options.ts';
 import { chooseEngine } from '../../engine/index.ts';
@@ -53,7 +53,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     request.seconds === undefined ? free : proposed(request.seconds - free.evaluation);
   const { batch, accumulate, sequenceLength } = run.training;
   const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
-  const evaluates = request.fixed['training.evalSplit'] !== 0;
+  const evaluates = request.fixed['training.evalSplit'] !== 0 || data.parts.some(({ separate }) => separate);
   const heldOutTokens = evaluates ? evaluationTokens(sequenceLength) : 0;
   const shape = { ...run.training, products, tokens, evaluationTokens: heldOutTokens, method: run.method } as const;
   const memory = memoryPlan(facts, engine, shape);
@@ -197,14 +197,20 @@ function choiceOf({ choice, text }: Reason, fixed: PlanRequest['fixed']): Plan['
 function evaluationSeconds(
   { training }: Recipe,
   run: ReturnType<typeof withFixed>,
-  data: DataFacts,
+  data: MixFacts,
   model: ModelFacts,
   engine: EngineFacts,
 ): number {
   const { evalSplit, evalExamples, evalEvery, sequenceLength } = training;
-  const heldOut = evalSplit < 1 ? Math.round(evalSplit * data.examples) : evalSplit;
+  const held = data.parts.map(({ examples: of, separate }) => ({
+    count: separate?.examples ?? (evalSplit < 1 ? Math.round(evalSplit * of) : Math.min(evalSplit, of - 1)),
+    tokens: separate?.meanTokens ?? data.meanTokens,
+  }));
+  const heldOut = held.reduce((sum, { count }) => sum + count, 0);
+  if (heldOut === 0) return 0;
   const examples = Math.min(heldOut, evalExamples === 'all' ? heldOut : evalExamples);
-  const exampleTokens = Math.min(data.meanTokens, sequenceLength);
+  const meanTokens = held.reduce((sum, { count, tokens }) => sum + count * tokens, 0) / heldOut;
+  const exampleTokens = Math.min(meanTokens, sequenceLength);
   const shape = { ...run.training, products: 'f32', tokens: 0, evaluationTokens: 0, method: run.method } as const;
   const flops = flopsPerToken(model, { ...shape, recompute: false }, exampleTokens) / 2;
   return ((1 + Math.ceil(run.training.steps / evalEvery)) * examples * exampleTokens * flops) / engine.flopsPerSecond;

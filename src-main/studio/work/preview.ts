@@ -1,9 +1,10 @@
 import { basename } from 'node:path';
-import { openDataset, openSample, type OpenDataset } from '../../data/dataset.ts';
+import { openDataset, openSample, type DatasetOptions, type OpenDataset } from '../../data/dataset.ts';
 import { concatenated, sizesOf } from '../../data/example-source.ts';
+import { heldOutSplitOf } from '../../data/held-out.ts';
 import { dropsMany } from '../../data/dropped.ts';
 import { mixReport } from '../../data/report.ts';
-import type { DatasetPreview } from '../../../src-preload/contract/index.ts';
+import type { DatasetPreview, MixPart } from '../../../src-preload/contract/index.ts';
 import type { ModelFile, Tokenizer } from '../../models/types.ts';
 import type { PreviewRequest } from './types.ts';
 
@@ -16,32 +17,51 @@ const HISTOGRAM_BARS = 32;
 /** Rows of a file that a first look is at: read and tokenized in about a second. */
 const FIRST_ROWS = 200;
 
+type Previewed = OpenDataset & { whole?: boolean; heldOut?: DatasetPreview['parts'][number]['heldOut'] };
+
 /** Reads and tokenizes the mix as training would, or the first rows of its files, and shows what becomes of it. */
 export async function previewMix(model: ModelFile, request: PreviewRequest): Promise<DatasetPreview> {
   const { tokenizer, chatTemplate: template, config } = model;
-  const { sequenceLength, lossOn: loss, mix, sample } = request;
+  const { sequenceLength, lossOn: loss, mix, sample, evalSplit } = request;
   const options = { tokenizer, template, loss, sequenceLength, vocabularySize: config.vocabularySize };
-  const datasets: (OpenDataset & { whole?: boolean })[] = [];
+  const datasets: Previewed[] = [];
   try {
-    for (const [index, part] of mix.entries())
-      datasets.push(
-        sample ? await openSample(part, index, options, FIRST_ROWS) : await openDataset(part, index, options),
-      );
+    for (const [index, part] of mix.entries()) {
+      const opened: Previewed = sample
+        ? await openSample(part, index, options, FIRST_ROWS)
+        : await openDataset(part, index, options);
+      datasets.push(opened);
+      const split = heldOutSplitOf(part, opened, evalSplit);
+      if (split === undefined) continue;
+      const isCounted = opened.whole !== false;
+      opened.heldOut = {
+        split,
+        examples: isCounted ? await examplesOf({ ...part, split }, index, options) : undefined,
+      };
+    }
     return previewOf(datasets, tokenizer);
   } finally {
     for (const { close } of datasets) close();
   }
 }
 
-function previewOf(datasets: (OpenDataset & { whole?: boolean })[], tokenizer: Tokenizer | undefined): DatasetPreview {
+async function examplesOf(part: MixPart & { split: string }, index: number, options: DatasetOptions): Promise<number> {
+  const { examples, close } = await openDataset(part, index, options);
+  close();
+  return examples.count;
+}
+
+function previewOf(datasets: Previewed[], tokenizer: Tokenizer | undefined): DatasetPreview {
   const examples = concatenated(datasets.map((dataset) => dataset.examples));
   const report = mixReport(datasets);
   const shown = Array.from({ length: Math.min(SHOWN_EXAMPLES, examples.count) }, (_, i) => examples.read(i));
   return {
     whole: datasets.every(({ whole }) => whole !== false),
-    parts: datasets.map(({ source, format, mapping, columns, notes, report: of }) => ({
+    parts: datasets.map(({ source, format, mapping, columns, notes, report: of, ...place }) => ({
       ...{ path: source.path, format, mapping, columns, notes: named(notes, source.path) },
       ...{ rows: of.examples, dropped: of.examples - of.kept, dropsMany: dropsMany(of) },
+      ...{ split: place.split, splits: place.splits, config: place.config, configs: place.configs },
+      heldOut: place.heldOut,
     })),
     report: {
       ...report,

@@ -37,6 +37,8 @@ export async function ownTable({ path: from, sheet, encoding, file }: Request<'o
 }
 
 async function decoded(file: string, encoding: string): Promise<string> {
+  if ((await fsp.stat(file)).isDirectory())
+    throw new UserError(`${file} is a folder, whose files are read as they are. Add one of its files to say how it was written.`); // prettier-ignore
   const parts: Uint8Array[] = [];
   for await (const part of datasetContent(file)) parts.push(part);
   const bytes = Buffer.concat(parts);

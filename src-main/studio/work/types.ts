@@ -29,6 +29,7 @@ export interface PreviewRequest {
   mix: MixPart[];
   sequenceLength: number;
   lossOn: 'answer' | 'all';
+  evalSplit: number;
   /** the first rows of large files alone, for a first look */
   sample: boolean;
 }
@@ -62,7 +63,7 @@ export interface Jobs {
   /** ends a run that isn't going with the adapter of its last checkpoint. @throws UserError when it has none */
   keepCheckpoint(request: { folder: string }): Promise<{ step: number }>;
   /** @throws UserError when the file can't be read */
-  columns(request: Pick<MixPart, 'path' | 'sheet'>): Promise<DatasetColumns>;
+  columns(request: Pick<MixPart, 'path' | 'sheet' | 'config'>): Promise<DatasetColumns>;
   /** @throws UserError when the file can't be read, like those below */
   look(request: TablePlace & { question?: string; answer?: string }): Promise<DataLook>;
   rows(request: TablePlace & PageRequest): Promise<RowPage>;
