@@ -53,7 +53,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
 
     await expect.poll(() => painted(page)).toBeGreaterThan(20);
     await untilShown(page, 'Sample answers');
-    await untilShown(page, /^Expected: /);
+    await untilShown(page, /^Expected$/);
     const run = join(studio.folder, 'runs', page.url().split('/').at(-1)!);
     const { heads } = JSON.parse(readFileSync(join(run, 'adapter.json'), 'utf8')) as { heads: object[] };
     expect(existsSync(join(run, 'adapter.safetensors'))).toBe(true);
