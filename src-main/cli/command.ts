@@ -18,22 +18,3 @@ export const modelOption = () =>
   new Option('--model <model>', 'a .gguf file, a Hugging Face folder, or a name that effilora models shows');
 
 export const adapterOption = () => new Option('--adapter <path>', 'a run, an adapter folder or a PEFT folder');
-
-/** How rows are read, where their columns don't tell. */
-export const splitOption = () =>
-  new Option('--split <name>', 'of a folder whose files name splits (default: train), such as validation or test');
-
-export const configOption = () =>
-  new Option('--config <name>', 'of a folder whose README.md names configurations (default: its default one)');
-
-export const sheetOption = () =>
-  new Option('--sheet <name>', 'of an Excel workbook (default: its first sheet with rows)');
-
-export const formatOption = () =>
-  new Option('--format <name>', 'how rows are read (default: by their columns)').choices([
-    'instruction',
-    'completion',
-    'chat',
-    'text',
-    'tokens',
-  ]);

@@ -2,59 +2,46 @@ import { Option, type Command } from 'commander';
 import { openDataset, type DatasetFacts } from '../data/dataset.ts';
 import { droppedLines, dropsMany } from '../data/dropped.ts';
 import { heldOutSplitOf } from '../data/held-out.ts';
-import type { ExampleFormat } from '../data/types.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import { UserError } from '../engine/types.ts';
-import { readingOptions } from '../trainer/reading-options.ts';
-import { command, configOption, formatOption, modelOption, sheetOption, splitOption } from './command.ts';
+import { readingOptions as forModel } from '../trainer/reading-options.ts';
+import { command, modelOption } from './command.ts';
 import { EXIT } from './exit.ts';
 import { note, printJson } from './output.ts';
-import { mapping, whole } from './values.ts';
+import { readingOptions, sourceOf, type ReadingFlags } from './reading.ts';
+import { whole } from './values.ts';
 
-interface DataFlags {
+interface DataFlags extends ReadingFlags {
   model: string;
   sequenceLength?: number;
   loss: 'answer' | 'all';
-  mapping?: Record<string, string>;
-  format?: ExampleFormat;
-  split?: string;
-  config?: string;
-  sheet?: string;
   json?: boolean;
 }
 
 /** `effilora data`: what becomes of a dataset's rows. */
 export function dataCommand(program: Command): void {
-  command(program, 'data', 'report what a model makes of a dataset: rows kept and dropped, lengths, loss tokens', [
-    'data train.jsonl --model smollm2-135m',
-    'data questions.csv --model smollm2-135m --mapping instruction=question --mapping output=reply',
-  ])
+  const data = command(
+    program,
+    'data',
+    'report what a model makes of a dataset: rows kept and dropped, lengths, loss tokens',
+    [
+      'data train.jsonl --model smollm2-135m',
+      'data questions.csv --model smollm2-135m --mapping instruction=question --mapping output=reply',
+    ],
+  )
     .argument('<dataset>', 'JSON, JSONL, CSV, TSV, Parquet, Excel or text, or a folder of one of them')
     .addOption(modelOption().makeOptionMandatory())
     .option('--sequence-length <tokens>', "longest example; the model's context at most (default: 2048)", whole(2))
-    .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'))
-    .addOption(formatOption())
-    .addOption(splitOption())
-    .addOption(configOption())
-    .addOption(sheetOption())
-    .option('--mapping <field=column>', 'which column serves as a field; can be repeated', mapping)
-    .action(reportOn);
+    .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'));
+  readingOptions(data).action(reportOn);
 }
 
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
   const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
-    const source = {
-      path,
-      format: flags.format,
-      mapping: flags.mapping,
-      split: flags.split,
-      config: flags.config,
-      sheet: flags.sheet,
-    };
-    const { close, ...dataset } = await openDataset(source, 0, readingOptions(file, flags));
+    const { close, source, ...dataset } = await openDataset(sourceOf(path, flags), 0, forModel(file, flags));
     close();
-    const { report, ...facts } = { ...dataset, source: undefined };
+    const { report, ...facts } = dataset;
     const heldOut = heldOutSplitOf(source, dataset, 1);
     if (flags.json) return printJson({ dataset: path, ...facts, heldOut, ...report });
     print(dataset, heldOut);
@@ -74,7 +61,7 @@ function refuse(dataset: string, { message: error }: UserError): void {
   process.exitCode = EXIT.userError;
 }
 
-function print({ format, mapping, notes, report, ...place }: DatasetFacts, heldOut?: string): void {
+function print({ format, mapping, notes, report, ...place }: Omit<DatasetFacts, 'source'>, heldOut?: string): void {
   const { p5, p50, p95, p99, max, mean } = report.tokenLength;
   const fields = Object.entries(mapping).map(([field, column]) => (field === column ? field : `${field} = ${column}`));
   console.log(`format         ${format} (${fields.join(', ')})`);

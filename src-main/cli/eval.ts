@@ -1,64 +1,49 @@
 import { Option, type Command } from 'commander';
-import type { ExampleFormat } from '../data/types.ts';
 import type { EngineName } from '../engine/types.ts';
 import { measure } from '../trainer/measure.ts';
 import { openForRunning } from '../trainer/opened-model.ts';
-import {
-  adapterOption,
-  command,
-  configOption,
-  engineOption,
-  formatOption,
-  modelOption,
-  sheetOption,
-  splitOption,
-} from './command.ts';
+import { adapterOption, command, engineOption, modelOption } from './command.ts';
 import { note, printJson } from './output.ts';
-import { mapping, whole } from './values.ts';
+import { readingOptions, sourceOf, type ReadingFlags } from './reading.ts';
+import { whole } from './values.ts';
 
-interface EvalFlags {
+interface EvalFlags extends ReadingFlags {
   model: string;
   adapter?: string;
   dataset: string;
   engine: EngineName | 'auto';
   sequenceLength?: number;
   loss: 'answer' | 'all';
-  mapping?: Record<string, string>;
-  format?: ExampleFormat;
-  split?: string;
-  config?: string;
-  sheet?: string;
   json?: boolean;
 }
 
 /** `effilora eval`: loss, perplexity and accuracy of a model, with an adapter or without. */
 export function evalCommand(program: Command): void {
-  command(program, 'eval', 'measure the loss, and where examples have options the accuracy, on a dataset', [
-    'eval --model smollm2-135m --dataset held-out.jsonl',
-    'eval --model smollm2-135m --adapter runs/my-run --dataset held-out.jsonl --json',
-    'eval --model smollm2-135m --adapter runs/my-run --dataset data-folder --split test',
-  ])
+  const evaluation = command(
+    program,
+    'eval',
+    'measure the loss, and where examples have options the accuracy, on a dataset',
+    [
+      'eval --model smollm2-135m --dataset held-out.jsonl',
+      'eval --model smollm2-135m --adapter runs/my-run --dataset held-out.jsonl --json',
+      'eval --model smollm2-135m --adapter runs/my-run --dataset data-folder --split test',
+    ],
+  )
     .addOption(modelOption().makeOptionMandatory())
     .addOption(adapterOption())
     .requiredOption('--dataset <file>', 'JSON, JSONL, CSV, TSV, Parquet, Excel or text, or a folder of one of them')
     .addOption(engineOption())
     .option('--sequence-length <tokens>', "longest example; the model's context at most (default: 2048)", whole(2))
-    .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'))
-    .addOption(formatOption())
-    .addOption(splitOption())
-    .addOption(configOption())
-    .addOption(sheetOption())
-    .option('--mapping <field=column>', 'which column serves as a field; can be repeated', mapping)
-    .action(evaluate);
+    .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'));
+  readingOptions(evaluation).action(evaluate);
 }
 
 async function evaluate(flags: EvalFlags): Promise<void> {
   const opened = await openForRunning(flags, note);
   try {
     const started = performance.now();
-    const { dataset: path, format, split, config, sheet } = flags;
-    const source = { path, format, mapping: flags.mapping, split, config, sheet };
-    const { report, ...result } = await measure(opened, source, flags);
+    const { dataset: path } = flags;
+    const { report, ...result } = await measure(opened, sourceOf(path, flags), flags);
     const seconds = (performance.now() - started) / 1000;
     const dropped = report.dropped.reduce((sum, { rows }) => sum + rows.length, 0);
     if (flags.json) {

@@ -21,6 +21,12 @@ export function fieldText(value: unknown, field: string): string {
   return jsonText(value);
 }
 
+/** Whether what has this weight is learned; undefined where the weight is neither 0 (or false) nor 1 (or true). */
+export function isLearned(weight: string): boolean | undefined {
+  const number = weight === 'true' ? 1 : weight === 'false' ? 0 : Number(weight);
+  return number === 1 ? true : number === 0 ? false : undefined;
+}
+
 /** A value that may stand as JSON in a text: CSV holds lists so. */
 export function parsedIfText(value: unknown): unknown {
   if (typeof value !== 'string') return value;

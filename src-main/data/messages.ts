@@ -1,5 +1,5 @@
 import type { ChatMessage } from '../models/types.ts';
-import { fieldText, isPresent, parsedIfText, RowRefusal, withoutNulls } from './field-text.ts';
+import { fieldText, isLearned, isPresent, parsedIfText, RowRefusal, withoutNulls } from './field-text.ts';
 import { isObject } from './formats/source.ts';
 
 type Fields = Record<string, unknown>;
@@ -79,10 +79,10 @@ function partText(part: unknown): string {
 function weightOf({ weight, train }: Fields): { weight?: number } {
   const given = weight ?? train;
   if (given === undefined) return {};
-  const number = Number(fieldText(given, 'weight') === 'false' ? 0 : fieldText(given, 'weight') === 'true' ? 1 : fieldText(given, 'weight')); // prettier-ignore
-  if (number === 0) return { weight: 0 };
-  if (number === 1) return {};
-  throw new RowRefusal(`a message’s weight is ${fieldText(given, 'weight')}; 0 (not learned) and 1 are read`);
+  const text = fieldText(given, 'weight');
+  const learned = isLearned(text);
+  if (learned !== undefined) return learned ? {} : { weight: 0 };
+  throw new RowRefusal(`a message’s weight is ${text}; 0 (not learned) and 1 are read`);
 }
 
 function namesOf({ name, tool_call_id: id }: Fields): Pick<ChatMessage, 'name' | 'tool_call_id'> {

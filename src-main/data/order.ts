@@ -84,10 +84,13 @@ export function seededChoice(of: number, count: number, seed: number, name: stri
   return count >= of ? all : inOrder(shuffled(all, randomStream(seed, name)).slice(0, count));
 }
 
+/** How many of so many examples are held out: `share` of them, or that many, from 1 on. */
+export const heldOutCount = (examples: number, share: number): number =>
+  share >= 1 ? Math.min(share, examples - 1) : Math.round(share * examples);
+
 /** Splits off `share` of so many examples (or that many, from 1 on) by a seeded shuffle; both parts are indices, in order. */
 export function heldOutSplit(examples: number, share: number, seed: number): { train: number[]; heldOut: number[] } {
-  const count = share >= 1 ? Math.min(share, examples - 1) : Math.round(share * examples);
-  const heldOut = seededChoice(examples, count, seed, 'held-out split');
+  const heldOut = seededChoice(examples, heldOutCount(examples, share), seed, 'held-out split');
   const chosen = new Set(heldOut);
   const train: number[] = [];
   for (let i = 0; i < examples; i++) if (!chosen.has(i)) train.push(i);

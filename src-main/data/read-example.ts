@@ -1,6 +1,6 @@
 import type { ChatMessage } from '../models/types.ts';
 import type { ColumnPlan } from './columns.ts';
-import { fieldText, integers, isMessageList, isPresent, parsedIfText, RowRefusal } from './field-text.ts';
+import { fieldText, integers, isLearned, isMessageList, isPresent, parsedIfText, RowRefusal } from './field-text.ts';
 import { readList, readMessages } from './messages.ts';
 import type { Example, ExampleFormat, Row } from './types.ts';
 
@@ -60,8 +60,9 @@ function checkMedia(value: unknown, column: string): void {
 
 function checkWeight(fields: Fields): void {
   const weight = fields.text('weight').trim();
-  if (weight === '' || Number(weight) === 1 || weight === 'true') return;
-  if (Number(weight) === 0 || weight === 'false') throw new RowRefusal('its weight is 0: it is not to be learned');
+  const learned = weight === '' || isLearned(weight);
+  if (learned) return;
+  if (learned === false) throw new RowRefusal('its weight is 0: it is not to be learned');
   throw new RowRefusal(
     `its weight is ${weight}; 0 (not learned) and 1 are read; if the column "weight" means something else, give it another name`,
   );

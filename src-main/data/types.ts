@@ -1,7 +1,8 @@
 import type { ChatMessage } from '../models/types.ts';
 
 /** How the columns of a dataset are read. */
-export type ExampleFormat = 'instruction' | 'completion' | 'chat' | 'text' | 'tokens';
+export const EXAMPLE_FORMATS = ['instruction', 'completion', 'chat', 'text', 'tokens'] as const;
+export type ExampleFormat = (typeof EXAMPLE_FORMATS)[number];
 
 /** One raw row of a file, with the place it came from for messages. */
 export interface Row {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { EXAMPLE_FORMATS } from '../data/types.ts';
 
 export const EXPORT_TARGETS = ['peft', 'gguf', 'merged-safetensors', 'merged-gguf', 'effilora'] as const;
 export type ExportTarget = (typeof EXPORT_TARGETS)[number];
@@ -31,7 +32,7 @@ export const exportRequestSchema = z.strictObject({
   /** how that one's columns are read; default: as they are recognised */
   calibrateAs: z
     .strictObject({
-      format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
+      format: z.enum(EXAMPLE_FORMATS).optional(),
       mapping: z.record(z.string(), z.string()).optional(),
       sheet: z.string().optional(),
     })

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { parseDocument, stringify } from 'yaml';
+import { EXAMPLE_FORMATS } from '../data/types.ts';
 import { DEFAULT_LEARNING_RATES } from '../effilora/methods/learning-rates.ts';
 import { checkPlainKeys } from '../engine/plain-keys.ts';
 import { UserError } from '../engine/types.ts';
@@ -16,7 +17,7 @@ const datasetSchema = z.strictObject({
   /** how often each of its examples is seen in an epoch */
   weight: z.number().positive().max(1000).default(1),
   mapping: z.record(z.string(), z.string()).optional(),
-  format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).optional(),
+  format: z.enum(EXAMPLE_FORMATS).optional(),
   /** of a folder whose files name splits; default train */
   split: z.string().min(1).optional(),
   /** of a folder whose README.md names several configurations; default its default one */

@@ -1,5 +1,9 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
+import { EXAMPLE_FORMATS, TEXT_ENCODINGS } from './choices.ts';
+
+/** How the columns of a dataset are read. */
+export const exampleFormat = z.enum(EXAMPLE_FORMATS);
 
 const rowNumbers = z.array(z.number().int().positive());
 const MOST_ROWS = 20_000;
@@ -62,19 +66,6 @@ export const rowChange = z.union([
 ]);
 export type RowChange = z.infer<typeof rowChange>;
 
-/** How texts are written as bytes, where a file doesn't say so. */
-export const TEXT_ENCODINGS = {
-  'windows-1252': 'Western European (Windows)',
-  'windows-1250': 'Central European (Windows)',
-  'windows-1251': 'Cyrillic (Windows)',
-  'windows-1253': 'Greek (Windows)',
-  'windows-1254': 'Turkish (Windows)',
-  macintosh: 'Western European (old Macs)',
-  shift_jis: 'Japanese (Shift JIS)',
-  gbk: 'Chinese (GBK)',
-  'euc-kr': 'Korean (EUC)',
-} as const;
-
 const madeTable = z.object({
   id: z.string(),
   rows: z.number(),
@@ -126,7 +117,7 @@ export const datasetTables = {
       z.object({
         id: z.string(),
         name: z.string().trim().min(1).max(200).optional(),
-        format: z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']).nullish(),
+        format: exampleFormat.nullish(),
         mapping: z.record(z.string(), z.string()).nullish(),
         sheet: z.string().max(200).nullish(),
       }),

@@ -1,8 +1,6 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
-import { datasetTables } from './dataset-tables.ts';
-
-const exampleFormat = z.enum(['instruction', 'completion', 'chat', 'text', 'tokens']);
+import { datasetTables, exampleFormat } from './dataset-tables.ts';
 
 export const mixPart = z.object({
   path: z.string().min(1).max(4096),

@@ -1,13 +1,5 @@
 import { z } from 'zod';
 
-/** What an adapter can be turned into, with the number types each can have, the first one being the default. */
-export const EXPORT_CHOICES = {
-  peft: { label: 'PEFT folder (plain LoRA)', types: ['f32'] },
-  gguf: { label: 'GGUF LoRA for llama.cpp', types: ['f16', 'f32'] },
-  'merged-safetensors': { label: 'Merged model, Hugging Face folder', types: ['bf16', 'f16', 'f32'] },
-  'merged-gguf': { label: 'Merged model, GGUF', types: ['f16', 'q8_0', 'q4_0'] },
-  effilora: { label: 'EffiLoRA file to share (exact)', types: ['f32'] },
-} as const;
 export const exportTarget = z.enum(['peft', 'gguf', 'merged-safetensors', 'merged-gguf', 'effilora']);
 export type ExportTarget = z.infer<typeof exportTarget>;
 

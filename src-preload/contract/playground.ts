@@ -1,7 +1,7 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
+import { MOST_COLUMNS } from './choices.ts';
 
-export const MOST_COLUMNS = 6;
 const text = z.string().max(100_000);
 
 export const sampling = z.object({

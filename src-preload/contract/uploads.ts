@@ -1,5 +1,8 @@
+/** Files of rows that a page may send to the studio. */
+export const DATASET_KINDS = ['.jsonl', '.json', '.csv', '.tsv', '.parquet', '.xlsx', '.txt', '.md'];
+
 /** Single files that a page may send to the studio. */
-export const FILE_KINDS = ['.gguf', '.effilora', '.jsonl', '.json', '.csv', '.tsv', '.parquet', '.xlsx', '.txt', '.md'];
+export const FILE_KINDS = ['.gguf', '.effilora', ...DATASET_KINDS];
 
 /** What the studio reads of a model's or an adapter's folder; a page sends nothing else of it. */
 export const FOLDER_KINDS = ['.safetensors', '.json', '.jinja', '.model', '.txt', '.md'];

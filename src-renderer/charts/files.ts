@@ -6,15 +6,6 @@ const SIZE = { width: 800, height: 400 };
 const AREA = { left: 64, right: 780, top: 48, bottom: 360 };
 const TICKS = 5;
 
-/** A chart's points as CSV: one row a point; what is no number has no row. */
-export function csvOf(lines: Line[], axis: string): string {
-  const rows = lines.flatMap(({ label, points }) =>
-    points.filter(({ y }) => Number.isFinite(y)).map(({ x, y }) => [quoted(label), x, y].join(',')),
-  );
-  return `${['Line', quoted(axis), 'Value'].join(',')}\n${rows.join('\n')}\n`;
-}
-const quoted = (text: string) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-
 export const escaped = (text: string): string => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 interface Drawing {

@@ -3,7 +3,8 @@ import { UserError } from '../../engine/types.ts';
 import { planColumns } from '../columns.ts';
 import { isMessageList, isPresent, parsedIfText } from '../field-text.ts';
 import { jsonText } from '../formats/json-values.ts';
-import { isBroken, openRows } from '../formats/rows.ts';
+import { isBroken, openRows, type PlacePart } from '../formats/rows.ts';
+import { addRow } from '../prepared/row-facts.ts';
 import { DuplicateFinder, type Duplicates } from './duplicates.ts';
 import { guessColumns, isNumberLike, type ColumnFacts, type ColumnGuess } from './guess-columns.ts';
 import { personalKinds, type PersonalKind } from './personal.ts';
@@ -44,20 +45,48 @@ export interface Roles {
   answer?: string;
 }
 
+/** What its columns are, by their names or else by what they hold. @throws UserError where the file can't be read */
+export async function guessAt(path: string, part: PlacePart): Promise<Pick<DataLook, 'guess' | 'isRecognised'>> {
+  const { guess, isRecognised } = await tableAt(path, part);
+  return { guess, isRecognised };
+}
+
 /** Looks through a dataset's rows. @throws UserError where the file can't be read */
-export async function lookAt(path: string, part: Parameters<typeof openRows>[1], roles?: Roles): Promise<DataLook> {
+export async function lookAt(path: string, part: PlacePart, roles?: Roles): Promise<DataLook> {
+  const { source, rows, broken, guess, ...table } = await tableAt(path, part);
+  const { question, answer } = roles ?? answersIn(guess);
+  const said = rows.map(({ row, texts }) => ({
+    row,
+    question: question === undefined ? '' : (texts[question] ?? ''),
+    answer: answer === undefined ? '' : (texts[answer] ?? ''),
+  }));
+  return {
+    ...table,
+    ...{ rows: rows.length, guess },
+    broken: [...broken].map(([reason, at]) => ({ reason, rows: at })),
+    empty: said.filter((one) => isEmpty(one, { question, answer })).map(({ row }) => row),
+    duplicates: duplicatesAmong(said),
+    personal: personalIn(rows),
+    answers: answer === undefined ? undefined : answersOf(said.map((one) => one.answer)),
+    notes: [...source.notes],
+    ...{ sheet: source.sheet, sheets: source.sheets },
+  };
+}
+
+/** The first rows as texts, and what their columns are. */
+async function tableAt(path: string, part: PlacePart) {
   const source = await openRows(path, part);
   const rows: { row: number; texts: Record<string, string> }[] = [];
   const broken = new Map<string, number[]>();
   const messages = new Set<string>();
-  let isWhole = true;
+  let whole = true;
   reading: for await (const batch of source.rows())
     for (const row of batch) {
       if (rows.length >= LOOKED_AT) {
-        isWhole = false;
+        whole = false;
         break reading;
       }
-      if (isBroken(row)) broken.set(row.reason, [...(broken.get(row.reason) ?? []), row.row]);
+      if (isBroken(row)) addRow(broken, row.reason, row.row);
       else {
         for (const [name, value] of Object.entries(row.fields)) if (holdsMessages(value)) messages.add(name);
         rows.push({ row: row.row, texts: textsOf(row.fields) });
@@ -67,24 +96,7 @@ export async function lookAt(path: string, part: Parameters<typeof openRows>[1],
   const known = recognised(source.columns, path);
   const [chat] = [...messages];
   const guess = known ?? (chat === undefined ? guessColumns(columns) : { messages: chat });
-  const { question, answer } = roles ?? answersIn(guess);
-  const said = rows.map(({ row, texts }) => ({
-    row,
-    question: question === undefined ? '' : (texts[question] ?? ''),
-    answer: answer === undefined ? '' : (texts[answer] ?? ''),
-  }));
-  return {
-    rows: rows.length,
-    whole: isWhole,
-    ...{ columns, guess, isRecognised: known !== undefined },
-    broken: [...broken].map(([reason, at]) => ({ reason, rows: at })),
-    empty: said.filter((one) => isEmpty(one, { question, answer })).map(({ row }) => row),
-    duplicates: duplicatesAmong(said),
-    personal: personalIn(rows),
-    answers: answer === undefined ? undefined : answersOf(said.map((one) => one.answer)),
-    notes: [...source.notes],
-    ...{ sheet: source.sheet, sheets: source.sheets },
-  };
+  return { source, rows, broken, whole, columns, guess, isRecognised: known !== undefined };
 }
 
 /** What the columns are by their names alone; undefined where those say nothing. */
@@ -146,8 +158,7 @@ function duplicatesAmong(said: { row: number; question: string; answer: string }
 function personalIn(rows: { row: number; texts: Record<string, string> }[]): DataLook['personal'] {
   const found = new Map<PersonalKind, number[]>();
   for (const { row, texts } of rows)
-    for (const kind of new Set(Object.values(texts).flatMap(personalKinds)))
-      found.set(kind, [...(found.get(kind) ?? []), row]);
+    for (const kind of new Set(Object.values(texts).flatMap(personalKinds))) addRow(found, kind, row);
   return [...found].map(([kind, at]) => ({ kind, rows: at }));
 }
 

@@ -1,4 +1,4 @@
-import { isBroken, openRows } from '../formats/rows.ts';
+import { isBroken, openRows, type PlacePart } from '../formats/rows.ts';
 import { textsOf } from './look.ts';
 
 /** Some of a dataset's rows as a table shows them. */
@@ -22,10 +22,7 @@ export interface PageRequest {
 }
 
 /** @throws UserError where the file can't be read */
-export async function pageOf(
-  { path, search, only, from, count }: PageRequest,
-  part: Parameters<typeof openRows>[1],
-): Promise<RowPage> {
+export async function pageOf({ path, search, only, from, count }: PageRequest, part: PlacePart): Promise<RowPage> {
   const source = await openRows(path, part);
   const words = search.toLocaleLowerCase().split(/\s+/).filter(Boolean);
   const wanted = only && new Set(only);

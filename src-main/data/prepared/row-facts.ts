@@ -7,7 +7,7 @@ export interface RowFacts {
   notes: readonly string[];
 }
 
-export function addRow(byReason: Map<string, number[]>, reason: string, row: number): void {
+export function addRow<Reason>(byReason: Map<Reason, number[]>, reason: Reason, row: number): void {
   const rows = byReason.get(reason);
   if (rows) rows.push(row);
   else byReason.set(reason, [row]);

@@ -26,6 +26,13 @@ export function tableCalls(studio: Studio) {
     });
     return { id, ...made };
   };
+  /** work on the file of a table of the studio's own, whose size is known anew then */
+  const changing = async <Result>(id: string, work: (file: string) => Promise<Result>) => {
+    const { path } = ownTable(await datasets.get(id));
+    const result = await work(path);
+    datasets.change(id, { bytes: (await stat(path)).size });
+    return result;
+  };
   return {
     look: os.datasets.look.handler(async ({ input: { id, question, answer }, signal }) => {
       const { path, sheet } = await place(id);
@@ -52,17 +59,10 @@ export function tableCalls(studio: Studio) {
       }
     }),
     edit: os.datasets.edit.handler(async ({ input: { id, changes } }) => {
-      const entry = ownTable(await datasets.get(id));
-      await worker.call('editTable', { file: entry.path, changes });
-      datasets.change(id, { bytes: (await stat(entry.path)).size });
+      await changing(id, (file) => worker.call('editTable', { file, changes }));
       return {};
     }),
-    undo: os.datasets.undo.handler(async ({ input: { id } }) => {
-      const entry = ownTable(await datasets.get(id));
-      const left = await worker.call('undoTable', { file: entry.path });
-      datasets.change(id, { bytes: (await stat(entry.path)).size });
-      return left;
-    }),
+    undo: os.datasets.undo.handler(({ input: { id } }) => changing(id, (file) => worker.call('undoTable', { file }))),
     change: os.datasets.change.handler(async ({ input: { id, name, format, mapping, sheet } }) => {
       const entry = await datasets.get(id);
       datasets.change(id, { name, reading: changed(entry, { format, mapping, sheet }) });

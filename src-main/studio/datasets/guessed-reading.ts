@@ -3,7 +3,7 @@ import type { Reading } from './library.ts';
 
 /** How a file is read whose columns' names say nothing: as they are guessed from what they hold. */
 export async function guessedReading(worker: Worker, path: string, signal?: AbortSignal): Promise<Reading> {
-  const { guess, isRecognised } = await worker.call('look', { path }, { signal });
+  const { guess, isRecognised } = await worker.call('guess', { path }, { signal });
   if (isRecognised) return {};
   const { question, answer, text, messages } = guess;
   if (messages !== undefined) return { format: 'chat', mapping: { messages } };

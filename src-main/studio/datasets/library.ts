@@ -8,7 +8,7 @@ import type { Library } from '../database/open.ts';
 import { folderSize } from '../machine.ts';
 
 /** How a dataset's columns are read. */
-export type Reading = Pick<MixPart, 'format' | 'mapping'> & { sheet?: string };
+export type Reading = Pick<MixPart, 'format' | 'mapping' | 'sheet'>;
 
 interface DatasetRow {
   id: string;

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import fsp from 'node:fs/promises';
+import type { RowChange } from '../../../src-preload/contract/index.ts';
 import { jsonText, parseJson } from '../../data/formats/json-values.ts';
-import { isBroken, openRows } from '../../data/formats/rows.ts';
+import { isBroken, openRows, type PlacePart } from '../../data/formats/rows.ts';
+import { addRow } from '../../data/prepared/row-facts.ts';
 import { UserError } from '../../engine/types.ts';
 import { writeAtomic } from '../../trainer/atomic.ts';
 
@@ -13,9 +15,6 @@ import { writeAtomic } from '../../trainer/atomic.ts';
 /** The largest table that is changed row by row, bytes. */
 export const MOST_OWN_BYTES = 64e6;
 const UNDONE_AT_MOST = 100;
-
-/** A row with a value of its columns changed, or gone. Rows are numbered from 1. */
-export type RowChange = { row: number; column: string; value: string } | { row: number; gone: true };
 
 /** What takes a change back: a row's text as it was, or a row that comes back where it stood. */
 interface Undone {
@@ -38,7 +37,7 @@ const undoFile = (file: string) => `${file}.undo`;
  */
 export async function copyRows(
   path: string,
-  part: Parameters<typeof openRows>[1],
+  part: PlacePart,
   file: string,
 ): Promise<{ rows: number; left: { reason: string; rows: number[] }[] }> {
   const source = await openRows(path, part);
@@ -48,7 +47,7 @@ export async function copyRows(
   for await (const batch of source.rows())
     for (const row of batch) {
       if (isBroken(row)) {
-        left.set(row.reason, [...(left.get(row.reason) ?? []), row.row]);
+        addRow(left, row.reason, row.row);
         continue;
       }
       if (Object.values(row.fields).some(ArrayBuffer.isView))

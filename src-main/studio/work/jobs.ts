@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { EngineStatus } from '../../../src-preload/contract/index.ts';
+import { guessAt } from '../../data/look/look.ts';
 import { listEngines } from '../../engine/index.ts';
 import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
 import { installTensorflow } from '../../engine/tensorflow/install.ts';
@@ -48,6 +49,7 @@ export const jobs: Jobs = {
   },
   keepCheckpoint: ({ folder }) => keepCheckpoint(folder),
   columns: columnsOfFile,
+  guess: ({ path, sheet }) => guessAt(path, { sheet }),
   look: lookAtTable,
   rows: pageOfTable,
   ownTable,

@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
+import { heldOutCount } from '../../data/order.ts';
 import { propose, reducerReason } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import type { Proposal, Reason } from '../../effilora/configurator.ts';
@@ -203,7 +204,7 @@ function evaluationSeconds(
 ): number {
   const { evalSplit, evalExamples, evalEvery, sequenceLength } = training;
   const held = data.parts.map(({ examples: of, separate }) => ({
-    count: separate?.examples ?? (evalSplit < 1 ? Math.round(evalSplit * of) : Math.min(evalSplit, of - 1)),
+    count: separate?.examples ?? heldOutCount(of, evalSplit),
     tokens: separate?.meanTokens ?? data.meanTokens,
   }));
   const heldOut = held.reduce((sum, { count }) => sum + count, 0);

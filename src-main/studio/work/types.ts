@@ -65,6 +65,7 @@ export interface Jobs {
   /** @throws UserError when the file can't be read */
   columns(request: Pick<MixPart, 'path' | 'sheet' | 'config'>): Promise<DatasetColumns>;
   /** @throws UserError when the file can't be read, like those below */
+  guess(request: TablePlace): Promise<Pick<DataLook, 'guess' | 'isRecognised'>>;
   look(request: TablePlace & { question?: string; answer?: string }): Promise<DataLook>;
   rows(request: TablePlace & PageRequest): Promise<RowPage>;
   /** makes `file`, a table of the studio's own, of what lies at `path` */

@@ -1,0 +1,29 @@
+/** What the page offers to choose from: without the schemas, whose library it has no use for. */
+
+/** What an adapter can be turned into, with the number types each can have, the first one being the default. */
+export const EXPORT_CHOICES = {
+  peft: { label: 'PEFT folder (plain LoRA)', types: ['f32'] },
+  gguf: { label: 'GGUF LoRA for llama.cpp', types: ['f16', 'f32'] },
+  'merged-safetensors': { label: 'Merged model, Hugging Face folder', types: ['bf16', 'f16', 'f32'] },
+  'merged-gguf': { label: 'Merged model, GGUF', types: ['f16', 'q8_0', 'q4_0'] },
+  effilora: { label: 'EffiLoRA file to share (exact)', types: ['f32'] },
+} as const;
+
+/** How texts are written as bytes, where a file doesn't say so. */
+export const TEXT_ENCODINGS = {
+  'windows-1252': 'Western European (Windows)',
+  'windows-1250': 'Central European (Windows)',
+  'windows-1251': 'Cyrillic (Windows)',
+  'windows-1253': 'Greek (Windows)',
+  'windows-1254': 'Turkish (Windows)',
+  macintosh: 'Western European (old Macs)',
+  shift_jis: 'Japanese (Shift JIS)',
+  gbk: 'Chinese (GBK)',
+  'euc-kr': 'Korean (EUC)',
+} as const;
+
+/** How the columns of a dataset are read. */
+export const EXAMPLE_FORMATS = ['instruction', 'completion', 'chat', 'text', 'tokens'] as const;
+
+/** Conversations side by side. */
+export const MOST_COLUMNS = 6;
