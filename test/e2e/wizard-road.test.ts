@@ -50,11 +50,18 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     for (const [split, rows] of Object.entries({ train: 40, validation: 6, test: 9 }))
       writeFileSync(join(letters, `${split}.jsonl`), row.repeat(rows));
     await client.drafts.set({ ...draft, mix: [], step: DATASET });
-    const { page, errors } = await openPage(browser, `${host.url}/#/new`);
+    let held!: Awaited<ReturnType<typeof holdCalls>>;
+    const before = async (page: Page) => void (held = await holdCalls(page, [letters]));
+    const { page, errors } = await openPage(browser, `${host.url}/#/new`, { before });
     await page.getByRole('button', { name: 'Browse…' }).click();
     await page.getByRole('button', { name: basename(scratch.folder), exact: true }).click();
     await page.getByRole('button', { name: '▸ letters' }).click();
-    await page.getByRole('button', { name: 'Take this folder as a dataset' }).click();
+    // Until it is listed the folder around it is shown, which is not the one to take.
+    const take = page.getByRole('button', { name: 'Take this folder as a dataset' });
+    await expect.poll(() => held.count()).toBe(1);
+    expect(await take.isDisabled()).toBe(true);
+    held.release();
+    await take.click();
     const choice = page.getByLabel('To see how well it goes, hold out');
     const shown = () => choice.locator('option:checked').textContent();
     await expect.poll(shown).toContain('the split that came with it (validation, 6 rows)');
