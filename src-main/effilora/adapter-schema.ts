@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
 
-/** `adapter.json`, beside `adapter.safetensors` (METHOD.md, Adapter file). */
+/** `adapter.json`, beside `adapter.safetensors` (docs/method.md, Adapter file). */
 export const ADAPTER_FORMAT_VERSION = 1;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits');

@@ -42,7 +42,7 @@ interface Site {
 
 type SiteInputs = Omit<LowRankInputs, 'router'>;
 
-/** Heads left out of the forward pass (METHOD.md, Drop). */
+/** Heads left out of the forward pass (docs/method.md, Drop). */
 export interface Drop {
   heads: ReadonlySet<HeadName>;
   /** the softmax runs over the heads that stay; else the dropped ones contribute zero */

@@ -57,7 +57,7 @@ const BATCHES = [8, 4, 2, 1];
 const REDUCER_RATIO = 0.6;
 
 /**
- * The best run that fits a budget (METHOD.md, Configurator). What matters most is settled first: sequence length, rank,
+ * The best run that fits a budget (docs/method.md, Configurator). What matters most is settled first: sequence length, rank,
  * precision, targets, micro-batch; so the micro-batch gives way first and the sequence length last. Recomputation costs only
  * time and comes before anything is given up.
  */

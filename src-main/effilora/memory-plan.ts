@@ -83,7 +83,7 @@ export interface RunShape {
   evaluationTokens: number;
 }
 
-/** Bytes by part; METHOD.md, Configurator. */
+/** Bytes by part; docs/method.md, Configurator. */
 export interface MemoryPlan {
   frozenWeights: number;
   /** A, B, router, magnitudes */

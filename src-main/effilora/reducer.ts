@@ -30,7 +30,7 @@ const IMPORTANCE_AT_MOST = 0.5;
 const RATIO_AFTER_UNDO = 0.75;
 
 /**
- * Freezes the heads the loss is least sensitive to (METHOD.md, Reducer). The order of a step:
+ * Freezes the heads the loss is least sensitive to (docs/method.md, Reducer). The order of a step:
  *
  *     gradients of `observed(step)` heads -> observe(step, sensitivity) -> update of the heads not `isFrozen` -> select(step)
  *

@@ -1,6 +1,6 @@
 import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
-/** Terms, names and defaults: METHOD.md. Nothing here knows of files, processes or windows. */
+/** Terms, names and defaults: docs/method.md. Nothing here knows of files, processes or windows. */
 
 /** One adapted linear of the base model. */
 export interface SiteShape {

@@ -41,7 +41,7 @@ export class CausalLM {
     readonly weights: ModelWeights,
   ) {}
 
-  /** Every linear that can be adapted, by layer and then in METHOD.md's order. */
+  /** Every linear that can be adapted, by layer and then in docs/method.md's order. */
   sites(): { layer: number; site: (typeof DECODER_SITES)[number]; inFeatures: number; outFeatures: number }[] {
     return modelSites(this.config);
   }

@@ -53,7 +53,7 @@ export function siteWidths(config: ModelConfig): Record<SiteName, { inFeatures: 
   };
 }
 
-/** Every linear that can be adapted, by layer and then in METHOD.md's order. */
+/** Every linear that can be adapted, by layer and then in docs/method.md's order. */
 export function modelSites(config: ModelConfig) {
   const widths = siteWidths(config);
   return Array.from({ length: config.layers }, (_, layer) =>

@@ -75,7 +75,7 @@ export interface DropPoint extends Evaluation {
 
 export interface DropCurveOptions {
   order?: DropOrder;
-  /** the softmax runs over the heads that stay (METHOD.md, Drop) */
+  /** the softmax runs over the heads that stay (docs/method.md, Drop) */
   renormalize?: boolean;
   /** called after each ratio */
   onPoint?: (point: DropPoint) => void;

@@ -98,7 +98,7 @@ function checkShapes({ a, b, magnitude }: ForeignSite, file: string): void {
     if (!data.every(Number.isFinite)) throw new UserError(`${file}: ${name} holds values that are no numbers`);
 }
 
-/** METHOD.md's names and shapes: B has a head axis. */
+/** docs/method.md's names and shapes: B has a head axis. */
 function tensorsOf(site: ForeignSite, rank: number, factor: number): NamedTensor[] {
   const prefix = `layers.${nameOf(site)}`;
   const own = rankOf(site);

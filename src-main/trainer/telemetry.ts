@@ -1,6 +1,6 @@
 import fsp from 'node:fs/promises';
 
-/** One line of metrics.jsonl (METHOD.md, Run files). */
+/** One line of metrics.jsonl (docs/method.md, Run files). */
 export interface MetricsLine {
   step: number;
   loss: number;

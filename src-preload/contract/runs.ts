@@ -44,7 +44,7 @@ export const runDetail = z.object({
 });
 export type RunDetail = z.infer<typeof runDetail>;
 
-/** One line of metrics.jsonl (METHOD.md, Run files). */
+/** One line of metrics.jsonl (docs/method.md, Run files). */
 export const metricsRecord = z.looseObject({
   step: z.number(),
   loss: z.number().nullish(),

@@ -5,7 +5,7 @@ import { batchTensors, disposeBatch } from '../../src-main/models/batch.ts';
 import { microBatchGradients } from '../../src-main/trainer/gradients.ts';
 import { error, openCase } from './case.ts';
 
-/** METHOD.md, Reference cases. */
+/** docs/method.md, Reference cases. */
 export const LOSS_BOUND = 1e-4;
 export const TENSOR_BOUND = 1e-3;
 

@@ -14,7 +14,7 @@ ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 def adapted(tensors, scale, layer, site, dropped, renormalize):
-    """y + scale * sum_j omega_j(x) * B_j A x over the heads j that stay (METHOD.md, Drop)."""
+    """y + scale * sum_j omega_j(x) * B_j A x over the heads j that stay (docs/method.md, Drop)."""
     B, router = tensors[f"layers.{layer}.{site}.B"], tensors[f"layers.{layer}.{site}.router"]
     A = tensors[f"shared.A.{router.shape[1]}"]
     stay = [j for j in range(len(B)) if f"{layer}.{site}.{j}" not in dropped]

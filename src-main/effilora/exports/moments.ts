@@ -11,7 +11,7 @@ export interface Matrix {
   data: Float64Array;
 }
 
-/** What a site's calibration tokens amount to (METHOD.md, Static export); h = A x, z = concat_j(omega_j h). */
+/** What a site's calibration tokens amount to (docs/method.md, Static export); h = A x, z = concat_j(omega_j h). */
 export interface SiteMoments {
   /** E[h h^T] [r, r] */
   hh: Matrix;

@@ -10,7 +10,7 @@ const MOST_STEPS = 300;
 const STEPS_A_LOOK = 20;
 
 /**
- * z ~ L x by regression on the whole input: METHOD.md's lora_A of rank N * r,
+ * z ~ L x by regression on the whole input: docs/method.md's lora_A of rank N * r,
  *
  *     L = L0 + (E[z x^T] - L0 E[x x^T]) (E[x x^T] + ridge)^-1        L0 = P A, what the rank r form gives
  *

@@ -4,7 +4,7 @@ import type { AdapterOptions, HeadName, SiteShape } from '../types.ts';
 /** What a tensor of an adapter is: down-projection, up-projections, router, or DoRA's magnitude. */
 export type TensorRole = 'A' | 'B' | 'router' | 'magnitude';
 
-/** One trainable tensor under its name and shape in `adapter.safetensors` (METHOD.md, Adapter file). */
+/** One trainable tensor under its name and shape in `adapter.safetensors` (docs/method.md, Adapter file). */
 export interface TensorSpec {
   name: string;
   role: TensorRole;

@@ -8,7 +8,7 @@ import type { Act, RouteEvent, RouteJob } from './types.ts';
 /** More tokens than this of one text are not looked at. */
 const MOST_TOKENS = 1_024;
 
-/** Which head serves each token of a text at one site: omega = softmax(router x) (METHOD.md, Forward). */
+/** Which head serves each token of a text at one site: omega = softmax(router x) (docs/method.md, Forward). */
 export async function routeJob(job: RouteJob, { tell }: Act<RouteEvent>): Promise<void> {
   const stage = await modelOnStage(job, tell);
   const { tokenizer, config, name } = stage.file;
