@@ -10,8 +10,8 @@ import { alone } from './alone.mjs';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 /**
- * Runs `npm ci` unless node_modules was made from this very lock file. Of several processes that find it so one installs, and the
- * others wait for that.
+ * Runs `npm ci` unless node_modules was made from this very lock file; what only tests need is added to what is there, under a
+ * studio that may be running from it. Of several processes that find something to do one installs, and the others wait for that.
  * @param tests also what only tests need (test/package.json), several times as much
  */
 export async function installPackages(tests) {
@@ -31,18 +31,21 @@ function lacking(tests) {
   const all = tests || fs.existsSync(path.join(folder, 'vitest'));
   const made = all ? `${digest} with tests` : digest;
   const stamp = path.join(folder, '.effilora-lock');
-  if (fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === made) return undefined;
-  return { lock, folder, all, made, stamp };
+  const there = fs.existsSync(stamp) ? fs.readFileSync(stamp, 'utf8') : undefined;
+  if (there === made) return undefined;
+  return { lock, folder, all, made, stamp, adds: there === digest };
 }
 
 function install(tests) {
   const missing = lacking(tests);
   if (!missing) return;
-  const { lock, folder, all, made, stamp } = missing;
+  const { lock, folder, all, made, stamp, adds } = missing;
   if (all && isInstalled(lock, folder)) return fs.writeFileSync(stamp, made);
   console.error(all ? 'Installing packages, those for tests, too' : 'Installing packages');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  // `npm ci` begins by deleting node_modules.
+  const how = adds ? ['install', '--no-save'] : ['ci'];
+  const args = [...how, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const result = spawnSync(npm, all ? args : [...args, '--workspaces=false'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -57,19 +57,32 @@ describe.skipIf(process.platform === 'win32')('two set-ups at once (npm’s stan
   const alone = path.join(root, 'scripts', 'alone.mjs');
   const waits = /Another process installs the packages; this one waits for it/;
 
-  it('install once, and the other waits for that', async () => {
-    const folder = temporary('two-set-ups');
-    const log = path.join(folder, 'log');
-    for (const name of ['scripts/setup.mjs', 'scripts/alone.mjs', 'package-lock.json'])
-      fs.cpSync(path.join(root, name), path.join(folder, name));
-    // Like npm's own it begins by taking away what is there; it comes to its end when the test says so.
-    const npm = `#!/bin/sh\nrm -rf node_modules\necho begins >> log\nuntil [ -e go ]; do sleep 0.05; done\nmkdir -p node_modules\necho ends >> log\n`;
+  /** A checkout with a stand-in for npm, which runs until the test writes `go`, and a way to install there. */
+  function checkoutWithNpm(name: string, npm: string) {
+    const folder = temporary(name);
+    for (const file of ['scripts/setup.mjs', 'scripts/alone.mjs', 'package-lock.json'])
+      fs.cpSync(path.join(root, file), path.join(folder, file));
     fs.mkdirSync(path.join(folder, 'bin'));
-    fs.writeFileSync(path.join(folder, 'bin', 'npm'), npm, { mode: 0o755 });
+    fs.writeFileSync(path.join(folder, 'bin', 'npm'), `#!/bin/sh\n${npm}`, { mode: 0o755 });
     const env = { PATH: `${path.join(folder, 'bin')}${path.delimiter}${process.env['PATH']}` };
-    const install = "import('./scripts/setup.mjs').then(({ installPackages }) => installPackages(false))";
-    const both = [0, 1].map(() => start(process.execPath, ['-e', install], { cwd: folder, env }));
-    const logged = () => (fs.existsSync(log) ? fs.readFileSync(log, 'utf8').trim().split('\n') : []);
+    const install = (tests: boolean) =>
+      start(
+        process.execPath,
+        ['-e', `import('./scripts/setup.mjs').then(({ installPackages }) => installPackages(${tests}))`],
+        { cwd: folder, env },
+      );
+    const logged = () => {
+      const log = path.join(folder, 'log');
+      return fs.existsSync(log) ? fs.readFileSync(log, 'utf8').trim().split('\n') : [];
+    };
+    return { folder, install, logged };
+  }
+
+  it('install once, and the other waits for that', async () => {
+    // Like npm's own it begins by taking away what is there; it comes to its end when the test says so.
+    const npm = `rm -rf node_modules\necho begins >> log\nuntil [ -e go ]; do sleep 0.05; done\nmkdir -p node_modules\necho ends >> log\n`;
+    const { folder, install, logged } = checkoutWithNpm('two-set-ups', npm);
+    const both = [install(false), install(false)];
     const oneWaits = Promise.any(both.map(({ wrote }) => wrote(waits))).then(() => true);
     await expect.poll(async () => logged().length > 1 || (await Promise.race([oneWaits, false]))).toBe(true);
     await expect.poll(logged).toContain('begins');
@@ -77,6 +90,20 @@ describe.skipIf(process.platform === 'win32')('two set-ups at once (npm’s stan
     for (const { ended } of both) expect(await ended).toMatchObject({ code: 0 });
     expect(logged()).toEqual(['begins', 'ends']);
     expect(fs.existsSync(path.join(folder, 'node_modules', '.effilora-lock'))).toBe(true);
+  });
+
+  it('take nothing away from a studio that runs, where the tests’ packages are added', async () => {
+    const npm = `echo $1 >> log\nif [ $1 = ci ]; then rm -rf node_modules; fi\nmkdir -p node_modules\n`;
+    const { folder, install, logged } = checkoutWithNpm('added', npm);
+    expect(await install(false).ended).toMatchObject({ code: 0 });
+    const inUse = path.join(folder, 'node_modules', 'in-use');
+    fs.writeFileSync(inUse, '');
+    expect(await install(true).ended).toMatchObject({ code: 0 });
+    expect(fs.existsSync(inUse)).toBe(true);
+    expect(await install(true).ended).toMatchObject({ code: 0 });
+    fs.appendFileSync(path.join(folder, 'package-lock.json'), '\n');
+    expect(await install(true).ended).toMatchObject({ code: 0 });
+    expect(logged()).toEqual(['ci', 'install', 'ci']);
   });
 
   it('go on where the one that installed was killed in the middle of it', async () => {
