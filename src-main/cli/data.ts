@@ -1,5 +1,5 @@
 import { Option, type Command } from 'commander';
-import { openDataset, type DatasetFacts } from '../data/dataset.ts';
+import { measureDataset, type DatasetFacts } from '../data/dataset.ts';
 import { droppedLines, dropsMany } from '../data/dropped.ts';
 import { heldOutSplitOf } from '../data/held-out.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
@@ -39,8 +39,7 @@ export function dataCommand(program: Command): void {
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
   const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
-    const { close, source, ...dataset } = await openDataset(sourceOf(path, flags), 0, forModel(file, flags));
-    close();
+    const { source, ...dataset } = await measureDataset(sourceOf(path, flags), 0, forModel(file, flags));
     const { report, ...facts } = dataset;
     const heldOut = heldOutSplitOf(source, dataset, 1);
     if (flags.json) return printJson({ dataset: path, ...facts, heldOut, ...report });

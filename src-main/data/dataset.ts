@@ -50,9 +50,24 @@ export interface OpenDataset extends DatasetFacts {
  * @throws UserError when no example is left, or when text meets a model without a tokenizer
  */
 export async function openDataset(source: DatasetSource, index: number, options: DatasetOptions): Promise<OpenDataset> {
+  return openWhole(source, index, options, false);
+}
+
+/** What becomes of a dataset's rows: `openDataset` without its examples, and so without reading them. @throws UserError as it does */
+export async function measureDataset(
+  source: DatasetSource,
+  index: number,
+  options: DatasetOptions,
+): Promise<DatasetFacts> {
+  const dataset = await openWhole(source, index, options, true);
+  dataset.close();
+  return dataset;
+}
+
+async function openWhole(source: DatasetSource, index: number, options: DatasetOptions, indexAlone: boolean) {
   const { rows, plan } = await planned(source, options);
   const sha256 = await contentSha256(rows.files);
-  const prepared = await preparedRecords(rows, sha256, plan, options);
+  const prepared = await preparedRecords(rows, sha256, plan, options, indexAlone);
   const dataset = { ...factsOf(source, rows, plan, prepared), sha256, ...examplesOf(prepared, index, options) };
   if (dataset.examples.count > 0) return dataset;
   prepared.close();

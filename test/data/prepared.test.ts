@@ -209,6 +209,25 @@ describe('the file', () => {
     expect(await openRecords(file())).toBeUndefined();
   });
 
+  it('opened for its index alone is not read, and says no less of its records', async () => {
+    const { records } = (await openRecords(file()))!;
+    const bytes = Buffer.from(whole).fill(7, 10, 20);
+    fs.writeFileSync(file(), bytes);
+    const opened = (await openRecords(file(), true))!;
+    const facts = (from: typeof records) =>
+      Array.from({ length: from.count }, (_, i) => [from.tokens(i), from.row(i), [...from.runs(i)]]);
+    expect(facts(opened.records)).toEqual(facts(records));
+    expect(() => opened.records.read(0, 0, 2)).toThrow(/index alone/);
+    opened.close();
+    expect(await openRecords(file())).toBeUndefined();
+    for (const at of [bytes.length - 1, bytes.length - 45, bytes.length - 100]) {
+      const damaged = Buffer.from(bytes);
+      damaged[at]! ^= 1;
+      fs.writeFileSync(file(), damaged);
+      expect(await openRecords(file(), true)).toBeUndefined();
+    }
+  });
+
   it('damaged in the cache is made anew, and gives the same', async () => {
     fs.rmSync(cached(), { recursive: true, force: true });
     const before = await digest();

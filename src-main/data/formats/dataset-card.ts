@@ -1,6 +1,5 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import { parse } from 'yaml';
 import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
 
@@ -67,6 +66,8 @@ async function configsOf(folder: string) {
   const text = await fsp.readFile(path.join(folder, 'README.md'), 'utf8').catch(() => '');
   const [, head] = /^\ufeff?---\r?\n(.*?)\r?\n---/s.exec(text.slice(0, 2 ** 20)) ?? [];
   if (head === undefined || !/^configs:/m.test(head)) return undefined;
+  // Most datasets have none, and need not wait for its reader.
+  const { parse } = await import('yaml');
   try {
     return card.parse(parse(head, { maxAliasCount: 100 })).configs;
   } catch {

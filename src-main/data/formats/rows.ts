@@ -3,11 +3,7 @@ import path from 'node:path';
 import { UserError } from '../../engine/types.ts';
 import type { Row } from '../types.ts';
 import { unpackedName } from './bytes.ts';
-import { excelFile } from './excel/excel.ts';
 import { splitOf, splitsOfFolder } from './folder.ts';
-import { jsonFile } from './json-file.ts';
-import { parquetFile } from './parquet.ts';
-import { separatedFile } from './separated.ts';
 import {
   firstColumns,
   isBroken,
@@ -17,23 +13,27 @@ import {
   type PlacePart,
   type RowSource,
 } from './source.ts';
-import { textFile } from './text-documents.ts';
 
 export { isBroken, type BrokenRow, type PlacePart, type RowSource } from './source.ts';
 
-type Reader = (file: string, note: Note) => Promise<FileRows>;
+type Reader = (file: string, note: Note, sheet?: string) => Promise<FileRows>;
 
-const READERS: Record<string, Reader> = {
-  '.json': jsonFile,
-  '.jsonl': jsonFile,
-  '.ndjson': jsonFile,
-  '.csv': separatedFile,
-  '.tsv': separatedFile,
-  '.parquet': parquetFile,
-  '.txt': textFile,
-  '.md': textFile,
-  '.xlsx': excelFile,
-  '.xlsm': excelFile,
+/** Each kind with its module, which brings along what it needs: a file loads no other kind's. */
+const json = async (): Promise<Reader> => (await import('./json-file.ts')).jsonFile;
+const separated = async (): Promise<Reader> => (await import('./separated.ts')).separatedFile;
+const text = async (): Promise<Reader> => (await import('./text-documents.ts')).textFile;
+const excel = async (): Promise<Reader> => (await import('./excel/excel.ts')).excelFile;
+const READERS: Record<string, () => Promise<Reader>> = {
+  '.json': json,
+  '.jsonl': json,
+  '.ndjson': json,
+  '.csv': separated,
+  '.tsv': separated,
+  '.parquet': async () => (await import('./parquet.ts')).parquetFile,
+  '.txt': text,
+  '.md': text,
+  '.xlsx': excel,
+  '.xlsm': excel,
 };
 /** Kinds of workbooks whose sheets have names. */
 const WORKBOOKS = ['.xlsx', '.xlsm'];
@@ -55,7 +55,10 @@ export async function openRows(place: string, part: PlacePart = {}): Promise<Row
   };
   const { files, ...chosen } = await filesOf(place, part, note);
   const parts: FileRows[] = [];
-  for (const file of files) parts.push(await readerOf(file, part.sheet)(file, note));
+  for (const file of files) {
+    const read = await readerOf(file, part.sheet)();
+    parts.push(await read(file, note, part.sheet));
+  }
   const rows = () => (parts.length === 1 ? parts[0]!.rows() : numberedThrough(parts));
   const found = await firstColumns(place, rows());
   const columns = parts.every((one) => one.columns) ? [...new Set(parts.flatMap((one) => one.columns!))] : found;
@@ -96,7 +99,7 @@ function isData(name: string): boolean {
   return ending in READERS && (unpacked === name || PACKABLE.includes(ending));
 }
 
-function readerOf(file: string, sheet?: string): Reader {
+function readerOf(file: string, sheet?: string): () => Promise<Reader> {
   const ending = path.extname(unpackedName(file)).toLowerCase();
   if (TABLES.includes(ending))
     throw new UserError(`The dataset "${file}" is a table of a kind that is not read; save it as .xlsx or CSV`);
@@ -105,8 +108,7 @@ function readerOf(file: string, sheet?: string): Reader {
     throw new UserError(
       `The dataset "${file}" is of no known kind; give one ending in ${Object.keys(READERS).join(', ')}, or ${PACKABLE.join(', ')} packed as .gz or .zst`,
     );
-  if (sheet === undefined) return read;
-  if (WORKBOOKS.includes(ending)) return (workbook, note) => excelFile(workbook, note, sheet);
+  if (sheet === undefined || WORKBOOKS.includes(ending)) return read;
   throw new UserError(`${file} is no Excel workbook and has no sheet "${sheet}"; leave sheet out`);
 }
 

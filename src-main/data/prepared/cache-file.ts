@@ -3,18 +3,20 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { UserError } from '../../engine/types.ts';
-import { joinedInts, Records, RECORD_FIELDS, type RecordChunk } from './records.ts';
+import { Ints } from './ints.ts';
+import { RecordIndex, Records, RECORD_FIELDS, type RecordChunk } from './records.ts';
 import { addRow, type RowFacts } from './row-facts.ts';
 
 /**
  * A file of records: their bytes, the index, the runs of loss, the facts as JSON, and a footer: MAGIC, the lengths of the parts in
- * bytes, and the CRC-32 of all before it. Numbers are little-endian, as on every processor that we run on.
+ * bytes, the CRC-32 of the records' bytes, and that of all between them and itself. Numbers are little-endian, as on every processor
+ * that we run on.
  */
-const MAGIC = 'EFFIPREP';
-const FOOTER_BYTES = 44;
+const MAGIC = 'EFFIPRE2';
+const FOOTER_BYTES = 48;
 const CRC_BYTES = 4;
 /** Checked and read in pieces of so many bytes. */
-const PIECE_BYTES = 2 ** 22;
+const PIECE_BYTES = RECORD_FIELDS * 2 ** 20;
 
 export interface OpenedRecords {
   records: Records;
@@ -32,29 +34,30 @@ export async function writeRecords(
   const aside = `${file}.${process.pid}.partial`;
   const handle = await fsp.open(aside, 'w');
   try {
-    const lengths: number[] = [];
-    let crc = 0;
+    const part = { bytes: 0, crc: 0 };
     const write = async (bytes: Uint8Array) => {
-      crc = crc32(bytes, crc);
+      part.crc = crc32(bytes, part.crc);
       for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at)).bytesWritten;
-      return bytes.length;
+      part.bytes += bytes.length;
     };
-    const indices: Int32Array[] = [];
-    const runs: Int32Array[] = [];
+    const [index, runs] = [new Ints(), new Ints()];
     const dropped = new Map<string, number[]>();
-    let [rows, bodyBytes] = [0, 0];
+    let rows = 0;
     for await (const chunk of chunks) {
-      bodyBytes += await write(chunk.body);
-      indices.push(chunk.index);
-      runs.push(chunk.runs);
+      await write(chunk.body);
+      index.add(chunk.index);
+      runs.add(chunk.runs);
       rows += chunk.rows;
       for (const { reason, row } of chunk.dropped) addRow(dropped, reason, row);
     }
-    lengths.push(bodyBytes);
-    for (const ints of [indices, runs]) lengths.push(await write(new Uint8Array(joinedInts(ints).buffer)));
+    const body = { ...part };
+    part.crc = 0;
+    for (const ints of [index, runs]) for (const piece of ints.pieces()) await write(piece);
     const facts: RowFacts = { rows, dropped: [...dropped], notes: await finish() };
-    lengths.push(await write(new TextEncoder().encode(JSON.stringify(facts))));
-    await handle.write(footerOf(crc, lengths));
+    await write(new TextEncoder().encode(JSON.stringify(facts)));
+    const [indexBytes, runBytes] = [index.bytes, runs.bytes];
+    const factBytes = part.bytes - body.bytes - indexBytes - runBytes;
+    await handle.write(footerOf([body.bytes, indexBytes, runBytes, factBytes], [body.crc, part.crc]));
     await handle.sync();
     await handle.close();
     await fsp.rename(aside, file);
@@ -65,18 +68,22 @@ export async function writeRecords(
   }
 }
 
-function footerOf(crc: number, lengths: number[]): Uint8Array {
+function footerOf(lengths: number[], [bodyCrc, crc]: [body: number, behind: number]): Uint8Array {
   const footer = new DataView(new ArrayBuffer(FOOTER_BYTES));
   const bytes = new Uint8Array(footer.buffer);
   bytes.set(new TextEncoder().encode(MAGIC));
   lengths.forEach((length, i) => footer.setFloat64(8 + 8 * i, length, true));
   const checked = FOOTER_BYTES - CRC_BYTES;
+  footer.setUint32(checked - CRC_BYTES, bodyCrc, true);
   footer.setUint32(checked, crc32(bytes.subarray(0, checked), crc), true);
   return bytes;
 }
 
-/** Opens a file of records; undefined where it is not there, or not as it was written. */
-export async function openRecords(file: string): Promise<OpenedRecords | undefined> {
+/**
+ * Opens a file of records; undefined where it is not there, or not as it was written. With `indexAlone` what the records hold is
+ * neither checked nor read: of a million rows that is all but some thirtieth of the file.
+ */
+export async function openRecords(file: string, indexAlone = false): Promise<OpenedRecords | undefined> {
   const descriptor = await new Promise<number | undefined>((resolve) =>
     fs.open(file, 'r', (error, fd) => resolve(error ? undefined : fd)),
   );
@@ -92,7 +99,7 @@ export async function openRecords(file: string): Promise<OpenedRecords | undefin
     isOpen = false;
   };
   try {
-    const opened = checked(fs.fstatSync(descriptor).size, read);
+    const opened = checked(fs.fstatSync(descriptor).size, read, indexAlone);
     if (opened) return { ...opened, close };
   } catch {
     // A disk that gives no bytes is a damaged file, too.
@@ -103,8 +110,8 @@ export async function openRecords(file: string): Promise<OpenedRecords | undefin
 
 type Read = (target: Uint8Array, offset: number) => void;
 
-/** The parts of a file of so many bytes; undefined where lengths or checksum say that it is not whole. */
-function checked(size: number, read: Read): Omit<OpenedRecords, 'close'> | undefined {
+/** The parts of a file of so many bytes; undefined where lengths or checksums say that it is not whole. */
+function checked(size: number, read: Read, indexAlone: boolean): Omit<OpenedRecords, 'close'> | undefined {
   if (size < FOOTER_BYTES) return undefined;
   const footer = new Uint8Array(FOOTER_BYTES);
   read(footer, size - FOOTER_BYTES);
@@ -114,23 +121,38 @@ function checked(size: number, read: Read): Omit<OpenedRecords, 'close'> | undef
   const [bodyBytes, indexBytes, runBytes, factBytes] = [length(0), length(1), length(2), length(3)];
   if (bodyBytes + indexBytes + runBytes + factBytes + FOOTER_BYTES !== size) return undefined;
   if (indexBytes % (4 * RECORD_FIELDS) !== 0 || runBytes % 8 !== 0) return undefined;
-  if (crcOf(size - CRC_BYTES, read) !== fields.getUint32(FOOTER_BYTES - CRC_BYTES, true)) return undefined;
-  const [index, runs] = [new Int32Array(indexBytes / 4), new Int32Array(runBytes / 4)];
-  read(new Uint8Array(index.buffer), bodyBytes);
+  const crc = (place: number) => fields.getUint32(FOOTER_BYTES - place * CRC_BYTES, true);
+  if (crcOf(bodyBytes, size - CRC_BYTES, read) !== crc(1)) return undefined;
+  if (!indexAlone && crcOf(0, bodyBytes, read) !== crc(2)) return undefined;
+  const index = new RecordIndex(indexBytes / (4 * RECORD_FIELDS));
+  for (const [at, bytes] of pieces(bodyBytes, bodyBytes + indexBytes)) {
+    const part = new Int32Array(bytes / 4);
+    read(new Uint8Array(part.buffer), at);
+    index.add(part);
+  }
+  const runs = new Int32Array(runBytes / 4);
   read(new Uint8Array(runs.buffer), bodyBytes + indexBytes);
   const facts = new Uint8Array(factBytes);
   read(facts, bodyBytes + indexBytes + runBytes);
+  const unchecked = () => {
+    throw new Error('Of these records the index alone was opened');
+  };
   return {
-    records: new Records(index, runs, { read }),
+    records: new Records(index, runs, { read: indexAlone ? unchecked : read }),
     facts: JSON.parse(new TextDecoder().decode(facts)) as RowFacts,
   };
 }
 
-function crcOf(bytes: number, read: Read): number {
+/** [where, how many bytes] of the pieces of [from, to). */
+function* pieces(from: number, to: number): Generator<[at: number, bytes: number]> {
+  for (let at = from; at < to; at += PIECE_BYTES) yield [at, Math.min(PIECE_BYTES, to - at)];
+}
+
+function crcOf(from: number, to: number, read: Read): number {
   const piece = new Uint8Array(PIECE_BYTES);
   let crc = 0;
-  for (let at = 0; at < bytes; at += PIECE_BYTES) {
-    const part = piece.subarray(0, Math.min(PIECE_BYTES, bytes - at));
+  for (const [at, bytes] of pieces(from, to)) {
+    const part = piece.subarray(0, bytes);
     read(part, at);
     crc = crc32(part, crc);
   }

@@ -22,10 +22,9 @@ export async function* recordsOnEveryCore(
   plan: ColumnPlan,
   options: TokenOptions,
 ): AsyncGenerator<RecordChunk> {
-  const threads = Array.from(
-    { length: Math.min(availableParallelism(), MOST_THREADS) },
-    () => new Thread(threadData(plan, options)),
-  );
+  const data = threadData(plan, options);
+  const count = Math.min(availableParallelism(), MOST_THREADS);
+  const threads = await Promise.all(Array.from({ length: count }, () => Thread.start(data)));
   const underWay: Promise<RecordChunk>[] = [];
   try {
     let next = 0;
@@ -54,12 +53,16 @@ function threadData(plan: ColumnPlan, { tokenizer, template, loss, vocabularySiz
 
 /** A thread that answers batches in the order they come. */
 class Thread {
-  private readonly worker: Worker;
   private readonly waiting: { resolve: (chunk: RecordChunk) => void; reject: (error: Error) => void }[] = [];
   private failure: Error | undefined;
 
-  constructor(workerData: ThreadData) {
-    this.worker = startThread(entryOf(import.meta.url, './thread.ts', './tokenize.js'), workerData);
+  static async start(data: ThreadData): Promise<Thread> {
+    const worker = await startThread(entryOf(import.meta.url, './thread.ts', './tokenize.js'));
+    worker.postMessage(data);
+    return new Thread(worker);
+  }
+
+  private constructor(private readonly worker: Worker) {
     this.worker.on('message', (answer: ThreadAnswer) => {
       const { resolve, reject } = this.waiting.shift()!;
       if ('error' in answer) reject(answer.error);

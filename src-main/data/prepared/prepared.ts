@@ -11,14 +11,14 @@ import { makeRoom, preparedFolder, touch } from './cache-folder.ts';
 import { cacheKey } from './cache-key.ts';
 import { openRecords, writeRecords, type OpenedRecords } from './cache-file.ts';
 import { recordsOnEveryCore } from './pool.ts';
-import { joinedChunks, Records, recordsOf, type RecordChunk } from './records.ts';
+import { joinedChunks, RECORD_FIELDS, RecordIndex, Records, recordsOf, type RecordChunk } from './records.ts';
 
 /** Smaller datasets are tokenized sooner than a thread has started, and are not kept. */
 const SMALL_BYTES = 2 ** 20;
 
 /**
  * A dataset's rows as records: a small one's in memory, a large one's in a file of the user's cache, made on every core unless it is
- * there from before and whole. `sha256` is of its content.
+ * there from before and whole. `sha256` is of its content; with `indexAlone` the records are counted and measured, not read.
  * @throws UserError when a file changes under the reader, or the cache can't be written
  */
 export async function preparedRecords(
@@ -26,10 +26,11 @@ export async function preparedRecords(
   sha256: string,
   plan: ColumnPlan,
   options: TokenOptions,
+  indexAlone = false,
 ): Promise<OpenedRecords> {
   if (await isSmall(rows)) return recordsInMemory(rows, plan, options);
   const file = path.join(preparedFolder(), `${cacheKey(sha256, rows.sheet, plan, options)}.records`);
-  const there = await opened(file);
+  const there = await opened(file, indexAlone);
   // Whoever is first prepares it, others wait and use what it made.
   if (there) return there;
   const isSame = async () => {
@@ -37,11 +38,11 @@ export async function preparedRecords(
     throw new UserError(`${rows.files.join(', ')} was changed while it was read; start again once it is whole`);
   };
   const chunks = () => recordsOnEveryCore(rows.rows(), plan, options);
-  return withLock(`${file}.lock`, async () => (await opened(file)) ?? make(file, chunks(), rows, isSame));
+  return withLock(`${file}.lock`, async () => (await opened(file, indexAlone)) ?? make(file, chunks(), rows, isSame));
 }
 
-async function opened(file: string): Promise<OpenedRecords | undefined> {
-  const records = await openRecords(file);
+async function opened(file: string, indexAlone: boolean): Promise<OpenedRecords | undefined> {
+  const records = await openRecords(file, indexAlone);
   if (records) await touch(file);
   return records;
 }
@@ -64,7 +65,9 @@ export async function recordsInMemory(
   const byReason = new Map<string, number[]>();
   for (const { reason, row } of dropped) addRow(byReason, reason, row);
   const facts = { rows: count, dropped: [...byReason], notes: [...rows.notes] };
-  return { records: new Records(index, runs, { read }), facts, close: () => {} };
+  const held = new RecordIndex(index.length / RECORD_FIELDS);
+  held.add(index);
+  return { records: new Records(held, runs, { read }), facts, close: () => {} };
 }
 
 async function make(

@@ -1,4 +1,4 @@
-import { isBroken, type BrokenRow } from '../formats/rows.ts';
+import { isBroken, type BrokenRow } from '../formats/source.ts';
 import type { ColumnPlan } from '../columns.ts';
 import { lossRuns, tokenizeExample, type TokenOptions } from '../prepare.ts';
 import { readExample } from '../read-example.ts';
@@ -108,7 +108,7 @@ function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-export function joinedInts(parts: Int32Array[]): Int32Array<ArrayBuffer> {
+function joinedInts(parts: Int32Array[]): Int32Array<ArrayBuffer> {
   const out = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let place = 0;
   for (const part of parts) {
@@ -124,48 +124,68 @@ export interface RecordBytes {
   read(target: Uint8Array, offset: number): void;
 }
 
-/** Records by number, read when they are asked for. */
-export class Records {
-  readonly count: number;
-  private readonly offsets: Float64Array;
-  private readonly firstRuns: Int32Array;
+/** What is held of each record while its bytes lie elsewhere. */
+export class RecordIndex {
+  readonly tokens: Int32Array;
+  readonly rows: Int32Array;
+  readonly ownLabels: Uint8Array;
+  /** where its bytes and its runs begin; one more than there are records */
+  readonly offsets: Float64Array;
+  readonly firstRuns: Int32Array;
+  private next = 0;
 
-  constructor(
-    private readonly index: Int32Array,
-    private readonly allRuns: Int32Array,
-    private readonly bytes: RecordBytes,
-  ) {
-    this.count = index.length / RECORD_FIELDS;
-    this.offsets = new Float64Array(this.count + 1);
-    this.firstRuns = new Int32Array(this.count + 1);
-    for (let i = 0; i < this.count; i++) {
-      this.offsets[i + 1] = this.offsets[i]! + this.field(i, 0);
-      this.firstRuns[i + 1] = this.firstRuns[i]! + this.field(i, 2);
-    }
+  constructor(readonly count: number) {
+    this.tokens = new Int32Array(count);
+    this.rows = new Int32Array(count);
+    this.ownLabels = new Uint8Array(count);
+    this.offsets = new Float64Array(count + 1);
+    this.firstRuns = new Int32Array(count + 1);
   }
 
-  private field(record: number, field: number): number {
-    return this.index[record * RECORD_FIELDS + field]!;
+  /** @param part RECORD_FIELDS numbers a record, of those that come next */
+  add(part: Int32Array): void {
+    for (let at = 0; at < part.length; at += RECORD_FIELDS) {
+      const i = this.next++;
+      this.offsets[i + 1] = this.offsets[i]! + part[at]!;
+      this.tokens[i] = part[at + 1]!;
+      this.firstRuns[i + 1] = this.firstRuns[i]! + part[at + 2]!;
+      this.ownLabels[i] = part[at + 3]!;
+      this.rows[i] = part[at + 4]!;
+    }
+  }
+}
+
+/** Records by number, read when they are asked for. */
+export class Records {
+  constructor(
+    private readonly index: RecordIndex,
+    private readonly allRuns: Int32Array,
+    private readonly bytes: RecordBytes,
+  ) {}
+
+  get count(): number {
+    return this.index.count;
   }
 
   tokens(record: number): number {
-    return this.field(record, 1);
+    return this.index.tokens[record]!;
   }
 
   row(record: number): number {
-    return this.field(record, 4);
+    return this.index.rows[record]!;
   }
 
   /** [from, to) of each run of tokens with loss, one after the other */
   runs(record: number): Int32Array {
-    return this.allRuns.subarray(2 * this.firstRuns[record]!, 2 * this.firstRuns[record + 1]!);
+    const { firstRuns } = this.index;
+    return this.allRuns.subarray(2 * firstRuns[record]!, 2 * firstRuns[record + 1]!);
   }
 
   /** token ids and labels of the tokens [from, to) */
   read(record: number, from: number, to: number): { inputIds: Int32Array; labels: Int32Array } {
     const inputIds = this.ints(record, from, to);
     const tokens = this.tokens(record);
-    if (this.field(record, 3)) return { inputIds, labels: this.ints(record, tokens + from, tokens + to) };
+    if (this.index.ownLabels[record]) return { inputIds, labels: this.ints(record, tokens + from, tokens + to) };
     const labels = new Int32Array(to - from).fill(-100);
     const runs = this.runs(record);
     for (let i = 0; i < runs.length; i += 2) {
@@ -178,10 +198,11 @@ export class Records {
   /** the example as it was read from its row */
   example(record: number): Example {
     const tokens = this.tokens(record);
-    const numbers = 4 * tokens * (this.field(record, 3) ? 2 : 1);
-    const text = new Uint8Array(this.field(record, 0) - numbers);
+    const { ownLabels, offsets } = this.index;
+    const numbers = 4 * tokens * (ownLabels[record] ? 2 : 1);
+    const text = new Uint8Array(offsets[record + 1]! - offsets[record]! - numbers);
     if (text.length > 0) {
-      this.bytes.read(text, this.offsets[record]! + numbers);
+      this.bytes.read(text, offsets[record]! + numbers);
       return JSON.parse(new TextDecoder().decode(text)) as Example;
     }
     const { inputIds, labels } = this.read(record, 0, tokens);
@@ -190,7 +211,7 @@ export class Records {
 
   private ints(record: number, from: number, to: number): Int32Array {
     const values = new Int32Array(to - from);
-    this.bytes.read(new Uint8Array(values.buffer), this.offsets[record]! + 4 * from);
+    this.bytes.read(new Uint8Array(values.buffer), this.index.offsets[record]! + 4 * from);
     return values;
   }
 }

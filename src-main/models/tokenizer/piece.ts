@@ -87,13 +87,20 @@ export function mapCharacters(piece: Piece, change: (character: string) => strin
 
 /** Tokens with the spans they came from. */
 export class Tokens {
-  readonly ids: number[] = [];
-  readonly from: number[] = [];
-  readonly to: number[] = [];
+  constructor(
+    readonly ids: number[] = [],
+    readonly from: number[] = [],
+    readonly to: number[] = [],
+  ) {}
 
   add(id: number, from: number, to: number): void {
     this.ids.push(id);
     this.from.push(from);
     this.to.push(to);
+  }
+
+  /** The same, to be kept: lists that were added to have room for sixteen more each. */
+  kept(): Tokens {
+    return new Tokens(this.ids.slice(), this.from.slice(), this.to.slice());
   }
 }

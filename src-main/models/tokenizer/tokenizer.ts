@@ -49,7 +49,9 @@ export function createTokenizer(description: TokenizerDescription): Tokenizer {
   const inTime = [json.normalizer, json.pre_tokenizer, json.decoder].some(hasUnknownPatterns)
     ? bounded
     : <T>(_: number, work: () => T) => work();
-  const added = inTime(0, () => new AddedTokens(json.added_tokens, normalizer(json.normalizer)));
+  // What the functions below use is held as long as the tokenizer: none of them uses the description.
+  const { added_tokens: listed, normalizer: given } = json;
+  const added = inTime(0, () => new AddedTokens(listed, normalizer(given)));
   const { cut: ownCut, bytes } = cutting(json.pre_tokenizer);
   const cut = ownCut ?? (bytes ? undefined : cutAtMarks(model));
   const words = new Words(model, bytes);

@@ -30,7 +30,7 @@ export class Words {
     if (text.length <= LONGEST_REMEMBERED) {
       if (this.known.size >= REMEMBERED) this.known = new Map();
       // A copy: a slice of a text would hold the whole text in memory.
-      this.known.set(Buffer.from(text, 'utf16le').toString('utf16le'), tokens);
+      this.known.set(Buffer.from(text, 'utf16le').toString('utf16le'), tokens.kept());
     }
     return tokens;
   }
