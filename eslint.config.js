@@ -12,4 +12,17 @@ export default tseslint.config(
     },
   },
   { files: ['test/**'], rules: { 'max-lines-per-function': 'off' } },
+  {
+    files: ['test/e2e/**', 'test/electron/**'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            "CallExpression[callee.name='expect'] AwaitExpression > CallExpression > MemberExpression.callee[property.name=/^(count|isVisible|isHidden|isEnabled|isDisabled|isChecked|textContent|innerText|innerHTML|allTextContents|allInnerTexts|inputValue|getAttribute|boundingBox|evaluate|evaluateAll)$/]",
+          message: 'The page may be a moment behind: await expect.poll(() => …) asks until it is so.',
+        },
+      ],
+    },
+  },
 );

@@ -31,7 +31,9 @@ describe.skipIf(!binary || !built)('studio in Electron (needs its binary and `np
     try {
       const page = await app.firstWindow();
       await page.getByText('No runs yet').waitFor();
-      expect(await page.evaluate(() => typeof (globalThis as { require?: unknown }).require)).toBe('undefined');
+      await expect
+        .poll(() => page.evaluate(() => typeof (globalThis as { require?: unknown }).require))
+        .toBe('undefined');
       await page.evaluate(`void (location.href = 'https://example.com')`);
       // Not by a click: Playwright would wait for the navigation that was refused.
       await page.evaluate(`location.hash = '#/settings'`);

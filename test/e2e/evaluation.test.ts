@@ -42,7 +42,7 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
   });
 
   it('evaluates base model and adapter, shows where they differ, and keeps the result', async () => {
-    expect(await page.getByLabel('arithmetic', { exact: true }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByLabel('arithmetic', { exact: true }).isChecked()).toBe(true);
     await page.getByRole('button', { name: 'Evaluate' }).click();
     await page
       .getByRole('alert')

@@ -107,10 +107,10 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     const before = [kept(), around()];
     const dialog = await importAdapter(name);
     const said = dialog.getByRole('alert').locator('p').filter({ hasText: sentence });
-    expect(await said.textContent()).not.toContain('\n');
-    expect(await dialog.getByText('Details').count()).toBe(0);
+    await expect.poll(() => said.textContent()).not.toContain('\n');
+    await expect.poll(() => dialog.getByText('Details').count()).toBe(0);
     await dialog.getByRole('button', { name: 'Close' }).click();
-    expect(await page.getByRole('row').count()).toBe(3);
+    await expect.poll(() => page.getByRole('row').count()).toBe(3);
     expect([kept(), around()]).toEqual(before);
   });
 

@@ -198,10 +198,10 @@ describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chrom
     const { page } = await openPage(browser, `${host.url}/#/library/compare?ids=${whole},${pruned}`);
     await untilShown(page, 'Crossed out: 3 heads that are left out in one of them.');
     const map = page.getByRole('img', { name: 'Difference of the head maps' });
-    expect(await map.locator('path.cross').count()).toBe(3);
+    await expect.poll(() => map.locator('path.cross').count()).toBe(3);
     await page.getByText('Show difference of the head maps as a table').click();
     const rows = page.getByRole('region', { name: 'Difference of the head maps as a table' }).locator('tbody tr');
-    expect(await rows.first().textContent()).toContain('left out in “arithmetic, cut”');
+    await expect.poll(() => rows.first().textContent()).toContain('left out in “arithmetic, cut”');
     await page.context().close();
   });
 });

@@ -57,8 +57,8 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     const before = await answer('exact').textContent();
     await again.click();
     await again.and(page.locator(':enabled')).waitFor();
-    expect(await page.getByLabel('Seed').inputValue()).toBe('1');
-    expect(await answer('exact').textContent()).not.toBe(before);
+    await expect.poll(() => page.getByLabel('Seed').inputValue()).toBe('1');
+    await expect.poll(() => answer('exact').textContent()).not.toBe(before);
 
     // Always the likeliest token, which is never the end: there is always something to stop.
     await page.getByLabel('Temperature').fill('0');
@@ -67,7 +67,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     await stop.waitFor();
     const place = await stop.boundingBox();
     await expect.poll(() => lengthOf('exact')).toBeGreaterThan(1_500);
-    expect(await stop.boundingBox()).toEqual(place);
+    await expect.poll(() => stop.boundingBox()).toEqual(place);
     await stop.click();
     await send.waitFor();
     await again.click();
@@ -78,7 +78,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     await prompt().fill('and then');
     await send.click();
     await again.and(page.locator(':enabled')).waitFor();
-    expect(await answer('exact').count()).toBe(2);
+    await expect.poll(() => answer('exact').count()).toBe(2);
     const { client, close } = await connectClient(new URL(page.url()).origin);
     const kept = async () => {
       const [chat] = await client.playground.chats();
@@ -89,7 +89,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     await page.reload();
     await page.getByRole('button', { name: 'hello there', exact: true }).click();
     await page.getByText('and then').waitFor();
-    expect(await answer('exact').count()).toBe(2);
+    await expect.poll(() => answer('exact').count()).toBe(2);
   });
 
   it('shows the chat template and what it makes of a prompt, and refuses a broken one in a sentence', async () => {
@@ -107,7 +107,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     await set.getByLabel('Prompts, one a line').fill('one\n=two\n\nthree');
     await set.getByRole('button', { name: 'Run 3 prompts' }).click();
     await set.getByRole('button', { name: 'Save as CSV' }).and(page.locator(':enabled')).waitFor();
-    expect(await set.getByRole('row').count()).toBe(4);
+    await expect.poll(() => set.getByRole('row').count()).toBe(4);
     await checkAccessibility(page);
     await shoot(page, 'playground-set');
     const downloading = page.waitForEvent('download');

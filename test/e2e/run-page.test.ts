@@ -56,7 +56,7 @@ describe.skipIf(noBrowser)(`the page of a run (${noBrowser ?? 'in chromium'})`, 
     await untilShown(page, '20 of 20 steps');
     await page.evaluate("location.hash = '#/runs/no-such-run'");
     await untilShown(page, 'There is no run');
-    expect(await page.getByText('second run').count()).toBe(0);
+    await expect.poll(() => page.getByText('second run').count()).toBe(0);
     await page.context().close();
   });
 
@@ -72,6 +72,7 @@ describe.skipIf(noBrowser)(`the page of a run (${noBrowser ?? 'in chromium'})`, 
       );
     expect(new Set(grounds).size).toBe(SHAPE.heads);
     await page.getByText('Show the head map as a table').click();
+    await page.getByText('SmolLM2-135M-Instruct · rows.jsonl').first().waitFor();
     const text = await page.locator('main').innerText();
     expect(text).toContain('SmolLM2-135M-Instruct · rows.jsonl');
     expect(text).not.toContain('smollm2-135m');
@@ -106,7 +107,7 @@ describe.skipIf(noBrowser)(`the page of a run (${noBrowser ?? 'in chromium'})`, 
     const { id } = await client.runs.create({ name: 'for later', recipe, hold: true });
     const { page } = await openPage(browser, `${host.url}/#/runs/${id}`);
     await expect.poll(() => state(page)).toContain('Kept for later');
-    expect(await page.getByRole('button', { name: 'Start', exact: true }).isVisible()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: 'Start', exact: true }).isVisible()).toBe(true);
     await page.getByRole('link', { name: 'Runs', exact: true }).click();
     await page.locator('tr', { hasText: 'for later' }).getByText('Kept for later').waitFor();
     await client.runs.remove({ id });
@@ -123,7 +124,7 @@ describe.skipIf(noBrowser)(`the page of a run (${noBrowser ?? 'in chromium'})`, 
     await page.getByRole('button', { name: 'Pause' }).click();
     // Neither the studio nor the trainer has answered.
     await expect.poll(() => state(page)).toContain('Pausing…');
-    expect(await page.getByRole('button', { name: 'Pause' }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: 'Pause' }).isDisabled()).toBe(true);
     await page.locator('nav').getByRole('link', { name: 'Runs', exact: true }).click();
     await page.locator('tr', { hasText: 'going' }).getByText('Pausing…').waitFor();
     await page.getByRole('link', { name: 'going' }).first().click();
@@ -138,7 +139,7 @@ describe.skipIf(noBrowser)(`the page of a run (${noBrowser ?? 'in chromium'})`, 
     const share = page.getByLabel('Share of frozen heads');
     await expect.poll(() => share.inputValue()).toBe('25');
     const change = page.getByRole('button', { name: 'Change' });
-    expect(await change.isDisabled()).toBe(true);
+    await expect.poll(() => change.isDisabled()).toBe(true);
     await share.fill('40');
     await change.click();
     await untilShown(page, '40 % from the next selection on.');

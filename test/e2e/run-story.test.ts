@@ -71,25 +71,26 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
       has: page.getByRole('heading', { name: /^Held-out loss 4\.87 to 0\.\d\d/ }),
     });
     await end.waitFor();
-    expect(await end.getByText('I am a model.').isVisible()).toBe(true);
-    expect(await end.getByText('On its way').isVisible()).toBe(true);
+    await expect.poll(() => end.getByText('I am a model.').isVisible()).toBe(true);
+    await expect.poll(() => end.getByText('On its way').isVisible()).toBe(true);
   });
 
   it('lists jobs of a studio that has ended, until they are taken off the list', async () => {
     await page.getByText('Jobs', { exact: true }).click();
     const job = page.getByRole('list', { name: 'Jobs' }).locator('li', { hasText: 'poems as gguf' });
-    expect(await job.innerText()).toContain('The studio was closed before this was done.');
+    await expect.poll(() => job.innerText()).toContain('The studio was closed before this was done.');
     await job.getByRole('button', { name: 'Take poems as gguf off the list' }).click();
     await job.waitFor({ state: 'detached' });
   });
 
   it('groups answers by their question, beside the one before training and the expected one', async () => {
     const samples = page.locator('section', { has: page.getByRole('heading', { name: 'Sample answers' }) });
-    expect(await samples.getByRole('heading', { name: PROMPT }).count()).toBe(1);
-    expect(await samples.getByText('✓ as expected').count()).toBe(1);
+    await expect.poll(() => samples.getByRole('heading', { name: PROMPT }).count()).toBe(1);
+    await expect.poll(() => samples.getByText('✓ as expected').count()).toBe(1);
     await samples.getByText('All 3 answers').click();
-    const told = await samples.locator('li').allInnerTexts();
-    expect(told.map((text) => /· (changed|the same)/.exec(text)?.[1])).toEqual(['changed', 'the same', 'changed']);
+    const told = async () =>
+      (await samples.locator('li').allInnerTexts()).map((text) => /· (changed|the same)/.exec(text)?.[1]);
+    await expect.poll(told).toEqual(['changed', 'the same', 'changed']);
   });
 
   it('has loss and head map side by side, above the fold, and tells a head where it is pointed at', async () => {
@@ -98,7 +99,7 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     const [left, right] = [(await loss.boundingBox())!, (await map.boundingBox())!];
     expect(left.x + left.width).toBeLessThan(right.x);
     await map.hover({ position: { x: 50, y: 36 } });
-    expect(await page.locator('.tip').innerText()).toMatch(/^Layer 0, .* head 0: importance/);
+    await expect.poll(() => page.locator('.tip').innerText()).toMatch(/^Layer 0, .* head 0: importance/);
   });
 
   it('gives charts as PNG, SVG and CSV, with every point', async () => {
@@ -133,12 +134,12 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     report.on('request', (request) => asked.push(request.url()));
     await report.setContent(readFileSync(await file.path(), 'utf8'));
     expect(asked.filter((url) => !url.startsWith('data:'))).toEqual([]);
-    expect(await report.locator('script').count()).toBe(0);
-    expect(await report.locator('svg').count()).toBe(3);
-    expect(await report.getByText(PROMPT).isVisible()).toBe(true);
-    expect(
-      await report.locator('img').evaluate((map) => (map as unknown as { naturalWidth: number }).naturalWidth),
-    ).toBeGreaterThan(100);
+    await expect.poll(() => report.locator('script').count()).toBe(0);
+    await expect.poll(() => report.locator('svg').count()).toBe(3);
+    await expect.poll(() => report.getByText(PROMPT).isVisible()).toBe(true);
+    await expect
+      .poll(() => report.locator('img').evaluate((map) => (map as unknown as { naturalWidth: number }).naturalWidth))
+      .toBeGreaterThan(100);
     await report.close();
   });
 
@@ -146,11 +147,13 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     await page.evaluate("location.hash = '#/runs/waiting-run'");
     const phases = page.getByRole('list', { name: 'Before the first step' });
     await untilShown(page, 'First step');
-    expect((await phases.locator('li').allInnerTexts()).map((text) => text.replace(/\s+/g, ' '))).toEqual([
-      '✓ Loading the model and the data 7 s',
-      '✓ Asking the model before it learns 13 s',
-      '✓ First step, with what it sets up 1 min',
-    ]);
+    await expect
+      .poll(async () => (await phases.locator('li').allInnerTexts()).map((text) => text.replace(/\s+/g, ' ')))
+      .toEqual([
+        '✓ Loading the model and the data 7 s',
+        '✓ Asking the model before it learns 13 s',
+        '✓ First step, with what it sets up 1 min',
+      ]);
     expect(errors).toEqual([]);
   });
 });

@@ -49,7 +49,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     const field = page.getByRole('textbox', { name: 'Name of the run' });
     await field.fill('   ');
     await field.press('Enter');
-    expect(await field.isVisible()).toBe(true);
+    await expect.poll(() => field.isVisible()).toBe(true);
     await field.press('Escape');
     await page.getByRole('heading', { name: 'first run', exact: true }).waitFor();
     await page.keyboard.press('Enter'); // the focus is on the button again
@@ -66,7 +66,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     const { page, errors } = await openPage(browser, `${host.url}/#/runs/first-run`);
     const chart = page.getByRole('img', { name: 'Loss over the steps' });
     const keys = chart.locator('xpath=following-sibling::p');
-    expect(await chart.getAttribute('aria-describedby')).toBe(await keys.getAttribute('id'));
+    await expect.poll(() => chart.getAttribute('aria-describedby')).toBe(await keys.getAttribute('id'));
     const shown = async () => {
       const [, from, to] = /Shown: (-?[\d.]+) to (-?[\d.]+)\./.exec((await keys.textContent())!) ?? [];
       return { from: Number(from), to: Number(to) };
@@ -98,7 +98,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     expect(moved.to - moved.from).toBeCloseTo(far.to - far.from, 1);
     expect(moved.from).toBeGreaterThan(far.from);
     await chart.press('0');
-    expect(await keys.textContent()).not.toContain('Shown');
+    await expect.poll(() => keys.textContent()).not.toContain('Shown');
     expect(errors).toEqual([]);
     await page.context().close();
   });
@@ -108,7 +108,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     for (const name of ['first run', 'second run']) await page.getByLabel(`Compare ${name}`).check();
     await untilShown(page, 'What differs in their recipes');
     const table = page.getByRole('region', { name: 'Differences' });
-    expect(await table.locator('th').allTextContents()).toEqual(['Recipe key', 'first run', 'second run']);
+    await expect.poll(() => table.locator('th').allTextContents()).toEqual(['Recipe key', 'first run', 'second run']);
     const rows = await table
       .locator('tbody tr')
       .evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent!.trim())));
@@ -167,7 +167,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       await page.getByRole('button', { name: 'Duplicate careful' }).click();
       await untilShown(page, 'Predicted memory');
       await page.getByRole('button', { name: 'Continue' }).click();
-      expect(await page.getByLabel('Name of the run').inputValue()).toBe('careful again');
+      await expect.poll(() => page.getByLabel('Name of the run').inputValue()).toBe('careful again');
       await page.getByText('The recipe, for experts').click();
       await untilShown(page, /^model: /);
       const shown = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as object;
@@ -188,7 +188,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     for (const name of ['a', 'b', 'c']) await client.runs.create({ name, recipe });
     const { page } = await openPage(browser, `${host.url}/#/runs/${going}`);
     const gpu = page.locator('dl.facts > div', { hasText: 'NVIDIA H100' });
-    expect(await gpu.locator('dd').textContent()).toMatch(/63 %\s*12\.0 GiB of 80\.0 GiB/);
+    await expect.poll(() => gpu.locator('dd').textContent()).toMatch(/63 %\s*12\.0 GiB of 80\.0 GiB/);
     await page.getByRole('link', { name: 'Runs' }).click();
     await page.getByRole('heading', { name: 'Queue' }).waitFor();
     await expect.poll(() => namesIn(page, 'Queue')).toEqual(['a', 'b', 'c']);
@@ -196,7 +196,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     await expect.poll(() => namesIn(page, 'Queue')).toEqual(['a', 'c', 'b']);
     await page.getByRole('button', { name: 'Move a down' }).press('Enter');
     await expect.poll(() => namesIn(page, 'Queue')).toEqual(['c', 'a', 'b']);
-    expect(await page.getByRole('button', { name: 'Move c up' }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole('button', { name: 'Move c up' }).isDisabled()).toBe(true);
     // The order is the trainer's, too: when the run before it stops, c is next.
     await client.runs.stop({ id: going });
     const states = async () => (await client.runs.list()).runs.map(({ name, status }) => `${name} ${status}`);

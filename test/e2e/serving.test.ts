@@ -44,7 +44,9 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
   it('serves a base model and two adapters on it to the OpenAI client until they are stopped', async () => {
     // An adapter of another base model can't be served at the same address.
     await card().getByLabel('poems').waitFor();
-    expect(await card().getByRole('group', { name: 'Served beside it' }).getByRole('checkbox').count()).toBe(1);
+    await expect
+      .poll(() => card().getByRole('group', { name: 'Served beside it' }).getByRole('checkbox').count())
+      .toBe(1);
     await card().getByLabel('poems').check();
     const baseURL = await serve();
     expect(new URL(baseURL).hostname).toBe('127.0.0.1');
@@ -54,7 +56,7 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
     const names = (await client.models.list()).data.map(({ id }) => id);
     expect(names).toEqual(['tiny-chat', 'tuned', 'poems']);
     const listed = card().getByRole('list', { name: 'Models served' }).locator('code');
-    expect(await listed.allTextContents()).toEqual(names);
+    await expect.poll(() => listed.allTextContents()).toEqual(names);
     const said = [];
     for (const name of names) {
       const answer = await client.chat.completions.create({ ...request, model: name });
@@ -74,11 +76,13 @@ describe.skipIf(noBrowser)(`serving from a browser${noBrowser ? ` (${noBrowser})
     expect(JSON.parse(byCurl.stdout)).toMatchObject({ object: 'chat.completion', model: 'tuned' });
     expect((await execute('python3', ['-c', await copied('Copy as Python')])).stderr).toBe('');
     await page.reload();
-    expect(
-      await card()
-        .getByText(/^http:/)
-        .textContent(),
-    ).toBe(baseURL);
+    await expect
+      .poll(() =>
+        card()
+          .getByText(/^http:/)
+          .textContent(),
+      )
+      .toBe(baseURL);
     // The other one's page shows the same address, and ends it, too.
     await page.getByRole('link', { name: 'Library' }).click();
     await page.getByRole('link', { name: 'poems' }).click();

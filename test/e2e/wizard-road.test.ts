@@ -59,14 +59,14 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     // Until it is listed the folder around it is shown, which is not the one to take.
     const take = page.getByRole('button', { name: 'Take this folder as a dataset' });
     await expect.poll(() => held.count()).toBe(1);
-    expect(await take.isDisabled()).toBe(true);
+    await expect.poll(() => take.isDisabled()).toBe(true);
     held.release();
     await take.click();
     const choice = page.getByLabel('To see how well it goes, hold out');
     const shown = () => choice.locator('option:checked').textContent();
     await expect.poll(shown).toContain('the split that came with it (validation, 6 rows)');
     const share = page.getByText('Held out, never trained on');
-    expect(await share.count()).toBe(0);
+    await expect.poll(() => share.count()).toBe(0);
     await choice.selectOption('test');
     await expect.poll(shown).toContain('the split that came with it (test, 9 rows)');
     await choice.selectOption('part');
@@ -93,7 +93,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await page.locator('.steps button', { hasText: 'Dataset' }).click();
     held.release();
     await untilShown(page, 'As the model reads it');
-    expect(await goOn(page).isEnabled()).toBe(true);
+    await expect.poll(() => goOn(page).isEnabled()).toBe(true);
     expect(errors).toEqual([]);
     await page.context().close();
   });
@@ -120,8 +120,8 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await expect.poll(() => goOn(page).isEnabled()).toBe(true);
     await goOn(page).click();
     await untilShown(page, /^tiny-chat learns from rows: 6 times through all examples/);
-    expect(await page.getByLabel('Name of the run').inputValue()).toBe('tiny-chat on rows');
-    expect(await page.getByLabel('Recipe', { exact: true }).isVisible()).toBe(false);
+    await expect.poll(() => page.getByLabel('Name of the run').inputValue()).toBe('tiny-chat on rows');
+    await expect.poll(() => page.getByLabel('Recipe', { exact: true }).isVisible()).toBe(false);
     expect(errors).toEqual([]);
     await page.context().close();
   });
@@ -133,9 +133,9 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     const { page } = await openPage(browser, `${host.url}/#/new`);
     await dragOnto(page.locator('.drop').first(), [broken]);
     await untilShown(page, 'The dataset "broken.jsonl" holds no usable row');
-    expect(await page.getByRole('heading', { name: 'The mix' }).count()).toBe(0);
+    await expect.poll(() => page.getByRole('heading', { name: 'The mix' }).count()).toBe(0);
     expect((await client.datasets.list()).map(({ name }) => name)).not.toContain('broken.jsonl');
-    expect(await page.getByRole('button', { name: '+ broken.jsonl' }).count()).toBe(0);
+    await expect.poll(() => page.getByRole('button', { name: '+ broken.jsonl' }).count()).toBe(0);
     await page.context().close();
   });
 
@@ -153,23 +153,24 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     // Both are guessed, so that nothing has to be asked; who wants to see them opens them.
     await page.getByText('Which column is what').click();
     await answer.waitFor();
-    expect([await question.inputValue(), await answer.inputValue()]).toEqual(['Frage', 'Antwort']);
+    await expect.poll(() => question.inputValue()).toBe('Frage');
+    await expect.poll(() => answer.inputValue()).toBe('Antwort');
     // Of a long value whole characters are shown, and of the file its name alone.
     await page.getByText('All columns, with an example each').click();
     const example = page.locator('dt', { hasText: 'Anmerkung' }).locator('xpath=following-sibling::dd[1]');
-    expect(await example.textContent()).toBe(FIREFIGHTER.repeat(120));
-    expect(await page.locator('main').innerText()).not.toMatch(/uploads|[0-9a-f]{8}/);
+    await expect.poll(() => example.textContent()).toBe(FIREFIGHTER.repeat(120));
+    await expect.poll(() => page.locator('main').innerText()).not.toMatch(/uploads|[0-9a-f]{8}/);
     await answer.selectOption('Frage');
     await answer.focus();
     // A letter takes no column by itself.
     await page.keyboard.press('A');
-    expect(await answer.inputValue()).toBe('Frage');
+    await expect.poll(() => answer.inputValue()).toBe('Frage');
     // In the list that it opened one is chosen and taken.
     for (const key of ['A', 'Enter']) await page.keyboard.press(key);
     await expect.poll(() => answer.inputValue()).toBe('Antwort');
     await untilShown(page, 'As the model reads it');
-    expect(await answer.isVisible()).toBe(true);
-    expect(await answer.evaluate((select) => select === select.ownerDocument.activeElement)).toBe(true);
+    await expect.poll(() => answer.isVisible()).toBe(true);
+    await expect.poll(() => answer.evaluate((select) => select === select.ownerDocument.activeElement)).toBe(true);
     await page.context().close();
   });
 
@@ -186,10 +187,10 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
       await page.getByLabel(label, { exact: true }).blur();
     };
     // An empty field shows what is planned.
-    expect(await page.getByLabel('Alpha, scale = alpha / rank').getAttribute('placeholder')).toBe('32');
+    await expect.poll(() => page.getByLabel('Alpha, scale = alpha / rank').getAttribute('placeholder')).toBe('32');
     await fill('Rank', '0');
     expect((await told('Rank'))!.trim()).toBe('Rank takes a whole number from 1 to 256.');
-    expect(await page.getByLabel('Rank', { exact: true }).inputValue()).toBe('0');
+    await expect.poll(() => page.getByLabel('Rank', { exact: true }).inputValue()).toBe('0');
     await expect.poll(() => goOn(page).isDisabled()).toBe(true);
     expect(await told('Heads a site')).toBeUndefined();
     await fill('Rank', '12');
@@ -199,8 +200,8 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await fill('First selection after, steps', '9');
     await fill('Full ratio at step', '5');
     await expect.poll(() => told('Full ratio at step')).toMatch(/Full ratio at step \(5\) has to lie behind/);
-    expect(await page.getByLabel('Rank', { exact: true }).isVisible()).toBe(true);
-    expect(await page.getByText(/line \d/).count()).toBe(0);
+    await expect.poll(() => page.getByLabel('Rank', { exact: true }).isVisible()).toBe(true);
+    await expect.poll(() => page.getByText(/line \d/).count()).toBe(0);
     await fill('Full ratio at step', '10');
     await expect.poll(() => told('Full ratio at step')).toBeUndefined();
     await expect.poll(() => goOn(page).isEnabled()).toBe(true);

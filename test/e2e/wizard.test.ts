@@ -45,7 +45,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     const { page } = await openPage(browser, `${host.url}/#/new`);
     // Base model: wrong kinds of file, and nothing chosen.
     await untilShown(page, 'Qwen3-4B');
-    expect(await goOn(page).isDisabled()).toBe(true);
+    await expect.poll(() => goOn(page).isDisabled()).toBe(true);
     await drop(page, 'model.gguf', 'this is no model');
     await untilShown(page, /model\.gguf.*GGUF/);
     await drop(page, 'notes.docx', 'text');
@@ -60,7 +60,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     // (Words would be guessed; numbers are neither question nor answer by themselves.)
     await drop(page, 'odd.csv', 'eins,zwei\n47110,81\n2,3\n,4\n');
     await untilShown(page, /its columns \(eins, zwei\) fit no known format/);
-    expect(await goOn(page).isDisabled()).toBe(true);
+    await expect.poll(() => goOn(page).isDisabled()).toBe(true);
     await page.getByRole('combobox', { name: 'Which column is the question?' }).selectOption('eins');
     await page.getByRole('combobox', { name: 'Which the answer?' }).selectOption('zwei');
     await untilShown(page, 'As the model reads it');
@@ -76,7 +76,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await memory.fill('0.2');
     await untilShown(page, /raise the memory by/);
     await expect.poll(() => goOn(page).isDisabled()).toBe(true);
-    expect(await step(page, 'Review').isDisabled()).toBe(true);
+    await expect.poll(() => step(page, 'Review').isDisabled()).toBe(true);
     await memory.fill('8');
     await page.getByText('raise the memory by').waitFor({ state: 'detached' });
     await page.getByText('Expert: fix any of these yourself').click();
@@ -86,7 +86,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
 
     // Back and forth, then a killed studio: everything is as it was left.
     await step(page, 'Base model').click();
-    expect(await page.getByRole('radio', { name: /SmolLM2-135M/ }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByRole('radio', { name: /SmolLM2-135M/ }).isChecked()).toBe(true);
     await step(page, 'Budget').click();
     await untilShown(page, 'A, rank 12, shared by every layer');
     const { client, close } = await connectClient(host.url);

@@ -105,10 +105,10 @@ describe.skipIf(noElectron22)(`the window, in a real Electron ${noElectron22 ? `
     await page.getByText('✓ ready').first().waitFor();
     expect(page.url()).toMatch(/^effilora:\/\/studio\/index\.html/);
     const names = ['require', 'process', 'module', 'Buffer'];
-    expect(await page.evaluate((all) => all.filter((name) => name in globalThis), names)).toEqual([]);
-    expect(await page.evaluate(() => Object.keys((globalThis as unknown as Bridge).effilora).sort())).toEqual(
-      ['chooseFile', 'pathOf', 'requestPort'].sort(),
-    );
+    await expect.poll(() => page.evaluate((all) => all.filter((name) => name in globalThis), names)).toEqual([]);
+    await expect
+      .poll(() => page.evaluate(() => Object.keys((globalThis as unknown as Bridge).effilora).sort()))
+      .toEqual(['chooseFile', 'pathOf', 'requestPort'].sort());
     await page.screenshot({ path: join(pictures, 'electron.png') });
   });
 
