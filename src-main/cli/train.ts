@@ -6,6 +6,7 @@ import type { RunSummary } from '../trainer/events.ts';
 import { parseRecipe } from '../trainer/recipe.ts';
 import { acceptChangedData } from '../trainer/run-datasets.ts';
 import type { TrainerEnd } from '../trainer/supervisor.ts';
+import { adviceOn } from './advice.ts';
 import { command } from './command.ts';
 import { duration, note, printJson } from './output.ts';
 import { Progress } from './progress.ts';
@@ -79,7 +80,10 @@ function finish(end: TrainerEnd, folder: string, interrupted: number | undefined
     note(`Interrupted. Go on with: effilora train ${path.relative('.', folder) || '.'} --resume`);
     process.exitCode = interrupted;
   } else if (end.outcome === 'failed') throw end.forPeople ? new UserError(end.message) : new Error(end.message);
-  else if (!asJson) console.log(told(end.summary));
+  else if (!asJson) {
+    console.log(told(end.summary));
+    for (const line of adviceOn(folder)) console.log(`\n${line}`);
+  }
 }
 
 const REASONS: Record<RunSummary['reason'], string> = {

@@ -84,9 +84,27 @@ export function seededChoice(of: number, count: number, seed: number, name: stri
   return count >= of ? all : inOrder(shuffled(all, randomStream(seed, name)).slice(0, count));
 }
 
-/** How many of so many examples are held out: `share` of them, or that many, from 1 on. */
-export const heldOutCount = (examples: number, share: number): number =>
-  share >= 1 ? Math.min(share, examples - 1) : Math.round(share * examples);
+/** Held-out examples that a loss is worth something on: as many a share takes at least, where that leaves enough to learn from. */
+export const LEAST_HELD_OUT = 10;
+/** More of the examples than one in so many are not taken for that. */
+const ONE_IN = 4;
+
+/**
+ * How many of so many examples are held out: from 1 on that many; below, a share of them, and LEAST_HELD_OUT at least where there are
+ * four times as many, a quarter where there are fewer. A share of 0 is none.
+ */
+export function heldOutCount(examples: number, share: number): number {
+  if (share >= 1) return Math.max(0, Math.min(share, examples - 1));
+  const least = share === 0 ? 0 : Math.min(LEAST_HELD_OUT, Math.floor(examples / ONE_IN));
+  return Math.max(Math.round(share * examples), least);
+}
+
+/** What is to be said of a part held out that is small; undefined where it is none, or large enough. */
+export function fewHeldOut(heldOut: number, examples: number): string | undefined {
+  if (heldOut === 0 || heldOut >= LEAST_HELD_OUT) return undefined;
+  const held = heldOut === 1 ? `Only one of ${examples} examples is` : `Only ${heldOut} of ${examples} examples are`;
+  return `${held} held out: a loss measured on so few is a hint, no more. With ${ONE_IN * LEAST_HELD_OUT} examples or more ${LEAST_HELD_OUT} are held out.`;
+}
 
 /** Splits off `share` of so many examples (or that many, from 1 on) by a seeded shuffle; both parts are indices, in order. */
 export function heldOutSplit(examples: number, share: number, seed: number): { train: number[]; heldOut: number[] } {

@@ -10,6 +10,8 @@ export interface Evaluation {
   /** mean over the label tokens of -log p(label) */
   loss: number;
   perplexity: number;
+  /** standard error of the loss, by example: how far it would lie elsewhere with others of their kind; null for a lone one */
+  error: number | null;
   /** label tokens */
   tokens: number;
   examples: number;
@@ -90,7 +92,16 @@ export async function meanLoss(
   const parts = await logLikelihoods(model, examples, adaptation);
   const tokens = parts.reduce((all, part) => all + part.tokens, 0);
   const loss = -parts.reduce((all, part) => all + part.sum, 0) / tokens;
-  return { loss, perplexity: Math.exp(loss), tokens, examples: parts.length };
+  return { loss, perplexity: Math.exp(loss), error: standardError(parts, loss), tokens, examples: parts.length };
+}
+
+/** Of a mean over tokens that come in examples: of a ratio of two sums (Cochran, Sampling Techniques, 2.46). */
+export function standardError(parts: { sum: number; tokens: number }[], loss: number): number | null {
+  const { length } = parts;
+  if (length < 2) return null;
+  const tokens = parts.reduce((all, part) => all + part.tokens, 0);
+  const squares = parts.reduce((all, part) => all + (-part.sum - loss * part.tokens) ** 2, 0);
+  return Math.sqrt((squares * length) / (length - 1)) / tokens;
 }
 
 /** The example with another answer in place of its own. */

@@ -12,12 +12,13 @@ import { CheckpointClock } from './checkpoint-clock.ts';
 import { giveBackMemory } from './give-back-memory.ts';
 import { pruneCheckpoints, writeCheckpoint, type Checkpoint } from './checkpoints.ts';
 import type { RunControl } from './control.ts';
-import { meanLoss } from './evaluate.ts';
+import { meanLoss, type Evaluation } from './evaluate.ts';
 import type { RunEvent, RunSummary } from './events.ts';
-import { keepSpeed } from './machine-speed.ts';
+import { modelFacts } from './plan-facts.ts';
 import type { Run } from './prepare.ts';
 import type { Recipe } from './recipe.ts';
 import type { RunLock } from './run-lock.ts';
+import { RunSpeeds } from './run-speeds.ts';
 import { SamplePrompts } from './samples.ts';
 import { learningRateAt } from './schedules.ts';
 import { measureStart } from './start.ts';
@@ -28,20 +29,19 @@ import { TimeLeft } from './time-left.ts';
 /** Runs of this many steps or more write heads.jsonl every tenth step unless told otherwise. */
 const MANY_STEPS = 1000;
 
-/** Steps below so many operations say more of what they cost beside their products than of the machine. */
-const SMALLEST_STEP_FLOPS = 1e11;
-
 /** Steps between two collections of the host's garbage. */
 const COLLECT_STEPS = 25;
 
 /** A run under way: what changes from step to step. */
 export class Loop {
   private step = 0;
+  /** the step that this process began with */
+  private first = 1;
   private tokens = { label: 0, all: 0 };
   private seconds = 0;
   private readonly time: TimeLeft;
   private readonly clock: CheckpointClock;
-  private speedKept = false;
+  private readonly speeds: RunSpeeds;
   private best: Checkpoint['best'] = { loss: null, step: 0, evaluationsSince: 0 };
   private last: Checkpoint['last'] = { loss: null, evalLoss: null };
 
@@ -62,6 +62,7 @@ export class Loop {
     this.clock = new CheckpointClock(recipe.training.checkpointMinutes * 60);
     const tokens = sizesOf(ran.train).reduce((sum, size) => sum + size, 0);
     this.time = new TimeLeft((batch * accumulate * tokens) / ran.train.count);
+    this.speeds = new RunSpeeds({ ...ran, products: recipe.training.precision, model: modelFacts(ran.file) });
   }
 
   static async open(
@@ -109,7 +110,7 @@ export class Loop {
     const { checkpointEvery } = this.recipe.training;
     this.control.isStepping = true;
     if (this.step === 0 && !this.control.asked) await this.measureStart();
-    const first = this.step + 1;
+    this.first = this.step + 1;
     while (this.step < steps && !this.isEarlyEnd()) {
       // Lets messages in.
       await new Promise((resolve) => setImmediate(resolve));
@@ -118,11 +119,14 @@ export class Loop {
       if (this.control.asked === 'pause') return this.pause();
       if (this.control.asked === 'stop') return this.end('stopped');
       await this.oneStep();
-      if (this.step === first) this.emit({ kind: 'log', line: 'The first step is done' });
+      if (this.step === this.first) this.emit({ kind: 'log', line: 'The first step is done' });
       const isDue = this.step % checkpointEvery === 0 || this.clock.isDue;
       if (isDue && this.step < steps) await this.checkpoint();
       if (this.step % COLLECT_STEPS === 0) giveBackMemory();
     }
+    // The one before the first step is an evaluation, too.
+    if (this.step === steps && this.first === 1)
+      await this.speeds.beside(this.secondsFor(steps) + this.time.left(0, 1));
     return this.end(this.step < steps ? 'early' : 'finished');
   }
 
@@ -174,11 +178,11 @@ export class Loop {
     const secondsSince = () => (performance.now() - started) / 1000;
     const stepSeconds = secondsSince();
     this.time.step(stepSeconds, report.tokens);
-    await this.keepSpeed();
-    const evalLoss = await this.evaluateIfDue();
-    if (evalLoss !== undefined) this.time.evaluation(secondsSince() - stepSeconds);
+    await this.speeds.steps(this.time);
+    const evaluation = await this.evaluateIfDue();
+    if (evaluation) this.time.evaluation(secondsSince() - stepSeconds);
     this.seconds += secondsSince();
-    await this.tell(report, learningRate, stepSeconds, evalLoss, withHeads);
+    await this.tell(report, learningRate, stepSeconds, evaluation, withHeads);
   }
 
   private nextBatches() {
@@ -202,21 +206,25 @@ export class Loop {
     return new UserError(`${error.message} The state of step ${this.step} is kept in ${this.folder}.`);
   }
 
-  private async evaluateIfDue(): Promise<number | undefined> {
+  private async evaluateIfDue(): Promise<Evaluation | undefined> {
     const { evalEvery } = this.recipe.training;
     const { heldOut, model, step, steps } = this.ran;
     if (heldOut.count === 0 || (this.step % evalEvery !== 0 && this.step !== steps)) return undefined;
     this.control.doing = `the evaluation after step ${this.step}`;
-    const { loss } = await meanLoss(model, heldOut, step.adapter);
+    const evaluation = await meanLoss(model, heldOut, step.adapter);
+    const { loss } = evaluation;
     this.last.evalLoss = loss;
-    for (const line of await this.prompts.answer(this.step, model, step.adapter)) await this.samples.append(line);
+    const asked = performance.now();
+    const answers = await this.prompts.answer(this.step, model, step.adapter);
+    this.speeds.answered(answers.length, (performance.now() - asked) / 1000);
+    for (const line of answers) await this.samples.append(line);
     if (step.reducer.evaluate(loss))
       this.emit({ kind: 'log', line: `Step ${this.step}: the held-out loss rose, the last selection is undone` });
     if (this.best.loss === null || loss < this.best.loss) {
       this.best = { loss, step: this.step, evaluationsSince: 0 };
       if (this.recipe.training.patience > 0) await this.writeResult('best');
     } else this.best.evaluationsSince++;
-    return loss;
+    return evaluation;
   }
 
   private isEarlyEnd(): boolean {
@@ -224,27 +232,17 @@ export class Loop {
     return patience > 0 && this.best.evaluationsSince >= patience;
   }
 
-  /** What the first steps reach is what the plans to come reckon with. */
-  private async keepSpeed(): Promise<void> {
-    const { calibrated } = this.time;
-    const { engine, flopsPerToken } = this.ran;
-    if (this.speedKept || calibrated === undefined) return;
-    this.speedKept = true;
-    if (flopsPerToken * this.time.tokensAStep < SMALLEST_STEP_FLOPS) return;
-    await keepSpeed(engine, this.recipe.training.precision, flopsPerToken / calibrated);
-  }
-
-  private secondsLeft(): number {
-    const left = this.ran.steps - this.step;
-    const evaluations = this.ran.heldOut.count > 0 ? Math.ceil(left / this.recipe.training.evalEvery) : 0;
-    return this.time.left(left, evaluations);
+  /** What so many steps take, with their evaluations. */
+  private secondsFor(steps: number): number {
+    const evaluations = this.ran.heldOut.count > 0 ? Math.ceil(steps / this.recipe.training.evalEvery) : 0;
+    return this.time.left(steps, evaluations);
   }
 
   private async tell(
     report: StepReport,
     learningRate: number,
     stepSeconds: number,
-    evalLoss: number | undefined,
+    evaluation: Evaluation | undefined,
     withHeads: boolean,
   ): Promise<void> {
     const line = {
@@ -255,8 +253,12 @@ export class Loop {
       tokens: this.tokens,
       tokensPerSecond: report.tokens / stepSeconds,
       memory: engineMemoryBytes(),
-      secondsLeft: this.secondsLeft(),
-      ...(evalLoss === undefined ? {} : { evalLoss }),
+      secondsLeft: this.secondsFor(this.ran.steps - this.step),
+      ...(evaluation && {
+        evalLoss: evaluation.loss,
+        evalError: evaluation.error,
+        evalExamples: evaluation.examples,
+      }),
     };
     await this.metrics.append(line);
     this.emit({ kind: 'metrics', line });

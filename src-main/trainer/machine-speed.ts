@@ -7,10 +7,13 @@ import { writeAtomic } from './atomic.ts';
 
 type Engine = Pick<EngineStatus, 'name' | 'kind'>;
 
-/** Floating-point operations a second, by engine and products. */
+/** What was measured: the products of steps, sample answers (both in floating-point operations a second), and setting up (blocks a second). */
+type What = 'f32' | 'bf16' | 'answers' | 'set-up';
+
+/** Speeds by engine and what was measured. */
 const speeds = z.record(z.string(), z.number().positive());
 const file = () => path.join(cacheFolder(), 'speed.json');
-const key = ({ name, kind }: Engine, products: string) => `${name} ${kind} ${products}`;
+const key = ({ name, kind }: Engine, what: What) => `${name} ${kind} ${what}`;
 
 function read(): z.infer<typeof speeds> {
   try {
@@ -21,12 +24,27 @@ function read(): z.infer<typeof speeds> {
 }
 
 /** What the last run on this machine reached, as effilora/memory-plan.ts counts operations; undefined before the first one. */
-export function measuredSpeed(engine: Engine, products: 'f32' | 'bf16'): number | undefined {
-  return read()[key(engine, products)];
+export function measuredSpeed(engine: Engine, what: What): number | undefined {
+  return read()[key(engine, what)];
+}
+
+/** What a run takes beside its steps and the losses of its evaluations. */
+export interface SpeedFacts {
+  answerFlopsPerSecond: number;
+  setUpSecondsALayer: number;
+}
+
+/** Until a run has measured the machine: token by token, about a tenth of a core's speed with many at once; a graph of a few blocks a second. */
+const GUESS = { answers: 1e10, 'set-up': 2 };
+
+/** Of the last run on this machine, or a guess. */
+export function speedFacts(engine: Engine): SpeedFacts {
+  const of = (what: keyof typeof GUESS) => measuredSpeed(engine, what) ?? GUESS[what];
+  return { answerFlopsPerSecond: of('answers'), setUpSecondsALayer: 1 / of('set-up') };
 }
 
 /** Keeps what a run has reached, for the plans to come. */
-export async function keepSpeed(engine: Engine, products: 'f32' | 'bf16', flopsPerSecond: number): Promise<void> {
+export async function keepSpeed(engine: Engine, what: What, speed: number): Promise<void> {
   fs.mkdirSync(cacheFolder(), { recursive: true });
-  await writeAtomic(file(), JSON.stringify({ ...read(), [key(engine, products)]: flopsPerSecond }));
+  await writeAtomic(file(), JSON.stringify({ ...read(), [key(engine, what)]: speed }));
 }

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { droppedLines } from '../data/dropped.ts';
 import { sizesOf } from '../data/example-source.ts';
+import { fewHeldOut } from '../data/order.ts';
 import { Adapter } from '../effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
 import { flopsPerToken, recomputationFor } from '../effilora/memory-plan.ts';
@@ -30,6 +31,8 @@ export interface Run extends RunData {
   steps: number;
   /** as effilora/memory-plan.ts counts them */
   flopsPerToken: number;
+  /** when its opening began, as performance.now() says */
+  begun: number;
 }
 
 /** Optimizer steps of a recipe over that many examples an epoch. */
@@ -46,6 +49,7 @@ export function adapterOptions({ method }: Recipe): AdapterOptions {
 
 /** Opens engine, model, data and adapter for a recipe. @throws UserError in one sentence for whatever does not fit */
 export async function openRun(recipe: Recipe, log: (line: string) => void): Promise<Run> {
+  const begun = performance.now();
   const engine = await openEngine(recipe.engine);
   log(`Engine: ${engine.name} on ${engine.device}`);
   const file = await openModelFile(await resolveModel(recipe.model, log), log);
@@ -60,12 +64,14 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const steps = stepsOf(recipe, perEpoch);
   const { recompute, flopsPerToken } = planned(recipe, adapter, file, data, engine, log);
   const step = trainingStep({ ...recipe, training: { ...recipe.training, recompute } }, model, adapter, steps, log);
-  return { ...data, engine, file, model, steps, flopsPerToken, step };
+  return { ...data, engine, file, model, steps, flopsPerToken, step, begun };
 }
 
 function logData({ datasets, separate, train, heldOut, heldOutCount }: RunData, log: (line: string) => void): void {
   const some = heldOut.count < heldOutCount ? `, ${heldOut.count} of them evaluated (training.evalExamples)` : '';
   log(`Data: ${train.count} examples to train on, ${heldOutCount} held out${some}`);
+  const few = fewHeldOut(heldOutCount, train.count + heldOutCount);
+  if (few !== undefined) log(few);
   for (const split of separate) if (split) log(`${split.source.path}: its split ${split.split} is held out`);
   for (const { source, notes, report } of [...datasets, ...separate.filter((split) => split !== undefined)]) {
     for (const note of notes) log(note);

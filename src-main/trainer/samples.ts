@@ -9,6 +9,9 @@ import type { Adaptation, Tokenizer } from '../models/types.ts';
 /** Tokens of an answer at most: enough to see whether form and content come, and cheap beside an evaluation. */
 const ANSWER_TOKENS = 48;
 
+/** Floating-point operations of an answer of full length, from a model of so many parameters: 2 a weight and token. */
+export const answerFlops = (parameters: number): number => ANSWER_TOKENS * 2 * parameters;
+
 /** One line of samples.jsonl: what the model answers to a held-out prompt at an evaluation. */
 export interface SampleLine {
   step: number;
@@ -29,6 +32,10 @@ export class SamplePrompts {
     count: number,
   ) {
     this.prompts = tokenizer && count > 0 ? firstPrompts(heldOut, tokenizer, count) : [];
+  }
+
+  get count(): number {
+    return this.prompts.length;
   }
 
   /** The likeliest answer to each prompt, from the model with `adaptation`. */

@@ -11,6 +11,8 @@ interface StartLine {
   step: 0;
   /** mean held-out loss of the model as the run found it: the base model, or the adapter it goes on from */
   evalLoss: number;
+  evalError: number | null;
+  evalExamples: number;
 }
 
 /** Measures a model before its first update into start.json, and its answers into `samples` as step 0. */
@@ -22,10 +24,10 @@ export async function measureStart(
   samples: JsonLines,
 ): Promise<{ loss: number; seconds: number }> {
   const started = performance.now();
-  const { loss } = await meanLoss(model, heldOut, step.adapter);
+  const { loss, error, examples } = await meanLoss(model, heldOut, step.adapter);
   for (const answer of await prompts.answer(0, model, step.adapter)) await samples.append(answer);
   await lock.check();
-  const line: StartLine = { step: 0, evalLoss: loss };
+  const line: StartLine = { step: 0, evalLoss: loss, evalError: error, evalExamples: examples };
   await writeAtomic(path.join(folder, 'start.json'), `${JSON.stringify(line)}\n`);
   return { loss, seconds: (performance.now() - started) / 1000 };
 }

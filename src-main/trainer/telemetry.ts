@@ -12,6 +12,9 @@ export interface MetricsLine {
   memory: number;
   secondsLeft: number;
   evalLoss?: number;
+  /** standard error of evalLoss by example (null for a lone one), and how many examples it is of */
+  evalError?: number | null;
+  evalExamples?: number;
 }
 
 /** One line of heads.jsonl. */

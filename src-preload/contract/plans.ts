@@ -44,11 +44,15 @@ export const plan = z.object({
   values: z.record(z.string(), z.unknown()),
   /** the steps that are proposed whatever was fixed, and those in which every example is seen once */
   proposed: z.object({ steps: z.number(), stepsAPass: z.number() }),
+  /** how many examples are held out, of how many there are */
+  heldOut: z.object({ examples: z.number(), of: z.number() }),
   fits: z.boolean(),
   limitBytes: z.number(),
   /** predicted memory by part; the sum is the predicted peak */
   memory: z.array(z.object({ part: z.string(), bytes: z.number() })),
   seconds: z.number().nullable(),
+  /** how many of these are for what comes beside its steps: setting up, evaluations, sample answers */
+  secondsBeside: z.number(),
   /** a run on this machine has measured the speed that `seconds` follows from; else it is a guess */
   secondsMeasured: z.boolean(),
   choices: z.array(z.object({ name: z.string(), value: z.string(), reason: z.string() })),

@@ -54,6 +54,9 @@ export const metricsRecord = z.looseObject({
   memory: z.number().nullish(),
   secondsLeft: z.number().nullish(),
   evalLoss: z.number().nullish(),
+  /** standard error of evalLoss by example, and how many examples it is of */
+  evalError: z.number().nullish(),
+  evalExamples: z.number().nullish(),
 });
 export type MetricsRecord = z.infer<typeof metricsRecord>;
 

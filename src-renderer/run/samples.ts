@@ -23,8 +23,3 @@ export function questionsOf(samples: SampleRecord[]): Question[] {
   }
   return [...questions.values()];
 }
-
-/** Whether an answer is the expected one, but for space and case. */
-export const isExpected = (answer: string, expected: string): boolean =>
-  expected !== '' && plain(answer) === plain(expected);
-const plain = (text: string) => text.trim().replace(/\s+/g, ' ').toLowerCase();

@@ -41,7 +41,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
       await answer(name)
         .getByText(/\d+ tokens · [\d.]+ tokens\/s · on the model in \d+ ms/)
         .waitFor();
-    await page.getByLabel('Tokens and their probabilities').check();
+    await page.getByLabel('Piece by piece, and how sure it was').check();
     await answer('exact').getByRole('button').first().click();
     await expect.poll(() => answer('exact').getByRole('row').count()).toBe(5);
     await checkAccessibility(page);
@@ -52,7 +52,7 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     const stop = page.getByRole('button', { name: 'Stop' });
     const send = page.getByRole('button', { name: 'Send' });
     const again = page.getByRole('button', { name: 'Regenerate' });
-    await page.getByLabel('Tokens and their probabilities').uncheck();
+    await page.getByLabel('Piece by piece, and how sure it was').uncheck();
     await page.getByLabel('Temperature').fill('1.5');
     const before = await answer('exact').textContent();
     await again.click();

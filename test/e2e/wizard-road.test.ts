@@ -101,6 +101,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
   it('says from which step heads freeze in the run that it will start', async () => {
     await client.drafts.set({ ...draft, fixed: { 'training.steps': 60, 'method.reducer.ratio': 0.4 } });
     const { page } = await openPage(browser, `${host.url}/#/new`);
+    await page.getByText('What it builds, and why').click();
     await untilShown(page, 'From step 12 the 40 % least important heads are frozen');
     await page.context().close();
   });
@@ -114,6 +115,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     // 40 examples, 8 a step: 15 steps are three times through them.
     await untilShown(page, /^30 steps of about|You set this yourself/);
     await expect.poll(async () => (await client.drafts.get()).fixed['training.steps']).toBe(30);
+    await page.getByText('What it builds, and why').click();
     await page.getByRole('button', { name: 'What is this: Rank?' }).click();
     await untilShown(page, /The rank says how much room each head has/);
     await page.keyboard.press('Escape');
@@ -194,6 +196,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await expect.poll(() => goOn(page).isDisabled()).toBe(true);
     expect(await told('Heads a site')).toBeUndefined();
     await fill('Rank', '12');
+    await page.getByText('What it builds, and why').click();
     await untilShown(page, 'A, rank 12, shared by every layer');
     await expect.poll(() => goOn(page).isEnabled()).toBe(true);
     // What only the whole recipe shows stands at its field, too.

@@ -82,12 +82,14 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await page.getByText('Expert: fix any of these yourself').click();
     await page.getByLabel('Rank', { exact: true }).fill('12');
     await page.getByLabel('Rank', { exact: true }).blur();
+    await page.getByText('What it builds, and why').click();
     await untilShown(page, 'A, rank 12, shared by every layer');
 
     // Back and forth, then a killed studio: everything is as it was left.
     await step(page, 'Base model').click();
     await expect.poll(() => page.getByRole('radio', { name: /SmolLM2-135M/ }).isChecked()).toBe(true);
     await step(page, 'Budget').click();
+    await page.getByText('What it builds, and why').click();
     await untilShown(page, 'A, rank 12, shared by every layer');
     const { client, close } = await connectClient(host.url);
     await expect.poll(() => client.drafts.get()).toMatchObject({ step: 2, fixed: { 'method.rank': 12 } });
@@ -96,6 +98,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await host.kill();
     host = await startHost(scratch.folder, port, { HF_ENDPOINT: hub.url });
     await page.reload();
+    await page.getByText('What it builds, and why').click();
     await untilShown(page, 'A, rank 12, shared by every layer');
     await goOn(page).click();
     await page.getByText('The recipe, for experts').click();
@@ -106,6 +109,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await expect.poll(() => again.client.drafts.get()).toMatchObject({ step: 3 });
     again.close();
     await page.reload();
+    await page.getByText('What it builds, and why').click();
     await untilShown(page, 'A, rank 12, shared by every layer');
     await page.context().close();
   });

@@ -1,11 +1,31 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { keepSpeed, measuredSpeed } from '../../src-main/trainer/machine-speed.ts';
+import type { ModelFacts } from '../../src-main/effilora/memory-plan.ts';
+import type { EngineStatus } from '../../src-main/engine/types.ts';
+import { secondsBesideSteps } from '../../src-main/studio/work/plan-time.ts';
+import { keepSpeed, measuredSpeed, speedFacts } from '../../src-main/trainer/machine-speed.ts';
 import { engineFacts } from '../../src-main/trainer/plan-facts.ts';
+import { RunSpeeds } from '../../src-main/trainer/run-speeds.ts';
+import { answerFlops } from '../../src-main/trainer/samples.ts';
+import { TimeLeft } from '../../src-main/trainer/time-left.ts';
+import { options as adapterOptions, sites } from '../effilora/support.ts';
 import { temporary } from './support.ts';
 
 const cpu = { name: 'tensorflow', kind: 'cpu' } as const;
+const adapter = adapterOptions();
+const model: ModelFacts = {
+  ...{
+    name: 'tiny',
+    parameters: 1e8,
+    fileBytes: 4e8,
+    layers: 2,
+    hiddenSize: 6,
+    intermediateSize: 8,
+    attentionHeads: 2,
+  },
+  ...{ keyValueHeads: 1, headSize: 3, vocabularySize: 100, tiedEmbeddings: true, contextLength: 64, sites },
+};
 let folder: string;
 beforeEach(() => {
   folder = temporary('speed');
@@ -32,3 +52,55 @@ it.each(['', '{"tensorflow cpu f32": ', '{"tensorflow cpu f32": -1}', '[3]'])(
     expect(measuredSpeed(cpu, 'f32')).toBe(1e11);
   },
 );
+
+it('keeps what answers and setting up take, apart from the steps', async () => {
+  const guess = speedFacts(cpu);
+  expect(guess.setUpSecondsALayer).toBeGreaterThan(0);
+  const engine = { ...cpu } as EngineStatus;
+  const begun = performance.now() - 60_000;
+  const run = { engine, products: 'f32', flopsPerToken: 1e9, model: { parameters: 1e8, layers: 10 }, begun } as const;
+  const speeds = new RunSpeeds(run);
+  const time = new TimeLeft(500);
+  for (let i = 0; i < 5; i++) time.step(1, 500);
+  await speeds.steps(time);
+  speeds.answered(2, 3);
+  speeds.answered(2, 5);
+  await speeds.beside(40);
+  const { answerFlopsPerSecond, setUpSecondsALayer } = speedFacts(cpu);
+  // 4 answers in 8 s: another one takes 2 s.
+  expect(answerFlops(1e8) / answerFlopsPerSecond).toBeCloseTo(2, 6);
+  // 20 of 60 s are explained by nothing else, and there are 10 blocks.
+  expect(setUpSecondsALayer).toBeCloseTo(2, 1);
+  expect(engineFacts(cpu).flopsPerSecond).toBeCloseTo(5e11, -9);
+  // Steps that are too small say nothing of the machine, and what lies beside them neither.
+  const small = new RunSpeeds({ ...run, flopsPerToken: 1e3 });
+  await small.steps(time);
+  await small.beside(10);
+  expect(speedFacts(cpu)).toEqual({ answerFlopsPerSecond, setUpSecondsALayer });
+});
+
+it('plans set-up, evaluations and answers beside the steps, once more before the first of them', () => {
+  const held = { examples: 10, of: 60, meanTokens: 50 };
+  const speed = { answerFlopsPerSecond: answerFlops(model.parameters), setUpSecondsALayer: 3 };
+  const seconds = (training: object, heldOut = held) => {
+    const recipe = {
+      training: { steps: 20, evalEvery: 5, evalExamples: 'all', sequenceLength: 64, samples: 0, ...training },
+    };
+    const shape = { method: adapter, precision: 'file', sequenceLength: 64 } as const;
+    return secondsBesideSteps(
+      recipe as never,
+      shape,
+      heldOut,
+      model,
+      { ...engineFacts(cpu), flopsPerSecond: 1e12 },
+      speed,
+    );
+  };
+  const none = { examples: 0, of: 60, meanTokens: 0 };
+  expect(seconds({}, none)).toBe(3 * model.layers);
+  const loss = seconds({}) - 3 * model.layers;
+  expect(loss).toBeGreaterThan(0);
+  // 4 evaluations and the one before the first step, of 2 answers of a second each.
+  expect(seconds({ samples: 2 }) - seconds({})).toBeCloseTo(10, 6);
+  expect(seconds({ evalEvery: 10 }) - 3 * model.layers).toBeCloseTo((loss * 3) / 5, 6);
+});

@@ -1,17 +1,19 @@
 import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
-import { heldOutCount } from '../../data/order.ts';
+import { fewHeldOut } from '../../data/order.ts';
 import { propose, reducerReason } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import type { Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
-import type { EngineFacts, MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
+import type { MemoryPlan } from '../../effilora/memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
+import { speedFacts } from '../../trainer/machine-speed.ts';
 import { engineFacts, modelFacts } from '../../trainer/plan-facts.ts';
-import { knownFacts, type MixFacts } from './data-facts.ts';
+import { knownFacts } from './data-facts.ts';
+import { heldOutFacts, secondsBesideSteps } from './plan-time.ts';
 import { parseRecipe, type Recipe } from '../../trainer/recipe.ts';
 import { checkOption, withOptions } from '../../trainer/recipe-options.ts';
 import { chooseEngine } from '../../engine/index.ts';
@@ -46,12 +48,15 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     const run = withFixed(proposal, request.fixed);
     const recipe = withFixedOptions(recipeOf(request, run), request.fixed);
     const whole = completeRecipe(recipe);
-    return { proposal, run, recipe, whole, evaluation: evaluationSeconds(whole, run, data, facts, engine) };
+    const heldOut = heldOutFacts(whole, data);
+    const shape = { ...run.training, method: run.method };
+    const beside = secondsBesideSteps(whole, shape, heldOut, facts, engine, speedFacts(chosen));
+    return { proposal, run, recipe, whole, heldOut, beside };
   };
   const free = proposed(request.seconds);
-  // The time is for steps and evaluations together.
-  const { proposal, run, recipe, whole, evaluation } =
-    request.seconds === undefined ? free : proposed(request.seconds - free.evaluation);
+  // The time is for steps and all else together.
+  const { proposal, run, recipe, whole, heldOut, beside } =
+    request.seconds === undefined ? free : proposed(request.seconds - free.beside);
   const { batch, accumulate, sequenceLength } = run.training;
   const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
   const evaluates = request.fixed['training.evalSplit'] !== 0 || data.parts.some(({ separate }) => separate);
@@ -67,15 +72,18 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     recipe,
     values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
     proposed: { steps: proposal.training.steps, stepsAPass: proposal.stepsAPass },
+    heldOut: { examples: heldOut.examples, of: heldOut.of },
     fits,
     limitBytes,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
-    seconds: (run.training.steps * flops) / engine.flopsPerSecond + evaluation,
+    seconds: (run.training.steps * flops) / engine.flopsPerSecond + beside,
+    secondsBeside: beside,
     secondsMeasured: engine.isMeasured,
     choices: reasonsOf(proposal, recipe).map((reason) => choiceOf(reason, request.fixed)),
     warnings: [
       ...(model.warnings ?? []),
       ...proposal.warnings,
+      ...[fewHeldOut(heldOut.examples, heldOut.of)].filter((few) => few !== undefined),
       ...(fits && proposal.fits ? [] : tooLarge(memory.total, limitBytes)),
     ],
     structure: {
@@ -192,29 +200,6 @@ function choiceOf({ choice, text }: Reason, fixed: PlanRequest['fixed']): Plan['
   const key = ['method', 'training'].map((part) => `${part}.${choice}`).find((candidate) => candidate in fixed);
   if (!key) return { name, value: '', reason: text };
   return { name, value: String(fixed[key]), reason: `You set this yourself. Proposed was: ${text}` };
-}
-
-/** What the run's evaluations take, with the one before its first step: forward alone is half of a step's operations, about. */
-function evaluationSeconds(
-  { training }: Recipe,
-  run: ReturnType<typeof withFixed>,
-  data: MixFacts,
-  model: ModelFacts,
-  engine: EngineFacts,
-): number {
-  const { evalSplit, evalExamples, evalEvery, sequenceLength } = training;
-  const held = data.parts.map(({ examples: of, separate }) => ({
-    count: separate?.examples ?? heldOutCount(of, evalSplit),
-    tokens: separate?.meanTokens ?? data.meanTokens,
-  }));
-  const heldOut = held.reduce((sum, { count }) => sum + count, 0);
-  if (heldOut === 0) return 0;
-  const examples = Math.min(heldOut, evalExamples === 'all' ? heldOut : evalExamples);
-  const meanTokens = held.reduce((sum, { count, tokens }) => sum + count * tokens, 0) / heldOut;
-  const exampleTokens = Math.min(meanTokens, sequenceLength);
-  const shape = { ...run.training, products: 'f32', tokens: 0, evaluationTokens: 0, method: run.method } as const;
-  const flops = flopsPerToken(model, { ...shape, recompute: false }, exampleTokens) / 2;
-  return ((1 + Math.ceil(run.training.steps / evalEvery)) * examples * exampleTokens * flops) / engine.flopsPerSecond;
 }
 
 function tooLarge(needBytes: number, limitBytes: number): string[] {

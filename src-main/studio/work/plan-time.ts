@@ -1,0 +1,52 @@
+import { heldOutCount } from '../../data/order.ts';
+import { flopsPerToken } from '../../effilora/memory-plan.ts';
+import type { EngineFacts, ModelFacts, RunShape } from '../../effilora/memory-plan.ts';
+import type { SpeedFacts } from '../../trainer/machine-speed.ts';
+import type { Recipe } from '../../trainer/recipe.ts';
+import { answerFlops } from '../../trainer/samples.ts';
+import type { MixFacts } from './data-facts.ts';
+
+/** What of a mix is held out. */
+export interface HeldOutFacts {
+  /** held out, of so many there are */
+  examples: number;
+  of: number;
+  /** tokens of one of them */
+  meanTokens: number;
+}
+
+export function heldOutFacts({ training }: Recipe, data: MixFacts): HeldOutFacts {
+  const parts = data.parts.map(({ examples, separate }) => ({
+    examples: separate?.examples ?? heldOutCount(examples, training.evalSplit),
+    of: examples + (separate?.examples ?? 0),
+    tokens: separate?.meanTokens ?? data.meanTokens,
+  }));
+  const sum = (of: (part: (typeof parts)[number]) => number) => parts.reduce((all, part) => all + of(part), 0);
+  const examples = sum((part) => part.examples);
+  const meanTokens = examples === 0 ? 0 : sum((part) => part.examples * part.tokens) / examples;
+  return { examples, of: sum((part) => part.of), meanTokens };
+}
+
+/**
+ * Seconds of a run beside its steps: what comes before the first of them (files read, graphs compiled), its evaluations and its sample
+ * answers, both once more before the first step.
+ */
+export function secondsBesideSteps(
+  { training }: Recipe,
+  run: Pick<RunShape, 'method' | 'precision' | 'sequenceLength'>,
+  heldOut: HeldOutFacts,
+  model: ModelFacts,
+  engine: EngineFacts,
+  speed: SpeedFacts,
+): number {
+  const setUp = model.layers * speed.setUpSecondsALayer;
+  if (heldOut.examples === 0) return setUp;
+  const { evalExamples, evalEvery, sequenceLength, samples, steps = 0 } = training;
+  const examples = Math.min(heldOut.examples, evalExamples === 'all' ? heldOut.examples : evalExamples);
+  const tokens = Math.min(heldOut.meanTokens, sequenceLength);
+  const shape: RunShape = { ...run, products: 'f32', tokens: 0, evaluationTokens: 0, recompute: false };
+  // Forward alone is half of a step's operations, about.
+  const loss = (examples * tokens * flopsPerToken(model, shape, tokens)) / 2 / engine.flopsPerSecond;
+  const answers = (Math.min(samples, heldOut.examples) * answerFlops(model.parameters)) / speed.answerFlopsPerSecond;
+  return setUp + (1 + Math.ceil(steps / evalEvery)) * (loss + answers);
+}

@@ -1,0 +1,54 @@
+import type { EngineStatus } from '../engine/types.ts';
+import { keepSpeed } from './machine-speed.ts';
+import { answerFlops } from './samples.ts';
+import type { TimeLeft } from './time-left.ts';
+
+/** Steps below so many operations say more of what they cost beside their products than of the machine. */
+const SMALLEST_STEP_FLOPS = 1e11;
+
+/** What of a run says how fast the machine is. */
+interface Measured {
+  engine: EngineStatus;
+  products: 'f32' | 'bf16';
+  /** as effilora/memory-plan.ts counts them */
+  flopsPerToken: number;
+  model: { parameters: number; layers: number };
+  /** when the run began to load, as performance.now() says */
+  begun: number;
+}
+
+/** What a run measures of the machine, for the plans to come. */
+export class RunSpeeds {
+  private stepsKept = false;
+  private answers = { count: 0, seconds: 0 };
+
+  constructor(private readonly run: Measured) {}
+
+  /** What the first steps reach, once they are through. */
+  async steps({ calibrated, tokensAStep }: TimeLeft): Promise<void> {
+    const { engine, products, flopsPerToken } = this.run;
+    if (this.stepsKept || calibrated === undefined || flopsPerToken * tokensAStep < SMALLEST_STEP_FLOPS) return;
+    this.stepsKept = true;
+    await keepSpeed(engine, products, flopsPerToken / calibrated);
+  }
+
+  /** So many sample answers took so long. Not those before the first step: graphs were compiled for them. */
+  answered(count: number, seconds: number): void {
+    this.answers.count += count;
+    this.answers.seconds += seconds;
+  }
+
+  /**
+   * What a run from its first step to its last took beside steps and losses, where its steps said something of the machine.
+   * @param worked seconds that its steps and evaluations explain at the speed they had when they were under way
+   */
+  async beside(worked: number): Promise<void> {
+    if (!this.stepsKept) return;
+    const { engine, model, begun } = this.run;
+    const { count, seconds } = this.answers;
+    // As if each were of full length: that answers end early is a saving that a plan may reckon with.
+    if (seconds > 0) await keepSpeed(engine, 'answers', (count * answerFlops(model.parameters)) / seconds);
+    const setUp = (performance.now() - begun) / 1000 - worked;
+    if (setUp > 0) await keepSpeed(engine, 'set-up', model.layers / setUp);
+  }
+}
