@@ -12,7 +12,7 @@ const KEYS: Record<string, string[]> = {
   training: [
     'steps', 'epochs', 'batch', 'accumulate', 'sequenceLength', 'packing', 'loss', 'learningRate', 'rateOfB', 'schedule', 'warmupSteps',
     'weightDecay', 'clipNorm', 'seed', 'precision', 'weights', 'recompute', 'evalSplit', 'evalEvery', 'patience', 'shuffle', 'checkpointEvery',
-    'checkpointMinutes', 'keepCheckpoints', 'headsEvery', 'samples',
+    'checkpointMinutes', 'keepCheckpoints', 'headsEvery', 'samples', 'tensorboard',
   ],
   budget: ['memoryBytes', 'seconds'],
   dataset: ['path', 'weight', 'mapping', 'format'],

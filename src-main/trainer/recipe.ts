@@ -105,6 +105,8 @@ const trainingSchema = z.strictObject({
   keepCheckpoints: count.default(2),
   /** steps between two lines of heads.jsonl; default 1 for runs under 1,000 steps, else 10 */
   headsEvery: count.optional(),
+  /** also write tensorboard/ in the run's folder */
+  tensorboard: z.boolean().default(false),
 });
 
 export const recipeSchema = z.strictObject({

@@ -13,6 +13,7 @@ import { datasetsNow } from './run-data.ts';
 import { checkDatasets, writeDatasets } from './run-datasets.ts';
 import { LostRun, RunLock } from './run-lock.ts';
 import { RunLog } from './run-log.ts';
+import { TensorBoardFile } from './tensorboard.ts';
 
 export interface TrainOptions {
   /** go on from the folder's last checkpoint */
@@ -42,7 +43,11 @@ export async function train(recipe: Recipe, folder: string, options: TrainOption
   try {
     return await inFolder(folder, async () => {
       const log = new RunLog(path.join(folder, 'trainer.log'), (message) => onEvent({ kind: 'trouble', message }));
+      const board = recipe.training.tensorboard
+        ? new TensorBoardFile(folder, (message) => onEvent({ kind: 'trouble', message }))
+        : undefined;
       const tell = (event: RunEvent) => {
+        board?.take(event);
         const line = lineOf(event);
         if (line !== undefined) log.line(line);
         onEvent(event);

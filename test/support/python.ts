@@ -45,10 +45,26 @@ export async function python(): Promise<string> {
   });
 }
 
-/** Runs a script with that Python and returns what it printed. */
-export async function runPython(script: string, args: string[] = []): Promise<string> {
+/** A folder with the packages of another list, for one test's sake: the peers stay as they are. */
+export async function packagesOf(list: string): Promise<string> {
+  const file = path.join(here, list);
+  const digest = crypto.createHash('sha256').update(fs.readFileSync(file)).digest('hex');
+  const folder = path.join(cacheFolder(), `test-packages-${digest.slice(0, 12)}`);
+  return withLock(`${folder}.lock`, async () => {
+    if (fs.existsSync(folder)) return folder;
+    const aside = `${folder}.new`;
+    await fsp.rm(aside, { recursive: true, force: true });
+    await execute(await python(), ['-m', 'pip', 'install', '--quiet', '--no-deps', '--disable-pip-version-check', '--target', aside, '-r', file]); // prettier-ignore
+    await fsp.rename(aside, folder);
+    return folder;
+  });
+}
+
+/** Runs a script with that Python and returns what it printed. `packages`: a folder of more of them. */
+export async function runPython(script: string, args: string[] = [], packages = ''): Promise<string> {
   const environment = {
     ...process.env,
+    PYTHONPATH: packages,
     HF_HUB_OFFLINE: '1',
     TRANSFORMERS_VERBOSITY: 'error',
     PYTHONWARNINGS: 'ignore',

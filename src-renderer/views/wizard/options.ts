@@ -89,6 +89,7 @@ export const GROUPS: { title: string; options: Option[] }[] = [
       number('training.checkpointEvery', 'Steps between checkpoints', 1, 1_000_000),
       number('training.keepCheckpoints', 'Checkpoints kept', 1, 100),
       number('training.headsEvery', 'Steps between head records', 1, 10_000),
+      onOff('training.tensorboard', 'Files for TensorBoard, too', 'in tensorboard/ of the run’s folder'),
     ],
   },
 ];
