@@ -8,6 +8,7 @@ import { configFromHuggingFace } from './config-huggingface.ts';
 import { endingTurns } from './end-of-turn.ts';
 import { openFolderWeights } from './huggingface-weights.ts';
 import { fileSha256, foldHashes } from './identity.ts';
+import { languagesOfCard } from './languages.ts';
 import { readJsonFile } from './json-file.ts';
 import { refuseQuantized } from './quantized-folder.ts';
 import { readFloats } from './safetensors.ts';
@@ -56,6 +57,7 @@ export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> 
       })),
       ...texts,
       ...(headless && { warnings: [headless] }),
+      languages: await languagesOfCard(folder),
       byteLength: weights.byteLength,
       sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
       readTensor: (name) => readFloats(find(name).reader, find(name).entry),

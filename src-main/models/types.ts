@@ -185,6 +185,8 @@ export interface ModelFile {
   chatTemplate?: ChatTemplate;
   /** what the user should know of this model, a sentence each */
   warnings?: string[];
+  /** codes of the languages (en, de) that its file or card names */
+  languages?: string[];
   /** bytes of all files */
   byteLength: number;
   /** SHA-256 (hex) of the file; of a folder: over the sorted weight files' hashes. Cached by path, size and mtime. */

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { cacheFolder } from '../engine/folders.ts';
@@ -27,6 +28,16 @@ function read(): z.infer<typeof speeds> {
 export function measuredSpeed(engine: Engine, what: What): number | undefined {
   return read()[key(engine, what)];
 }
+
+/** Of the engines of this machine the fastest that a run has measured, with f32 products; undefined before the first one. */
+export function fastestMeasured(): number | undefined {
+  const found = Object.entries(read()).flatMap(([one, speed]) => (one.endsWith(' f32') ? [speed] : []));
+  return found.length ? Math.max(...found) : undefined;
+}
+
+/** f32 products on one core with wide vectors, about: until a run has measured the machine. */
+const FLOPS_A_CORE = 1e11;
+export const guessedSpeed = (): number => FLOPS_A_CORE * availableParallelism();
 
 /** What a run takes beside its steps and the losses of its evaluations. */
 export interface SpeedFacts {

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { evaluationTokens, lengthFacts, mostTokens } from '../effilora/length-facts.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
@@ -6,11 +5,8 @@ import type { EngineStatus } from '../engine/types.ts';
 import { lossChunkTokens } from '../engine/webgpu/kernels/cross-entropy.ts';
 import type { ModelFile } from '../models/types.ts';
 import { modelSites } from '../models/weights.ts';
-import { measuredSpeed } from './machine-speed.ts';
+import { guessedSpeed, measuredSpeed } from './machine-speed.ts';
 import type { Recipe } from './recipe.ts';
-
-/** f32 products on one core with wide vectors, about: until a run has measured the machine. */
-const FLOPS_A_CORE = 1e11;
 
 /** What the plan needs to know of a base model. */
 export function modelFacts({ name, config, tensors }: Pick<ModelFile, 'name' | 'config' | 'tensors'>): ModelFacts {
@@ -85,7 +81,7 @@ export function engineFacts(
   return {
     name: engine.name,
     ...(compiles ? COMPILED : engine.name === 'webgpu' ? WEBGPU : COMPOSED),
-    flopsPerSecond: measured ?? FLOPS_A_CORE * availableParallelism(),
+    flopsPerSecond: measured ?? guessedSpeed(),
     isMeasured: measured !== undefined,
   };
 }

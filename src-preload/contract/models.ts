@@ -20,6 +20,12 @@ export const modelEntry = z.object({
   bytes: z.number(),
   licence: z.string().optional(),
   goodAt: z.string().optional(),
+  /** which it speaks, as its card says; missing where that says nothing */
+  languages: z.string().optional(),
+  /** seconds that 100 short examples take to be learned from once, on this machine */
+  secondsA100: z.number(),
+  /** a run on this machine has measured the speed that these follow from; else they are a guess */
+  secondsMeasured: z.boolean(),
   /** where a catalog model comes from */
   source: z.string().optional(),
   /** ready: can be trained now. fetchable: comes by itself when the run starts. missing: the file is gone. */

@@ -8,6 +8,7 @@ import { createTokenizer, type TokenizerDescription } from '../tokenizer/tokeniz
 import { tokenizerFromGguf } from '../tokenizer/gguf-tokenizer.ts';
 import type { ModelConfig, ModelFile, Tokenizer } from '../types.ts';
 import { configFromGguf } from './config.ts';
+import { languagesOf } from '../languages.ts';
 import { dequantize } from './dequantize.ts';
 import { huggingFaceName, isRopeTensor, permutedHeads, unpermuteRows } from './names.ts';
 import { openGgufFile, type GgufFile } from './parts.ts';
@@ -76,6 +77,7 @@ function modelFile(file: string, opened: GgufFile, config: ModelConfig): ModelFi
     config: { ...config, eosTokenIds: [...new Set([...config.eosTokenIds, ...(read.tokenizer?.eosTokenIds ?? [])])] },
     tensors: [...tensors].map(([name, { shape, type, byteLength }]) => ({ name, shape, type, byteLength })),
     ...read,
+    languages: languagesOf(header.metadata.get('general.languages')),
     byteLength: opened.byteLength,
     sha256: async () => foldHashes(await Promise.all(paths.map(fileSha256))),
     place(name) {

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import type { ModelEntry } from '../../../src-preload/contract/index.ts';
 import { isPackagedModelThere, PACKAGED_MODELS } from '../../models/default-model.ts';
+import { fastestMeasured, guessedSpeed } from '../../trainer/machine-speed.ts';
 import type { Library } from '../database/open.ts';
 import type { ModelSummary } from '../work/types.ts';
 import { findModels, modelCaches } from './found.ts';
@@ -25,10 +26,17 @@ interface CatalogModel {
   bytes: number;
   licence: string;
   goodAt: string;
+  languages?: string;
   source: string;
   /** a name the trainer resolves by itself */
   reference?: string;
 }
+
+/** Tokens of 100 short examples: questions and answers of some sentences. */
+const TOKENS_OF_100 = 10_000;
+/** Of a step, a parameter and token: 2 forward, 2 for the input's gradient, and a tenth for the adapter and attention. */
+const FLOPS_A_PARAMETER = 4.4;
+const languageNames = new Intl.DisplayNames('en', { type: 'language' });
 
 /** Beside the weights: adapter, activations of a short batch and the engine itself, bytes. */
 const BESIDE_WEIGHTS_BYTES = 1.2e9;
@@ -72,10 +80,29 @@ function byOrigin(a: ModelEntry, b: ModelEntry): number {
   return ORIGINS.indexOf(a.origin) - ORIGINS.indexOf(b.origin);
 }
 
-function needs(parameters: number): Pick<ModelEntry, 'needsBytes' | 'fits'> {
+function needs(parameters: number): Pick<ModelEntry, 'needsBytes' | 'fits' | 'secondsA100' | 'secondsMeasured'> {
   const needsBytes = parameters * BYTES_A_PARAMETER + BESIDE_WEIGHTS_BYTES;
   const share = needsBytes / totalmem();
-  return { needsBytes, fits: share < 0.7 ? 'yes' : share < 1 ? 'tight' : 'no' };
+  const speed = fastestMeasured();
+  const secondsA100 = (TOKENS_OF_100 * FLOPS_A_PARAMETER * parameters) / (speed ?? guessedSpeed());
+  return {
+    needsBytes,
+    fits: share < 0.7 ? 'yes' : share < 1 ? 'tight' : 'no',
+    secondsA100,
+    secondsMeasured: speed !== undefined,
+  };
+}
+
+/** Codes as names; what is no code stays as it is written. */
+function inWords(codes: string[] | undefined): string | undefined {
+  const name = (code: string) => {
+    try {
+      return languageNames.of(code) ?? code;
+    } catch {
+      return code;
+    }
+  };
+  return codes?.length ? codes.map(name).join(', ') : undefined;
 }
 
 function libraryEntry(row: ModelRow): ModelEntry {
@@ -92,6 +119,7 @@ function libraryEntry(row: ModelRow): ModelEntry {
     shape: summary.shape,
     hasTokenizer: summary.hasTokenizer,
     warnings: summary.warnings,
+    languages: inWords(summary.languages),
   };
 }
 
@@ -120,6 +148,7 @@ function catalogEntry(model: CatalogModel): ModelEntry {
     bytes: model.bytes,
     licence: model.licence,
     goodAt: model.goodAt,
+    languages: model.languages,
     source: model.source,
     state: model.reference ? packagedState(model.reference) : 'download',
     ...needs(model.parameters),

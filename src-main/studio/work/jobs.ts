@@ -86,5 +86,6 @@ function summaryOf(file: ModelFile): ModelSummary {
     shape: { architecture, layers, hiddenSize, contextLength, vocabularySize, parameters },
     hasTokenizer: file.tokenizer !== undefined,
     warnings: file.warnings,
+    languages: file.languages,
   };
 }

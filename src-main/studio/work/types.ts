@@ -22,6 +22,7 @@ export interface ModelSummary {
   shape: NonNullable<ModelEntry['shape']>;
   hasTokenizer: boolean;
   warnings?: string[];
+  languages?: string[];
 }
 
 export interface PreviewRequest {
