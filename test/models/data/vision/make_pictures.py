@@ -56,6 +56,8 @@ for orientation in range(2, 9):
 save("turned-6.png", rgb, exif=exif(6))
 save("turned-8.webp", rgb, lossless=True, exif=exif(8))
 save("one-wide.png", Image.fromarray(drawn(1, 61)))
+save("long.png", Image.fromarray(np.repeat(np.repeat(drawn(60, 4, 5), 50, 1), 5, 0)).quantize(8))
+save("scene.jpg", Image.fromarray(drawn(321, 217, 6)).resize((161, 109)), quality=60)
 # sRGB's profile with red and green exchanged: whoever applies it sees other colours.
 profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 profile = profile.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
