@@ -3,9 +3,9 @@ import { planColumns, unreadColumns, type ColumnPlan, type Mapping } from './col
 import type { ExampleSource } from './example-source.ts';
 import { openRows, type BrokenRow, type PlacePart, type RowSource } from './formats/rows.ts';
 import type { DatasetOptions, PreparedExample } from './prepare.ts';
-import type { OpenedRecords } from './prepared/cache-file.ts';
+import type { Follow, OpenedRecords } from './prepared/cache-file.ts';
 import { contentSha256 } from './prepared/content.ts';
-import { isSmall, preparedRecords, recordsInMemory } from './prepared/prepared.ts';
+import { isSmall, preparedRecords, recordsInMemory, type Wanted } from './prepared/prepared.ts';
 import { viewOf } from './prepared/view.ts';
 import { reportOf } from './report.ts';
 import type { DataReport, ExampleFormat, Row } from './types.ts';
@@ -50,7 +50,7 @@ export interface OpenDataset extends DatasetFacts {
  * @throws UserError when no example is left, or when text meets a model without a tokenizer
  */
 export async function openDataset(source: DatasetSource, index: number, options: DatasetOptions): Promise<OpenDataset> {
-  return openWhole(source, index, options, false);
+  return openWhole(source, index, options);
 }
 
 /** What becomes of a dataset's rows: `openDataset` without its examples, and so without reading them. @throws UserError as it does */
@@ -59,15 +59,24 @@ export async function measureDataset(
   index: number,
   options: DatasetOptions,
 ): Promise<DatasetFacts> {
-  const dataset = await openWhole(source, index, options, true);
+  const dataset = await openWhole(source, index, options, { indexAlone: true });
   dataset.close();
   return dataset;
 }
 
-async function openWhole(source: DatasetSource, index: number, options: DatasetOptions, indexAlone: boolean) {
+/** `openDataset`, and `follow` is told of its records while they are made, unless it is small or they are there from before. */
+export const openFollowed = (source: DatasetSource, index: number, options: DatasetOptions, follow: Follow) =>
+  openWhole(source, index, options, { follow });
+
+async function openWhole(
+  source: DatasetSource,
+  index: number,
+  options: DatasetOptions,
+  wanted?: Wanted,
+): Promise<OpenDataset> {
   const { rows, plan } = await planned(source, options);
   const sha256 = await contentSha256(rows.files);
-  const prepared = await preparedRecords(rows, sha256, plan, options, indexAlone);
+  const prepared = await preparedRecords(rows, sha256, plan, options, wanted);
   const dataset = { ...factsOf(source, rows, plan, prepared), sha256, ...examplesOf(prepared, index, options) };
   if (dataset.examples.count > 0) return dataset;
   prepared.close();

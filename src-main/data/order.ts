@@ -37,39 +37,47 @@ export function epochOrder(
 
 /** Takes the next `count` examples, into the next epochs where one ends. */
 export class DataOrder {
-  private order: number[];
+  /** undefined: as the examples come, until it is known how many there are */
+  private order: number[] | undefined;
 
+  /** @param sizes undefined: one dataset that is still read, without a shuffle */
   constructor(
-    private readonly sizes: number[],
+    private sizes: number[] | undefined,
     private readonly weights: number[],
     private readonly seed: number,
     private readonly shuffle: boolean,
     private at: OrderState = { epoch: 0, taken: 0 },
   ) {
-    this.order = this.orderOf(at.epoch);
+    this.order = sizes && this.orderOf(sizes, at.epoch);
   }
 
-  private orderOf(epoch: number): number[] {
-    return epochOrder(this.sizes, this.weights, epoch, this.seed, this.shuffle);
+  private orderOf(sizes: number[], epoch: number): number[] {
+    return epochOrder(sizes, this.weights, epoch, this.seed, this.shuffle);
   }
 
   get state(): OrderState {
     return { ...this.at };
   }
 
-  get epochLength(): number {
-    return this.order.length;
+  get isKnown(): boolean {
+    return this.order !== undefined;
+  }
+
+  /** Its dataset was read to its end. */
+  know(sizes: number[]): void {
+    this.sizes = sizes;
+    this.order = this.orderOf(sizes, this.at.epoch);
   }
 
   next(count: number): number[] {
     const out: number[] = [];
     while (out.length < count) {
       // More were taken where a resumed run's data has become less.
-      if (this.at.taken >= this.order.length) {
+      if (this.order && this.at.taken >= this.order.length) {
         this.at = { epoch: this.at.epoch + 1, taken: 0 };
-        this.order = this.orderOf(this.at.epoch);
+        this.order = this.orderOf(this.sizes!, this.at.epoch);
       }
-      out.push(this.order[this.at.taken]!);
+      out.push(this.order ? this.order[this.at.taken]! : this.at.taken);
       this.at.taken++;
     }
     return out;

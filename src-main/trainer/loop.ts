@@ -1,7 +1,5 @@
 import path from 'node:path';
-import { packBatch, padBatch } from '../data/batches.ts';
 import { sizesOf } from '../data/example-source.ts';
-import { DataOrder } from '../data/order.ts';
 import type { HeldTensor } from '../effilora/types.ts';
 import { engineMemoryBytes } from '../engine/memory.ts';
 import { UserError } from '../engine/types.ts';
@@ -22,6 +20,7 @@ import { RunSpeeds } from './run-speeds.ts';
 import { SamplePrompts } from './samples.ts';
 import { learningRateAt } from './schedules.ts';
 import { measureStart } from './start.ts';
+import { StepData } from './step-data.ts';
 import type { StepReport } from './step.ts';
 import { JsonLines } from './telemetry.ts';
 import { TimeLeft } from './time-left.ts';
@@ -50,7 +49,7 @@ export class Loop {
     private readonly folder: string,
     private readonly lock: RunLock,
     private readonly ran: Run,
-    private readonly order: DataOrder,
+    private readonly data: StepData,
     private readonly metrics: JsonLines,
     private readonly heads: JsonLines,
     private readonly samples: JsonLines,
@@ -74,14 +73,12 @@ export class Loop {
     control: RunControl,
     emit: (event: RunEvent) => void,
   ): Promise<Loop> {
-    const weights = recipe.dataset.map(({ weight }) => weight);
-    const { seed, shuffle } = recipe.training;
-    const order = new DataOrder(run.sizes, weights, seed, shuffle, from?.order);
+    const data = new StepData(recipe, run, (line) => emit({ kind: 'log', line }), from?.order);
     const lines = (name: keyof Checkpoint['telemetryBytes']) =>
       JsonLines.open(path.join(folder, `${name}.jsonl`), from?.telemetryBytes[name] ?? 0);
     const [metrics, heads, samples] = [await lines('metrics'), await lines('heads'), await lines('samples')];
     const prompts = new SamplePrompts(run.file.tokenizer, run.heldOut, recipe.training.samples);
-    const loop = new Loop(recipe, folder, lock, run, order, metrics, heads, samples, prompts, control, emit);
+    const loop = new Loop(recipe, folder, lock, run, data, metrics, heads, samples, prompts, control, emit);
     if (from) loop.restore(from);
     return loop;
   }
@@ -160,8 +157,8 @@ export class Loop {
     const number = this.step + 1;
     this.control.doing = `step ${number} to end`;
     const learningRate = learningRateAt(number, training, this.ran.steps);
-    const before = this.order.state;
-    const batches = this.nextBatches();
+    const before = this.data.state;
+    const batches = await this.data.next();
     const withHeads = this.writesHeads(number);
     this.ran.step.options.routerShare = withHeads;
     const report = await this.ran.step.run(number, batches, learningRate).catch(async (error: unknown) => {
@@ -183,14 +180,6 @@ export class Loop {
     if (evaluation) this.time.evaluation(secondsSince() - stepSeconds);
     this.seconds += secondsSince();
     await this.tell(report, learningRate, stepSeconds, evaluation, withHeads);
-  }
-
-  private nextBatches() {
-    const { batch, accumulate, packing, sequenceLength } = this.recipe.training;
-    return Array.from({ length: accumulate }, () => {
-      const chosen = this.order.next(batch).map((index) => this.ran.train.read(index));
-      return packing ? packBatch(chosen, sequenceLength) : padBatch(chosen);
-    });
   }
 
   private writesHeads(step: number): boolean {
@@ -278,12 +267,14 @@ export class Loop {
     this.emit({ kind: 'heads', line: heads });
   }
 
-  private checkpoint(order = this.order.state): Promise<void> {
+  private checkpoint(order = this.data.state): Promise<void> {
     return this.clock.write(() => this.writeCheckpoint(order));
   }
 
   private async writeCheckpoint(order: Checkpoint['order']): Promise<void> {
     const { adapter, optimizer, reducer } = this.ran.step;
+    this.control.doing = 'the data to be read to its end';
+    await this.data.whole();
     await this.lock.check();
     this.control.doing = `the checkpoint of step ${this.step} to be written`;
     this.emit({ kind: 'checkpointing', step: this.step });
@@ -322,6 +313,7 @@ export class Loop {
   }
 
   private async writeResult(subfolder?: string): Promise<void> {
+    await this.data.whole();
     await this.lock.check();
     this.control.doing = 'the adapter to be written';
     await writeAdapter(subfolder ? path.join(this.folder, subfolder) : this.folder, this.toWrite());

@@ -53,12 +53,12 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const engine = await openEngine(recipe.engine);
   log(`Engine: ${engine.name} on ${engine.device}`);
   const file = await openModelFile(await resolveModel(recipe.model, log), log);
-  const data = await readRunData(recipe, file);
-  logData(data, log);
   const { weights } = recipe.training;
   if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
     log(`Frozen weights are unpacked to f32: the engine ${engine.name} has no products with ${weights} weights`);
-  const model = await loadCausalLM(file, weights);
+  const { data, model } = await dataAndModel(recipe, file);
+  if (data.growing) log('Training begins with the first rows while the others are read');
+  else logData(data, log);
   const adapter = await openStart(recipe, model);
   const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
   const steps = stepsOf(recipe, perEpoch);
@@ -67,7 +67,23 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   return { ...data, engine, file, model, steps, flopsPerToken, step, begun };
 }
 
-function logData({ datasets, separate, train, heldOut, heldOutCount }: RunData, log: (line: string) => void): void {
+/** Reading takes threads, and loading mostly the disk: neither waits for the other. */
+async function dataAndModel(recipe: Recipe, file: ModelFile): Promise<{ data: RunData; model: CausalLM }> {
+  const [data, model] = await Promise.allSettled([
+    readRunData(recipe, file),
+    loadCausalLM(file, recipe.training.weights),
+  ]);
+  if (data.status === 'fulfilled' && model.status === 'fulfilled') return { data: data.value, model: model.value };
+  if (data.status === 'fulfilled') closeRunData(data.value);
+  if (model.status === 'fulfilled') model.value.dispose();
+  throw data.status === 'rejected' ? data.reason : (model as PromiseRejectedResult).reason;
+}
+
+/** Says what is trained on, what is held out, and what was dropped. */
+export function logData(
+  { datasets, separate, train, heldOut, heldOutCount }: RunData,
+  log: (line: string) => void,
+): void {
   const some = heldOut.count < heldOutCount ? `, ${heldOut.count} of them evaluated (training.evalExamples)` : '';
   log(`Data: ${train.count} examples to train on, ${heldOutCount} held out${some}`);
   const few = fewHeldOut(heldOutCount, train.count + heldOutCount);

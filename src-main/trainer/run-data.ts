@@ -1,6 +1,7 @@
 import type { DatasetOptions, OpenDataset, PreparedExample } from '../data/dataset.ts';
 import { concatenated, subset, type ExampleSource } from '../data/example-source.ts';
 import { checkDropped } from '../data/dropped.ts';
+import { GrowingDataset } from '../data/growing.ts';
 import { openRows } from '../data/formats/rows.ts';
 import { heldOutSplitOf, openSplitDataset, type SplitDataset } from '../data/held-out.ts';
 import { seededChoice } from '../data/order.ts';
@@ -23,6 +24,8 @@ export interface RunData {
   heldOut: ExampleSource<PreparedExample>;
   /** how many are held out in all */
   heldOutCount: number;
+  /** the dataset, where training begins before it is read: what is above says then what is there of it */
+  growing?: GrowingDataset;
 }
 
 /** How a recipe's data is read for a model. @throws UserError if the sequence is longer than the model's context */
@@ -36,13 +39,17 @@ export function datasetOptions({ training }: Pick<Recipe, 'training'>, file: Mod
   return { tokenizer, template, loss, long, sequenceLength, vocabularySize: file.config.vocabularySize };
 }
 
+/** So many examples are looked at before a training begins that doesn't wait for all. */
+const LOOKED_AT = 1000;
+
 /**
- * Reads and splits a recipe's datasets. Which examples are held out, and the order of the others, are drawn from how many there are:
- * so nothing is trained on before all rows are read.
+ * Reads and splits a recipe's datasets. Which examples are held out, the order of the others and the steps of an epoch are drawn from
+ * how many there are, so that all rows are read first; where a recipe says all three without, it begins with the first examples.
  * @throws UserError
  */
 export async function readRunData(recipe: Recipe, file: ModelFile): Promise<RunData> {
   const options = datasetOptions(recipe, file);
+  if (mayGrow(recipe)) return growingData(recipe, options);
   const parts: SplitDataset[] = [];
   try {
     // One after the other, as each takes every core.
@@ -56,6 +63,37 @@ export async function readRunData(recipe: Recipe, file: ModelFile): Promise<RunD
     for (const { close } of parts) close();
     throw error;
   }
+}
+
+/** Whether the first steps follow from the first rows alone. */
+function mayGrow({ dataset, training, budget }: Recipe): boolean {
+  const { shuffle, steps, evalSplit, recompute } = training;
+  const [{ weight, heldOut }, ...others] = dataset as [Recipe['dataset'][number], ...Recipe['dataset']];
+  const isInOrder = !shuffle && others.length === 0 && weight === 1;
+  const fits = recompute !== 'auto' || budget?.memoryBytes === undefined;
+  return isInOrder && fits && steps !== undefined && evalSplit === 0 && (heldOut === undefined || heldOut === 'part');
+}
+
+async function growingData({ dataset: [source] }: Recipe, options: DatasetOptions): Promise<RunData> {
+  const growing = new GrowingDataset(source!, options, source!.acceptDropped);
+  const nothing = subset(growing.examples, []);
+  const data = { separate: [undefined], heldOut: nothing, heldOutCount: 0, train: growing.examples };
+  try {
+    await growing.upTo(LOOKED_AT);
+    if (!growing.isWhole) return { ...data, growing, datasets: [], sizes: [] };
+    const dataset = await wholeOf(growing, source!);
+    return { ...data, datasets: [dataset], sizes: [dataset.examples.count] };
+  } catch (error) {
+    growing.close();
+    throw error;
+  }
+}
+
+/** A dataset that was read to its end. @throws UserError where it can't be, or loses too many of its rows */
+export async function wholeOf({ whole }: GrowingDataset, { path, acceptDropped }: Recipe['dataset'][number]) {
+  const dataset = await whole;
+  checkDropped(path, dataset.report, acceptDropped);
+  return dataset;
 }
 
 function runDataOf(parts: SplitDataset[], { training }: Recipe): RunData {
@@ -86,7 +124,8 @@ export function evaluated<Example>(
 }
 
 /** Ends reading a run's data. */
-export function closeRunData({ datasets, separate }: Pick<RunData, 'datasets' | 'separate'>): void {
+export function closeRunData({ datasets, separate, growing }: RunData): void {
+  growing?.close();
   for (const dataset of [...datasets, ...separate]) dataset?.close();
 }
 

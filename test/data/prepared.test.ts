@@ -99,6 +99,16 @@ describe('a large dataset', () => {
     writeQuestions(large, LARGE);
   });
 
+  it('may have any number of rows side by side that can not be used', async () => {
+    const file = path.join(work, 'gap.jsonl');
+    const rows = questions(LARGE).map((row, i) => (i >= 500 && i < 900 ? { ...row, completion: '' } : row));
+    fs.writeFileSync(file, rows.map((row) => JSON.stringify(row)).join('\n'));
+    const { examples, close } = await openDataset({ path: file }, 0, options);
+    const kept = rows.flatMap(({ completion }, i) => (completion ? [i + 1] : []));
+    expect(Array.from(examples, ({ row }) => row)).toEqual(kept);
+    close();
+  });
+
   it('by two processes at once is prepared by one of them, and read the same by both', async () => {
     fs.rmSync(cached(), { recursive: true, force: true });
     const script = path.join(import.meta.dirname, 'support', 'open-once.ts');

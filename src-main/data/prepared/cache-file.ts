@@ -24,11 +24,15 @@ export interface OpenedRecords {
   close(): void;
 }
 
+/** Told of each chunk as it was written, with the file it is in until that is whole, and where its bytes begin. */
+export type Follow = (chunk: RecordChunk, file: string, offset: number) => void;
+
 /** Writes chunks into `file`, whole or not at all; `finish` gives the notes when all is read, or throws where it is not to be kept. */
 export async function writeRecords(
   file: string,
   chunks: AsyncIterable<RecordChunk>,
   finish: () => Promise<readonly string[]>,
+  follow: Follow = () => {},
 ): Promise<void> {
   await fsp.mkdir(path.dirname(file), { recursive: true });
   const aside = `${file}.${process.pid}.partial`;
@@ -36,6 +40,8 @@ export async function writeRecords(
   try {
     const part = { bytes: 0, crc: 0 };
     const write = async (bytes: Uint8Array) => {
+      // The checksum of nothing is 0, whatever was before it.
+      if (bytes.length === 0) return;
       part.crc = crc32(bytes, part.crc);
       for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at)).bytesWritten;
       part.bytes += bytes.length;
@@ -44,7 +50,9 @@ export async function writeRecords(
     const dropped = new Map<string, number[]>();
     let rows = 0;
     for await (const chunk of chunks) {
+      const offset = part.bytes;
       await write(chunk.body);
+      follow(chunk, aside, offset);
       index.add(chunk.index);
       runs.add(chunk.runs);
       rows += chunk.rows;
@@ -159,7 +167,7 @@ function crcOf(from: number, to: number, read: Read): number {
   return crc;
 }
 
-function readWhole(file: string, descriptor: number, target: Uint8Array, offset: number): void {
+export function readWhole(file: string, descriptor: number, target: Uint8Array, offset: number): void {
   for (let at = 0; at < target.length;) {
     const count = fs.readSync(descriptor, target, at, target.length - at, offset + at);
     if (count === 0)

@@ -9,16 +9,24 @@ import type { TokenOptions } from '../prepare.ts';
 import { addRow } from './row-facts.ts';
 import { makeRoom, preparedFolder, touch } from './cache-folder.ts';
 import { cacheKey } from './cache-key.ts';
-import { openRecords, writeRecords, type OpenedRecords } from './cache-file.ts';
+import { openRecords, writeRecords, type Follow, type OpenedRecords } from './cache-file.ts';
 import { recordsOnEveryCore } from './pool.ts';
 import { joinedChunks, RECORD_FIELDS, RecordIndex, Records, recordsOf, type RecordChunk } from './records.ts';
 
 /** Smaller datasets are tokenized sooner than a thread has started, and are not kept. */
 const SMALL_BYTES = 2 ** 20;
 
+/** What is wanted of a dataset's records. */
+export interface Wanted {
+  /** they are counted and measured, not read */
+  indexAlone?: boolean;
+  /** told of them while they are made, where they are not there from before */
+  follow?: Follow;
+}
+
 /**
  * A dataset's rows as records: a small one's in memory, a large one's in a file of the user's cache, made on every core unless it is
- * there from before and whole. `sha256` is of its content; with `indexAlone` the records are counted and measured, not read.
+ * there from before and whole. `sha256` is of its content.
  * @throws UserError when a file changes under the reader, or the cache can't be written
  */
 export async function preparedRecords(
@@ -26,7 +34,7 @@ export async function preparedRecords(
   sha256: string,
   plan: ColumnPlan,
   options: TokenOptions,
-  indexAlone = false,
+  { indexAlone = false, follow }: Wanted = {},
 ): Promise<OpenedRecords> {
   if (await isSmall(rows)) return recordsInMemory(rows, plan, options);
   const file = path.join(preparedFolder(), `${cacheKey(sha256, rows.sheet, plan, options)}.records`);
@@ -38,7 +46,10 @@ export async function preparedRecords(
     throw new UserError(`${rows.files.join(', ')} was changed while it was read; start again once it is whole`);
   };
   const chunks = () => recordsOnEveryCore(rows.rows(), plan, options);
-  return withLock(`${file}.lock`, async () => (await opened(file, indexAlone)) ?? make(file, chunks(), rows, isSame));
+  return withLock(
+    `${file}.lock`,
+    async () => (await opened(file, indexAlone)) ?? make(file, chunks(), rows, isSame, follow),
+  );
 }
 
 async function opened(file: string, indexAlone: boolean): Promise<OpenedRecords | undefined> {
@@ -75,12 +86,14 @@ async function make(
   chunks: AsyncIterable<RecordChunk>,
   { notes }: RowSource,
   isSame: () => Promise<void>,
+  follow?: Follow,
 ): Promise<OpenedRecords> {
   try {
-    await writeRecords(file, chunks, async () => {
+    const finish = async () => {
       await isSame();
       return notes;
-    });
+    };
+    await writeRecords(file, chunks, finish, follow);
   } catch (error) {
     throw fullDisk(error, file);
   }

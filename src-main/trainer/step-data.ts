@@ -1,0 +1,55 @@
+import { packBatch, padBatch } from '../data/batches.ts';
+import { DataOrder, type OrderState } from '../data/order.ts';
+import type { TokenBatch } from '../models/types.ts';
+import { logData, type Run } from './prepare.ts';
+import type { Recipe } from './recipe.ts';
+import { wholeOf } from './run-data.ts';
+
+/** What a run's steps learn from, one after the other. */
+export class StepData {
+  private readonly order: DataOrder;
+
+  /** @param from where a resumed run stands */
+  constructor(
+    private readonly recipe: Recipe,
+    private readonly run: Run,
+    private readonly log: (line: string) => void,
+    from?: OrderState,
+  ) {
+    const weights = recipe.dataset.map(({ weight }) => weight);
+    const { seed, shuffle } = recipe.training;
+    this.order = new DataOrder(run.growing ? undefined : run.sizes, weights, seed, shuffle, from);
+  }
+
+  get state(): OrderState {
+    return this.order.state;
+  }
+
+  /** The micro-batches of the next step, once their examples were read. */
+  async next(): Promise<TokenBatch[]> {
+    const { batch, accumulate, packing, sequenceLength } = this.recipe.training;
+    await this.untilRead(batch * accumulate);
+    return Array.from({ length: accumulate }, () => {
+      const chosen = this.order.next(batch).map((index) => this.run.train.read(index));
+      return packing ? packBatch(chosen, sequenceLength) : padBatch(chosen);
+    });
+  }
+
+  private async untilRead(more: number): Promise<void> {
+    const { growing } = this.run;
+    if (!growing || this.order.isKnown) return;
+    const { epoch, taken } = this.order.state;
+    await growing.upTo(epoch > 0 ? Infinity : taken + more);
+    if (growing.isWhole) await this.whole();
+  }
+
+  /** Until all data was read: checkpoints and results tell of the whole. @throws UserError where too many rows are lost */
+  async whole(): Promise<void> {
+    const { growing, datasets } = this.run;
+    if (!growing || this.order.isKnown) return;
+    const dataset = await wholeOf(growing, this.recipe.dataset[0]!);
+    datasets.push(dataset);
+    this.order.know([dataset.examples.count]);
+    logData(this.run, this.log);
+  }
+}
