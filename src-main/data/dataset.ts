@@ -115,7 +115,9 @@ function factsOf(
   { facts }: OpenedRecords,
 ) {
   const unread = unreadColumns(columns, mapping);
-  const left = unread.length ? [`Of ${source.path} these columns are not read: ${unread.join(', ')}`] : [];
+  const left = unread.length
+    ? [`Of ${source.path} these columns are not read: ${unread.map((name) => name || '(without a name)').join(', ')}`]
+    : [];
   const place = { sheet, sheets, split, splits, config, configs };
   return { source, format, ...place, columns, mapping, notes: [...facts.notes, ...left] };
 }

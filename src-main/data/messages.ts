@@ -75,14 +75,21 @@ function partText(part: unknown): string {
   return fieldText(part.text ?? part.content, 'a part of a message');
 }
 
-/** 1 or absent: carries loss; 0 (or `train: false`): does not. */
-function weightOf({ weight, train }: Fields): { weight?: number } {
-  const given = weight ?? train;
-  if (given === undefined) return {};
-  const text = fieldText(given, 'weight');
-  const learned = isLearned(text);
-  if (learned !== undefined) return learned ? {} : { weight: 0 };
-  throw new RowRefusal(`a message’s weight is ${text}; 0 (not learned) and 1 are read`);
+/** What says of a message whether it is learned, by the names that datasets give it; of the last two the contrary. */
+const LEARNED = ['weight', 'train', 'training', 'trainable', 'loss'];
+const NOT_LEARNED = ['masked', 'mask'];
+
+/** 1, true or absent: carries loss; 0 and false do not. */
+function weightOf(message: Fields): { weight?: number } {
+  const said = [...LEARNED, ...NOT_LEARNED].filter((name) => message[name] !== undefined);
+  const learned = said.map((name) => {
+    const text = fieldText(message[name], name);
+    const is = isLearned(text);
+    if (is === undefined) throw new RowRefusal(`a message’s ${name} is ${text}; 0 (not learned) and 1 are read`);
+    return is !== NOT_LEARNED.includes(name);
+  });
+  if (new Set(learned).size > 1) throw new RowRefusal(`of a message’s ${said.join(' and ')} one says that it is learned, and one that it is not`); // prettier-ignore
+  return learned[0] === false ? { weight: 0 } : {};
 }
 
 function namesOf({ name, tool_call_id: id }: Fields): Pick<ChatMessage, 'name' | 'tool_call_id'> {

@@ -83,6 +83,8 @@ function tokensOf(example: Example, options: TokenOptions): { inputIds: number[]
   if (example.kind === 'tokens') return { inputIds: example.inputIds, labels: example.labels ?? example.inputIds };
   const tokenizer = options.tokenizer!;
   const rendered = renderExample(example, { tokenizer, template: options.template, loss: options.loss })!;
+  if (/\p{Surrogate}/u.test(rendered.text))
+    throw new UserError('it holds half a character (a lone surrogate), no text');
   // A template writes its own special tokens; plain text gets the tokenizer's.
   const plain = example.kind !== 'chat' || !options.template;
   const { ids, carriesLoss } = tokenizeRendered(rendered, tokenizer, plain);

@@ -31,6 +31,15 @@ afterAll(async () => {
   await model.close();
 });
 
+it('a row with half a character in it is no text, and is left out', async () => {
+  const file = put('half.jsonl', '{"text":"whole \\ud83d\\ude00"}\n{"text":"half \\ud83d"}\n{"text":"\\ude00 other"}');
+  const { report } = await readDataset({ path: file }, 0, options);
+  expect(report).toMatchObject({
+    kept: 1,
+    dropped: [{ reason: expect.stringContaining('half a character') as string, rows: [2, 3] }],
+  });
+});
+
 describe('examples', () => {
   // Where it isn't there yet it is downloaded, which takes longer than a test may.
   beforeAll(() => python());

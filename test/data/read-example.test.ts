@@ -76,6 +76,16 @@ describe('chats', () => {
     expect(of('0.5')).toMatch(/weight is 0\.5/);
   });
 
+  it.each(['train', 'training', 'trainable', 'loss'])('"%s": false on a message leaves it unlearned, too', (name) => {
+    const of = (said: string) =>
+      messages(`{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello",${said}}]}`);
+    expect(of(`"${name}":false`)).toEqual([HELLO[0], { ...HELLO[1], weight: 0 }]);
+    expect(of(`"${name}":true`)).toEqual(HELLO);
+    expect(of(`"${name}":false,"masked":true`)).toEqual([HELLO[0], { ...HELLO[1], weight: 0 }]);
+    expect(of(`"${name}":true,"mask":1`)).toMatch(/one says that it is learned, and one that it is not/);
+    expect(of(`"${name}":0.25`)).toMatch(`${name} is 0.25`);
+  });
+
   it.each(['0', '0.0', '"0"', 'false'])('a row of the weight %s is left out, in every form', (weight) => {
     for (const form of [
       '"instruction":"Hi","output":"Hello"',

@@ -163,6 +163,17 @@ describe('what people mean by a file', () => {
     expect((await read(name, content)).rows).toEqual([{ n: 1 }, { n: 2 }]);
   });
 
+  it.each([
+    ['{"train":[{"n":1}],"test":[{"n":2}],"more":[{"n":3}],"features":["n"],"none":[]}', 'test, more'],
+    ['{"version":1,"data":[{"n":1}],"tags":["x"]}', undefined],
+  ])('of the lists beside the one that is read in %s it is said that they are not', async (content, others) => {
+    const file = put('several.json', content);
+    const source = await openRows(file);
+    expect((await batchesOf(source.rows())).flat()).toEqual([{ row: 1, fields: { n: 1 } }]);
+    expect(source.notes.length).toBe(others ? 1 : 0);
+    if (others) expect(source.notes[0]).toContain(`not ${others};`);
+  });
+
   it.each(['text\nna\xefve \x80\n', 'text\nna\xefve \x80'])('Windows-1252 is guessed, and said', async (content) => {
     const file = put('western.csv', Buffer.from(content, 'latin1'));
     const source = await openRows(file);

@@ -1,3 +1,5 @@
+import { isObject } from './source.ts';
+
 /** The text is no JSON document. */
 export class NotJson extends Error {}
 
@@ -7,15 +9,20 @@ const MAX_ELEMENT = 2 ** 26;
 /**
  * The elements of a JSON document's array, as texts in batches, without holding the document: of the array that it is, else of
  * the first that the object which it is holds as a value. What is inside an element is not looked at; what is around it is.
+ * @param others is told the names of further arrays of objects beside it, which are not read
  * @throws NotJson
  */
-export async function* jsonElements(parts: AsyncIterable<string>): AsyncGenerator<string[]> {
+export async function* jsonElements(
+  parts: AsyncIterable<string>,
+  others: (lists: string[]) => void = () => {},
+): AsyncGenerator<string[]> {
   const scan = new ElementScan();
   for await (const part of parts) {
     const elements = scan.push(part);
     if (elements) yield elements;
   }
-  scan.end();
+  const lists = scan.end();
+  if (lists.length > 0) others(lists);
 }
 
 /** Where a scan stands: before the array, in it, behind it. */
@@ -74,11 +81,12 @@ class ElementScan {
     return wasInside || this.place !== 'before' ? elements : undefined;
   }
 
-  /** @throws NotJson where the document is cut off, or what stands around the array is none */
-  end(): void {
+  /** The names of further arrays of objects. @throws NotJson where the document is cut off, or what stands around the array is none */
+  end(): string[] {
     if (this.open.length > 0 || this.inString) throw new NotJson('it ends in the middle');
     try {
-      JSON.parse(this.around.replace(/^\ufeff/, ''));
+      const around: unknown = JSON.parse(this.around.replace(/^\ufeff/, ''));
+      return isObject(around) ? Object.keys(around).filter((name) => isRows(around[name])) : [];
     } catch (error) {
       throw new NotJson((error as Error).message);
     }
@@ -104,6 +112,8 @@ class ElementScan {
       throw new NotJson(`one value is longer than ${MAX_ELEMENT} characters`);
   }
 }
+
+const isRows = (value: unknown) => Array.isArray(value) && value.length > 0 && value.every(isObject);
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];

@@ -67,7 +67,9 @@ async function* elementsOf(path: string, note: Note): AsyncGenerator<(Row | Brok
   let row = 0;
   let hasArray = false;
   try {
-    for await (const elements of jsonElements(decodedText(path, note))) {
+    const others = (lists: string[]) =>
+      note(`${path}: its first list is read, and not ${lists.join(', ')}; give each list as a file of its own`);
+    for await (const elements of jsonElements(decodedText(path, note), others)) {
       hasArray = true;
       yield elements.map((text) => asRow(parseJson(text), ++row));
     }
