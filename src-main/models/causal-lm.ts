@@ -5,6 +5,7 @@ import { PackedMatrix } from '../engine/packed.ts';
 import { attention } from '../engine/attention.ts';
 import { linearCrossEntropy } from '../engine/cross-entropy.ts';
 import { rmsNorm } from '../engine/fused.ts';
+import { pickRows } from '../engine/pick-rows.ts';
 import { repeated } from '../engine/repeated.ts';
 import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors } from './batch.ts';
 import { block } from './block.ts';
@@ -195,14 +196,6 @@ function sharedParameters(layers: number[], adaptation?: Adaptation) {
     of: (all: LayerParameters, i: number): LayerParameters =>
       Object.fromEntries(names[i]!.map(([name, key]) => [name, all[key]!])),
   };
-}
-
-/** x[rows]. Its gradient is scattered: tfjs's own for gather needs a kernel that wasm lacks. */
-function pickRows(x: Tensor2D, rows: tf.Tensor1D): Tensor2D {
-  return tf.customGrad((input) => ({
-    value: tf.gather(input as Tensor2D, rows),
-    gradFunc: (dy) => tf.scatterND(tf.expandDims(rows, 1), dy, x.shape),
-  }))(x) as Tensor2D;
 }
 
 /** Loads a model's weights onto the engine in use. @throws UserError when the file lacks a tensor */

@@ -48,7 +48,7 @@ export async function openFolderWeights(folder: string, config: ModelConfig): Pr
 }
 
 /** The folder's weight files, in order. @throws UserError when there are none or some that the index names are missing */
-async function weightFiles(folder: string): Promise<string[]> {
+export async function weightFiles(folder: string): Promise<string[]> {
   const index = path.join(folder, 'model.safetensors.index.json');
   const single = path.join(folder, 'model.safetensors');
   if (!fs.existsSync(index)) {

@@ -1,0 +1,134 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { gated, rmsNorm, rotary } from '../../../engine/fused.ts';
+import { pickRows } from '../../../engine/pick-rows.ts';
+import { activate } from './activation.ts';
+import { attendAll } from './attention.ts';
+import type { QwenConfig } from './config.ts';
+import { patchLinear, type VisionLoader } from './loader.ts';
+import { linear, type VisionLinear } from './parts.ts';
+import { placed, type WindowLayout } from './windows.ts';
+
+const EPSILON = 1e-6;
+
+interface QwenLayer {
+  norm1: Tensor1D;
+  /** query, key and value in one, [3 * hidden, hidden] */
+  joint: VisionLinear;
+  out: VisionLinear;
+  norm2: Tensor1D;
+  gate: VisionLinear;
+  up: VisionLinear;
+  down: VisionLinear;
+}
+
+export interface QwenWeights {
+  patches: VisionLinear;
+  layers: QwenLayer[];
+  /** the merger: a norm by patch, then two linears by merged block */
+  norm: Tensor1D;
+  first: VisionLinear;
+  second: VisionLinear;
+}
+
+export async function loadQwen(config: QwenConfig, outSize: number, loader: VisionLoader): Promise<QwenWeights> {
+  const { hiddenSize: hidden, intermediateSize: inner, frames, patchSize: patch } = config;
+  const merged = hidden * config.merge ** 2;
+  const norm = async (name: string) => (await loader.tensor(`${name}.weight`, [hidden])) as Tensor1D;
+  const weights: QwenWeights = {
+    patches: await patchLinear(loader, 'tower.patch_embed.proj', [hidden, 3, frames, patch, patch], false),
+    layers: [],
+    norm: await norm('tower.merger.ln_q'),
+    first: await loader.linear('tower.merger.mlp.0', merged, merged),
+    second: await loader.linear('tower.merger.mlp.2', outSize, merged),
+  };
+  for (let i = 0; i < config.layers; i++) {
+    const block = `tower.blocks.${i}`;
+    weights.layers.push({
+      norm1: await norm(`${block}.norm1`),
+      joint: await loader.linear(`${block}.attn.qkv`, 3 * hidden, hidden),
+      out: await loader.linear(`${block}.attn.proj`, hidden, hidden),
+      norm2: await norm(`${block}.norm2`),
+      gate: await loader.linear(`${block}.mlp.gate_proj`, inner, hidden),
+      up: await loader.linear(`${block}.mlp.up_proj`, inner, hidden),
+      down: await loader.linear(`${block}.mlp.down_proj`, hidden, inner),
+    });
+  }
+  return weights;
+}
+
+/** A layout's tensors: angles [places, half], what is hidden of each window's keys [windows, 1, 1, length]. */
+interface Places {
+  cos: Tensor2D;
+  sin: Tensor2D;
+  hidden: Tensor;
+}
+
+/** Patches of some pictures, merged block by merged block -> [merged blocks, outSize], in the same order. */
+export function encodeQwen(
+  patches: Float32Array,
+  layout: WindowLayout,
+  config: QwenConfig,
+  weights: QwenWeights,
+): Tensor2D {
+  return tf.tidy(() => {
+    const count = layout.patches.length;
+    const width = weights.patches.weight.shape[1];
+    const places: Places = {
+      cos: tf.tensor2d(layout.cos, [count, layout.cos.length / count]),
+      sin: tf.tensor2d(layout.sin, [count, layout.sin.length / count]),
+      hidden: tf.tensor(
+        Float32Array.from(layout.patches, (patch) => (patch < 0 ? -1e9 : 0)),
+        [count / layout.length, 1, 1, layout.length],
+      ),
+    };
+    const start = linear(tf.tensor2d(placed(patches, layout, width), [count, width]), weights.patches);
+    const x = weights.layers.reduce(
+      (value, layer, i) => qwenLayer(value, layer, config.full.includes(i), layout, places, config.heads),
+      start,
+    );
+    const merged = tf.reshape(rmsNorm(x, weights.norm, EPSILON), [-1, weights.first.weight.shape[1]]) as Tensor2D;
+    const rows = pickRows(merged, tf.tensor1d(layout.blocks, 'int32'));
+    return linear(activate(linear(rows, weights.first), 'gelu'), weights.second);
+  });
+}
+
+function qwenLayer(
+  x: Tensor2D,
+  layer: QwenLayer,
+  full: boolean,
+  layout: WindowLayout,
+  { cos, sin, hidden }: Places,
+  heads: number,
+): Tensor2D {
+  return tf.tidy(() => {
+    const joint = linear(rmsNorm(x, layer.norm1, EPSILON), layer.joint);
+    const [q, k, v] = tf.split(joint, 3, 1) as [Tensor2D, Tensor2D, Tensor2D];
+    const turned = [rotary(q, cos, sin, heads), rotary(k, cos, sin, heads), v] as const;
+    const attended = full
+      ? byPicture(turned, layout, hidden, heads)
+      : attendAll(...turned, hidden.shape[0]!, heads, hidden);
+    const middle = tf.add<Tensor2D>(x, linear(attended, layer.out));
+    const normed = rmsNorm(middle, layer.norm2, EPSILON);
+    const inner = gated(linear(normed, layer.gate), linear(normed, layer.up), 'silu');
+    return tf.add<Tensor2D>(middle, linear(inner, layer.down));
+  });
+}
+
+/** Every patch sees all of its picture, one picture after the other. */
+function byPicture(
+  turned: readonly [Tensor2D, Tensor2D, Tensor2D],
+  { windows, length }: WindowLayout,
+  hidden: Tensor,
+  heads: number,
+): Tensor2D {
+  let first = 0;
+  const parts = windows.map((count) => {
+    const rows = (x: Tensor2D) => tf.slice(x, [first * length, 0], [count * length, -1]);
+    const mask = tf.reshape(tf.slice(hidden, [first, 0, 0, 0], [count, -1, -1, -1]), [1, 1, 1, count * length]);
+    const [q, k, v] = turned.map(rows) as [Tensor2D, Tensor2D, Tensor2D];
+    first += count;
+    return attendAll(q, k, v, 1, heads, mask);
+  });
+  return tf.concat(parts);
+}
