@@ -40,9 +40,9 @@ describe.skipIf(noBrowser)(`from a spreadsheet to a chat (${noBrowser ?? 'in chr
   async function look(page: Page, isThere: string | RegExp): Promise<void> {
     await untilShown(page, isThere);
     // What a person sees: nothing of what is folded.
-    const text = await page.locator('body').innerText();
-    expect(text.split('\n').filter((line) => EXPERT.test(line))).toEqual([]);
-    expect(await page.locator('.error').allInnerTexts()).toEqual([]);
+    const lines = async () => (await page.locator('body').innerText()).split('\n');
+    await expect.poll(async () => (await lines()).filter((line) => EXPERT.test(line))).toEqual([]);
+    await expect.poll(() => page.locator('.error').allInnerTexts()).toEqual([]);
   }
 
   /** The whole road. Returns how often something was chosen. */
@@ -59,16 +59,16 @@ describe.skipIf(noBrowser)(`from a spreadsheet to a chat (${noBrowser ?? 'in chr
     await look(page, 'Upload from this device');
     await way.bring(page, file);
     await look(page, 'What the model learns from it');
-    expect(await page.getByLabel('Which column is the question?').inputValue()).toBe('Frage der Kundin');
+    await expect.poll(() => page.getByLabel('Which column is the question?').inputValue()).toBe('Frage der Kundin');
     await untilShown(page, /samstags um zehn/);
     await take(button('Fine-tune with it'));
-    await look(page, 'Base model');
+    await look(page, /Speaks English/);
     await take(page.getByRole('radio', { name: /^tiny-chat/ }));
     await take(button('Continue'));
     await look(page, 'As the model reads it');
     await take(button('Continue'));
     await look(page, 'How thoroughly should it learn?');
-    expect(await page.getByRole('radio', { name: /^Balanced/ }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByRole('radio', { name: /^Balanced/ }).isChecked()).toBe(true);
     await take(button('Continue'));
     await look(page, 'What will happen');
     await look(page, '10 of 62 are held out');

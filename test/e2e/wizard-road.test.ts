@@ -111,11 +111,11 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     const pace = (name: string) => page.getByRole('radio', { name: new RegExp(`^${name}`) });
     await expect.poll(() => pace('Balanced').isChecked()).toBe(true);
     await untilShown(page, /^Sees every example 3 times, about .* of memory\.$/);
+    await page.getByText('What it builds, and why').click();
     await pace('Thorough').check();
     // 40 examples, 8 a step: 15 steps are three times through them.
     await untilShown(page, /^30 steps of about|You set this yourself/);
     await expect.poll(async () => (await client.drafts.get()).fixed['training.steps']).toBe(30);
-    await page.getByText('What it builds, and why').click();
     await page.getByRole('button', { name: 'What is this: Rank?' }).click();
     await untilShown(page, /The rank says how much room each head has/);
     await page.keyboard.press('Escape');
