@@ -7,6 +7,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src-main/engine/index.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
+import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
+import type { Feeds } from '../../../src-main/models/feeds.ts';
 import { FileReader } from '../../../src-main/models/file-reader.ts';
 import { encodeSafetensors, readFloats, readSafetensorsHeader } from '../../../src-main/models/safetensors.ts';
 import { visionConfig } from '../../../src-main/models/vision/towers/config.ts';
@@ -48,6 +50,14 @@ const ours = (name: string) =>
     .replace(/^model\.(vision_tower|vision_model|visual)\./, 'tower.')
     .replace(/^model\.(multi_modal_projector|connector)\./, 'connector.');
 
+const tensorsOf = (feeds: Feeds) =>
+  Object.fromEntries(
+    Object.entries(feeds).map(([key, { values, shape }]) => [
+      key,
+      tf.tensor(values, shape, values instanceof Int32Array ? 'int32' : 'float32'),
+    ]),
+  );
+
 const engines: EngineName[] = ['tensorflow', 'wasm', 'cpu', ...(noSoftwareGpu ? [] : ['webgpu' as const])];
 
 describe.each(engines)('on %s', (engine) => {
@@ -62,8 +72,10 @@ describe.each(engines)('on %s', (engine) => {
     const model = await VisionModel.load(path.join(data, name));
     const loaded = tf.memory().numTensors;
     expect(loaded - before).toBe(model.tensors.size);
-    const features = model.features(patches, GRIDS[name]!);
-    expect(tf.memory().numTensors - loaded).toBe(1);
+    const inputs = tensorsOf(model.feeds(patches, GRIDS[name]!));
+    const fed = tf.memory().numTensors;
+    const features = model.features(inputs, GRIDS[name]!);
+    expect(tf.memory().numTensors - fed).toBe(1);
     const theirs = expected.get('features')!;
     expect(features.shape).toEqual(theirs.shape);
     expect(largestDifference(await features.data(), theirs.values)).toBeLessThan(1e-4);
@@ -75,17 +87,43 @@ describe.each(engines)('on %s', (engine) => {
     const found = tf.tidy(() => {
       const { shape, values } = expected.get('direction')!;
       const direction = tf.tensor(values, shape);
-      return tf.grads(() => tf.sum(tf.mul(model.features(patches, GRIDS[name]!), direction)))(weights);
+      return tf.grads(() => tf.sum(tf.mul(model.features(inputs, GRIDS[name]!), direction)))(weights);
     });
     for (const [i, [key, { values }]] of gradients.entries()) {
       const turned = key.endsWith('input_projection_weight') ? tf.tidy(() => tf.transpose(found[i]!)) : found[i]!;
       expect(largestDifference(await turned.data(), values), key).toBeLessThan(1e-3);
       turned.dispose();
     }
-    tf.dispose(found);
+    tf.dispose([found, inputs]);
     model.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });
+});
+
+it.each(Object.keys(GRIDS))('%s can be compiled into a step, its gradients, too', async (name) => {
+  await openEngine('tensorflow');
+  const expected = await readAll(path.join(data, name, 'expected.safetensors'));
+  const model = await VisionModel.load(path.join(data, name));
+  const [key, gradient] = [...expected].find(([each]) => each.includes('.fc1.') || each.includes('.attn.qkv.'))!;
+  const weight = model.tensors.get(ours(key.slice('gradient:'.length)))!;
+  const direction = expected.get('direction')!;
+  const feeds: Feeds = { ...model.feeds(patchesOf(expected.get('pixel_values')!), GRIDS[name]!), direction };
+  const inputs = tensorsOf(feeds);
+  const step = await stepCompiler()!.compile({
+    feeds: Object.values(inputs),
+    state: [],
+    precision: 'f32',
+    step: () => {
+      const features = model.features(inputs, GRIDS[name]!);
+      const [found] = tf.grads(() => tf.sum(tf.mul(model.features(inputs, GRIDS[name]!), inputs.direction!)))([weight]);
+      return { outputs: [features, found!], updates: [] };
+    },
+  });
+  const [features, found] = await step.run(Object.values(feeds).map(({ values }) => values));
+  expect(largestDifference(features!, expected.get('features')!.values)).toBeLessThan(1e-4);
+  expect(largestDifference(found!, gradient.values)).toBeLessThan(1e-3);
+  tf.dispose(inputs);
+  model.dispose();
 });
 
 describe('a folder', () => {
@@ -175,7 +213,7 @@ describe('a folder', () => {
 
   it('refuses pictures of sizes that its tower does not take', async () => {
     const model = await VisionModel.load(path.join(data, 'idefics3'));
-    expect(() => model.features(new Float32Array(48 * 15), [{ rows: 3, columns: 5 }])).toThrow('5 x 3 patches');
+    expect(() => model.feeds(new Float32Array(48 * 15), [{ rows: 3, columns: 5 }])).toThrow('5 x 3 patches');
     model.dispose();
   });
 });

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { gated, rmsNorm, rotary } from '../../../engine/fused.ts';
 import { pickRows } from '../../../engine/pick-rows.ts';
+import type { Feeds } from '../../feeds.ts';
 import { activate } from './activation.ts';
 import { attendAll } from './attention.ts';
 import type { QwenConfig } from './config.ts';
@@ -64,31 +65,35 @@ interface Places {
   hidden: Tensor;
 }
 
-/** Patches of some pictures, merged block by merged block -> [merged blocks, outSize], in the same order. */
+/** What the tower is fed of some pictures' patches, [patches, width] merged block by merged block. */
+export function qwenFeeds(patches: Float32Array, layout: WindowLayout, width: number): Feeds {
+  const count = layout.patches.length;
+  const turned = [count, layout.cos.length / count];
+  const hidden = Float32Array.from(layout.patches, (patch) => (patch < 0 ? -1e9 : 0));
+  return {
+    patches: { values: placed(patches, layout, width), shape: [count, width] },
+    cos: { values: layout.cos, shape: turned },
+    sin: { values: layout.sin, shape: turned },
+    hidden: { values: hidden, shape: [count / layout.length, 1, 1, layout.length] },
+    blocks: { values: layout.blocks, shape: [layout.blocks.length] },
+  };
+}
+
+/** Feeds as tensors -> [merged blocks, outSize], in the patches' order. */
 export function encodeQwen(
-  patches: Float32Array,
-  layout: WindowLayout,
+  inputs: Record<string, Tensor>,
+  layout: Pick<WindowLayout, 'windows' | 'length'>,
   config: QwenConfig,
   weights: QwenWeights,
 ): Tensor2D {
   return tf.tidy(() => {
-    const count = layout.patches.length;
-    const width = weights.patches.weight.shape[1];
-    const places: Places = {
-      cos: tf.tensor2d(layout.cos, [count, layout.cos.length / count]),
-      sin: tf.tensor2d(layout.sin, [count, layout.sin.length / count]),
-      hidden: tf.tensor(
-        Float32Array.from(layout.patches, (patch) => (patch < 0 ? -1e9 : 0)),
-        [count / layout.length, 1, 1, layout.length],
-      ),
-    };
-    const start = linear(tf.tensor2d(placed(patches, layout, width), [count, width]), weights.patches);
+    const places = { cos: inputs.cos as Tensor2D, sin: inputs.sin as Tensor2D, hidden: inputs.hidden! };
     const x = weights.layers.reduce(
       (value, layer, i) => qwenLayer(value, layer, config.full.includes(i), layout, places, config.heads),
-      start,
+      linear(inputs.patches as Tensor2D, weights.patches),
     );
     const merged = tf.reshape(rmsNorm(x, weights.norm, EPSILON), [-1, weights.first.weight.shape[1]]) as Tensor2D;
-    const rows = pickRows(merged, tf.tensor1d(layout.blocks, 'int32'));
+    const rows = pickRows(merged, inputs.blocks as Tensor1D);
     return linear(activate(linear(rows, weights.first), 'gelu'), weights.second);
   });
 }
@@ -97,7 +102,7 @@ function qwenLayer(
   x: Tensor2D,
   layer: QwenLayer,
   full: boolean,
-  layout: WindowLayout,
+  layout: Pick<WindowLayout, 'windows' | 'length'>,
   { cos, sin, hidden }: Places,
   heads: number,
 ): Tensor2D {
@@ -118,7 +123,7 @@ function qwenLayer(
 /** Every patch sees all of its picture, one picture after the other. */
 function byPicture(
   turned: readonly [Tensor2D, Tensor2D, Tensor2D],
-  { windows, length }: WindowLayout,
+  { windows, length }: Pick<WindowLayout, 'windows' | 'length'>,
   hidden: Tensor,
   heads: number,
 ): Tensor2D {

@@ -2,16 +2,31 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../../engine/types.ts';
+import type { Feeds } from '../../feeds.ts';
 import { readJsonFile } from '../../json-file.ts';
 import { visionConfig, type VisionConfig } from './config.ts';
 import { connect, loadConnector } from './connector.ts';
 import { encode, loadEncoder } from './encoder.ts';
 import { withVisionLoader, type VisionLoader } from './loader.ts';
-import { encodeQwen, loadQwen } from './qwen.ts';
-import { windowLayout, type PatchGrid } from './windows.ts';
+import { encodeQwen, loadQwen, qwenFeeds } from './qwen.ts';
+import { windowLayout, windowsOf, type PatchGrid } from './windows.ts';
 
-/** From patches to the language model's embeddings, see `VisionModel.features`. */
-type Features = (patches: Float32Array, grids: PatchGrid[]) => Tensor2D;
+/** A tower with its connector, in two halves: what is laid on the host, and what the engine computes. */
+interface Seeing {
+  /**
+   * What some pictures feed. Equal sizes of pictures give feeds of equal shapes.
+   * @param patches as `patchRows` gives them, of all pictures: [patches, 3 * frames * patch * patch]
+   * @param grids of each picture, or tile of one
+   * @throws UserError for a picture of a size that the tower doesn't take
+   */
+  feeds(patches: Float32Array, grids: PatchGrid[]): Feeds;
+  /**
+   * The language model's embeddings of these pictures, [image tokens, outSize], picture after picture; differentiable with respect
+   * to the weights.
+   * @param inputs the feeds as tensors
+   */
+  features(inputs: Record<string, Tensor>, grids: PatchGrid[]): Tensor2D;
+}
 
 const MOST_CONFIG_BYTES = 16 << 20;
 
@@ -21,23 +36,24 @@ export class VisionModel {
     readonly config: VisionConfig,
     /** its weights, by names that begin with `tower.` or `connector.` whatever form the file has */
     readonly tensors: Map<string, Tensor>,
-    /**
-     * The language model's embeddings of some pictures, [image tokens, outSize], picture after picture; differentiable with respect
-     * to the weights.
-     * @param patches as `patchRows` gives them, of all pictures: [patches, 3 * frames * patch * patch]
-     * @param grids of each picture, or tile of one
-     * @throws UserError for a picture of a size that the tower doesn't take
-     */
-    readonly features: Features,
+    private readonly seeing: Seeing,
   ) {}
 
   /** Reads it from a Hugging Face folder. @throws UserError naming file and field, or the tensor */
   static async load(folder: string): Promise<VisionModel> {
     const file = path.join(folder, 'config.json');
     const config = visionConfig(await readJsonFile(file, MOST_CONFIG_BYTES), file);
-    const read = (loader: VisionLoader) => loadFeatures(config, loader);
+    const read = (loader: VisionLoader) => loadSeeing(config, loader);
     const { loaded, tensors } = await withVisionLoader(folder, config.tower.layers, read);
     return new VisionModel(config, tensors, loaded);
+  }
+
+  feeds(patches: Float32Array, grids: PatchGrid[]): Feeds {
+    return this.seeing.feeds(patches, grids);
+  }
+
+  features(inputs: Record<string, Tensor>, grids: PatchGrid[]): Tensor2D {
+    return this.seeing.features(inputs, grids);
   }
 
   dispose(): void {
@@ -45,24 +61,28 @@ export class VisionModel {
   }
 }
 
-async function loadFeatures({ tower, connector }: VisionConfig, loader: VisionLoader): Promise<Features> {
+async function loadSeeing({ tower, connector }: VisionConfig, loader: VisionLoader): Promise<Seeing> {
+  const width = 3 * tower.patchSize ** 2;
   if (tower.kind === 'qwen2.5') {
     const weights = await loadQwen(tower, connector.outSize, loader);
-    return (patches, grids) => {
-      checkGrids(grids, ({ rows, columns }) => rows % tower.merge === 0 && columns % tower.merge === 0);
-      return encodeQwen(patches, windowLayout(grids, tower), tower, weights);
+    return {
+      feeds: (patches, grids) => {
+        checkGrids(grids, ({ rows, columns }) => rows % tower.merge === 0 && columns % tower.merge === 0);
+        return qwenFeeds(patches, windowLayout(grids, tower), width * tower.frames);
+      },
+      features: (inputs, grids) => encodeQwen(inputs, windowsOf(grids, tower), tower, weights),
     };
   }
   if (connector.kind === 'merge') throw new Error('a merger belongs to its own tower');
   const weights = await loadEncoder(tower, loader);
   const joint = await loadConnector(connector, tower, loader);
   const side = Math.floor(tower.imageSize / tower.patchSize);
-  return (patches, grids) => {
-    checkGrids(grids, ({ rows, columns }) => rows === side && columns === side);
-    return tf.tidy(() => {
-      const input = tf.tensor2d(patches, [grids.length * side ** 2, 3 * tower.patchSize ** 2]);
-      return connect(encode(input, tower, weights), connector, tower, joint);
-    });
+  return {
+    feeds: (patches, grids) => {
+      checkGrids(grids, ({ rows, columns }) => rows === side && columns === side);
+      return { patches: { values: patches, shape: [grids.length * side ** 2, width] } };
+    },
+    features: ({ patches }) => tf.tidy(() => connect(encode(patches as Tensor2D, tower, weights), connector, tower, joint)), // prettier-ignore
   };
 }
 

@@ -21,12 +21,24 @@ export interface WindowLayout {
   sin: Float32Array;
 }
 
+/** Merged blocks a window's side. */
+const sideOf = ({ windowSize, merge, patchSize }: QwenConfig) => Math.floor(Math.floor(windowSize / merge) / patchSize);
+
+/** How many windows each picture has, and patches each window. */
+export function windowsOf(grids: PatchGrid[], config: QwenConfig): Pick<WindowLayout, 'windows' | 'length'> {
+  const side = sideOf(config);
+  const along = (patches: number) => Math.ceil(patches / config.merge / side);
+  return {
+    windows: grids.map(({ rows, columns }) => along(rows) * along(columns)),
+    length: (side * config.merge) ** 2,
+  };
+}
+
 /** Qwen2.5-VL's windows and 2D RoPE (arXiv 2502.13923), as transformers' modeling_qwen2_5_vl lays them. */
 export function windowLayout(grids: PatchGrid[], config: QwenConfig): WindowLayout {
-  const { merge, patchSize, windowSize } = config;
-  const side = Math.floor(Math.floor(windowSize / merge) / patchSize);
-  const length = side * side * merge * merge;
-  const windows = grids.map(({ rows, columns }) => Math.ceil(rows / merge / side) * Math.ceil(columns / merge / side));
+  const { merge } = config;
+  const side = sideOf(config);
+  const { windows, length } = windowsOf(grids, config);
   const total = windows.reduce((sum, count) => sum + count, 0);
   const blockCount = grids.reduce((sum, { rows, columns }) => sum + (rows * columns) / merge ** 2, 0);
   const half = config.hiddenSize / config.heads / 2;
