@@ -26,11 +26,15 @@ export interface PreparedExample extends TokenizedExample {
   readonly example: Example;
 }
 
+/** A whole example's tokens, and how many of them are its system message, where it begins with one. */
+export interface WholeTokens {
+  inputIds: number[];
+  labels: number[];
+  lead: number;
+}
+
 /** A whole example's tokens, however many; a text says why it can't be used. */
-export function tokenizeExample(
-  example: Example,
-  options: TokenOptions,
-): { inputIds: number[]; labels: number[] } | string {
+export function tokenizeExample(example: Example, options: TokenOptions): WholeTokens | string {
   const tokens = tokensOrReason(example, options);
   if (typeof tokens === 'string') return tokens;
   const tooLarge = tokens.inputIds.find((id) => id >= options.vocabularySize);
@@ -79,14 +83,15 @@ function tokensOrReason(example: Example, options: TokenOptions) {
   }
 }
 
-function tokensOf(example: Example, options: TokenOptions): { inputIds: number[]; labels: number[] } {
-  if (example.kind === 'tokens') return { inputIds: example.inputIds, labels: example.labels ?? example.inputIds };
+function tokensOf(example: Example, options: TokenOptions): WholeTokens {
+  if (example.kind === 'tokens')
+    return { inputIds: example.inputIds, labels: example.labels ?? example.inputIds, lead: 0 };
   const tokenizer = options.tokenizer!;
   const rendered = renderExample(example, { tokenizer, template: options.template, loss: options.loss })!;
   if (/\p{Surrogate}/u.test(rendered.text))
     throw new UserError('it holds half a character (a lone surrogate), no text');
   // A template writes its own special tokens; plain text gets the tokenizer's.
   const plain = example.kind !== 'chat' || !options.template;
-  const { ids, carriesLoss } = tokenizeRendered(rendered, tokenizer, plain);
-  return { inputIds: ids, labels: ids.map((id, i) => (carriesLoss[i] ? id : -100)) };
+  const { ids, carriesLoss, lead } = tokenizeRendered(rendered, tokenizer, plain);
+  return { inputIds: ids, labels: ids.map((id, i) => (carriesLoss[i] ? id : -100)), lead };
 }

@@ -1,7 +1,8 @@
 import { plainChat } from '../models/plain-chat.ts';
 import { endText } from '../models/prompt.ts';
 import { placed } from '../models/template-place.ts';
-import type { ChatTemplate, Conversation, Tokenizer } from '../models/types.ts';
+import { UserError } from '../engine/types.ts';
+import type { ChatMessage, ChatTemplate, Conversation, Tokenizer } from '../models/types.ts';
 import { turnsOf } from './turns.ts';
 import type { Example } from './types.ts';
 
@@ -11,6 +12,8 @@ type Span = [from: number, to: number];
 export interface RenderedText {
   text: string;
   spans: Span[];
+  /** characters of a conversation's system message with all around it, where the text begins with it */
+  lead?: number;
 }
 
 export interface RenderContext {
@@ -34,12 +37,26 @@ export function renderChat(
     answers.filter((span, i): span is Span => span !== undefined && messages[i]!.weight !== 0);
   if (!template) {
     const { text, answers } = plainChat(conversation, endText(tokenizer));
-    return { text, spans: learned(answers) };
+    const lead = leadOf(text, messages, (only) => plainChat({ messages: only }, '').text);
+    return { text, spans: learned(answers), lead };
   }
   const used = placed(conversation, template);
   const { text, answers, generated } = turnsOf(used.messages, used.template, { tools, documents });
   const spans = learned(answers);
-  return { text, spans: generated.length > 0 ? spans.flatMap((span) => marked(span, generated)) : spans };
+  const lead = leadOf(text, used.messages, (only) => used.template.render(only, { tools, documents }));
+  return { text, spans: generated.length > 0 ? spans.flatMap((span) => marked(span, generated)) : spans, lead };
+}
+
+/** What a conversation's text begins with where it is its system message; a template may write that into the first question instead. */
+function leadOf(text: string, [first]: ChatMessage[], render: (only: ChatMessage[]) => string): number | undefined {
+  if (first?.role !== 'system') return undefined;
+  try {
+    const lead = render([first]);
+    return text.startsWith(lead) ? lead.length : undefined;
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -66,18 +83,18 @@ export function renderExample(example: Example, context: RenderContext): Rendere
     const text = `${example.prompt}${example.completion}${end}`;
     rendered = { text, spans: [[example.prompt.length, text.length]] };
   } else rendered = renderChat(example, context);
-  return context.loss === 'all' ? { text: rendered.text, spans: [[0, rendered.text.length]] } : rendered;
+  return context.loss === 'all' ? { ...rendered, spans: [[0, rendered.text.length]] } : rendered;
 }
 
 /**
- * Tokens of a rendered text; `carriesLoss[i]` if token i begins inside a span. Of the tokens that the tokenizer puts around a text,
+ * Tokens of a rendered text; `carriesLoss[i]` if token i begins inside a span, and how many of them its lead is. Of the tokens that the tokenizer puts around a text,
  * its first carries none, and its last does where the text is learned to its end: once, where the text says it itself.
  */
 export function tokenizeRendered(
-  { text, spans }: RenderedText,
+  { text, spans, lead = 0 }: RenderedText,
   tokenizer: Tokenizer,
   addSpecialTokens: boolean,
-): { ids: number[]; carriesLoss: boolean[] } {
+): { ids: number[]; carriesLoss: boolean[]; lead: number } {
   const { ids, offsets } = tokenizer.encodeWithOffsets(text, { addSpecialTokens });
   const isPutBehind = (i: number) => text !== '' && offsets[i]?.[0] === text.length;
   const said = ids.findLastIndex((_, i) => !isPutBehind(i));
@@ -89,5 +106,6 @@ export function tokenizeRendered(
     if (i === 0 && ends === 0) return false;
     return spans.some(([from, to]) => begins >= from && begins < to);
   });
-  return { ids, carriesLoss };
+  const behind = offsets.findIndex(([, ends]) => ends > lead);
+  return { ids, carriesLoss, lead: lead === 0 ? 0 : Math.max(behind, 0) };
 }

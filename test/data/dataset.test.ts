@@ -31,6 +31,54 @@ afterAll(async () => {
   await model.close();
 });
 
+const TURNS = 12;
+const long = [
+  { role: 'system', content: 'You answer about sheep.' },
+  ...Array.from({ length: TURNS }, (_, i) => [
+    { role: 'user', content: `What about sheep ${i}?` },
+    { role: 'assistant', content: `Sheep ${i} eats ${'grass, '.repeat(i)}and sleeps.` },
+  ]).flat(),
+];
+
+it.each(['answer', 'all'] as const)(
+  'every part of a chat that is cut begins with its system message, which is learned there no more: loss on %s',
+  async (loss) => {
+    const file = put('long.jsonl', JSON.stringify({ messages: long }));
+    const read = async (changes: Partial<DatasetOptions>) =>
+      (await readDataset({ path: file }, 0, { ...options, loss, ...changes })).examples;
+    const text = (ids: ArrayLike<number>) => model.tokenizer!.decode(Int32Array.from(ids).filter((id) => id >= 0));
+    const [whole] = await read({ sequenceLength: 2048 });
+    const parts = await read({ sequenceLength: 128, long: 'cut' });
+    expect(parts.length).toBeGreaterThan(2);
+    const system = '<|im_start|>system\nYou answer about sheep.<|im_end|>\n';
+    for (const { inputIds } of parts) {
+      expect(inputIds.length).toBeLessThanOrEqual(128);
+      expect(text(inputIds).startsWith(loss === 'all' ? system : `${system}<|im_start|>user\n`)).toBe(true);
+      expect(text(inputIds).split('sheep.').length).toBe(2);
+    }
+    // The first part's system message is learned where all is; a part's first own token is what the part before can't end with.
+    const learned = parts.map(({ labels }) => text(labels)).join('');
+    expect(learned.split('You answer').length).toBe(loss === 'all' ? 2 : 1);
+    if (loss === 'answer') expect(learned).toBe(text(whole!.labels));
+    // Where it takes more than half of a part, it stands in the first alone, which has an answer only where all is learned.
+    const short = await read({ sequenceLength: 16, long: 'cut' });
+    expect(short.filter(({ inputIds }) => text(inputIds).includes('system'))).toHaveLength(loss === 'all' ? 1 : 0);
+  },
+);
+
+it('parts have no system message to begin with where the template writes it into the first question', async () => {
+  const template = chatTemplate(
+    "{% for m in messages %}{% if m.role == 'user' %}[INST]{{ messages[0].content if loop.index0 == 1 else '' }}{{ m.content }}[/INST]{% elif m.role == 'assistant' %}{{ m.content }}</s>{% endif %}{% endfor %}",
+    {},
+    'test',
+  );
+  const file = put('inst.jsonl', JSON.stringify({ messages: long }));
+  const { examples } = await readDataset({ path: file }, 0, { ...options, template, sequenceLength: 128, long: 'cut' });
+  const texts = examples.map(({ inputIds }) => model.tokenizer!.decode(inputIds));
+  expect(texts.length).toBeGreaterThan(1);
+  expect(texts.filter((text) => text.includes('You answer'))).toHaveLength(1);
+});
+
 it('a row with half a character in it is no text, and is left out', async () => {
   const file = put('half.jsonl', '{"text":"whole \\ud83d\\ude00"}\n{"text":"half \\ud83d"}\n{"text":"\\ude00 other"}');
   const { report } = await readDataset({ path: file }, 0, options);

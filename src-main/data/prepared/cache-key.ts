@@ -3,7 +3,7 @@ import type { ColumnPlan } from '../columns.ts';
 import type { TokenOptions } from '../prepare.ts';
 
 /** To be raised whenever rows become other tokens, labels or examples than before: what was prepared earlier is not used then. */
-export const READER_VERSION = 6;
+export const READER_VERSION = 7;
 
 /**
  * What the records of a dataset depend on, as one text: its content, and of a workbook the sheet. How long an example may be is not

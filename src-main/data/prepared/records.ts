@@ -11,7 +11,7 @@ import type { Example, Row } from '../types.ts';
 export interface RecordChunk {
   /** the records, one after the other */
   body: Uint8Array;
-  /** RECORD_FIELDS numbers a record: its bytes, its tokens, its runs of loss, whether it holds labels of its own, its row */
+  /** RECORD_FIELDS numbers a record: its bytes, its tokens, its runs of loss, whether it holds labels of its own, its row, its lead */
   index: Int32Array;
   /** [from, to) of each run of tokens with loss, of all records */
   runs: Int32Array;
@@ -20,7 +20,7 @@ export interface RecordChunk {
   dropped: BrokenRow[];
 }
 
-export const RECORD_FIELDS = 5;
+export const RECORD_FIELDS = 6;
 
 /** Reads and tokenizes rows; longer examples than any model reads stay whole here. */
 export function recordsOf(rows: (Row | BrokenRow)[], plan: ColumnPlan, options: TokenOptions): RecordChunk {
@@ -35,14 +35,14 @@ export function recordsOf(rows: (Row | BrokenRow)[], plan: ColumnPlan, options: 
     if (typeof example === 'string' || typeof tokens === 'string')
       dropped.push({ row: row.row, reason: (typeof example === 'string' ? example : tokens) as string });
     else {
-      const { inputIds, labels } = tokens;
+      const { inputIds, labels, lead } = tokens;
       const ownLabels = labels.some((label, i) => label >= 0 && label !== inputIds[i]);
       const from = body.length;
       body.addInts(inputIds);
       if (ownLabels) body.addInts(labels);
       if (example.kind !== 'tokens') body.addText(JSON.stringify(example));
       const loss = lossRuns(labels);
-      index.push(body.length - from, inputIds.length, loss.length / 2, Number(ownLabels), row.row);
+      index.push(body.length - from, inputIds.length, loss.length / 2, Number(ownLabels), row.row, lead);
       for (const place of loss) runs.push(place);
     }
   }
@@ -129,6 +129,7 @@ export class RecordIndex {
   readonly tokens: Int32Array;
   readonly rows: Int32Array;
   readonly ownLabels: Uint8Array;
+  readonly leads: Int32Array;
   /** where its bytes and its runs begin; one more than there are records */
   readonly offsets: Float64Array;
   readonly firstRuns: Int32Array;
@@ -138,6 +139,7 @@ export class RecordIndex {
     this.tokens = new Int32Array(count);
     this.rows = new Int32Array(count);
     this.ownLabels = new Uint8Array(count);
+    this.leads = new Int32Array(count);
     this.offsets = new Float64Array(count + 1);
     this.firstRuns = new Int32Array(count + 1);
   }
@@ -151,6 +153,7 @@ export class RecordIndex {
       this.firstRuns[i + 1] = this.firstRuns[i]! + part[at + 2]!;
       this.ownLabels[i] = part[at + 3]!;
       this.rows[i] = part[at + 4]!;
+      this.leads[i] = part[at + 5]!;
     }
   }
 }
@@ -173,6 +176,11 @@ export class Records {
 
   row(record: number): number {
     return this.index.rows[record]!;
+  }
+
+  /** tokens of the system message that it begins with */
+  lead(record: number): number {
+    return this.index.leads[record]!;
   }
 
   /** [from, to) of each run of tokens with loss, one after the other */
