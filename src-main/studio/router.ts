@@ -110,8 +110,11 @@ function datasetCalls(studio: Studio) {
     add: os.datasets.add.handler(async ({ input, signal }) => {
       const path = await studio.allowed.check(input.path);
       // What can't be read is refused here, before it stands in any list.
-      return studio.datasets.add(path, { reading: await guessedReading(studio.worker, path, signal) });
+      return studio.datasets.add(path, { reading: await guessedReading(studio.worker, path, input.config, signal) });
     }),
+    configurations: os.datasets.configurations.handler(async ({ input, signal }) =>
+      studio.worker.call('configurations', { path: await studio.allowed.check(input.path) }, { signal }),
+    ),
     columns: os.datasets.columns.handler(async ({ input, signal }) =>
       studio.worker.call('columns', { ...input, path: await studio.allowed.check(input.path) }, { signal }),
     ),

@@ -33,6 +33,8 @@ export const datasetEntry = z.object({
   mapping: z.record(z.string(), z.string()).optional(),
   /** of a workbook */
   sheet: z.string().optional(),
+  /** of a folder whose README.md names several configurations */
+  config: z.string().optional(),
 });
 export type DatasetEntry = z.infer<typeof datasetEntry>;
 
@@ -112,7 +114,9 @@ export type DatasetColumns = z.infer<typeof datasetColumns>;
 export const datasets = {
   ...datasetTables,
   list: oc.output(z.array(datasetEntry)),
-  add: oc.input(z.object({ path: z.string().min(1).max(4096) })).output(datasetEntry),
+  add: oc.input(mixPart.pick({ path: true, config: true })).output(datasetEntry),
+  /** of a folder whose README.md names several configurations and no default: their names, of which one is to be chosen */
+  configurations: oc.input(mixPart.pick({ path: true })).output(z.array(z.string())),
   remove: oc.input(z.object({ id: z.string() })).output(z.object({})),
   columns: oc.input(mixPart.pick({ path: true, sheet: true, config: true })).output(datasetColumns),
   /** reads and tokenizes the mix as training would */

@@ -66,6 +66,19 @@ describe('a folder as a dataset', () => {
     expect(more.proposed.stepsAPass).toBeGreaterThan(separate.proposed.stepsAPass);
   });
 
+  it('with several configurations and no default is added by the one that is chosen, and read so wherever it is used', async () => {
+    const card = '---\nconfigs:\n- config_name: german\n  data_files: de.jsonl\n- config_name: french\n  data_files: fr.jsonl\n---\n'; // prettier-ignore
+    const path = folder('languages', { 'de.jsonl': 3, 'fr.jsonl': 5 }, card);
+    expect(await open.client.datasets.configurations({ path })).toEqual(['german', 'french']);
+    await expect(open.client.datasets.add({ path })).rejects.toThrow(/several configurations/);
+    const { id } = await open.client.datasets.add({ path, config: 'french' });
+    expect((await open.client.datasets.rows({ id })).rows).toHaveLength(5);
+    expect(await open.client.datasets.look({ id })).toMatchObject({ rows: 5 });
+    expect(await open.client.datasets.add({ path, config: 'german' })).toMatchObject({ id, config: 'german' });
+    expect((await open.client.datasets.rows({ id })).rows).toHaveLength(3);
+    expect(await open.client.datasets.configurations({ path: folder('one', { 'a.jsonl': 1 }) })).toEqual([]);
+  });
+
   it('has the configurations that its README.md names', async () => {
     const card = '---\nconfigs:\n- config_name: small\n  default: true\n  data_files: small/*.jsonl\n- config_name: large\n  data_files: large/*.jsonl\n---\n'; // prettier-ignore
     const path = folder('two', { 'small/a.jsonl': 3, 'large/a.jsonl': 9 }, card);

@@ -44,8 +44,7 @@ export async function configurationOf(folder: string, name?: string): Promise<Co
   const list = all.map((one) => `"${one}"`).join(', ');
   const found =
     name === undefined
-      ? (configs.find((one) => one.default || one.config_name === 'default') ??
-        (configs.length === 1 ? configs[0] : undefined))
+      ? (defaultOf(configs) ?? (configs.length === 1 ? configs[0] : undefined))
       : configs.find((one) => one.config_name === name);
   if (!found && name === undefined)
     throw new UserError(`${folder} has several configurations (${list}); name one with config`);
@@ -60,6 +59,15 @@ export async function configurationOf(folder: string, name?: string): Promise<Co
     folder: dir === undefined ? undefined : path.normalize(dir),
   };
 }
+
+/** The names of a folder's configurations where its card has several and no default, so that one is to be chosen; else none. */
+export async function configurationsToChoose(folder: string): Promise<string[]> {
+  const configs = (await configsOf(folder)) ?? [];
+  return configs.length < 2 || defaultOf(configs) ? [] : configs.map((one) => one.config_name);
+}
+
+const defaultOf = (configs: z.infer<typeof card>['configs']) =>
+  configs.find((one) => one.default || one.config_name === 'default');
 
 /** What stands between the lines `---` at a card's beginning. */
 async function configsOf(folder: string) {

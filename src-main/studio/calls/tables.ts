@@ -6,6 +6,7 @@ import { guessedReading } from '../datasets/guessed-reading.ts';
 import { removeOwn } from '../datasets/own-rows.ts';
 import { pastedText } from '../datasets/paste.ts';
 import type { Studio } from '../studio.ts';
+import type { TablePlace } from '../work/types.ts';
 import { os } from './os.ts';
 
 /** Looking into datasets and changing their rows. */
@@ -14,9 +15,9 @@ export function tableCalls(studio: Studio) {
   /** a dataset's file, which may still be read */
   const place = async (id: string) => {
     const entry = await datasets.get(id);
-    return { entry, path: await studio.allowed.check(entry.path), sheet: entry.sheet };
+    return { entry, path: await studio.allowed.check(entry.path), part: { sheet: entry.sheet, config: entry.config } };
   };
-  const make = async (from: { path: string; sheet?: string; encoding?: string }, name: string, reading?: Reading) => {
+  const make = async (from: TablePlace & { encoding?: string }, name: string, reading?: Reading) => {
     const file = datasets.newTable();
     const made = await worker.call('ownTable', { ...from, file });
     const { id } = await datasets.add(file, {
@@ -35,16 +36,16 @@ export function tableCalls(studio: Studio) {
   };
   return {
     look: os.datasets.look.handler(async ({ input: { id, question, answer }, signal }) => {
-      const { path, sheet } = await place(id);
-      return worker.call('look', { path, sheet, question, answer }, { signal });
+      const { path, part } = await place(id);
+      return worker.call('look', { path, ...part, question, answer }, { signal });
     }),
     rows: os.datasets.rows.handler(async ({ input: { id, ...request }, signal }) => {
-      const { path, sheet } = await place(id);
-      return worker.call('rows', { ...request, path, sheet }, { signal });
+      const { path, part } = await place(id);
+      return worker.call('rows', { ...request, path, ...part }, { signal });
     }),
     own: os.datasets.own.handler(async ({ input: { id, encoding } }) => {
-      const { entry, path, sheet } = await place(id);
-      return make({ path, sheet, encoding }, entry.name, { format: entry.format, mapping: entry.mapping });
+      const { entry, path, part } = await place(id);
+      return make({ path, ...part, encoding }, entry.name, { format: entry.format, mapping: entry.mapping });
     }),
     paste: os.datasets.paste.handler(async ({ input: { name, text, header } }) => {
       const aside = datasets.newTable().replace(/\.jsonl$/, '.tsv');
@@ -80,7 +81,7 @@ export function tableCalls(studio: Studio) {
 
 /** How a dataset is read after a change; null takes back what was chosen. */
 function changed(
-  { format, mapping, sheet }: Reading,
+  { format, mapping, sheet, config }: Reading,
   given: { [Key in keyof Reading]?: Reading[Key] | null },
 ): Reading {
   const pick = <T>(before: T, wanted: T | null | undefined) => (wanted === undefined ? before : (wanted ?? undefined));
@@ -88,6 +89,7 @@ function changed(
     format: pick(format, given.format),
     mapping: pick(mapping, given.mapping),
     sheet: pick(sheet, given.sheet),
+    config: pick(config, given.config),
   };
 }
 

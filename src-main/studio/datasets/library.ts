@@ -8,7 +8,7 @@ import type { Library } from '../database/open.ts';
 import { folderSize } from '../machine.ts';
 
 /** How a dataset's columns are read. */
-export type Reading = Pick<MixPart, 'format' | 'mapping' | 'sheet'>;
+export type Reading = Pick<MixPart, 'format' | 'mapping' | 'sheet' | 'config'>;
 
 interface DatasetRow {
   id: string;
@@ -57,7 +57,8 @@ export class DatasetLibrary {
     this.library
       .prepare(
         `INSERT INTO datasets (id, name, path, bytes, added_at, reading, own) VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, added_at = excluded.added_at`,
+         ON CONFLICT (path) DO UPDATE SET bytes = excluded.bytes, added_at = excluded.added_at,
+           reading = CASE WHEN excluded.reading ->> 'config' IS NULL THEN reading ELSE excluded.reading END`,
       )
       .run(randomUUID(), name, path, bytes, Date.now(), JSON.stringify(reading), Number(own));
     return entryOf(this.library.prepare('SELECT * FROM datasets WHERE path = ?').get(path) as DatasetRow);

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { EngineStatus } from '../../../src-preload/contract/index.ts';
+import { configurationsToChoose } from '../../data/formats/dataset-card.ts';
 import { guessAt } from '../../data/look/look.ts';
 import { listEngines } from '../../engine/index.ts';
 import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
@@ -49,7 +50,8 @@ export const jobs: Jobs = {
   },
   keepCheckpoint: ({ folder }) => keepCheckpoint(folder),
   columns: columnsOfFile,
-  guess: ({ path, sheet }) => guessAt(path, { sheet }),
+  configurations: ({ path }) => configurationsToChoose(path),
+  guess: ({ path, ...part }) => guessAt(path, part),
   look: lookAtTable,
   rows: pageOfTable,
   ownTable,

@@ -12,22 +12,22 @@ import type { Jobs } from './types.ts';
 
 type Request<Name extends keyof Jobs> = Parameters<Jobs[Name]>[0];
 
-export async function lookAtTable({ path: file, sheet, question, answer }: Request<'look'>): Promise<DataLook> {
-  const look = await lookAt(file, { sheet }, (question ?? answer) ? { question, answer } : undefined);
+export async function lookAtTable({ path: file, question, answer, ...part }: Request<'look'>): Promise<DataLook> {
+  const look = await lookAt(file, part, (question ?? answer) ? { question, answer } : undefined);
   return { ...look, notes: named(look.notes, file) };
 }
 
-export async function pageOfTable({ sheet, ...request }: Request<'rows'>): Promise<RowPage> {
-  return { ...(await pageOf(request, { sheet })), undoable: await undoable(request.path).catch(() => 0) };
+export async function pageOfTable({ sheet, config, ...request }: Request<'rows'>): Promise<RowPage> {
+  return { ...(await pageOf(request, { sheet, config })), undoable: await undoable(request.path).catch(() => 0) };
 }
 
 /** Where the encoding is given, of the same text in UTF-8. */
-export async function ownTable({ path: from, sheet, encoding, file }: Request<'ownTable'>) {
-  if (encoding === undefined) return copyRows(from, { sheet }, file);
+export async function ownTable({ path: from, encoding, file, ...part }: Request<'ownTable'>) {
+  if (encoding === undefined) return copyRows(from, part, file);
   const again = `${file}.again${path.extname(unpackedName(from))}`;
   try {
     await fsp.writeFile(again, await decoded(from, encoding), { mode: 0o600 });
-    return await copyRows(again, { sheet }, file);
+    return await copyRows(again, part, file);
   } catch (error) {
     if (error instanceof UserError) throw new UserError(error.message.replaceAll(again, from));
     throw error;

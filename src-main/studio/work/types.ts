@@ -35,10 +35,11 @@ export interface PreviewRequest {
   sample: boolean;
 }
 
-/** A dataset's file; of a workbook the sheet. */
+/** A dataset's file or folder; of a workbook the sheet, of a folder the configuration. */
 export interface TablePlace {
   path: string;
   sheet?: string;
+  config?: string;
 }
 
 /** Work that would hold up the studio's process: done in a process of its own. */
@@ -65,6 +66,8 @@ export interface Jobs {
   keepCheckpoint(request: { folder: string }): Promise<{ step: number }>;
   /** @throws UserError when the file can't be read */
   columns(request: Pick<MixPart, 'path' | 'sheet' | 'config'>): Promise<DatasetColumns>;
+  /** of a folder: the names of its configurations where one is to be chosen; else none */
+  configurations(request: { path: string }): Promise<string[]>;
   /** @throws UserError when the file can't be read, like those below */
   guess(request: TablePlace): Promise<Pick<DataLook, 'guess' | 'isRecognised'>>;
   look(request: TablePlace & { question?: string; answer?: string }): Promise<DataLook>;
