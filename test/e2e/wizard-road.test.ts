@@ -43,6 +43,29 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     scratch.remove();
   });
 
+  it('asks which dataset of a folder is meant where it holds several, and learns from that one', async () => {
+    const languages = join(scratch.folder, 'languages');
+    mkdirSync(languages);
+    const row = '{"instruction":"Say hello.","output":"Hello."}\n';
+    for (const [name, rows] of Object.entries({ german: 30, french: 50 }))
+      writeFileSync(join(languages, `${name}.jsonl`), row.repeat(rows));
+    const configs = ['german', 'french'].map((name) => `- config_name: ${name}\n  data_files: ${name}.jsonl`);
+    writeFileSync(join(languages, 'README.md'), `---\nconfigs:\n${configs.join('\n')}\n---\n`);
+    await client.drafts.set({ ...draft, mix: [], step: DATASET });
+    const { page, errors } = await openPage(browser, `${host.url}/#/new`);
+    await page.getByRole('button', { name: 'Browse…' }).click();
+    await page.getByRole('button', { name: basename(scratch.folder), exact: true }).click();
+    await page.getByRole('button', { name: '▸ languages' }).click();
+    await page.getByRole('button', { name: 'Take this folder as a dataset' }).click();
+    const dialog = page.getByRole('dialog', { name: 'This folder holds several datasets' });
+    await dialog.getByLabel('Which one do you want?').selectOption('french');
+    await dialog.getByRole('button', { name: 'Add it' }).click();
+    const choice = page.getByLabel('Which of its configurations to learn from');
+    await expect.poll(() => choice.inputValue()).toBe('french');
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
   it('takes a folder with splits, and asks what the run is judged by', async () => {
     const letters = join(scratch.folder, 'letters');
     mkdirSync(letters);
