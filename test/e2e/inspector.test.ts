@@ -37,8 +37,7 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     await expect.poll(() => card.getByRole('row').count()).toBe(1 + 11 + 11);
     await card.getByRole('slider').fill('0.5');
     await card.getByText('Leave out 9 of 18 heads').waitFor();
-    const told = await card.locator('dl').textContent();
-    expect(told).toMatch(/Loss expected\s*\d/);
+    await expect.poll(() => card.locator('dl').textContent()).toMatch(/Loss expected\s*\d/);
     await checkAccessibility(page);
     await shoot(page, 'inspector');
   });
@@ -47,13 +46,11 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     const card = page.getByRole('region', { name: 'Head map', exact: true });
     await card.getByRole('button', { name: 'All on' }).click();
     const map = card.getByRole('img', { name: /^Head map: 0 of 18 heads off/ });
-    await map.focus();
-    await page.keyboard.press('ArrowRight');
+    await map.press('ArrowRight');
     await card.getByRole('button', { name: 'Measure as I switch' }).click();
     await card.getByText('Loss with 0 of 18 heads off').waitFor();
     await card.getByText(/6 examples of train.jsonl/).waitFor();
-    await card.getByRole('img').focus();
-    await page.keyboard.press(' ');
+    await card.getByRole('img').press(' ');
     await card.getByText('Loss with 1 of 18 heads off').waitFor();
     await card.getByText(/\([+-]?\d[\d.e-]*\)/).waitFor();
     await expect.poll(async () => (await card.locator('.answer').textContent())!.length).toBeGreaterThan(3);

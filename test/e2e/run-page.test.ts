@@ -63,14 +63,12 @@ describe.skipIf(noBrowser)(`the page of a run (${noBrowser ?? 'in chromium'})`, 
   it('gives every head a colour of its own, and model and sites one name each', async () => {
     const { page } = await openPage(browser, `${host.url}/#/runs/first-run`);
     await page.getByRole('heading', { name: 'Router' }).waitFor();
-    const grounds = await page
-      .locator('table .bar')
-      .first()
-      .locator('.part')
-      .evaluateAll((parts) =>
-        parts.map((part) => part.ownerDocument.defaultView!.getComputedStyle(part).backgroundColor),
+    const parts = page.locator('table .bar').first().locator('.part');
+    const grounds = () =>
+      parts.evaluateAll((all) =>
+        all.map((part) => part.ownerDocument.defaultView!.getComputedStyle(part).backgroundColor),
       );
-    expect(new Set(grounds).size).toBe(SHAPE.heads);
+    await expect.poll(async () => new Set(await grounds()).size).toBe(SHAPE.heads);
     await page.getByText('Show the head map as a table').click();
     await page.getByText('SmolLM2-135M-Instruct · rows.jsonl').first().waitFor();
     const text = await page.locator('main').innerText();

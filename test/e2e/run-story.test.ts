@@ -96,8 +96,11 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
   it('has loss and head map side by side, above the fold, and tells a head where it is pointed at', async () => {
     const [loss, map] = [page.getByRole('img', { name: 'Loss over the steps' }), page.locator('#head-map canvas')];
     await map.waitFor();
-    const [left, right] = [(await loss.boundingBox())!, (await map.boundingBox())!];
-    expect(left.x + left.width).toBeLessThan(right.x);
+    const between = async () => {
+      const [left, right] = [(await loss.boundingBox())!, (await map.boundingBox())!];
+      return right.x - (left.x + left.width);
+    };
+    await expect.poll(between).toBeGreaterThan(0);
     await map.hover({ position: { x: 50, y: 36 } });
     await expect.poll(() => page.locator('.tip').innerText()).toMatch(/^Layer 0, .* head 0: importance/);
   });

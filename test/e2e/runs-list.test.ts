@@ -52,7 +52,10 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     await expect.poll(() => field.isVisible()).toBe(true);
     await field.press('Escape');
     await page.getByRole('heading', { name: 'first run', exact: true }).waitFor();
-    await page.keyboard.press('Enter'); // the focus is on the button again
+    const focused = page.locator(':focus');
+    await page.getByRole('button', { name: 'Rename' }).and(focused).waitFor();
+    await page.keyboard.press('Enter');
+    await field.and(focused).waitFor();
     await page.keyboard.type('The best one');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'The best one', exact: true }).waitFor();
@@ -71,17 +74,22 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       const [, from, to] = /Shown: (-?[\d.]+) to (-?[\d.]+)\./.exec((await keys.textContent())!) ?? [];
       return { from: Number(from), to: Number(to) };
     };
+    /** What is shown once a key has changed it. */
+    const after = async (key: string) => {
+      const before = await keys.textContent();
+      await chart.press(key);
+      await expect.poll(() => keys.textContent()).not.toBe(before);
+      return shown();
+    };
     // Keys work once the chart is drawn.
     await expect.poll(async () => (await chart.press('+'), (await shown()).to)).toBeLessThan(SHAPE.steps);
     const near = await shown();
     expect(near.from).toBeGreaterThan(1);
-    await chart.press('ArrowRight');
-    const right = await shown();
+    const right = await after('ArrowRight');
     expect(right.from).toBeGreaterThan(near.from);
     expect(right.to - right.from).toBeCloseTo(near.to - near.from, 1);
-    await chart.press('ArrowLeft');
-    await chart.press('-');
-    const far = await shown();
+    await after('ArrowLeft');
+    const far = await after('-');
     expect(far.to - far.from).toBeGreaterThan(near.to - near.from);
     // Another scale and other colours make a new chart; what it shows stays.
     const picture = () => chart.evaluate((canvas) => (canvas as unknown as { toDataURL(): string }).toDataURL());
@@ -93,8 +101,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       await change();
       await expect.poll(picture).not.toBe(before);
     }
-    await chart.press('ArrowRight');
-    const moved = await shown();
+    const moved = await after('ArrowRight');
     expect(moved.to - moved.from).toBeCloseTo(far.to - far.from, 1);
     expect(moved.from).toBeGreaterThan(far.from);
     await chart.press('0');
@@ -141,6 +148,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     await forGood.click();
     const question = page.getByRole('alertdialog', { name: 'Delete “mistaken” for good?' });
     // The key at hand takes nothing away.
+    await question.getByRole('button', { name: 'Cancel' }).and(page.locator(':focus')).waitFor();
     await page.keyboard.press('Enter');
     await question.waitFor({ state: 'hidden' });
     expect((await client.runs.list()).trashed.map((run) => run.id)).toContain(id);
@@ -169,9 +177,8 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       await page.getByRole('button', { name: 'Continue' }).click();
       await expect.poll(() => page.getByLabel('Name of the run').inputValue()).toBe('careful again');
       await page.getByText('The recipe, for experts').click();
-      await untilShown(page, /^model: /);
-      const shown = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as object;
-      expect(shown).toMatchObject((await client.runs.get({ id })).recipe);
+      const shown = async () => parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as object;
+      await expect.poll(shown).toMatchObject((await client.runs.get({ id })).recipe);
       await page.getByText('Starts from the adapter “first run”').waitFor();
       await page.getByRole('button', { name: 'Start afresh' }).click();
       await expect.poll(() => page.getByLabel('Recipe', { exact: true }).textContent()).not.toContain('init:');

@@ -217,7 +217,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     expect((await told('Rank'))!.trim()).toBe('Rank takes a whole number from 1 to 256.');
     await expect.poll(() => page.getByLabel('Rank', { exact: true }).inputValue()).toBe('0');
     await expect.poll(() => goOn(page).isDisabled()).toBe(true);
-    expect(await told('Heads a site')).toBeUndefined();
+    await expect.poll(() => told('Heads a site')).toBeUndefined();
     await fill('Rank', '12');
     await page.getByText('What it builds, and why').click();
     await untilShown(page, 'A, rank 12, shared by every layer');

@@ -133,11 +133,12 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     await untilShown(page, 'Predicted memory');
     await goOn(page).click();
     await page.getByText('The recipe, for experts').click();
-    await untilShown(page, /^model: /);
-    const recipe = parse((await page.getByLabel('Recipe', { exact: true }).textContent())!) as {
-      dataset: { path: string; weight: number }[];
+    const mix = async () => {
+      const shown = await page.getByLabel('Recipe', { exact: true }).textContent();
+      const { dataset } = parse(shown!) as { dataset: { path: string; weight: number }[] };
+      return dataset.map(({ path, weight }) => [basename(path), weight]);
     };
-    expect(recipe.dataset.map(({ path, weight }) => [basename(path), weight])).toEqual([
+    await expect.poll(mix).toEqual([
       ['sums.jsonl', 3],
       ['words.jsonl', 0.5],
     ]);
