@@ -78,15 +78,27 @@ export function resample(
 ): Picture {
   const lost = { width: picture.width - size.width, height: picture.height - size.height };
   const columnsFirst = lost.height > 2 * Math.max(0, lost.width);
-  const across = (from: Picture) => resampleRows(from, axisTaps(from.width, size.width, filter, part.left, part.width));
-  const down = (from: Picture) => resampleColumns(from, axisTaps(from.height, size.height, filter, part.top, part.height)); // prettier-ignore
-  if (columnsFirst) return across(down(picture));
+  const across = (from: Picture) =>
+    lost.width === 0 && part.width === size.width
+      ? from
+      : resampleRows(from, axisTaps(from.width, size.width, filter, part.left, part.width));
+  if (lost.height === 0 && part.height === size.height) return across(picture);
+  const down = axisTaps(picture.height, size.height, filter, part.top, part.height);
+  if (columnsFirst) return across(resampleColumns(picture, down));
   // Only the rows that the result is made of.
-  const taps = axisTaps(picture.height, size.height, filter, part.top, part.height);
-  const [top, bottom] = rowsOf(taps);
-  const stride = picture.width * 3;
-  const needed = { ...picture, height: bottom - top, rgb: picture.rgb.subarray(top * stride, bottom * stride) };
-  return resampleColumns(across(needed), { ...taps, first: taps.first.map((row) => row - top) });
+  const [top, bottom] = rowsOf(down);
+  const needed = cut(picture, { left: 0, top, width: picture.width, height: bottom - top });
+  return resampleColumns(across(needed), { ...down, first: down.first.map((row) => row - top) });
+}
+
+/** A part of a picture; of whole rows, nothing is copied. */
+export function cut({ width, rgb }: Picture, { left, top, ...size }: Box): Picture {
+  const row = (y: number) => (y * width + left) * 3;
+  if (size.width === width) return { ...size, rgb: rgb.subarray(row(top), row(top + size.height)) };
+  const out = new Uint8Array(size.width * size.height * 3);
+  for (let y = 0; y < size.height; y++)
+    out.set(rgb.subarray(row(top + y), row(top + y) + size.width * 3), y * size.width * 3);
+  return { ...size, rgb: out };
 }
 
 /** An axis whose length stays is copied. */

@@ -1,5 +1,5 @@
 import type { Picture } from '../pictures/picture.ts';
-import { resample, type Filter } from '../pictures/resample.ts';
+import { cut, resample, type Filter } from '../pictures/resample.ts';
 import type { PictureOptions, PreparedPicture, Tiling } from './options.ts';
 import { gridSize, shortestEdgeSize, tiledSizes, type Size } from './sizes.ts';
 
@@ -40,7 +40,7 @@ function tiled(picture: Picture, options: Tiling, filter: Filter): PreparedPictu
   const rgb = new Uint8Array((rows * columns + 1) * bytes);
   for (let i = 0; i < rows * columns; i++) {
     const at = { left: (i % columns) * tile, top: Math.floor(i / columns) * tile, ...square };
-    rgb.set(resample(large, large, filter, at).rgb, i * bytes);
+    rgb.set(cut(large, at).rgb, i * bytes);
   }
   rgb.set(resample(large, square, filter).rgb, rows * columns * bytes);
   return { tiles: rows * columns + 1, ...square, rgb, rows, columns };
