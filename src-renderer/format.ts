@@ -3,7 +3,7 @@ export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = value < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10));
   const amount = value / 1024 ** power;
-  return `${amount >= 100 || power === 0 ? Math.round(amount) : amount.toFixed(1)} ${units[power]}`;
+  return `${amount >= 100 || power === 0 ? WHOLE.format(amount) : decimal(amount, 1)} ${units[power]}`;
 }
 
 /** 134515008 -> "135M" */
@@ -13,8 +13,8 @@ export function count(value: number): string {
     [1e6, 'M'],
     [1e3, 'k'],
   ] as const)
-    if (value >= size) return `${(value / size).toPrecision(3).replace(/\.0+$/, '')}${unit}`;
-  return String(Math.round(value));
+    if (value >= size) return `${THREE_DIGITS.format(value / size)}${unit}`;
+  return WHOLE.format(value);
 }
 
 /** 5400 -> "1 h 30 min" */
@@ -34,7 +34,7 @@ export function ago(time: number, now = Date.now()): string {
 
 export function number(value: number | null | undefined, digits = 4): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
-  return value !== 0 && Math.abs(value) < 1e-3 ? scientific(value, 3) : value.toPrecision(digits);
+  return value !== 0 && Math.abs(value) < 1e-3 ? scientific(value, 3) : digitsOf(value, digits);
 }
 
 /** 0.0008 -> "0.0008", 0.00008 -> "8×10⁻⁵", 12000 -> "12,000": as a chart's axis has it. */
@@ -44,11 +44,36 @@ export function axisLabel(value: number): string {
   return FOUR_DIGITS.format(value);
 }
 
-/** Made once: a formatter of its own for each label took a third of a chart's time. */
+/** 3.14159 -> "3.1" or, where people write so, "3,1"; always with that many decimals. */
+export function decimal(value: number, decimals: number): string {
+  return kept(`decimals ${decimals}`, { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).format(
+    value,
+  );
+}
+
+/** 0.256 -> "25.6 %" */
+export function percent(share: number, decimals = 0): string {
+  return `${decimal(share * 100, decimals)} %`;
+}
+
+function digitsOf(value: number, digits: number): string {
+  return kept(`digits ${digits}`, { minimumSignificantDigits: digits, maximumSignificantDigits: digits }).format(value);
+}
+
+/** By the language of the browser. Made once: a formatter of its own for each label took a third of a chart's time. */
+const formatters = new Map<string, Intl.NumberFormat>();
+function kept(key: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const known = formatters.get(key) ?? new Intl.NumberFormat(undefined, options);
+  formatters.set(key, known);
+  return known;
+}
+const WHOLE = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
+const THREE_DIGITS = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
 const FOUR_DIGITS = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4 });
 
 function scientific(value: number, digits: number): string {
-  const [shown, power] = Number(value.toPrecision(digits)).toExponential().split('e');
+  const [figure, power] = Number(value.toPrecision(digits)).toExponential().split('e');
+  const shown = kept(`up to ${digits}`, { maximumSignificantDigits: digits }).format(Number(figure));
   const raised = Array.from(String(Number(power)), (digit) => (digit === '-' ? '⁻' : '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(digit)])).join(
     '',
   );

@@ -5,6 +5,7 @@ export const STAGES: Record<NonNullable<Job['progress']>['stage'], string> = {
   opening: 'Opening the model',
   calibrating: 'Calibrating',
   measuring: 'Measuring what it keeps',
+  evaluating: 'Measuring',
   writing: 'Writing',
   checking: 'Checking',
 };

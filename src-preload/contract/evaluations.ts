@@ -1,6 +1,7 @@
-import { eventIterator, oc } from '@orpc/contract';
+import { oc } from '@orpc/contract';
 import { z } from 'zod';
 import { measureData } from './inspector.ts';
+import { job } from './jobs.ts';
 
 export const evaluatedColumn = z.object({
   /** nothing: the base model alone */
@@ -44,8 +45,8 @@ export type EvaluationEvent = z.infer<typeof evaluationEvent>;
 const byId = z.object({ id: z.string().min(1).max(64) });
 
 export const evaluations = {
-  /** measures, and keeps the result when it is complete */
-  run: oc
+  /** measures as a job, which keeps the result when it is complete */
+  start: oc
     .input(
       z.object({
         name: z.string().trim().min(1).max(120),
@@ -55,7 +56,7 @@ export const evaluations = {
         data: measureData,
       }),
     )
-    .output(eventIterator(evaluationEvent)),
+    .output(job),
   /** newest first */
   list: oc.output(z.array(evaluation)),
   get: oc

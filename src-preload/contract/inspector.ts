@@ -1,5 +1,7 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
+import { dropCurve } from './curves.ts';
+import { job } from './jobs.ts';
 
 /** What is measured on: a dataset by path, or what the adapter's training held out. */
 export const measureData = z.object({
@@ -10,40 +12,6 @@ export const measureData = z.object({
 export type MeasureData = z.infer<typeof measureData>;
 
 const loading = z.object({ kind: z.literal('loading'), what: z.string() });
-
-export const curvePoint = z.object({
-  order: z.enum(['importance', 'random']),
-  /** of the random order */
-  seed: z.number(),
-  /** share of all heads left out */
-  ratio: z.number(),
-  dropped: z.number(),
-  loss: z.number(),
-});
-export type CurvePoint = z.infer<typeof curvePoint>;
-
-export const curveEvent = z.discriminatedUnion('kind', [
-  loading,
-  z.object({ kind: z.literal('data'), name: z.string(), examples: z.number() }),
-  z.object({
-    kind: z.literal('point'),
-    point: curvePoint,
-    done: z.number(),
-    total: z.number(),
-    secondsLeft: z.number(),
-  }),
-]);
-export type CurveEvent = z.infer<typeof curveEvent>;
-
-/** A curve measured before. */
-export const dropCurve = z.object({
-  data: z.string(),
-  examples: z.number(),
-  renormalize: z.boolean(),
-  points: z.array(curvePoint),
-  createdAt: z.number(),
-});
-export type DropCurve = z.infer<typeof dropCurve>;
 
 export const probeEvent = z.discriminatedUnion('kind', [
   loading,
@@ -66,8 +34,8 @@ const layer = z.number().int().min(0).max(10_000);
 const site = z.string().min(1).max(64);
 
 export const inspector = {
-  /** measures the loss along the drop ratios; kept with the adapter when it is complete */
-  dropCurve: oc
+  /** measures the loss along the drop ratios as a job; kept with the adapter when it is complete */
+  startCurve: oc
     .input(
       byId.extend({
         data: measureData,
@@ -76,7 +44,7 @@ export const inspector = {
         renormalize: z.boolean().default(false),
       }),
     )
-    .output(eventIterator(curveEvent)),
+    .output(job),
   /** measured before, newest first */
   curves: oc.input(byId).output(z.array(dropCurve)),
   /** loss and a sample answer with some heads left out */

@@ -1,32 +1,41 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
+import { curvePoint } from './curves.ts';
 import { exportOutcome } from './exports.ts';
 
 export const JOB_STATES = ['running', 'done', 'failed', 'cancelled', 'interrupted'] as const;
 
-/** An export or import that goes on in the studio, whether a page looks or not. */
+/** An export, import or measurement that goes on in the studio, whether a page looks or not. */
 export const job = z.object({
   id: z.string(),
-  kind: z.enum(['export', 'import']),
-  /** what is exported or imported, for a list */
+  kind: z.enum(['export', 'import', 'evaluation', 'curve']),
+  /** what is exported, imported or measured, for a list */
   name: z.string(),
-  /** the adapter that is exported */
+  /** the adapter that is exported, or whose drop curve is measured */
   adapterId: z.string().nullable(),
   /** interrupted: the studio ended before it was done */
   state: z.enum(JOB_STATES),
   /** nothing while it waits for others, and after its end */
   progress: z
     .object({
-      stage: z.enum(['opening', 'calibrating', 'measuring', 'writing', 'checking']),
+      stage: z.enum(['opening', 'calibrating', 'measuring', 'evaluating', 'writing', 'checking']),
       done: z.number(),
       total: z.number(),
       secondsLeft: z.number().optional(),
+      /** of a drop curve: what has been measured so far */
+      points: z.array(curvePoint).optional(),
     })
     .nullable(),
   /** why it failed or was interrupted, as a sentence */
   message: z.string().nullable(),
-  /** what it left: an export's files, and the library's entry where there is one */
-  result: z.object({ outcome: exportOutcome.nullable(), adapterId: z.string().nullable() }).nullable(),
+  /** what it left: an export's files, the library's entry or the kept evaluation where there is one */
+  result: z
+    .object({
+      outcome: exportOutcome.nullable(),
+      adapterId: z.string().nullable(),
+      evaluationId: z.string().optional(),
+    })
+    .nullable(),
   createdAt: z.number(),
   endedAt: z.number().nullable(),
 });

@@ -1,4 +1,4 @@
-import { oc } from '@orpc/contract';
+import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 
 /** Adapters at once at most. */
@@ -29,5 +29,6 @@ export const serving = {
     )
     .output(served),
   stop: oc.output(z.object({})),
-  status: oc.output(served.nullable()),
+  /** what is served, again whenever that changes */
+  watch: oc.output(eventIterator(served.nullable())),
 };

@@ -57,6 +57,12 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     await expect.poll(() => result.getByRole('region', { name: 'Result' }).getByRole('row').count()).toBe(3);
     await checkAccessibility(page);
     await shoot(page, 'evaluation');
+    // From anywhere the tray leads back to what it measured.
+    await page.getByRole('link', { name: 'Settings' }).click();
+    const tray = page.getByRole('list', { name: 'Jobs' });
+    await page.getByText(/^Jobs/).click();
+    await tray.getByRole('listitem').filter({ hasText: 'First look' }).getByRole('link', { name: 'Show' }).click();
+    await result.getByText(/8 examples of train.jsonl/).waitFor();
     await page.reload();
     await page.getByRole('button', { name: 'First look', exact: true }).click();
     await result.getByText(/8 examples of train.jsonl/).waitFor();

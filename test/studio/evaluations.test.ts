@@ -29,11 +29,15 @@ afterAll(async () => {
   scratch.remove();
 });
 
-async function evaluate(examples: number, signal?: AbortSignal) {
-  const asked = { name: 'Parity', model, adapters: [null, id], data: { path, examples } };
-  const events = [];
-  for await (const event of await open.client.evaluations.run(asked, { signal })) events.push(event);
-  return events;
+/** Starts an evaluation as a page does; it is cancelled after `cancelAt` results. */
+async function evaluate(name: string, cancelAt = Infinity) {
+  const asked = { name, model, adapters: [null, id], data: { path, examples: 12 } };
+  const started = await open.client.evaluations.start(asked);
+  let last = started;
+  for await (last of await open.client.jobs.follow({ id: started.id }))
+    if ((last.progress?.stage === 'evaluating' ? last.progress.done : 0) >= cancelAt)
+      await open.client.jobs.cancel({ id: started.id });
+  return last;
 }
 
 describe('evaluation', () => {
@@ -61,10 +65,10 @@ describe('evaluation', () => {
   });
 
   it('measures base model and adapter on the same questions, and keeps the result', async () => {
-    const events = await evaluate(12);
-    const last = events.at(-1)!;
-    if (last.kind !== 'finished') throw new Error('not finished');
-    const { columns, examples, questions } = last.evaluation;
+    const { state, result } = await evaluate('Parity');
+    expect(state).toBe('done');
+    const { evaluation, differing, differingInAll } = await open.client.evaluations.get({ id: result!.evaluationId! });
+    const { columns, examples, questions } = evaluation;
     expect([examples, questions, columns.length]).toEqual([12, 12, 2]);
     // The same loss as the inspector measures on the same examples.
     const inspected = [];
@@ -72,24 +76,18 @@ describe('evaluation', () => {
     for await (const event of await open.client.inspector.probe(asked)) inspected.push(event);
     expect(columns[1]!.loss).toBeCloseTo((inspected.at(-1) as { loss: number }).loss, 4);
     expect(columns[0]!.loss).not.toBeCloseTo(columns[1]!.loss, 2);
-    const { differing, differingInAll } = await open.client.evaluations.get({ id: last.evaluation.id });
     expect(differing).toHaveLength(differingInAll);
     // Counted the other way round: accuracies differ by what differs.
     const right = (column: number) =>
       differing.filter(({ answer, results }) => results[column]!.chosen === answer).length;
     const share = (column: number) => Math.round(columns[column]!.accuracy!.share * 12);
     expect(share(1) - share(0)).toBe(right(1) - right(0));
-    expect(await open.client.evaluations.list()).toEqual([last.evaluation]);
+    expect(await open.client.evaluations.list()).toEqual([evaluation]);
   });
 
   it('keeps nothing of one that was cancelled', async () => {
     const before = await open.client.evaluations.list();
-    const stop = new AbortController();
-    const asked = { name: 'Half', model, adapters: [null, id], data: { path, examples: 12 } };
-    await (async () => {
-      for await (const event of await open.client.evaluations.run(asked, { signal: stop.signal }))
-        if (event.kind === 'progress' && event.done === 2) stop.abort();
-    })().catch(() => undefined);
+    expect((await evaluate('Half', 1)).state).toBe('cancelled');
     expect(await open.client.evaluations.list()).toEqual(before);
   });
 });

@@ -35,12 +35,11 @@ async function drained(events: AsyncIterable<unknown>): Promise<void> {
 const RATIOS = [0, 0.5, 1];
 const data = { path, examples: 12 };
 
-async function curve(signal?: AbortSignal): Promise<CurvePoint[]> {
-  const points = [];
+async function curve(): Promise<CurvePoint[]> {
   const asked = { id, data, ratios: RATIOS, seeds: [1], renormalize: false };
-  for await (const event of await open.client.inspector.dropCurve(asked, { signal }))
-    if (event.kind === 'point') points.push(event.point);
-  return points;
+  const { id: job } = await open.client.inspector.startCurve(asked);
+  for await (const { state } of await open.client.jobs.follow({ id: job })) if (state === 'done') break;
+  return (await open.client.inspector.curves({ id }))[0]!.points;
 }
 async function loss(adapter: string, heads: string[]): Promise<number> {
   const asked = { id: adapter, heads, data, prompt: '' };
@@ -71,16 +70,20 @@ describe('inspector', () => {
     expect(await open.client.inspector.curves({ id })).toMatchObject([{ data: 'tokens.jsonl', examples: 12, points }]);
   });
 
-  it('stops measuring when nobody listens, keeps nothing half measured, and goes on with the next', async () => {
+  it('stops measuring where it is cancelled, keeps nothing half measured, and goes on with the next', async () => {
     const before = await open.client.inspector.curves({ id });
-    const stop = new AbortController();
     const asked = { id, data, ratios: Array.from({ length: 101 }, (_, k) => k / 100), seeds: [1, 2, 3] };
-    let seen = 0;
-    await (async () => {
-      for await (const event of await open.client.inspector.dropCurve(asked, { signal: stop.signal }))
-        if (event.kind === 'point' && ++seen === 2) stop.abort();
-    })().catch(() => undefined);
-    expect(seen).toBe(2);
+    const { id: job } = await open.client.inspector.startCurve(asked);
+    let seen: CurvePoint[] = [];
+    let state = 'running';
+    for await (const now of await open.client.jobs.follow({ id: job })) {
+      state = now.state;
+      seen = now.progress?.points ?? seen;
+      if (seen.length > 0) await open.client.jobs.cancel({ id: job });
+    }
+    expect(state).toBe('cancelled');
+    expect(seen.length).toBeGreaterThan(0);
+    expect(seen.length).toBeLessThan(asked.ratios.length);
     expect(await loss(id, [])).toBeGreaterThan(0);
     expect(await open.client.inspector.curves({ id })).toEqual(before);
   });

@@ -92,6 +92,12 @@ function socket(port: number, headers: Record<string, string>): Promise<WebSocke
   });
 }
 
+/** What a stream begins with. */
+async function firstOf<T>(stream: Promise<AsyncIterable<T>>): Promise<T | undefined> {
+  for await (const event of await stream) return event;
+  return undefined;
+}
+
 describe('web host', () => {
   it('serves the page with a strict policy', async () => {
     const { port, links, at } = await host();
@@ -187,8 +193,8 @@ describe('web host', () => {
     // What is served to other programs: everybody sees that, and where; the key stands before its owner alone.
     const served = { url: 'http://127.0.0.1:8080/v1', models: [{ name: 'tiny', adapterId: null }] };
     vi.spyOn(ServedAdapters.prototype, 'served', 'get').mockReturnValue({ ...served, token: 'the key' });
-    expect(await clientOn(guest).serving.status()).toEqual({ ...served, token: null });
-    expect(await clientOn(owner).serving.status()).toEqual({ ...served, token: 'the key' });
+    expect(await firstOf(clientOn(guest).serving.watch())).toEqual({ ...served, token: null });
+    expect(await firstOf(clientOn(owner).serving.watch())).toEqual({ ...served, token: 'the key' });
     guest.close();
     await clientOn(owner).settings.setHubToken({ token: 'hf_mine' });
     expect(readFileSync(join(scratch.folder, 'data', 'hub-token'), 'utf8').trim()).toBe('hf_mine');

@@ -106,14 +106,16 @@ export class Arena {
   private async undisturbed(work: Work): Promise<void> {
     const begun = await this.begin(work);
     if (work === 'training') {
-      const { folder } = await this.untilRun(begun.id!, 'finished');
+      const { folder } = await this.untilRun(begun.id, 'finished');
       this.whole = resultOf(folder);
-    } else if (work === 'evaluation') this.measured = ((await begun.evaluated) as Evaluation).columns;
-    else await this.untilJob(begun.id!, ['done']);
+    } else {
+      const job = await this.untilJob(begun.id, ['done']);
+      if (work === 'evaluation') this.measured = await this.columnsOf(job);
+    }
   }
 
-  /** Starts it; the id of the run or job, or the evaluation's result, nothing where it failed. */
-  private async begin(work: Work): Promise<{ id?: string; evaluated?: Promise<Evaluation | Error> }> {
+  /** Starts it: the run or job. */
+  private async begin(work: Work): Promise<{ id: string }> {
     const { studio } = this;
     if (work === 'training') return studio.call<RunSummary>('runs.create', { name: 'run', recipe: this.recipe });
     if (work === 'export')
@@ -126,32 +128,28 @@ export class Arena {
     if (work === 'import') return studio.call<Job>('adapters.startImport', this.toImport);
     const data = { path: this.at('data.jsonl'), examples: 24 };
     const asked = { name: 'evaluation', model: this.at('model'), adapters: [null, this.adapter], data };
-    const evaluated = studio.call<{ evaluation: Evaluation }>('evaluations.run', asked).then(
-      ({ evaluation }) => evaluation,
-      (error: Error) => error,
-    );
-    return { evaluated };
+    return studio.call<Job>('evaluations.start', asked);
   }
 
   /** To its end, again where it was interrupted, and the same as without that. */
-  private async finish(work: Work, { id, evaluated }: { id?: string; evaluated?: Promise<Evaluation | Error> }) {
+  private async finish(work: Work, { id }: { id: string }) {
     if (work === 'training') {
-      const { status } = await this.untilRun(id!, 'finished', 'failed', 'interrupted');
+      const { status } = await this.untilRun(id, 'finished', 'failed', 'interrupted');
       if (status !== 'finished') await this.studio.call('runs.resume', { id });
-      const { folder } = await this.untilRun(id!, 'finished', 'failed');
+      const { folder } = await this.untilRun(id, 'finished', 'failed');
       equal(resultOf(folder), this.whole, 'the run’s numbers');
       await this.studio.call('runs.remove', { id });
       await this.studio.call('runs.purge', { id });
-    } else if (work === 'evaluation') {
-      await evaluated;
-      const again = await (await this.begin(work)).evaluated;
-      if (!again || again instanceof Error) throw new Error(`The evaluation can't be made again: ${again?.message}`);
-      equal(again.columns, this.measured, 'the evaluation');
     } else {
-      const { state } = await this.untilJob(id!, ['done', 'failed', 'interrupted']);
-      if (state === 'done') return;
-      await this.untilJob((await this.begin(work)).id!, ['done']);
+      let job = await this.untilJob(id, ['done', 'failed', 'interrupted']);
+      if (job.state !== 'done') job = await this.untilJob((await this.begin(work)).id, ['done']);
+      if (work === 'evaluation') equal(await this.columnsOf(job), this.measured, 'the evaluation');
     }
+  }
+
+  private async columnsOf({ result }: Job): Promise<Evaluation['columns']> {
+    const id = result!.evaluationId;
+    return (await this.studio.call<{ evaluation: Evaluation }>('evaluations.get', { id })).evaluation.columns;
   }
 
   private untilRun(id: string, ...statuses: RunSummary['status'][]): Promise<RunSummary> {

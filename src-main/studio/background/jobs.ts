@@ -165,7 +165,8 @@ export class BackgroundJobs extends EventEmitter<{ change: [] }> {
 }
 
 /** A folder and what was being written to become it. */
-async function removeBeginnings(folder: string): Promise<void> {
+async function removeBeginnings(folder: string | null): Promise<void> {
+  if (folder === null) return;
   const names = await readdir(dirname(folder)).catch(() => [] as string[]);
   const own = names.filter((name) => name === basename(folder) || name.startsWith(`${basename(folder)}.partial`));
   for (const name of own) await rm(join(dirname(folder), name), { recursive: true, force: true });

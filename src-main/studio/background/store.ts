@@ -21,11 +21,13 @@ export interface NewJob {
   kind: Job['kind'];
   name: string;
   adapterId: string | null;
-  /** what it makes, and nobody else */
-  folder: string;
+  /** what it makes, and nobody else; null where it leaves nothing but rows of the library */
+  folder: string | null;
 }
 
-/** Exports and imports of a library, those that have ended included. */
+const NO_FOLDER = '';
+
+/** Exports, imports and measurements of a library, those that have ended included. */
 export class JobStore {
   constructor(private readonly library: Library) {}
 
@@ -35,7 +37,7 @@ export class JobStore {
         `INSERT INTO jobs (id, kind, name, adapter_id, folder, state, owner, created_at)
          VALUES (?, ?, ?, ?, ?, 'running', ?, ?)`,
       )
-      .run(id, kind, name, adapterId, folder, owner, Date.now());
+      .run(id, kind, name, adapterId, folder ?? NO_FOLDER, owner, Date.now());
   }
 
   end(id: string, state: Job['state'], message: string | null, result: JobResult | null): void {
@@ -57,10 +59,11 @@ export class JobStore {
   }
 
   /** Those that some studio is doing, or was when it ended. */
-  running(): Pick<Row, 'id' | 'folder' | 'owner' | 'created_at'>[] {
-    return this.library
+  running(): (Pick<Row, 'id' | 'owner' | 'created_at'> & { folder: string | null })[] {
+    const rows = this.library
       .prepare(`SELECT id, folder, owner, created_at FROM jobs WHERE state = 'running'`)
       .all() as Row[];
+    return rows.map((row) => ({ ...row, folder: row.folder === NO_FOLDER ? null : row.folder }));
   }
 
   remove(id: string): void {

@@ -1,6 +1,9 @@
-import type { CurveEvent, DropCurve } from '../../../src-preload/contract/index.ts';
+import { randomUUID } from 'node:crypto';
+import type { DropCurve, JobResult } from '../../../src-preload/contract/index.ts';
 import { recoveryRecipe } from '../adapters/recovery.ts';
+import { UserError } from '../../engine/types.ts';
 import type { AdapterRow } from '../adapters/store.ts';
+import type { Act } from '../background/jobs.ts';
 import type { CurveJob } from '../stage/types.ts';
 import type { Studio } from '../studio.ts';
 import { checkedData, checkRecipe, checkReference } from './check.ts';
@@ -17,10 +20,13 @@ export function inspectorCalls(studio: Studio) {
     return { row, on: { model, engine: studio.settings.values().engine, folder: row.folder } };
   };
   return {
-    dropCurve: os.inspector.dropCurve.handler(async ({ input: { id, ...asked }, signal }) => {
+    startCurve: os.inspector.startCurve.handler(async ({ input: { id, ...asked } }) => {
       const { row, on } = await onModel(id);
       const data = await checkedData(studio, asked.data, [row.folder]);
-      return stream(measureCurve(studio, row, { ...on, ...asked, data }, signal));
+      return studio.jobs.start(
+        { id: randomUUID(), kind: 'curve', name: `Drop curve of ${row.name}`, adapterId: id, folder: null },
+        (act) => measureCurve(studio, row, { ...on, ...asked, data }, act),
+      );
     }),
     curves: os.inspector.curves.handler(({ input }) => keptCurves(studio, input.id)),
     probe: os.inspector.probe.handler(async ({ input: { id, heads, renormalize, ...asked }, signal }) => {
@@ -51,24 +57,22 @@ export function inspectorCalls(studio: Studio) {
 }
 
 /** Measures a curve and keeps it with the adapter once it is complete. */
-async function* measureCurve(
-  studio: Studio,
-  row: AdapterRow,
-  job: CurveJob,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<CurveEvent, void> {
+async function measureCurve(studio: Studio, row: AdapterRow, job: CurveJob, { tell, signal }: Act): Promise<JobResult> {
   const points: DropCurve['points'] = [];
   let data = { name: '', examples: 0 };
   let left = Infinity;
   for await (const event of studio.stage.run('curve', job, signal)) {
-    if (event.kind === 'data') data = event;
-    if (event.kind === 'point') {
-      points.push(event.point);
-      left = event.total - event.done;
+    if (event.kind === 'loading') tell({ stage: 'opening', done: 0, total: 1 });
+    else if (event.kind === 'data') data = event;
+    else {
+      const { point, done, total, secondsLeft } = event;
+      points.push(point);
+      left = total - done;
+      tell({ stage: 'evaluating', done, total, secondsLeft, points: [...points] });
     }
-    yield event;
   }
-  if (left > 0) return;
+  signal.throwIfAborted();
+  if (left > 0) throw new UserError('The measurement ended before it was complete. Start it again.');
   const { name, examples } = data;
   const curve = { data: name, examples, renormalize: job.renormalize, points };
   studio.library
@@ -77,6 +81,7 @@ async function* measureCurve(
        ON CONFLICT (adapter_id, data) DO UPDATE SET curve = excluded.curve, created_at = excluded.created_at`,
     )
     .run(row.id, name, JSON.stringify(curve), Date.now());
+  return { outcome: null, adapterId: row.id };
 }
 
 function keptCurves(studio: Studio, id: string): DropCurve[] {

@@ -1,8 +1,9 @@
+import { once } from 'node:events';
 import type { Served } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
 import type { Studio } from '../studio.ts';
 import { onStage } from './on-stage.ts';
-import { os, type CallContext } from './os.ts';
+import { os, stream, type CallContext } from './os.ts';
 
 /** Adapters served to other programs. */
 export function servingCalls(studio: Studio) {
@@ -20,12 +21,23 @@ export function servingCalls(studio: Studio) {
       await studio.served.stop();
       return {};
     }),
-    status: os.serving.status.handler(({ context }) => {
-      const { served } = studio.served;
-      return served && shownTo(context, served);
-    }),
+    watch: os.serving.watch.handler(({ context, signal }) => stream(watchServed(studio, context, signal))),
   };
 }
 
 /** The key, which stays the same, is the owner's to give. */
 const shownTo = ({ local }: CallContext, served: Served): Served => (local ? served : { ...served, token: null });
+
+async function* watchServed(
+  { served: serving }: Studio,
+  context: CallContext,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Served | null, void> {
+  while (!signal?.aborted) {
+    const { served } = serving;
+    // Listened for before it is told, so that no change falls between.
+    const change = once(serving, 'change', { signal }).catch(() => undefined);
+    yield served && shownTo(context, served);
+    await change;
+  }
+}

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import type { Served } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
 import type { OnModel } from '../stage/types.ts';
@@ -18,8 +19,8 @@ export interface Serving {
 /** Where the key lies in the data folder: the same from start to start, so that other programs are set up once. */
 export const API_KEY_FILE = 'api-key';
 
-/** The adapters that the studio serves to other programs, with their base model. */
-export class ServedAdapters {
+/** The adapters that the studio serves to other programs, with their base model. Emits `change`. */
+export class ServedAdapters extends EventEmitter<{ change: [] }> {
   #current: { server: ModelServer; served: Served } | undefined;
   /** starts and stops one after the other, so that none leaves a server behind that nobody knows of */
   #last: Promise<unknown> = Promise.resolve();
@@ -27,6 +28,8 @@ export class ServedAdapters {
   readonly #dataFolder: string;
 
   constructor(stage: ModelProcess, dataFolder: string) {
+    super();
+    this.setMaxListeners(0);
     this.#stage = stage;
     this.#dataFolder = dataFolder;
   }
@@ -75,12 +78,14 @@ export class ServedAdapters {
     const named = adapters.map(({ id, name }) => ({ name, adapterId: id }));
     const served = { url, token: key, models: [{ name: model, adapterId: null }, ...named] };
     this.#current = { server, served };
+    this.emit('change');
     return served;
   }
 
   async #stop(): Promise<void> {
     await this.#current?.server.close();
     this.#current = undefined;
+    this.emit('change');
   }
 }
 
