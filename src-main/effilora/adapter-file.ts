@@ -2,6 +2,7 @@ import { UserError } from '../engine/types.ts';
 import { Adapter } from './adapter.ts';
 import type { AdapterDescription } from './adapter-schema.ts';
 import { adapterTensors, adaptedSites, headNames, headsPerSite, type TensorSpec } from './methods/structure.ts';
+import { headName, readHeadName, readSiteTensor, type SiteId } from './names.ts';
 import type { Reducer } from './reducer.ts';
 import type { AdapterOptions, HeadName, NamedTensor, SiteShape } from './types.ts';
 
@@ -134,8 +135,8 @@ function sitesOf(modelSites: SiteShape[], { method, heads, baseModel }: AdapterD
   const missing = names.find((name) => !(name in heads));
   const extra = Object.keys(heads).length > names.length;
   if (missing === undefined && !extra) return sites;
-  const layers = new Set(sites.map(({ layer }) => layer)).size;
-  const theirs = new Set(Object.keys(heads).map((name) => name.split('.')[0])).size;
+  const layers = new Set(sites.map(({ block }) => block)).size;
+  const theirs = new Set(Object.keys(heads).map((name) => readHeadName(name)?.block)).size;
   throw new UserError(
     theirs === layers
       ? `${file} does not fit its adapter.json: the heads named there are not the model's (${missing ?? 'some are too many'}). Export it again.`
@@ -149,12 +150,13 @@ function compactShape({ name, shape }: TensorSpec, description: AdapterDescripti
   return [stays(site, shape[0]!, droppedHeads(description)).length, ...shape.slice(1)];
 }
 
-/** `<layer>.<site>` of a B's name. */
-function siteOfB(name: string): string | undefined {
-  return /^layers\.(\d+\..+)\.B$/.exec(name)?.[1];
+/** The site whose B a tensor is, by its name. */
+function siteOfB(name: string): SiteId | undefined {
+  const tensor = readSiteTensor(name);
+  return tensor?.part === 'B' ? tensor : undefined;
 }
 
-const stays = (site: string, heads: number, dropped: ReadonlySet<HeadName>) =>
-  Array.from({ length: heads }, (_, j) => j).filter((j) => !dropped.has(`${site}.${j}`));
+const stays = (site: SiteId, heads: number, dropped: ReadonlySet<HeadName>) =>
+  Array.from({ length: heads }, (_, head) => head).filter((head) => !dropped.has(headName({ ...site, head })));
 
 const list = (shape: number[]) => `[${shape.join(', ')}]`;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
+import { readHeadName } from './names.ts';
 
 /** `adapter.json`, beside `adapter.safetensors` (docs/method.md, Adapter file). */
 export const ADAPTER_FORMAT_VERSION = 1;
@@ -37,7 +38,7 @@ export const adapterDescriptionSchema = z.object({
   metrics: z.record(z.string(), z.number().nullable()),
   /** by head name */
   heads: z.record(
-    z.string(),
+    z.string().refine((name) => readHeadName(name) !== undefined, 'must be named <layer>.<site>.<head>'),
     z.object({
       importance: z.number().nonnegative(),
       /** the step after which it froze for good; null: active to the end */

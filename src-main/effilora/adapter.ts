@@ -8,6 +8,7 @@ import { gradientTimes } from './gradient-times.ts';
 import { fileLayoutOfB, memoryLayoutOfB } from './layout.ts';
 import { adaptedSites, adapterTensors, headNames, headsPerSite, scaleOf, siteTensors } from './methods/structure.ts';
 import type { SiteTensors, TensorSpec } from './methods/structure.ts';
+import { headName, inBlock, type SiteId, siteName as key } from './names.ts';
 import { uniform } from './random.ts';
 import { tapShare } from './router-share.ts';
 import type {
@@ -88,19 +89,19 @@ export class Adapter {
   #addSite(shape: SiteShape, firstHead: number, variables: Map<string, Trainable>, seed: number): void {
     const { options } = this;
     const heads = headsPerSite(options);
-    const layer = this.#layers.get(shape.layer) ?? {};
+    const layer = this.#layers.get(shape.block) ?? {};
     const names = siteTensors(shape, options);
     const local = { ...names };
     for (const key of ['A', 'B', 'router', 'magnitude'] as const) {
       const name = names[key];
       if (name === undefined) continue;
-      local[key] = name.replace(`layers.${shape.layer}.`, '');
+      local[key] = name.replace(inBlock(shape.block, ''), '');
       layer[local[key]] = variables.get(name)!.variable;
     }
     variables.get(names.B)!.firstHead = firstHead;
     const tap = names.router === undefined ? undefined : variableOf(tf.zeros<tf.Rank.R2>([1, heads]));
     const noise = options.dropout > 0 ? tf.keep(featureNoise(seed, shape)) : undefined;
-    this.#layers.set(shape.layer, layer);
+    this.#layers.set(shape.block, layer);
     this.#sites.set(key(shape), { shape, names: local, firstHead, tap, noise });
   }
 
@@ -109,7 +110,7 @@ export class Adapter {
     const tensors = this.#taught(layer);
     if (!this.step?.shareWeight) return tensors;
     for (const { shape, tap } of this.#sites.values()) {
-      if (shape.layer === layer && tap) tensors[tapName(shape)] = tap;
+      if (shape.block === layer && tap) tensors[tapName(shape)] = tap;
     }
     return tensors;
   }
@@ -138,7 +139,7 @@ export class Adapter {
 
   /** x [tokens, in], y = W x + bias [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] (DoRA). */
   apply(
-    id: { layer: number; site: string },
+    id: SiteId,
     x: Tensor2D,
     y: Tensor2D,
     parameters: LayerTensors,
@@ -221,7 +222,10 @@ export class Adapter {
     const bias = new Map<string, Tensor2D>();
     const mask = new Map<string, Tensor2D>();
     for (const shape of this.sites) {
-      const stays = Array.from({ length: headsPerSite(this.options) }, (_, j) => !drop.heads.has(`${key(shape)}.${j}`));
+      const stays = Array.from(
+        { length: headsPerSite(this.options) },
+        (_, head) => !drop.heads.has(headName({ ...shape, head })),
+      );
       if (stays.every(Boolean)) continue;
       const perRank = stays.flatMap((stay) => new Array<number>(rank).fill(Number(stay)));
       mask.set(key(shape), tf.tensor2d([perRank]));
@@ -286,7 +290,6 @@ export class Adapter {
   }
 }
 
-const key = ({ layer, site }: { layer: number; site: string }) => `${layer}.${site}`;
 const tapName = ({ site }: { site: string }) => `${site}.share`;
 
 function fresh(spec: TensorSpec, seed: number): Trainable {

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { siteName } from './names.ts';
 import { uniform } from './random.ts';
 import type { SiteShape } from './types.ts';
 
@@ -22,6 +23,7 @@ export function tokenNoise(seed: number, step: number, microBatch: number, token
 }
 
 /** q of a site. */
-export function featureNoise(seed: number, { layer, site, inFeatures }: SiteShape): Tensor2D {
-  return tf.tensor2d(uniform(seed, `dropout.${layer}.${site}`, inFeatures, 10, 100), [1, inFeatures]);
+export function featureNoise(seed: number, shape: SiteShape): Tensor2D {
+  const { inFeatures } = shape;
+  return tf.tensor2d(uniform(seed, `dropout.${siteName(shape)}`, inFeatures, 10, 100), [1, inFeatures]);
 }

@@ -2,12 +2,23 @@ import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
 /** Terms, names and defaults: docs/method.md. Nothing here knows of files, processes or windows. */
 
-/** One adapted linear of the base model. */
+/** One linear or convolution of the base model that can be adapted: all that an adapter knows of a model. */
 export interface SiteShape {
-  layer: number;
+  /** where it lies in the model, by Hugging Face's names, e.g. `model.layers.0.self_attn.q_proj` */
+  path: string;
+  /** the block it belongs to, counted through the whole model in the order of its forward pass */
+  block: number;
+  /** its name inside the block, e.g. `q_proj` */
   site: string;
+  /** part of the model, e.g. `language`: A is shared inside one, never across */
+  group: string;
+  kind: 'linear' | 'conv';
   inFeatures: number;
   outFeatures: number;
+  /** conv: its width and height */
+  kernel?: number;
+  /** context: its input comes from elsewhere than the block, as the keys of a cross-attention do */
+  reads: 'self' | 'context';
 }
 
 export type MethodName = 'lora' | 'hydralora' | 'effilora';

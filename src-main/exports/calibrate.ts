@@ -77,7 +77,7 @@ export async function observe(
 export function layerGroups(adapter: Adapter): ReadonlySet<number>[] {
   const groups: Set<number>[] = [];
   let left = 0;
-  for (const layer of new Set(adapter.sites.map((site) => site.layer))) {
+  for (const layer of new Set(adapter.sites.map((site) => site.block))) {
     const bytes = layerBytes(adapter, layer);
     if (groups.length === 0 || bytes > left) {
       groups.push(new Set());
@@ -92,7 +92,7 @@ export function layerGroups(adapter: Adapter): ReadonlySet<number>[] {
 function layerBytes({ sites, options }: Adapter, layer: number): number {
   const zWidth = headsPerSite(options) * options.rank;
   return sites
-    .filter((site: SiteShape) => site.layer === layer)
+    .filter((site: SiteShape) => site.block === layer)
     .reduce((sum, site) => sum + inputMomentBytes(site, zWidth), 0);
 }
 
@@ -114,7 +114,7 @@ export async function eachLayerGroup(
       await observe(model, adapter, calibration, batches, () => progress.at('calibrating', ++done, total));
       await use(
         calibration,
-        adapter.sites.filter(({ layer }) => layers.has(layer)),
+        adapter.sites.filter(({ block }) => layers.has(block)),
       );
     } finally {
       calibration.dispose();

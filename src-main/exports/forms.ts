@@ -5,6 +5,7 @@ import { Calibration, type Matrix } from '../effilora/exports/moments.ts';
 import { averaged, gramOf, inner, regressed, relativeError } from '../effilora/exports/narrow.ts';
 import { keptHeads, siteTrainable, type SiteForm } from '../effilora/exports/plain-lora.ts';
 import { regressedOnInput, relativeErrorOnInput } from '../effilora/exports/wide.ts';
+import { siteName } from '../effilora/names.ts';
 import type { SiteShape } from '../effilora/types.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
 import { eachLayerGroup, observe } from './calibrate.ts';
@@ -29,8 +30,6 @@ export interface Fitting {
   progress: Progress;
 }
 
-const nameOf = ({ layer, site }: SiteShape) => `${layer}.${site}`;
-
 /** B B^T [N * r, N * r] of a site. */
 async function headGram(adapter: Adapter, site: SiteShape): Promise<Matrix> {
   const { variable } = siteTrainable(adapter, site, 'B');
@@ -45,7 +44,7 @@ export function exactForms(adapter: Adapter): FittedSite[] {
     const kept = keptHeads(adapter, site, dropped).length > 0;
     const data = Float64Array.from({ length: rank * rank }, (_, i) => (kept && i % (rank + 1) === 0 ? 1 : 0));
     const form: SiteForm = { kind: 'rank-r', p: { rows: rank, columns: rank, data } };
-    return { site: nameOf(site), form, exported: 0, averaged: 0, energy: 0 };
+    return { site: siteName(site), form, exported: 0, averaged: 0, energy: 0 };
   });
 }
 
@@ -63,7 +62,7 @@ export async function narrowForms(fitting: Fitting): Promise<{ sites: FittedSite
       const bb = await headGram(adapter, site);
       const p = regressed(moments);
       sites.push({
-        site: nameOf(site),
+        site: siteName(site),
         form: { kind: 'rank-r', p },
         exported: relativeError(p, moments, bb),
         averaged: relativeError(averaged(moments), moments, bb),
@@ -102,7 +101,7 @@ async function wideSite({ adapter }: Fitting, calibration: Calibration, site: Si
   });
   const l = await regressedOnInput(inputs, start);
   const fitted: FittedSite = {
-    site: nameOf(site),
+    site: siteName(site),
     form: {
       kind: 'rank-nr',
       l: Float32Array.from(await l.data()),

@@ -1,9 +1,10 @@
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
+import { readSiteTensor } from '../effilora/names.ts';
 import { ggufName, permutedHeads, permuteRows } from '../models/gguf/names.ts';
 import { quantize } from '../models/gguf/quantize.ts';
 import { ggufValue, writeGguf, type GgufTensorToWrite } from '../models/gguf/write.ts';
 import type { ModelConfig } from '../models/types.ts';
-import { huggingFaceModule } from './modules.ts';
+import { linearPath } from '../models/weights.ts';
 
 /** general.file_type: ALL_F32 and MOSTLY_F16 (llama.h, llama_ftype). */
 const FILE_TYPES = { f32: 0, f16: 1 };
@@ -29,8 +30,8 @@ export async function writeGgufLora(
   ]);
   const gemma = config.architecture === 'gemma3';
   const written = tensors.map(({ name: own, shape, data }): GgufTensorToWrite => {
-    const [, layer, site, kind] = own.split('.') as [string, string, string, 'A' | 'B'];
-    const weight = `${huggingFaceModule(layer, site)}.weight`;
+    const { block, site, part: kind } = readSiteTensor(own)!;
+    const weight = `${linearPath(block, site)}.weight`;
     const heads = permutedHeads(weight, config);
     const values = kind === 'B' && heads ? reordered(data, shape[1]!, heads) : data;
     return {

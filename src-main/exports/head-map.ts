@@ -1,4 +1,5 @@
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
+import { readHeadName } from '../effilora/names.ts';
 
 /** From least to most important: the light theme's heat colours (src-renderer/styles/tokens.css). */
 const HEAT = [
@@ -18,8 +19,8 @@ const TOP = 22;
  */
 export function headMapSvg({ heads }: Pick<AdapterDescription, 'heads'>): string {
   const cells = Object.entries(heads).map(([name, head]) => {
-    const [layer, site, index] = name.split('.') as [string, string, string];
-    return { name, layer: Number(layer), site, index: Number(index), ...head };
+    const { block: layer, site, head: index } = readHeadName(name)!;
+    return { name, layer, site, index, ...head };
   });
   const layers = [...new Set(cells.map(({ layer }) => layer))].sort((a, b) => a - b);
   const sites = [...new Set(cells.map(({ site }) => site))];

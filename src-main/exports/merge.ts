@@ -2,26 +2,27 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { scaleOf } from '../effilora/methods/structure.ts';
+import { readSiteTensor, siteTensor, type SiteId } from '../effilora/names.ts';
 import { outputNorms } from '../effilora/weight-decomposition.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import type { ModelFile } from '../models/types.ts';
-import { huggingFaceModule } from './modules.ts';
+import { linearPath } from '../models/weights.ts';
 
 /** Reads a base model's tensors with a plain LoRA worked into the linears it adapts. */
 export class MergedTensors {
   readonly #file: ModelFile;
   readonly #plain: PlainLora;
   readonly #tensors: Map<string, NamedTensor>;
-  /** `layers.<i>.<site>` by the weight's Hugging Face name */
-  readonly #adapted = new Map<string, string>();
+  /** the adapted sites by their weight's Hugging Face name */
+  readonly #adapted = new Map<string, SiteId>();
 
   constructor(file: ModelFile, plain: PlainLora) {
     this.#file = file;
     this.#plain = plain;
     this.#tensors = new Map(plain.tensors.map((tensor) => [tensor.name, tensor]));
     for (const { name } of plain.tensors) {
-      const [, layer, site, kind] = name.split('.') as [string, string, string, string];
-      if (kind === 'A') this.#adapted.set(`${huggingFaceModule(layer, site)}.weight`, `layers.${layer}.${site}`);
+      const tensor = readSiteTensor(name);
+      if (tensor?.part === 'A') this.#adapted.set(`${linearPath(tensor.block, tensor.site)}.weight`, tensor);
     }
   }
 
@@ -33,15 +34,15 @@ export class MergedTensors {
   /** The tensor in f32 and Hugging Face layout: W, or W + scale B A of an adapted linear (with DoRA its rows rescaled). */
   async read(name: string): Promise<Float32Array> {
     const values = await this.#file.readTensor(name);
-    const place = this.#adapted.get(name);
-    return place === undefined ? values : this.#merged(values, place);
+    const site = this.#adapted.get(name);
+    return site ? this.#merged(values, site) : values;
   }
 
-  async #merged(values: Float32Array, place: string): Promise<Float32Array> {
+  async #merged(values: Float32Array, site: SiteId): Promise<Float32Array> {
     const { options } = this.#plain;
-    const a = this.#tensors.get(`${place}.A`)!;
-    const b = this.#tensors.get(`${place}.B`)!;
-    const magnitude = this.#tensors.get(`${place}.magnitude`);
+    const a = this.#tensors.get(siteTensor(site, 'A'))!;
+    const b = this.#tensors.get(siteTensor(site, 'B'))!;
+    const magnitude = this.#tensors.get(siteTensor(site, 'magnitude'));
     const [rank, inFeatures] = a.shape as [number, number];
     const out = b.shape[1]!;
     const result = tf.tidy(() => {

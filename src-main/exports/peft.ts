@@ -1,20 +1,21 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
+import { readSiteName, readSiteTensor } from '../effilora/names.ts';
 import { encodeSafetensors } from '../models/safetensors.ts';
-import { huggingFaceModule } from './modules.ts';
+import { linearPath } from '../models/weights.ts';
 
 /** `<layer>.<site>` as a module's name, which PEFT compares with the ends of the model's. */
 const moduleOfSite = (place: string) => {
-  const [layer, site] = place.split('.') as [string, string];
-  return huggingFaceModule(layer, site);
+  const { block, site } = readSiteName(place)!;
+  return linearPath(block, site);
 };
 
 /** Writes PEFT's two files of a plain LoRA, f32 (PEFT's own format, peft.utils.save_and_load). */
 export async function writePeft(folder: string, { options, tensors }: PlainLora, baseModel: string): Promise<void> {
   const named = tensors.map(({ name, shape, data }) => {
-    const [, layer, site, kind] = name.split('.') as [string, string, string, 'A' | 'B' | 'magnitude'];
-    const module = `base_model.model.${huggingFaceModule(layer, site)}`;
+    const { block, site, part: kind } = readSiteTensor(name)!;
+    const module = `base_model.model.${linearPath(block, site)}`;
     const key = kind === 'magnitude' ? `${module}.lora_magnitude_vector` : `${module}.lora_${kind}.weight`;
     return { name: key, dtype: 'F32' as const, shape: kind === 'B' ? shape.slice(1) : shape, data };
   });

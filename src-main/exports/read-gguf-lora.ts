@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { readSiteName, readSiteTensor, siteName, siteTensor } from '../effilora/names.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import { FileReader } from '../models/file-reader.ts';
@@ -47,13 +48,14 @@ async function readTensor(reader: FileReader, tensor: GgufTensor, config: ModelC
       `${reader.path} holds "${tensor.name.slice(0, 80)}", which is no linear of a decoder block; only ${DECODER_SITES.join(', ')} are read`,
     );
   const values = dequantize(await reader.read(tensor.offset, tensor.byteLength), tensor.type);
-  if (kind === 'a') return { name: `layers.${layer}.${site}.A`, shape: tensor.shape, data: values };
+  if (kind === 'a')
+    return { name: siteTensor({ block: Number(layer), site: site! }, 'A'), shape: tensor.shape, data: values };
   const rows = tensor.shape[0]!;
   const heads = permutedHeads(hugging, config);
   if (heads && rows % (2 * heads))
     throw new UserError(`${reader.path}: ${tensor.name} has ${rows} rows, which ${heads} attention heads can't have`);
   return {
-    name: `layers.${layer}.${site}.B`,
+    name: siteTensor({ block: Number(layer), site: site! }, 'B'),
     shape: tensor.shape,
     data: heads ? inOwnOrder(values, rows, heads) : values,
   };
@@ -74,14 +76,13 @@ function describe({ metadata }: GgufHeader, tensors: NamedTensor[], file: string
   if (typeof alpha !== 'number' || !(alpha >= 0)) throw new UserError(`${file} says an alpha of ${String(alpha)}`);
   const parts = new Map<string, Partial<Record<'A' | 'B', NamedTensor>>>();
   for (const tensor of tensors) {
-    const [, layer, site, kind] = tensor.name.split('.') as [string, string, string, 'A' | 'B'];
-    const place = `${layer}.${site}`;
-    parts.set(place, { ...parts.get(place), [kind]: tensor });
+    const { part, ...site } = readSiteTensor(tensor.name)!;
+    parts.set(siteName(site), { ...parts.get(siteName(site)), [part]: tensor });
   }
   const sites = [...parts].map(([place, { A: a, B: b }]): ForeignSite => {
-    const [layer, site] = place.split('.') as [string, SiteName];
+    const { block: layer, site } = readSiteName(place)!;
     if (!a || !b) throw new UserError(`${file} lacks a tensor of ${place}: it is not whole`);
-    return { layer: Number(layer), site, a, b, scale: alpha === 0 ? 1 : alpha / a.shape[0]! };
+    return { layer, site: site as SiteName, a, b, scale: alpha === 0 ? 1 : alpha / a.shape[0]! };
   });
   const rank = sites[0]?.a.shape[0] ?? 1;
   const layers = 1 + Math.max(-1, ...sites.map(({ layer }) => layer));

@@ -64,7 +64,7 @@ function linear(x: Tensor2D, site: SiteName, { weights, layer, adaptation, param
   const product = frozenProduct(x, weight);
   const y = bias ? tf.add<Tensor2D>(product, bias) : product;
   if (!adaptation) return y;
-  return adaptation.apply({ layer, site }, x, y, parameters, () => frozenTransposed(weight), bias);
+  return adaptation.apply({ block: layer, site }, x, y, parameters, () => frozenTransposed(weight), bias);
 }
 
 /** RMSNorm of each head's q or k on its own (qwen3, gemma3). */

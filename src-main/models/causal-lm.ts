@@ -43,13 +43,13 @@ export class CausalLM {
   ) {}
 
   /** Every linear that can be adapted, by layer and then in docs/method.md's order. */
-  sites(): { layer: number; site: (typeof DECODER_SITES)[number]; inFeatures: number; outFeatures: number }[] {
+  sites(): ReturnType<typeof modelSites> {
     return modelSites(this.config);
   }
 
   /** The frozen weight of a site, [in, out]; the caller disposes it. */
-  siteWeight({ layer, site }: { layer: number; site: string }): Tensor2D {
-    return frozenTransposed(this.weights.layers[layer]!.linears[site as (typeof DECODER_SITES)[number]].weight);
+  siteWeight({ block, site }: { block: number; site: string }): Tensor2D {
+    return frozenTransposed(this.weights.layers[block]!.linears[site as (typeof DECODER_SITES)[number]].weight);
   }
 
   /** Token embeddings [tokens, hidden]; gemma3 multiplies them by sqrt(hidden). */

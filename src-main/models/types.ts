@@ -202,7 +202,7 @@ export interface ModelFile {
 
 /** One adapted linear inside the forward pass. */
 export interface SiteId {
-  layer: number;
+  block: number;
   site: SiteName;
 }
 

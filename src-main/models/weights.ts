@@ -53,11 +53,26 @@ export function siteWidths(config: ModelConfig): Record<SiteName, { inFeatures: 
   };
 }
 
+/** Where a decoder's linear lies by Hugging Face's names: `model.layers.<i>.self_attn.<site>` or `model.layers.<i>.mlp.<site>`. */
+export function linearPath(layer: number, site: string): string {
+  const part = (SITES_OF_ATTENTION as string[]).includes(site) ? 'self_attn' : 'mlp';
+  return `model.layers.${layer}.${part}.${site}`;
+}
+
+const decoderSite = (layer: number, site: SiteName) => ({
+  path: linearPath(layer, site),
+  block: layer,
+  site,
+  group: 'language',
+  kind: 'linear' as const,
+  reads: 'self' as const,
+});
+
 /** Every linear that can be adapted, by layer and then in docs/method.md's order. */
 export function modelSites(config: ModelConfig) {
   const widths = siteWidths(config);
   return Array.from({ length: config.layers }, (_, layer) =>
-    DECODER_SITES.map((site) => ({ layer, site, ...widths[site] })),
+    DECODER_SITES.map((site) => ({ ...decoderSite(layer, site), ...widths[site] })),
   ).flat();
 }
 
@@ -121,7 +136,7 @@ async function loadLayer(config: ModelConfig, layer: number, { load, matrix, nor
   const linears = {} as Record<SiteName, Linear>;
   for (const site of [...SITES_OF_ATTENTION, ...SITES_OF_MLP]) {
     const attention = SITES_OF_ATTENTION.includes(site);
-    const name = `${prefix}.${attention ? 'self_attn' : 'mlp'}.${site}`;
+    const name = linearPath(layer, site);
     const { inFeatures, outFeatures } = widths[site];
     const biased = attention
       ? config.attentionBias === 'all' || (config.attentionBias === 'qkv' && site !== 'o_proj')

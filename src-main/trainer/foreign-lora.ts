@@ -1,4 +1,5 @@
 import { ADAPTER_FORMAT_VERSION } from '../effilora/adapter-schema.ts';
+import { headName, siteName, siteTensor } from '../effilora/names.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES, type SiteName } from '../models/types.ts';
@@ -44,7 +45,7 @@ export function storedLora(sites: ForeignSite[], lora: ForeignLora, file: string
   for (const site of sites) checkShapes(site, file);
   const dora = sites.some(({ magnitude }) => magnitude);
   const bare = sites.find(({ magnitude }) => dora && !magnitude);
-  if (bare) throw new UserError(`${file} has a DoRA magnitude at some linears and none for ${nameOf(bare)}`);
+  if (bare) throw new UserError(`${file} has a DoRA magnitude at some linears and none for ${siteName(idOf(bare))}`);
   const nominal = lora.alpha / (lora.rsLora ? Math.sqrt(lora.rank) : lora.rank);
   const rank = Math.max(...sites.map(rankOf));
   const isPlain = sites.every((site) => rankOf(site) === lora.rank && isClose(site.scale, nominal));
@@ -69,14 +70,17 @@ export function storedLora(sites: ForeignSite[], lora: ForeignLora, file: string
         router: 'site',
         dropout: lora.dropout,
         dora,
-        ...(lora.partial && { sites: sites.map(nameOf) }),
+        ...(lora.partial && { sites: sites.map((site) => siteName(idOf(site))) }),
       },
       baseModel: { ...lora.baseModel, sha256: '0'.repeat(64) },
       datasets: [],
       recipe: {},
       metrics: {},
       heads: Object.fromEntries(
-        sites.map((site) => [`${nameOf(site)}.0`, { importance: 0, frozenSince: null, dropped: false }]),
+        sites.map((site) => [
+          headName({ ...idOf(site), head: 0 }),
+          { importance: 0, frozenSince: null, dropped: false },
+        ]),
       ),
       renormalize: false,
     },
@@ -84,7 +88,7 @@ export function storedLora(sites: ForeignSite[], lora: ForeignLora, file: string
 }
 
 const rankOf = ({ a }: ForeignSite) => a.shape[0]!;
-const nameOf = ({ layer, site }: { layer: number; site: string }) => `${layer}.${site}`;
+const idOf = ({ layer, site }: ForeignSite) => ({ block: layer, site });
 const isClose = (a: number, b: number) => Math.abs(a - b) <= 1e-9 * Math.abs(b);
 
 function checkShapes({ a, b, magnitude }: ForeignSite, file: string): void {
@@ -100,7 +104,7 @@ function checkShapes({ a, b, magnitude }: ForeignSite, file: string): void {
 
 /** docs/method.md's names and shapes: B has a head axis. */
 function tensorsOf(site: ForeignSite, rank: number, factor: number): NamedTensor[] {
-  const prefix = `layers.${nameOf(site)}`;
+  const id = idOf(site);
   const own = rankOf(site);
   const [inFeatures, out] = [site.a.shape[1]!, site.b.shape[0]!];
   let { data: a } = site.a;
@@ -113,9 +117,9 @@ function tensorsOf(site: ForeignSite, rank: number, factor: number): NamedTensor
   }
   if (factor !== 1) b = b.map((value) => value * factor);
   const tensors: NamedTensor[] = [
-    { name: `${prefix}.A`, shape: [rank, inFeatures], data: a },
-    { name: `${prefix}.B`, shape: [1, out, rank], data: b },
+    { name: siteTensor(id, 'A'), shape: [rank, inFeatures], data: a },
+    { name: siteTensor(id, 'B'), shape: [1, out, rank], data: b },
   ];
-  if (site.magnitude) tensors.push({ name: `${prefix}.magnitude`, shape: [out], data: site.magnitude.data });
+  if (site.magnitude) tensors.push({ name: siteTensor(id, 'magnitude'), shape: [out], data: site.magnitude.data });
   return tensors;
 }

@@ -2,6 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
+import { readHeadName } from '../effilora/names.ts';
 import type { HeadName } from '../effilora/types.ts';
 import { readAdapter } from './adapter-folder.ts';
 
@@ -34,8 +35,8 @@ export async function inspectAdapter(place: string): Promise<AdapterFacts> {
   const isFolder = (await fs.stat(place)).isDirectory();
   const shares = await lastShares(path.join(isFolder ? place : path.dirname(place), 'heads.jsonl'));
   const heads = Object.entries(description.heads).map(([name, { importance, frozenSince, dropped }]) => {
-    const [layer = '', site = '', head = ''] = name.split('.');
-    const where = { name, layer: Number(layer), site, head: Number(head) };
+    const { block: layer, site, head } = readHeadName(name)!;
+    const where = { name, layer, site, head };
     return { ...where, importance, frozenSince, dropped, routerShare: shares?.[name] ?? null };
   });
   return { description, heads };

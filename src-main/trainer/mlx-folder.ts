@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { readSiteName, siteName } from '../effilora/names.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES, type SiteName } from '../models/types.ts';
@@ -87,17 +88,17 @@ function sitesOf(
       throw new UserError(
         `${file} holds "${tensor.name.slice(0, 120)}", which is no LoRA of a decoder block's linear; only ${DECODER_SITES.join(', ')} are read. Fuse it into its model with mlx_lm.fuse, and open that`,
       );
-    const place = `${Number(layer)}.${site}`;
+    const place = siteName({ block: Number(layer), site: site! });
     parts.set(place, { ...parts.get(place), [kind]: tensor });
   }
   return [...parts].map(([place, { lora_a: a, lora_b: b, m: magnitude }]): ForeignSite => {
-    const [layer, site] = place.split('.') as [string, SiteName];
+    const { block: layer, site } = readSiteName(place)!;
     if (!a || !b || (isDora && !magnitude)) throw new UserError(`${file} lacks a tensor of ${place}: it is not whole`);
     if (magnitude && !isDora)
       throw new UserError(`${file} holds ${magnitude.name}, and its configuration says no dora`);
     if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[1] !== rank)
       throw new UserError(`${file}: ${a.name} is [${a.shape.join(', ')}], where the rank is ${rank}`);
-    return { layer: Number(layer), site, a: transposed(a), b: transposed(b), scale, magnitude };
+    return { layer, site: site as SiteName, a: transposed(a), b: transposed(b), scale, magnitude };
   });
 }
 

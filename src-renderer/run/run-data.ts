@@ -6,6 +6,7 @@ import type {
   RunSummary,
   SampleRecord,
 } from '../../src-preload/contract/index.ts';
+import { readHeadName } from '../sites.ts';
 
 export interface Head {
   name: string;
@@ -98,10 +99,7 @@ export class RunData {
 
   private layOut(names: string[]): void {
     if (names.length === this.heads.length) return;
-    this.heads = names.map((name) => {
-      const [layer, site, head] = name.split('.');
-      return { name, layer: Number(layer), site: site ?? '', head: Number(head) };
-    });
+    this.heads = names.map((name) => ({ name, ...readHeadName(name) }));
     this.sites = [...new Set(this.heads.map(({ site }) => site))];
     this.layers = 1 + this.heads.reduce((most, { layer }) => Math.max(most, layer), -1);
     this.headsASite = 1 + this.heads.reduce((most, { head }) => Math.max(most, head), -1);

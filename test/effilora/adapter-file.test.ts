@@ -41,7 +41,7 @@ function output(adapter: Adapter): Float32Array {
     const x = tf.tensor2d(uniform(3, 'x', 12, -1, 1), [2, 6]);
     const y = tf.zeros<tf.Rank.R2>([2, 4]);
     return adapter
-      .apply({ layer: 1, site: 'v_proj' }, x, y, adapter.parameters(1), () => {
+      .apply({ block: 1, site: 'v_proj' }, x, y, adapter.parameters(1), () => {
         throw new Error('not DoRA');
       })
       .dataSync() as Float32Array;
@@ -95,7 +95,7 @@ describe('the adapter file', () => {
     expect(check(otherOut)).toMatch(
       /layers\.0\.v_proj\.B is \[3, 4, 2\], the model needs \[3, 5, 2\].*trained on tiny/,
     );
-    expect(check(sites.filter(({ layer }) => layer === 0))).toMatch(/adapts 2 layers, the model has 1/);
+    expect(check(sites.filter(({ block }) => block === 0))).toMatch(/adapts 2 layers, the model has 1/);
     expect(check(sites.map((s) => ({ ...s, site: `x_${s.site}` })))).toMatch(/no site q_proj.*trained on tiny/);
     expect(check(sites, tensors.slice(1))).toMatch(/a\.safetensors lacks shared\.A\.6 \[2, 6\]/);
     expect(check(sites, [...tensors, { name: 'layers.9.q_proj.B', shape: [1], data: new Float32Array(1) }])).toMatch(

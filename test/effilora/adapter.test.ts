@@ -5,10 +5,10 @@ import { featureNoise, tokenNoise, dropout } from '../../src-main/effilora/dropo
 import { uniform } from '../../src-main/effilora/random.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import type { AdapterOptions, NamedTensor } from '../../src-main/effilora/types.ts';
-import { options, sites } from './support.ts';
+import { linear, options, sites } from './support.ts';
 
 const tokens = 5;
-const id = { layer: 1, site: 'v_proj' };
+const id = { block: 1, site: 'v_proj' };
 const noWeight = () => {
   throw new Error('the frozen weight is for DoRA only');
 };
@@ -29,7 +29,7 @@ async function filled(
 
 const input = (width: number, name: string) => tf.tensor2d(uniform(3, name, tokens * width, -1, 1), [tokens, width]);
 const run = (adapter: Adapter, x: tf.Tensor2D, y: tf.Tensor2D) =>
-  adapter.apply(id, x, y, adapter.parameters(id.layer), noWeight);
+  adapter.apply(id, x, y, adapter.parameters(id.block), noWeight);
 
 /** docs/method.md's sum over the heads, one number at a time. */
 function expected(
@@ -84,7 +84,7 @@ describe('what an adapter adds to a frozen linear', () => {
       const adapter = new Adapter(sites, options({ name }), 1);
       const y = input(4, 'y');
       expect(await run(adapter, input(6, 'x'), y).data()).toEqual(await y.data());
-      const other = adapter.apply({ layer: 0, site: 'o_proj' }, input(6, 'x'), y, adapter.parameters(0), noWeight);
+      const other = adapter.apply({ block: 0, site: 'o_proj' }, input(6, 'x'), y, adapter.parameters(0), noWeight);
       expect(other).toBe(y);
     }
   });
@@ -201,7 +201,7 @@ describe('inside a training step', () => {
 describe('dropout', () => {
   it('drops the share asked for, independently from token to token and feature to feature, and repeats', () => {
     const [rows, width, rate] = [400, 300, 0.1];
-    const shape = { layer: 3, site: 'q_proj', inFeatures: width, outFeatures: 1 };
+    const shape = { ...linear(3, 'q_proj'), inFeatures: width, outFeatures: 1 };
     const q = featureNoise(1, shape);
     const mask = (step: number) =>
       dropout(tf.ones<tf.Rank.R2>([rows, width]), rate, tokenNoise(1, step, 0, rows), q).dataSync() as Float32Array;

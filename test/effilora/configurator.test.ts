@@ -7,7 +7,7 @@ import {
   type ModelFacts,
   type RunShape,
 } from '../../src-main/effilora/memory-plan.ts';
-import { options } from './support.ts';
+import { linear, options } from './support.ts';
 
 const GiB = 2 ** 30;
 
@@ -35,7 +35,11 @@ const model: ModelFacts = {
   contextLength: 8192,
   fileBytes: 4 * 134_515_008,
   sites: Array.from({ length: 30 }, (_, layer) =>
-    Object.entries(widths).map(([site, [inFeatures, outFeatures]]) => ({ layer, site, inFeatures, outFeatures })),
+    Object.entries(widths).map(([site, [inFeatures, outFeatures]]) => ({
+      ...linear(layer, site),
+      inFeatures,
+      outFeatures,
+    })),
   ).flat(),
 };
 const engine: EngineFacts = {

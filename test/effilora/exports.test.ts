@@ -42,7 +42,7 @@ function inputs(site: SiteShape): Tensor2D {
 
 function run(adapter: Adapter, site: SiteShape, x: Tensor2D): Tensor2D {
   const y = tf.zeros<tf.Rank.R2>([x.shape[0], site.outFeatures]);
-  return adapter.apply(site, x, y, adapter.parameters(site.layer), () => {
+  return adapter.apply(site, x, y, adapter.parameters(site.block), () => {
     throw new Error('not DoRA');
   });
 }
@@ -193,7 +193,7 @@ describe('the static export', () => {
     const calibration = await calibrate(adapter);
     const forms = new Map<string, SiteForm>();
     for (const site of adapter.sites)
-      forms.set(`${site.layer}.${site.site}`, { kind: 'rank-r', p: regressed(calibration.moments(site)) });
+      forms.set(`${site.block}.${site.site}`, { kind: 'rank-r', p: regressed(calibration.moments(site)) });
     const { options: method, tensors } = await plainLora(adapter, forms, () => tf.zeros([1, 1]));
     const plain = new Adapter(sites, method, 0);
     plain.import(tensors);

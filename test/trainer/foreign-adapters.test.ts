@@ -166,7 +166,7 @@ describe('an adapter of PEFT or mlx-lm', () => {
     const deeper = { ...model, sites: () => deepened(model), config } as unknown as CausalLM;
     expect(() => adapterOnModel(stored, deeper, 'the adapter')).toThrow(/adapts 2 layers, the model has 3/);
     adapterOnModel(await readAdapter(at('layers-to-transform')), deeper, 'the adapter').dispose();
-    const shallow = { sites: () => model.sites().filter(({ layer }) => layer === 0), config } as unknown as CausalLM;
+    const shallow = { sites: () => model.sites().filter(({ block }) => block === 0), config } as unknown as CausalLM;
     const partial = await readAdapter(at('layers-to-transform'));
     expect(() => adapterOnModel(partial, shallow, 'the adapter')).toThrow(/It adapts 1\.q_proj, the model has 1 layer/);
   });
@@ -179,8 +179,8 @@ const deepened = (model: CausalLM) => [
   ...model.sites(),
   ...model
     .sites()
-    .filter(({ layer }) => layer === 1)
-    .map((site) => ({ ...site, layer: 2 })),
+    .filter(({ block }) => block === 1)
+    .map((site) => ({ ...site, block: 2 })),
 ];
 
 describe('an adapter of some layers', () => {

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../adapter.ts';
 import { headsPerSite } from '../methods/structure.ts';
+import { siteName as key } from '../names.ts';
 import type { SiteShape } from '../types.ts';
 
 /** A matrix on the host, row-major, f64. */
@@ -34,8 +35,6 @@ interface Sums {
   gram: Float64Array;
   omega: Float64Array;
 }
-
-const key = ({ layer, site }: SiteShape) => `${layer}.${site}`;
 
 /**
  * Collects moments of an adapter's sites while a model runs. Its memory does not grow with the tokens: [r + N * r] squared a
@@ -73,7 +72,7 @@ export class Calibration {
       const zMasked = tf.mul<Tensor2D>(z, mask);
       const both = tf.concat([h, zMasked], 1);
       this.#grams.set(key(site), tf.keep(tf.matMul<Tensor2D>(both, both, true, false)));
-      if (this.#inputLayers.has(site.layer)) this.#observeInput(site, x.id, masked, zMasked);
+      if (this.#inputLayers.has(site.block)) this.#observeInput(site, x.id, masked, zMasked);
     };
   }
 

@@ -3,6 +3,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter, Trainable } from '../adapter.ts';
 import { fileLayoutOfB } from '../layout.ts';
 import { headsPerSite, scaleOf, siteTensors } from '../methods/structure.ts';
+import { headName, siteName, siteTensor } from '../names.ts';
 import type { AdapterOptions, NamedTensor, SiteShape } from '../types.ts';
 import { adaptedNorms } from '../weight-decomposition.ts';
 import type { Matrix } from './moments.ts';
@@ -45,14 +46,14 @@ export async function plainLora(
   const rank = wide.length ? wideRank(options.rank, wide) : options.rank;
   const tensors: NamedTensor[] = [];
   for (const shape of adapter.sites) {
-    const prefix = `layers.${shape.layer}.${shape.site}`;
-    const [a, b] = await siteMatrices(adapter, shape, forms.get(`${shape.layer}.${shape.site}`)!, rank);
+    const [a, b] = await siteMatrices(adapter, shape, forms.get(siteName(shape))!, rank);
     const { inFeatures, outFeatures } = shape;
-    tensors.push({ name: `${prefix}.A`, shape: [rank, inFeatures], data: a });
-    tensors.push({ name: `${prefix}.B`, shape: [1, outFeatures, rank], data: fileLayoutOfB(b, 1, outFeatures, rank) });
+    tensors.push({ name: siteTensor(shape, 'A'), shape: [rank, inFeatures], data: a });
+    const up = fileLayoutOfB(b, 1, outFeatures, rank);
+    tensors.push({ name: siteTensor(shape, 'B'), shape: [1, outFeatures, rank], data: up });
     if (options.dora) {
       const data = await magnitudes(adapter, shape, { a, b, rank }, weight(shape));
-      tensors.push({ name: `${prefix}.magnitude`, shape: [outFeatures], data });
+      tensors.push({ name: siteTensor(shape, 'magnitude'), shape: [outFeatures], data });
     }
   }
   const alpha = scaleOf(options) * rank;
@@ -124,8 +125,8 @@ export function siteTrainable(adapter: Adapter, shape: SiteShape, role: 'A' | 'B
 }
 
 /** The heads of a site that are not dropped. */
-export function keptHeads(adapter: Adapter, { layer, site }: SiteShape, dropped: ReadonlySet<string>): number[] {
-  return Array.from({ length: headsPerSite(adapter.options) }, (_, j) => j).filter(
-    (j) => !dropped.has(`${layer}.${site}.${j}`),
+export function keptHeads(adapter: Adapter, shape: SiteShape, dropped: ReadonlySet<string>): number[] {
+  return Array.from({ length: headsPerSite(adapter.options) }, (_, head) => head).filter(
+    (head) => !dropped.has(headName({ ...shape, head })),
   );
 }

@@ -1,4 +1,5 @@
 import { UserError } from '../../engine/types.ts';
+import { headName, inBlock, readHeadName, siteName, siteTensor } from '../names.ts';
 import type { AdapterOptions, HeadName, SiteShape } from '../types.ts';
 
 /** What a tensor of an adapter is: down-projection, up-projections, router, or DoRA's magnitude. */
@@ -14,6 +15,9 @@ export interface TensorSpec {
   /** the layer it belongs to; undefined where layers share it */
   layer?: number;
 }
+
+/** The group of a language model's blocks. */
+export const LANGUAGE = 'language';
 
 /** The names of the tensors that act at one site. */
 export interface SiteTensors {
@@ -44,20 +48,25 @@ export function scaleOf(options: AdapterOptions): number {
  *
  * With DoRA each site also has `layers.<i>.<site>.magnitude` [out].
  */
-export function siteTensors({ layer, site, inFeatures }: SiteShape, options: AdapterOptions): SiteTensors {
-  const own = `layers.${layer}.${site}`;
-  const shared = options.share === 'module' ? site : String(inFeatures);
+export function siteTensors(shape: SiteShape, options: AdapterOptions): SiteTensors {
+  const { block, inFeatures } = shape;
   return {
-    A: options.name === 'effilora' ? `shared.A.${shared}` : `${own}.A`,
-    B: `${own}.B`,
+    A: options.name === 'effilora' ? sharedA(shape, options) : siteTensor(shape, 'A'),
+    B: siteTensor(shape, 'B'),
     router:
       options.name === 'lora'
         ? undefined
         : options.router === 'layer'
-          ? `layers.${layer}.router.${inFeatures}`
-          : `${own}.router`,
-    magnitude: options.dora ? `${own}.magnitude` : undefined,
+          ? inBlock(block, `router.${inFeatures}`)
+          : siteTensor(shape, 'router'),
+    magnitude: options.dora ? siteTensor(shape, 'magnitude') : undefined,
   };
+}
+
+/** Language models' files name no group; the other parts' A stand apart by theirs. */
+function sharedA({ group, site, inFeatures }: SiteShape, options: AdapterOptions): string {
+  const shared = options.share === 'module' ? site : String(inFeatures);
+  return group === LANGUAGE ? `shared.A.${shared}` : `shared.A.${group}.${shared}`;
 }
 
 /** The sites of a model that an adapter adapts, in the model's order. Throws where a target is no site of the model. */
@@ -69,12 +78,15 @@ export function adaptedSites(sites: SiteShape[], options: AdapterOptions): SiteS
     }
   }
   const targeted = sites.filter(({ site }) => options.targets.includes(site));
+  const other = targeted.find(({ kind }) => kind !== 'linear');
+  if (other)
+    throw new UserError(`${other.path} is a convolution, and only linears can be adapted: leave ${other.site} out.`);
   if (!options.sites) return targeted;
   const chosen = new Set(options.sites);
-  const adapted = targeted.filter(({ layer, site }) => chosen.delete(`${layer}.${site}`));
+  const adapted = targeted.filter((shape) => chosen.delete(siteName(shape)));
   const [missing] = chosen;
   if (missing === undefined) return adapted;
-  const layers = new Set(sites.map(({ layer }) => layer)).size;
+  const layers = new Set(sites.map(({ block }) => block)).size;
   throw new UserError(`It adapts ${missing}, the model has ${layers} layers of ${[...known].join(', ')}.`);
 }
 
@@ -95,10 +107,10 @@ export function adapterTensors(sites: SiteShape[], options: AdapterOptions): Ten
   };
   for (const shape of sites) {
     const names = siteTensors(shape, options);
-    add(shape.layer, names.A, 'A', [rank, shape.inFeatures], shape.inFeatures);
-    add(shape.layer, names.B, 'B', [heads, shape.outFeatures, rank], shape.inFeatures);
-    add(shape.layer, names.router, 'router', [heads, shape.inFeatures], shape.inFeatures);
-    add(shape.layer, names.magnitude, 'magnitude', [shape.outFeatures], shape.outFeatures);
+    add(shape.block, names.A, 'A', [rank, shape.inFeatures], shape.inFeatures);
+    add(shape.block, names.B, 'B', [heads, shape.outFeatures, rank], shape.inFeatures);
+    add(shape.block, names.router, 'router', [heads, shape.inFeatures], shape.inFeatures);
+    add(shape.block, names.magnitude, 'magnitude', [shape.outFeatures], shape.outFeatures);
   }
   const all = [...specs.values()];
   return [...all.filter(isShared), ...all.filter((spec) => !isShared(spec))];
@@ -108,13 +120,13 @@ const isShared = ({ name }: { name: string }) => name.startsWith('shared.');
 
 /** `<layer>.<site>.<head>` of every head, in the order that breaks ties: layer, site, head. */
 export function headNames(sites: SiteShape[], options: AdapterOptions): HeadName[] {
-  return sites.flatMap(({ layer, site }) =>
-    Array.from({ length: headsPerSite(options) }, (_, head) => `${layer}.${site}.${head}`),
+  return sites.flatMap((shape) =>
+    Array.from({ length: headsPerSite(options) }, (_, head) => headName({ ...shape, head })),
   );
 }
 
 /** The layer a head belongs to, by its name. */
-export const layerOfHead = (name: HeadName): number => Number.parseInt(name, 10);
+export const layerOfHead = (name: HeadName): number => readHeadName(name)!.block;
 
 /** How many numbers an adapter trains, in all and by role. */
 export function parameterCounts(sites: SiteShape[], options: AdapterOptions): Record<TensorRole | 'all', number> {

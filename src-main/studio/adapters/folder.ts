@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { AdapterHead } from '../../../src-preload/contract/index.ts';
 import { parseAdapterDescription } from '../../effilora/adapter-schema.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
+import { readHeadName, readSiteTensor, siteName } from '../../effilora/names.ts';
 import { sha256OfFile } from '../../engine/python-wheel.ts';
 import { UserError } from '../../engine/types.ts';
 import { FileReader } from '../../models/file-reader.ts';
@@ -76,8 +77,7 @@ export async function hashesIn(folder: string): Promise<Record<string, string>> 
 export async function headsOf(folder: string, description: AdapterDescription): Promise<AdapterHead[]> {
   const outFeatures = await outFeaturesIn(folder);
   return Object.entries(description.heads).map(([name, head]) => {
-    const site = name.slice(0, name.lastIndexOf('.'));
-    const numbers = (outFeatures.get(site) ?? 0) * description.method.rank;
+    const numbers = (outFeatures.get(siteName(readHeadName(name)!)) ?? 0) * description.method.rank;
     return { name, ...head, bytes: head.dropped ? 0 : numbers * BYTES_A_NUMBER };
   });
 }
@@ -89,8 +89,8 @@ async function outFeaturesIn(folder: string): Promise<Map<string, number>> {
     const { tensors } = await readSafetensorsHeader(reader);
     const widths = new Map<string, number>();
     for (const { name, shape } of tensors.values()) {
-      const site = /^layers\.(\d+\..+)\.B$/.exec(name)?.[1];
-      if (site) widths.set(site, shape[1]!);
+      const tensor = readSiteTensor(name);
+      if (tensor?.part === 'B') widths.set(siteName(tensor), shape[1]!);
     }
     return widths;
   } finally {

@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { HeadsFrame } from '../../../src-preload/contract/index.ts';
+import { readHeadName } from '../../effilora/names.ts';
 import { DECODER_SITES } from '../../models/types.ts';
 
 /**
@@ -59,10 +60,10 @@ export async function firstRecord(path: string): Promise<Record<string, unknown>
 /** Head names `<layer>.<site>.<head>` in the order of the model: layer, site, head. */
 export function sortedHeads(names: string[]): string[] {
   const key = (name: string) => {
-    const [layer = '0', site = '', head = '0'] = name.split('.');
+    const { block: layer, site, head } = readHeadName(name) ?? { block: 0, site: name, head: 0 };
     // Other families' sites follow in the order of their names.
     const known = (DECODER_SITES as readonly string[]).indexOf(site);
-    return { layer: Number(layer), order: known < 0 ? DECODER_SITES.length : known, site, head: Number(head) };
+    return { layer, order: known < 0 ? DECODER_SITES.length : known, site, head };
   };
   return names
     .map((name) => ({ name, ...key(name) }))

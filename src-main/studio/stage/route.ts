@@ -22,7 +22,7 @@ export async function routeJob(job: RouteJob, { tell }: Act<RouteEvent>): Promis
   const batch = batchTensors(config, padBatch([{ inputIds, labels: inputIds }]));
   let omega: tf.Tensor2D | undefined;
   adapter.observeRouter = (site, seen) => {
-    if (site.layer === job.layer && site.site === job.site) omega = tf.keep(tf.clone(seen));
+    if (site.block === job.layer && site.site === job.site) omega = tf.keep(tf.clone(seen));
   };
   try {
     tf.tidy(() => void stage.model.hidden(batch, { adaptation: adapter, recompute: false }));

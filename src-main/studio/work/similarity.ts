@@ -1,5 +1,6 @@
 import type { Similarities } from '../../../src-preload/contract/index.ts';
 import { withZeros } from '../../effilora/adapter-file.ts';
+import { headName, siteTensor } from '../../effilora/names.ts';
 import { cosines } from '../../effilora/similarity.ts';
 import type { NamedTensor } from '../../effilora/types.ts';
 import { UserError } from '../../engine/types.ts';
@@ -8,11 +9,11 @@ import { readAdapter } from '../../trainer/adapter-folder.ts';
 /** How alike the heads of a site are: cosine of their B, each as one vector. @throws UserError where the site isn't adapted */
 export async function headSimilarity(request: { folder: string; layer: number; site: string }): Promise<Similarities> {
   const { description, tensors } = await readAdapter(request.folder);
-  const site = `${request.layer}.${request.site}`;
-  const b = withZeros(tensors, description).find(({ name }) => name === `layers.${site}.B`);
+  const site = { block: request.layer, site: request.site };
+  const b = withZeros(tensors, description).find(({ name }) => name === siteTensor(site, 'B'));
   if (!b) throw new UserError(`The adapter adapts no ${request.site} in layer ${request.layer}. Choose another site.`);
   const vectors = slices(b);
-  const names = vectors.map((_, head) => `${site}.${head}`);
+  const names = vectors.map((_, head) => headName({ ...site, head }));
   return { rows: names, columns: names, values: cosines(vectors, vectors) };
 }
 

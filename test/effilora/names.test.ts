@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { adaptedSites, adapterTensors, headNames } from '../../src-main/effilora/methods/structure.ts';
+import { headName, readHeadName, readSiteName, readSiteTensor, siteTensor } from '../../src-main/effilora/names.ts';
+import { linear, options, sites } from './support.ts';
+
+describe('names', () => {
+  it('are read as they were made, also where a site has dots in its own', () => {
+    for (const site of ['q_proj', 'attn1.to_out.0', 'mlp.B']) {
+      const id = { block: 12, site, head: 3 };
+      expect(readHeadName(headName(id))).toEqual(id);
+      expect(readSiteTensor(siteTensor(id, 'B'))).toEqual({ block: 12, site, part: 'B' });
+    }
+    expect(headName({ block: 0, site: 'q_proj', head: 2 })).toBe('0.q_proj.2');
+    expect(readSiteName('7.v_proj')).toEqual({ block: 7, site: 'v_proj' });
+  });
+
+  it.each(['', 'q_proj', '0.q_proj', 'a.q_proj.0', '0.q_proj.x', '0..', '-1.q_proj.0'])('are none: %j', (name) => {
+    expect(readHeadName(name)).toBeUndefined();
+  });
+});
+
+describe('sites of several parts of a model', () => {
+  const tower = [2, 3].map((block) => ({
+    ...linear(block, 'q_proj'),
+    group: 'vision',
+    inFeatures: 6,
+    outFeatures: 6,
+  }));
+  const namesWith = (changes = {}) => adapterTensors([...sites, ...tower], options(changes)).map(({ name }) => name);
+
+  it.each([
+    [{}, ['shared.A.6', 'shared.A.8', 'shared.A.vision.6']],
+    [{ share: 'module' }, ['shared.A.q_proj', 'shared.A.v_proj', 'shared.A.down_proj', 'shared.A.vision.q_proj']],
+  ])('share A inside a part, never across: %j', (changes, shared) => {
+    expect(namesWith(changes).filter((name) => name.startsWith('shared.'))).toEqual(shared);
+  });
+
+  it('have heads by block, site and head', () => {
+    expect(headNames(tower, options({ heads: 2 }))).toEqual(['2.q_proj.0', '2.q_proj.1', '3.q_proj.0', '3.q_proj.1']);
+  });
+
+  it('are refused by name where they are convolutions', () => {
+    const conv = { ...tower[0]!, path: 'vision.patch', site: 'patch', kind: 'conv' as const, kernel: 8 };
+    expect(() => adaptedSites([conv], options({ targets: ['patch'] }))).toThrow(/vision\.patch is a convolution/);
+    expect(adaptedSites([...sites, conv], options())).toEqual(sites);
+  });
+});
