@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
-import { readHeadName } from './names.ts';
+import { headName, readHeadName } from './names.ts';
 
 /** `adapter.json`, beside `adapter.safetensors` (docs/method.md, Adapter file). */
-export const ADAPTER_FORMAT_VERSION = 1;
+const ADAPTER_FORMAT_VERSION = 2;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits');
 
@@ -26,8 +26,33 @@ export const adapterOptionsSchema = z.object({
   dora: z.boolean(),
 });
 
-export const adapterDescriptionSchema = z.object({
-  formatVersion: z.literal(ADAPTER_FORMAT_VERSION),
+const headFacts = z.object({
+  importance: z.number().nonnegative(),
+  /** the step after which it froze for good; null: active to the end */
+  frozenSince: z.number().int().positive().nullable(),
+  dropped: z.boolean(),
+});
+
+/** In version 2 a head says its block, site and number. */
+const headList = z
+  .array(
+    headFacts.extend({
+      block: z.number().int().nonnegative(),
+      site: z.string().min(1),
+      head: z.number().int().nonnegative(),
+    }),
+  )
+  .transform((heads) =>
+    Object.fromEntries(heads.map(({ block, site, head, ...facts }) => [headName({ block, site, head }), facts])),
+  );
+
+/** In version 1 heads stood under their names. */
+const headRecord = z.record(
+  z.string().refine((name) => readHeadName(name) !== undefined, 'must be named <layer>.<site>.<head>'),
+  headFacts,
+);
+
+const described = z.object({
   method: adapterOptionsSchema,
   baseModel: z.object({ name: z.string(), architecture: z.string(), sha256 }),
   /** one entry a dataset of the mix */
@@ -36,23 +61,25 @@ export const adapterDescriptionSchema = z.object({
   recipe: z.record(z.string(), z.unknown()),
   /** final metrics, e.g. steps, loss, evalLoss */
   metrics: z.record(z.string(), z.number().nullable()),
-  /** by head name */
-  heads: z.record(
-    z.string().refine((name) => readHeadName(name) !== undefined, 'must be named <layer>.<site>.<head>'),
-    z.object({
-      importance: z.number().nonnegative(),
-      /** the step after which it froze for good; null: active to the end */
-      frozenSince: z.number().int().positive().nullable(),
-      dropped: z.boolean(),
-    }),
-  ),
   /** whether the softmax runs over the heads that stay, where some are dropped */
   renormalize: z.boolean(),
   /** of adapter.safetensors: tells that the two files were written together; nothing in older ones */
   tensorsSha256: sha256.optional(),
 });
 
-export type AdapterDescription = z.infer<typeof adapterDescriptionSchema>;
+const versions = {
+  1: described.extend({ heads: headRecord }),
+  2: described.extend({ heads: headList }),
+};
+
+/** What an `adapter.json` of any version says; its heads by name. */
+export type AdapterDescription = z.infer<(typeof versions)[1]>;
+
+/** The content of an `adapter.json` that `parseAdapterDescription` reads back as this description. */
+export function formatAdapterDescription(description: AdapterDescription): string {
+  const heads = Object.entries(description.heads).map(([name, facts]) => ({ ...readHeadName(name)!, ...facts }));
+  return JSON.stringify({ ...description, formatVersion: ADAPTER_FORMAT_VERSION, heads }, null, 1);
+}
 
 /**
  * Checks an `adapter.json`.
@@ -73,7 +100,12 @@ export function parseAdapterDescription(text: string, file: string): AdapterDesc
       `${file} has format version ${version}, this studio knows up to ${ADAPTER_FORMAT_VERSION}: update the studio.`,
     );
   }
-  const result = adapterDescriptionSchema.safeParse(json);
+  const schema = version === 1 || version === 2 ? versions[version] : undefined;
+  if (!schema)
+    throw new UserError(
+      `${file}, field formatVersion: must be 1 or ${ADAPTER_FORMAT_VERSION}. Export the adapter again.`,
+    );
+  const result = schema.safeParse(json);
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;
   throw new UserError(`${file}, field ${path.join('.') || '(all)'}: ${message}. Export the adapter again.`);

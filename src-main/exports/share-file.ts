@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { stringify } from 'yaml';
 import { ZipFile } from 'yazl';
+import { formatAdapterDescription } from '../effilora/adapter-schema.ts';
 import { encodeSafetensors } from '../models/safetensors.ts';
 import type { StoredAdapter } from '../trainer/stored-adapter.ts';
 import { withoutFolders } from './model-card.ts';
@@ -34,7 +35,7 @@ export async function writeShareFile(
     { format: 'pt' },
   );
   const add = (name: string, text: string) => zip.addBuffer(Buffer.from(text), name);
-  add(SHARE_FILES.description, JSON.stringify({ ...description, recipe }, null, 1));
+  add(SHARE_FILES.description, formatAdapterDescription({ ...description, recipe }));
   add(SHARE_FILES.recipe, stringify(recipe));
   add(SHARE_FILES.card, texts.card);
   add(SHARE_FILES.headMap, texts.headMap);

@@ -6,7 +6,7 @@ import type { DatasetFacts } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { describeHeads, openAdapter, withoutDropped } from '../effilora/adapter-file.ts';
 import {
-  ADAPTER_FORMAT_VERSION,
+  formatAdapterDescription,
   parseAdapterDescription,
   type AdapterDescription,
 } from '../effilora/adapter-schema.ts';
@@ -56,7 +56,6 @@ export async function describeAdapter(parts: AdapterToWrite): Promise<AdapterDes
   const { adapter, reducer, file, datasets, recipe, metrics } = parts;
   const { heads: dropped, renormalize } = adapter.dropped;
   return {
-    formatVersion: ADAPTER_FORMAT_VERSION,
     method: adapter.options,
     baseModel: { name: file.name, architecture: file.config.architecture, sha256: await file.sha256() },
     datasets: datasets.map(({ source, sha256, report }) => ({
@@ -79,7 +78,7 @@ export async function writeStoredAdapter(folder: string, { description, tensors 
 async function writeFiles(folder: string, description: AdapterDescription, tensors: HeldTensor[]): Promise<void> {
   await fsp.mkdir(folder, { recursive: true });
   await writePair(folder, safetensorsPieces(tensors.map(heldBytes), { format: 'pt' }), (tensorsSha256) =>
-    JSON.stringify({ ...description, tensorsSha256 }, null, 1),
+    formatAdapterDescription({ ...description, tensorsSha256 }),
   );
 }
 

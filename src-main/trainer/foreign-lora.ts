@@ -1,4 +1,3 @@
-import { ADAPTER_FORMAT_VERSION } from '../effilora/adapter-schema.ts';
 import { headName, siteName, siteTensor } from '../effilora/names.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
@@ -60,7 +59,6 @@ export function storedLora(sites: ForeignSite[], lora: ForeignLora, file: string
   return {
     tensors: sites.flatMap((site) => tensorsOf(site, rank, isPlain ? 1 : site.scale / nominal)),
     description: {
-      formatVersion: ADAPTER_FORMAT_VERSION,
       method: {
         name: 'lora',
         heads: 1,

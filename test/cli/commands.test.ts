@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { parseAdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
 import { z } from 'zod';
 import { modelEntry } from '../../src-preload/contract/models.ts';
 import { plan } from '../../src-preload/contract/plans.ts';
@@ -77,9 +78,8 @@ async function byPyTorch(cases: { heads: string[] | null; renormalize: boolean }
 
 /** The names of the least important heads by adapter.json. */
 function least(share: number): string[] {
-  const { heads } = JSON.parse(fs.readFileSync(path.join(adapter, 'adapter.json'), 'utf8')) as {
-    heads: Record<string, { importance: number }>;
-  };
+  const text = fs.readFileSync(path.join(adapter, 'adapter.json'), 'utf8');
+  const { heads } = parseAdapterDescription(text, 'adapter.json');
   const names = Object.keys(heads).sort((a, b) => heads[a]!.importance - heads[b]!.importance);
   return names.slice(0, Math.floor(share * names.length));
 }

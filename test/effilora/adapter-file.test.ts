@@ -2,7 +2,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { checkAdapterTensors, openAdapter, withoutDropped } from '../../src-main/effilora/adapter-file.ts';
-import { parseAdapterDescription, type AdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
+import {
+  formatAdapterDescription,
+  parseAdapterDescription,
+  type AdapterDescription,
+} from '../../src-main/effilora/adapter-schema.ts';
 import { headNames } from '../../src-main/effilora/methods/structure.ts';
 import { uniform } from '../../src-main/effilora/random.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
@@ -17,7 +21,6 @@ function description(changes: Partial<AdapterDescription> = {}): AdapterDescript
   const method = changes.method ?? options();
   const heads = headNames(sites, method).map((name) => [name, { importance: 0.5, frozenSince: null, dropped: false }]);
   return {
-    formatVersion: 1,
     method,
     baseModel: { name: 'tiny', architecture: 'llama', sha256: 'ab'.repeat(32) },
     datasets: [{ name: 'rows', sha256: 'cd'.repeat(32), examples: 7 }],
@@ -51,7 +54,7 @@ function output(adapter: Adapter): Float32Array {
 describe('the adapter file', () => {
   it('gives back what was put in', async () => {
     const tensors = await tensorsOf();
-    const text = JSON.stringify(description());
+    const text = formatAdapterDescription(description());
     const adapter = openAdapter(parseAdapterDescription(text, 'adapter.json'), tensors, sites, 'adapter.safetensors');
     expect(await adapter.export()).toEqual(tensors);
     adapter.dispose();
@@ -105,10 +108,10 @@ describe('the adapter file', () => {
 
   it('refuses a damaged or newer description by field', () => {
     const parse = (changes: object) => () =>
-      parseAdapterDescription(JSON.stringify({ ...description(), ...changes }), 'adapter.json');
+      parseAdapterDescription(JSON.stringify({ formatVersion: 1, ...description(), ...changes }), 'adapter.json');
     expect(() => parseAdapterDescription('{"formatVersion": 1', 'adapter.json')).toThrow(/adapter\.json is not JSON/);
     expect(() => parseAdapterDescription('null', 'adapter.json')).toThrow(UserError);
-    expect(parse({ formatVersion: 2 })).toThrow(/version 2.*update the studio/);
+    expect(parse({ formatVersion: 3 })).toThrow(/version 3.*update the studio/);
     expect(parse({ method: { ...options(), rank: 1e12 } })).toThrow(/field method\.rank/);
     expect(parse({ baseModel: { name: 'x', architecture: 'llama', sha256: 'no' } })).toThrow(/field baseModel\.sha256/);
   });

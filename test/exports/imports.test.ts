@@ -4,6 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { pipeline } from 'node:stream/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { formatAdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
 import { ZipFile } from 'yazl';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { UserError } from '../../src-main/engine/types.ts';
@@ -51,7 +52,7 @@ function replaced(source: string, name: string, from: Buffer | string, to: Buffe
   return at(name);
 }
 
-const description = () => ({ bytes: Buffer.from(JSON.stringify(stored.description)) });
+const description = () => ({ bytes: Buffer.from(formatAdapterDescription(stored.description)) });
 const tensors = { bytes: Buffer.alloc(64) };
 
 describe('an .effilora file', () => {

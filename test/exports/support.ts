@@ -48,7 +48,6 @@ export async function randomAdapter(
   ]);
   adapter.dispose();
   const description: AdapterDescription = {
-    formatVersion: 1,
     method,
     baseModel: { name: file.name, architecture: file.config.architecture, sha256: await file.sha256() },
     datasets: [],

@@ -1,6 +1,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { formatAdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
 import type { CurvePoint } from '../../src-preload/contract/index.ts';
 import { cosines } from '../../src-main/effilora/similarity.ts';
 import { trainerProcess } from '../../src-main/studio/runs/trainer-process.ts';
@@ -102,7 +103,7 @@ describe('inspector', () => {
     const place = join(scratch.folder, 'sly');
     const description = await writeRandomAdapter(place, model);
     description.recipe['dataset'] = [{ path: '/etc/passwd' }];
-    writeFileSync(join(place, 'adapter.json'), JSON.stringify(description));
+    writeFileSync(join(place, 'adapter.json'), formatAdapterDescription(description));
     const sly = await open.client.adapters.import({ path: place, model });
     const asked = { id: sly.id, heads: [], data: { examples: 4 }, prompt: '' };
     await expect(open.client.inspector.probe(asked)).rejects.toThrow(/outside the folders/);

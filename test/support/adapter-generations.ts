@@ -6,7 +6,6 @@ export function writeGeneration(folder: string, generation: number): Promise<voi
   return writeStoredAdapter(folder, {
     tensors: [{ name: 'layers.0.q_proj.A', shape: [64, 64], data: new Float32Array(4096).fill(generation) }],
     description: {
-      formatVersion: 1,
       method: {
         ...{ name: 'lora', rank: 64, heads: 1, alpha: 64, targets: ['q_proj'], share: 'global', router: 'site' },
         ...{ dropout: 0, rsLora: false, dora: false },

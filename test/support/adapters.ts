@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
+import { formatAdapterDescription, type AdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
 import { adapterTensors, adaptedSites, headNames } from '../../src-main/effilora/methods/structure.ts';
 import { uniform } from '../../src-main/effilora/random.ts';
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
@@ -34,7 +34,6 @@ export async function writeRandomAdapter(
   const names = headNames(sites, method);
   const importance = uniform(seed, 'importance', names.length, 0, 1);
   const description: AdapterDescription = {
-    formatVersion: 1,
     method,
     baseModel: { name: file.name, architecture: file.config.architecture, sha256: await file.sha256() },
     datasets: [{ name: 'rows.jsonl', sha256: 'a'.repeat(64), examples: 12 }],
@@ -54,6 +53,6 @@ export async function writeRandomAdapter(
   await file.close();
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'adapter.safetensors'), encodeSafetensors(tensors));
-  writeFileSync(join(folder, 'adapter.json'), JSON.stringify(description));
+  writeFileSync(join(folder, 'adapter.json'), formatAdapterDescription(description));
   return description;
 }
