@@ -33,22 +33,26 @@ const headFacts = z.object({
   dropped: z.boolean(),
 });
 
+/** As many digits as names are read with. */
+const count = z.number().int().nonnegative().max(999_999_999);
+
 /** In version 2 a head says its block, site and number. */
 const headList = z
   .array(
     headFacts.extend({
-      block: z.number().int().nonnegative(),
+      block: count,
       site: z.string().min(1),
-      head: z.number().int().nonnegative(),
+      head: count,
     }),
   )
+  .refine((heads) => new Set(heads.map(headName)).size === heads.length, 'names a head twice')
   .transform((heads) =>
     Object.fromEntries(heads.map(({ block, site, head, ...facts }) => [headName({ block, site, head }), facts])),
   );
 
 /** In version 1 heads stood under their names. */
 const headRecord = z.record(
-  z.string().refine((name) => readHeadName(name) !== undefined, 'must be named <layer>.<site>.<head>'),
+  z.string().refine((name) => readHeadName(name) !== undefined),
   headFacts,
 );
 

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { formatAdapterDescription, parseAdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
 import { readAdapter, writeStoredAdapter } from '../../src-main/trainer/adapter-folder.ts';
 
 /** Two blocks of one site with two heads each, one of them left out; written before there was a version 2. */
@@ -45,6 +46,27 @@ describe('an adapter of version 1', () => {
     fs.cpSync(FIRST, place, { recursive: true });
     const text = fs.readFileSync(path.join(FIRST, 'adapter.json'), 'utf8');
     fs.writeFileSync(path.join(place, 'adapter.json'), text.replace('"0.q_proj.1"', '"q_proj"'));
-    await expect(readAdapter(place)).rejects.toThrow(/field heads.*must be named/);
+    await expect(readAdapter(place)).rejects.toThrow(/field heads\.q_proj/);
+  });
+});
+
+describe('an adapter of version 2', () => {
+  const head = { block: 0, site: 'q_proj', head: 0, importance: 0, frozenSince: null, dropped: false };
+
+  it.each([
+    ['a head comes twice', [head, head], /field heads: names a head twice/],
+    ['a block is no count', [{ ...head, block: -1 }], /field heads\.0\.block/],
+    ['a site has no name', [{ ...head, site: '' }], /field heads\.0\.site/],
+    ['heads stand under their names', { '0.q_proj.0': head }, /field heads: /],
+  ])('is refused where %s', (_, heads, told) => {
+    const text = JSON.stringify({ ...(written(FIRST) as object), formatVersion: 2, heads });
+    expect(() => parseAdapterDescription(text, 'adapter.json')).toThrow(told);
+  });
+
+  it('keeps a site whose name has dots', () => {
+    const heads = [{ ...head, site: 'attn1.to_out.0', head: 1 }];
+    const text = JSON.stringify({ ...(written(FIRST) as object), formatVersion: 2, heads });
+    const again = formatAdapterDescription(parseAdapterDescription(text, 'adapter.json'));
+    expect(JSON.parse(again)).toMatchObject({ heads });
   });
 });
