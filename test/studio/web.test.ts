@@ -92,10 +92,12 @@ function socket(port: number, headers: Record<string, string>): Promise<WebSocke
   });
 }
 
-/** What a stream begins with. */
-async function firstOf<T>(stream: Promise<AsyncIterable<T>>): Promise<T | undefined> {
-  for await (const event of await stream) return event;
-  return undefined;
+/** What a stream begins with; it is left as pages leave theirs, by a signal. */
+async function firstOf<T>(open: (options: { signal: AbortSignal }) => Promise<AsyncIterator<T>>): Promise<T> {
+  const left = new AbortController();
+  const { value } = await (await open({ signal: left.signal })).next();
+  left.abort();
+  return value as T;
 }
 
 describe('web host', () => {
@@ -190,15 +192,23 @@ describe('web host', () => {
     await expect(clientOn(guest).settings.setHubToken({ token: 'hf_theirs' })).rejects.toThrow(/only be changed on/);
     expect((await clientOn(guest).settings.set({ theme: 'dark' })).theme).toBe('dark');
     const owner = await socket(port, at);
+    // One client a socket: each numbers what it asks from the beginning, and a stream is answered for longer than a call.
+    const [visitor, owners] = [clientOn(guest), clientOn(owner)];
     // What is served to other programs: everybody sees that, and where; the key stands before its owner alone.
     const served = { url: 'http://127.0.0.1:8080/v1', models: [{ name: 'tiny', adapterId: null }] };
     vi.spyOn(ServedAdapters.prototype, 'served', 'get').mockReturnValue({ ...served, token: 'the key' });
-    expect(await firstOf(clientOn(guest).serving.watch())).toEqual({ ...served, token: null });
-    expect(await firstOf(clientOn(owner).serving.watch())).toEqual({ ...served, token: 'the key' });
+    expect(await firstOf((options) => visitor.serving.watch(undefined, options))).toEqual({
+      ...served,
+      token: null,
+    });
+    expect(await firstOf((options) => owners.serving.watch(undefined, options))).toEqual({
+      ...served,
+      token: 'the key',
+    });
     guest.close();
-    await clientOn(owner).settings.setHubToken({ token: 'hf_mine' });
+    await owners.settings.setHubToken({ token: 'hf_mine' });
     expect(readFileSync(join(scratch.folder, 'data', 'hub-token'), 'utf8').trim()).toBe('hf_mine');
-    expect((await clientOn(owner).settings.set(widened)).folders).toEqual(widened.folders);
+    expect((await owners.settings.set(widened)).folders).toEqual(widened.folders);
     owner.close();
   });
 
