@@ -1,6 +1,5 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import { parse } from 'yaml';
 
 /** More codes than this say less than a number would. */
 const MOST = 40;
@@ -19,6 +18,7 @@ export async function languagesOfCard(folder: string): Promise<string[] | undefi
   const text = await fsp.readFile(path.join(folder, 'README.md'), 'utf8').catch(() => '');
   const [, head] = /^\ufeff?---\r?\n(.*?)\r?\n---/s.exec(text.slice(0, HEAD)) ?? [];
   if (head === undefined) return undefined;
+  const { parse } = await import('yaml');
   try {
     return languagesOf((parse(head, { maxAliasCount: 100 }) as { language?: unknown } | null)?.language);
   } catch {

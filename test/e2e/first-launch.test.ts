@@ -45,6 +45,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
       await field.fill(value);
       await field.blur();
     }
+    await page.getByText('What it builds, and why').click();
     await untilShown(page, /You set this yourself. Proposed was: 8 examples/);
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByRole('button', { name: 'Start training' }).click();
