@@ -1,5 +1,4 @@
-import fsp from 'node:fs/promises';
-import path from 'node:path';
+import { cardHead, parsedHead } from './card.ts';
 
 /** More codes than this say less than a number would. */
 const MOST = 40;
@@ -15,12 +14,10 @@ export function languagesOf(given: unknown): string[] | undefined {
 
 /** The languages (`language:`) that a Hugging Face folder's README.md names in its head. */
 export async function languagesOfCard(folder: string): Promise<string[] | undefined> {
-  const text = await fsp.readFile(path.join(folder, 'README.md'), 'utf8').catch(() => '');
-  const [, head] = /^\ufeff?---\r?\n(.*?)\r?\n---/s.exec(text.slice(0, HEAD)) ?? [];
+  const head = await cardHead(folder, HEAD);
   if (head === undefined) return undefined;
-  const { parse } = await import('yaml');
   try {
-    return languagesOf((parse(head, { maxAliasCount: 100 }) as { language?: unknown } | null)?.language);
+    return languagesOf(((await parsedHead(head)) as { language?: unknown } | null)?.language);
   } catch {
     return undefined; // a card that is no YAML says nothing; the model is read all the same
   }

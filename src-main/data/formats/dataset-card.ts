@@ -1,7 +1,7 @@
-import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
+import { cardHead, parsedHead } from '../../models/card.ts';
 
 /** One configuration of a dataset folder, as its card names it. */
 export interface Configuration {
@@ -69,15 +69,12 @@ export async function configurationsToChoose(folder: string): Promise<string[]> 
 const defaultOf = (configs: z.infer<typeof card>['configs']) =>
   configs.find((one) => one.default || one.config_name === 'default');
 
-/** What stands between the lines `---` at a card's beginning. */
+/** What a folder's card says of its configurations. */
 async function configsOf(folder: string) {
-  const text = await fsp.readFile(path.join(folder, 'README.md'), 'utf8').catch(() => '');
-  const [, head] = /^\ufeff?---\r?\n(.*?)\r?\n---/s.exec(text.slice(0, 2 ** 20)) ?? [];
+  const head = await cardHead(folder, 2 ** 20);
   if (head === undefined || !/^configs:/m.test(head)) return undefined;
-  // Most datasets have none, and need not wait for its reader.
-  const { parse } = await import('yaml');
   try {
-    return card.parse(parse(head, { maxAliasCount: 100 })).configs;
+    return card.parse(await parsedHead(head)).configs;
   } catch {
     throw new UserError(`${folder}: the configurations (configs:) in its README.md can't be read; mend them, or name a file of the folder`); // prettier-ignore
   }
