@@ -48,7 +48,7 @@ async function train(given: string, flags: TrainFlags): Promise<void> {
       progress.line('Writing a checkpoint; Ctrl-C again ends at once and loses what came since the last'),
   });
   progress.clear();
-  finish(run.end, folder, run.interrupted, flags.json ?? false);
+  await finish(run.end, folder, run.interrupted, flags.json ?? false);
 }
 
 /** A recipe that is not there or not valid is refused before a process starts and a folder is made. */
@@ -74,7 +74,12 @@ function runToResume(given: string, out: string | undefined) {
 const usualFolder = (recipe: string) => path.join('runs', path.parse(recipe).name);
 
 /** Says how a run ended and sets the exit code. */
-function finish(end: TrainerEnd, folder: string, interrupted: number | undefined, asJson: boolean): void {
+async function finish(
+  end: TrainerEnd,
+  folder: string,
+  interrupted: number | undefined,
+  asJson: boolean,
+): Promise<void> {
   if (end.outcome !== 'failed' && asJson) printJson({ kind: 'done', summary: end.summary });
   if (interrupted !== undefined && (end.outcome === 'failed' || end.outcome === 'paused')) {
     note(`Interrupted. Go on with: effilora train ${path.relative('.', folder) || '.'} --resume`);
@@ -82,7 +87,7 @@ function finish(end: TrainerEnd, folder: string, interrupted: number | undefined
   } else if (end.outcome === 'failed') throw end.forPeople ? new UserError(end.message) : new Error(end.message);
   else if (!asJson) {
     console.log(told(end.summary));
-    for (const line of adviceOn(folder)) console.log(`\n${line}`);
+    for (const line of await adviceOn(folder)) console.log(`\n${line}`);
   }
 }
 

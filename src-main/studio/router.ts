@@ -16,7 +16,7 @@ import { tableCalls } from './calls/tables.ts';
 import { storageCalls } from './calls/storage.ts';
 import { choicesOf } from './hub/choices.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
-import { readLines, parseLines } from './runs/files.ts';
+import { allRecords } from './runs/files.ts';
 import { watchList } from './runs/watch-list.ts';
 import { watchRun } from './runs/watch.ts';
 import { installEngine } from './work/install.ts';
@@ -165,20 +165,12 @@ function runCalls(studio: Studio) {
       queue.changed();
       return {};
     }),
-    metrics: os.runs.metrics.handler(({ input }) => allMetrics(join(runs.row(input.id).folder, 'metrics.jsonl'))),
+    metrics: os.runs.metrics.handler(({ input }) =>
+      allRecords<MetricsRecord>(join(runs.row(input.id).folder, 'metrics.jsonl')),
+    ),
     watch: os.runs.watch.handler(({ input, signal }) => stream(watchRun(runs, input.id, input.from, signal))),
     watchList: os.runs.watchList.handler(({ signal }) => stream(watchList(runs, queue, signal))),
   };
-}
-
-async function allMetrics(path: string): Promise<MetricsRecord[]> {
-  const records: MetricsRecord[] = [];
-  for (let from = 0; ;) {
-    const { text, end } = await readLines(path, from);
-    if (end === from) return records;
-    records.push(...(parseLines(text) as MetricsRecord[]));
-    from = end;
-  }
 }
 
 function settingsCalls(studio: Studio) {

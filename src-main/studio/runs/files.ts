@@ -57,6 +57,29 @@ export async function firstRecord(path: string): Promise<Record<string, unknown>
   return end < 0 ? undefined : parseLines(text.slice(0, end + 1))[0];
 }
 
+/** All lines of a file that are there by now. */
+export async function allRecords<Line>(path: string): Promise<Line[]> {
+  const records: Line[] = [];
+  for await (const text of pieces(path)) records.push(...(parseLines(text) as Line[]));
+  return records;
+}
+
+/** The last line of a file, or nothing; none but that is parsed. */
+export async function lastRecord<Line>(path: string): Promise<Line | undefined> {
+  let last = '';
+  for await (const text of pieces(path)) last = text.slice(text.lastIndexOf('\n', text.length - 2) + 1);
+  return parseLines(last)[0] as Line | undefined;
+}
+
+async function* pieces(path: string): AsyncGenerator<string> {
+  for (let from = 0; ;) {
+    const { text, end } = await readLines(path, from);
+    if (end === from) return;
+    yield text;
+    from = end;
+  }
+}
+
 /** Head names `<layer>.<site>.<head>` in the order of the model: layer, site, head. */
 export function sortedHeads(names: string[]): string[] {
   const key = (name: string) => {
