@@ -5,7 +5,7 @@ import { dropsMany } from './dropped.ts';
 import type { ExampleSource } from './example-source.ts';
 import type { PreparedExample } from './prepare.ts';
 import { readWhole } from './prepared/cache-file.ts';
-import { RecordIndex, Records, RECORD_FIELDS, type RecordChunk } from './prepared/records.ts';
+import { RecordIndex, Records, type RecordChunk } from './prepared/records.ts';
 import { viewOf } from './prepared/view.ts';
 
 /** A dataset that is learned from while it is read: of its examples those of its first rows, in their order, more and more. */
@@ -88,10 +88,8 @@ export class GrowingDataset {
   private add(chunk: RecordChunk, file: string, offset: number): void {
     if (this.isClosed) throw new UserError('The run ended before its data was read');
     this.file ??= fs.openSync(file, 'r');
-    const index = new RecordIndex(chunk.index.length / RECORD_FIELDS);
-    index.add(chunk.index);
     const read = (target: Uint8Array, at: number) => readWhole(file, this.file!, target, offset + at);
-    const { examples, kept } = viewOf(new Records(index, chunk.runs, { read }), 0, this.options);
+    const { examples, kept } = viewOf(new Records(RecordIndex.of(chunk.index), chunk.runs, { read }), 0, this.options);
     if (examples.count > 0) {
       this.parts.push(examples);
       this.starts.push(this.known.count);

@@ -34,10 +34,6 @@ export class SamplePrompts {
     this.prompts = tokenizer && count > 0 ? firstPrompts(heldOut, tokenizer, count) : [];
   }
 
-  get count(): number {
-    return this.prompts.length;
-  }
-
   /** The likeliest answer to each prompt, from the model with `adaptation`. */
   async answer(step: number, model: CausalLM, adaptation: Adaptation): Promise<SampleLine[]> {
     const lines: SampleLine[] = [];

@@ -35,13 +35,6 @@ export const differingExample = z.object({
 });
 export type DifferingExample = z.infer<typeof differingExample>;
 
-export const evaluationEvent = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('loading'), what: z.string() }),
-  z.object({ kind: z.literal('progress'), done: z.number(), total: z.number(), secondsLeft: z.number() }),
-  z.object({ kind: z.literal('finished'), evaluation }),
-]);
-export type EvaluationEvent = z.infer<typeof evaluationEvent>;
-
 const byId = z.object({ id: z.string().min(1).max(64) });
 
 export const evaluations = {

@@ -11,7 +11,7 @@ import { makeRoom, preparedFolder, touch } from './cache-folder.ts';
 import { cacheKey } from './cache-key.ts';
 import { openRecords, writeRecords, type Follow, type OpenedRecords } from './cache-file.ts';
 import { recordsOnEveryCore } from './pool.ts';
-import { joinedChunks, RECORD_FIELDS, RecordIndex, Records, recordsOf, type RecordChunk } from './records.ts';
+import { joinedChunks, RecordIndex, Records, recordsOf, type RecordChunk } from './records.ts';
 
 /** Smaller datasets are tokenized sooner than a thread has started, and are not kept. */
 const SMALL_BYTES = 2 ** 20;
@@ -76,9 +76,7 @@ export async function recordsInMemory(
   const byReason = new Map<string, number[]>();
   for (const { reason, row } of dropped) addRow(byReason, reason, row);
   const facts = { rows: count, dropped: [...byReason], notes: [...rows.notes] };
-  const held = new RecordIndex(index.length / RECORD_FIELDS);
-  held.add(index);
-  return { records: new Records(held, runs, { read }), facts, close: () => {} };
+  return { records: new Records(RecordIndex.of(index), runs, { read }), facts, close: () => {} };
 }
 
 async function make(

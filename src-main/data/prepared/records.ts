@@ -144,6 +144,13 @@ export class RecordIndex {
     this.firstRuns = new Int32Array(count + 1);
   }
 
+  /** @param numbers RECORD_FIELDS a record, of all */
+  static of(numbers: Int32Array): RecordIndex {
+    const index = new RecordIndex(numbers.length / RECORD_FIELDS);
+    index.add(numbers);
+    return index;
+  }
+
   /** @param part RECORD_FIELDS numbers a record, of those that come next */
   add(part: Int32Array): void {
     for (let at = 0; at < part.length; at += RECORD_FIELDS) {
