@@ -52,12 +52,15 @@ export class ModelLibrary {
 
   async list(): Promise<{ models: ModelEntry[]; searched: string[] }> {
     const rows = this.library.prepare('SELECT * FROM models ORDER BY added_at DESC').all() as ModelRow[];
-    const added = rows.map(libraryEntry);
+    const pace = paceHere();
+    const added = rows.map((row) => libraryEntry(row, pace));
     const paths = new Set(rows.map((row) => row.path));
-    const found = (await findModels()).filter((model) => !paths.has(model.path)).map(foundEntry);
+    const others = (await findModels()).filter((model) => !paths.has(model.path));
+    const found = others.map((model) => foundEntry(model, pace));
     const catalog = JSON.parse(await readFile(this.catalogPath, 'utf8')) as { models: CatalogModel[] };
     const searched = modelCaches().map(({ place, folder }) => `${place}: ${folder}`);
-    return { models: [...added, ...found, ...catalog.models.map(catalogEntry)].sort(byOrigin), searched };
+    const known = catalog.models.map((model) => catalogEntry(model, pace));
+    return { models: [...added, ...found, ...known].sort(byOrigin), searched };
   }
 
   add(path: string, summary: ModelSummary): ModelEntry {
@@ -67,7 +70,7 @@ export class ModelLibrary {
          ON CONFLICT (path) DO UPDATE SET summary = excluded.summary, bytes = excluded.bytes, added_at = excluded.added_at`,
       )
       .run(randomUUID(), summary.name, path, summary.format, summary.bytes, JSON.stringify(summary), Date.now());
-    return libraryEntry(this.library.prepare('SELECT * FROM models WHERE path = ?').get(path) as ModelRow);
+    return libraryEntry(this.library.prepare('SELECT * FROM models WHERE path = ?').get(path) as ModelRow, paceHere());
   }
 
   remove(id: string): void {
@@ -80,16 +83,30 @@ function byOrigin(a: ModelEntry, b: ModelEntry): number {
   return ORIGINS.indexOf(a.origin) - ORIGINS.indexOf(b.origin);
 }
 
-function needs(parameters: number): Pick<ModelEntry, 'needsBytes' | 'fits' | 'secondsA100' | 'secondsMeasured'> {
+/** How fast this machine learns. */
+interface Pace {
+  flopsPerSecond: number;
+  /** by a run; else it is a guess */
+  isMeasured: boolean;
+}
+
+/** Read once for a whole list: it lies in a file. */
+function paceHere(): Pace {
+  const measured = fastestMeasured();
+  return { flopsPerSecond: measured ?? guessedSpeed(), isMeasured: measured !== undefined };
+}
+
+function needs(
+  parameters: number,
+  { flopsPerSecond, isMeasured }: Pace,
+): Pick<ModelEntry, 'needsBytes' | 'fits' | 'secondsA100' | 'secondsMeasured'> {
   const needsBytes = parameters * BYTES_A_PARAMETER + BESIDE_WEIGHTS_BYTES;
   const share = needsBytes / totalmem();
-  const speed = fastestMeasured();
-  const secondsA100 = (TOKENS_OF_100 * FLOPS_A_PARAMETER * parameters) / (speed ?? guessedSpeed());
   return {
     needsBytes,
     fits: share < 0.7 ? 'yes' : share < 1 ? 'tight' : 'no',
-    secondsA100,
-    secondsMeasured: speed !== undefined,
+    secondsA100: (TOKENS_OF_100 * FLOPS_A_PARAMETER * parameters) / flopsPerSecond,
+    secondsMeasured: isMeasured,
   };
 }
 
@@ -105,7 +122,7 @@ function inWords(codes: string[] | undefined): string | undefined {
   return codes?.length ? codes.map(name).join(', ') : undefined;
 }
 
-function libraryEntry(row: ModelRow): ModelEntry {
+function libraryEntry(row: ModelRow, pace: Pace): ModelEntry {
   const summary = JSON.parse(row.summary) as ModelSummary;
   return {
     id: row.id,
@@ -115,7 +132,7 @@ function libraryEntry(row: ModelRow): ModelEntry {
     format: row.format,
     bytes: row.bytes,
     state: existsSync(row.path) ? 'ready' : 'missing',
-    ...needs(summary.shape.parameters),
+    ...needs(summary.shape.parameters, pace),
     shape: summary.shape,
     hasTokenizer: summary.hasTokenizer,
     warnings: summary.warnings,
@@ -123,7 +140,7 @@ function libraryEntry(row: ModelRow): ModelEntry {
   };
 }
 
-function foundEntry(model: FoundModel): ModelEntry {
+function foundEntry(model: FoundModel, pace: Pace): ModelEntry {
   // Without opening it: most GGUF files in such caches take about 0.6 bytes a parameter, folders 2.
   const parameters = model.bytes / (model.format === 'GGUF' ? 0.6 : 2);
   return {
@@ -134,11 +151,11 @@ function foundEntry(model: FoundModel): ModelEntry {
     format: `${model.format}, in ${model.place}`,
     bytes: model.bytes,
     state: 'ready',
-    ...needs(parameters),
+    ...needs(parameters, pace),
   };
 }
 
-function catalogEntry(model: CatalogModel): ModelEntry {
+function catalogEntry(model: CatalogModel, pace: Pace): ModelEntry {
   return {
     id: `catalog:${model.name}`,
     name: model.reference ? nameOfModel(model.reference) : model.name,
@@ -151,7 +168,7 @@ function catalogEntry(model: CatalogModel): ModelEntry {
     languages: model.languages,
     source: model.source,
     state: model.reference ? packagedState(model.reference) : 'download',
-    ...needs(model.parameters),
+    ...needs(model.parameters, pace),
   };
 }
 
