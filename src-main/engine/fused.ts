@@ -61,7 +61,11 @@ export function gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Ten
 }
 
 function activate(x: Tensor2D, activation: Activation): Tensor2D {
-  if (activation === 'silu') return tf.mul(x, tf.sigmoid(x));
+  return activation === 'silu' ? tf.mul(x, tf.sigmoid(x)) : geluTanh(x);
+}
+
+/** x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (arXiv 1606.08415); its tensors in between are the caller's to tidy */
+export function geluTanh(x: Tensor2D): Tensor2D {
   const cubic = tf.mul(tf.mul(tf.square(x), x), 0.044715);
   const inner = tf.mul(tf.add(x, cubic), Math.sqrt(2 / Math.PI));
   return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));

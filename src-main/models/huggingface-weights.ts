@@ -9,7 +9,7 @@ import { readSafetensorsHeader, type SafetensorsEntry } from './safetensors.ts';
 import { checkTensorName } from './tensor-names.ts';
 import type { ModelConfig } from './types.ts';
 
-/** A folder's weight files, opened, and every tensor of the text model by its own name. */
+/** A folder's weight files, opened, and the tensors of one of its models by their own names. */
 export interface FolderWeights {
   paths: string[];
   byteLength: number;
@@ -22,7 +22,22 @@ const MOST_INDEX_BYTES = 64 << 20;
 const MOST_SHARDS = 10_000;
 
 /** Opens a folder's safetensors files. @throws UserError when they are missing, damaged, or hold what the model has no place for */
-export async function openFolderWeights(folder: string, config: ModelConfig): Promise<FolderWeights> {
+export const openFolderWeights = (folder: string, config: ModelConfig): Promise<FolderWeights> =>
+  openTensors(folder, (entry, file) => {
+    if (isQuantizedTensor(entry)) throw quantized(folder, `a method that config.json doesn't name (${entry.name})`);
+    const name = canonicalName(entry.name);
+    return isOfModel(name, config, file) ? name : undefined;
+  });
+
+/**
+ * Opens a folder's safetensors files.
+ * @param nameOf what a tensor is called in the model that is opened; undefined for those of another part
+ * @throws UserError when they are missing or damaged, or hold a tensor twice
+ */
+export async function openTensors(
+  folder: string,
+  nameOf: (entry: SafetensorsEntry, file: string) => string | undefined,
+): Promise<FolderWeights> {
   const paths = await weightFiles(folder);
   const readers: FileReader[] = [];
   const close = async () => void (await Promise.all(readers.map((reader) => reader.close())));
@@ -32,9 +47,8 @@ export async function openFolderWeights(folder: string, config: ModelConfig): Pr
       const reader = await FileReader.open(file);
       readers.push(reader);
       for (const entry of (await readSafetensorsHeader(reader)).tensors.values()) {
-        if (isQuantizedTensor(entry)) throw quantized(folder, `a method that config.json doesn't name (${entry.name})`);
-        const name = canonicalName(entry.name);
-        if (!isOfModel(name, config, reader.path)) continue;
+        const name = nameOf(entry, reader.path);
+        if (name === undefined) continue;
         if (entries.has(name))
           throw new UserError(`${reader.path} holds "${entry.name}", which is there already as "${name}"`);
         entries.set(name, { reader, entry });
@@ -48,7 +62,7 @@ export async function openFolderWeights(folder: string, config: ModelConfig): Pr
 }
 
 /** The folder's weight files, in order. @throws UserError when there are none or some that the index names are missing */
-export async function weightFiles(folder: string): Promise<string[]> {
+async function weightFiles(folder: string): Promise<string[]> {
   const index = path.join(folder, 'model.safetensors.index.json');
   const single = path.join(folder, 'model.safetensors');
   if (!fs.existsSync(index)) {

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { geluTanh } from '../../../engine/fused.ts';
 
 export type VisionActivation = 'gelu' | 'gelu_tanh' | 'quick_gelu';
 
@@ -10,10 +11,8 @@ export function activate(x: Tensor2D, activation: VisionActivation): Tensor2D {
         return tf.mul<Tensor2D>(x, tf.sigmoid(tf.mul(x, 1.702)));
       case 'gelu':
         return tf.mul<Tensor2D>(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
-      case 'gelu_tanh': {
-        const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI));
-        return tf.mul<Tensor2D>(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
-      }
+      case 'gelu_tanh':
+        return geluTanh(x);
     }
   });
 }

@@ -1,9 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../../engine/types.ts';
-import { FileReader } from '../../file-reader.ts';
-import { weightFiles } from '../../huggingface-weights.ts';
-import { readFloats, readSafetensorsHeader, type SafetensorsEntry } from '../../safetensors.ts';
+import { openTensors, type FolderWeights } from '../../huggingface-weights.ts';
+import { readFloats, type SafetensorsEntry } from '../../safetensors.ts';
 import type { LayerNorm, VisionLinear } from './parts.ts';
 
 /** Reads what a model sees with, tensor by tensor, each checked against the configuration before memory is taken. */
@@ -21,6 +20,11 @@ const canonicalName = (name: string) =>
     .replace(/^(model\.)?(multi_modal_projector|connector)\./, 'connector.')
     .replace(/^(model\.)?visual\./, 'tower.');
 
+function nameOf({ name }: SafetensorsEntry): string | undefined {
+  const ours = canonicalName(name);
+  return /^(tower|connector)\./.test(ours) ? ours : undefined;
+}
+
 /** What a file may hold that no features are made of: SigLIP's head, positions that are counted, what lies above the layer that is taken. */
 const isUnused = (name: string, layers: number) =>
   /^tower\.(head\.|embeddings\.position_ids$|post_layernorm\.)/.test(name) ||
@@ -36,20 +40,9 @@ export async function withVisionLoader<T>(
   layers: number,
   load: (loader: VisionLoader) => Promise<T>,
 ): Promise<{ loaded: T; tensors: Map<string, Tensor> }> {
-  const readers: FileReader[] = [];
-  const entries = new Map<string, { reader: FileReader; entry: SafetensorsEntry }>();
+  const { entries, close } = await openTensors(folder, nameOf);
   const tensors = new Map<string, Tensor>();
   try {
-    for (const file of await weightFiles(folder)) {
-      const reader = await FileReader.open(file);
-      readers.push(reader);
-      for (const entry of (await readSafetensorsHeader(reader)).tensors.values()) {
-        const name = canonicalName(entry.name);
-        if (!/^(tower|connector)\./.test(name)) continue;
-        if (entries.has(name)) throw new UserError(`${file} holds "${entry.name}", which is there already`);
-        entries.set(name, { reader, entry });
-      }
-    }
     const loaded = await load(loaderOf(folder, entries, tensors));
     const other = [...entries].find(([name]) => !tensors.has(name) && !isUnused(name, layers));
     if (other)
@@ -59,15 +52,11 @@ export async function withVisionLoader<T>(
     tf.dispose([...tensors.values()]);
     throw error;
   } finally {
-    await Promise.all(readers.map((reader) => reader.close()));
+    await close();
   }
 }
 
-function loaderOf(
-  folder: string,
-  entries: Map<string, { reader: FileReader; entry: SafetensorsEntry }>,
-  tensors: Map<string, Tensor>,
-): VisionLoader {
+function loaderOf(folder: string, entries: FolderWeights['entries'], tensors: Map<string, Tensor>): VisionLoader {
   const tensor: VisionLoader['tensor'] = async (name, shape, change = (values) => values) => {
     const found = entries.get(name);
     if (found?.entry.shape.join() !== shape.join())
