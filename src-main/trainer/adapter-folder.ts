@@ -1,7 +1,6 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import type { DatasetFacts } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { describeHeads, openAdapter, withoutDropped } from '../effilora/adapter-file.ts';
@@ -17,7 +16,7 @@ import type { CausalLM } from '../models/causal-lm.ts';
 import { readJsonFile } from '../models/json-file.ts';
 import { safetensorsPieces } from '../models/safetensors-write.ts';
 import type { ModelFile } from '../models/types.ts';
-import { ADAPTER_FILES, belongTogether, settlePair, writePair } from './adapter-pair.ts';
+import { ADAPTER_FILES, belongTogether, readPair, settlePair, writePair } from './adapter-pair.ts';
 import { isMlxConfig, readMlxFolder } from './mlx-folder.ts';
 import { readPeftFolder } from './peft-folder.ts';
 import type { Recipe } from './recipe.ts';
@@ -25,9 +24,6 @@ import type { StoredAdapter } from './stored-adapter.ts';
 import { asHeld, heldBytes, readNamedTensors } from './tensor-file.ts';
 
 const [TENSORS, DESCRIPTION] = ADAPTER_FILES;
-/** Two files that don't belong together are read again: somebody is about to replace them. */
-const READINGS = 5;
-const READ_AGAIN_MS = 100;
 /** What PEFT and mlx-lm call their description. */
 const FOREIGN = 'adapter_config.json';
 const MOST_CONFIG_BYTES = 16 << 20;
@@ -104,18 +100,17 @@ export async function readAdapter(place: string): Promise<StoredAdapter> {
         : `${place} holds no adapter; give a run's folder, one with ${TENSORS} and ${DESCRIPTION}, or a PEFT folder`,
     );
   }
-  for (let reading = 1; ; reading++) {
+  const stored = await readPair(tensors, async () => {
     const text = await fsp.readFile(description, 'utf8');
     const { tensorsSha256, ...described } = parseAdapterDescription(text, description);
     const read = (await readNamedTensors(tensors)).tensors;
-    if (await belongTogether(tensors, tensorsSha256)) return { description: described, tensors: read };
-    if (reading === READINGS)
-      throw new UserError(
-        `${tensors} is not the file that ${description} was written with: one of them was replaced or damaged. Put both back from one place, or export the adapter again.`,
-      );
-    await wait(READ_AGAIN_MS);
-    await settlePair(folder);
-  }
+    return (await belongTogether(tensors, tensorsSha256)) ? { description: described, tensors: read } : undefined;
+  });
+  if (!stored)
+    throw new UserError(
+      `${tensors} is not the file that ${description} was written with: one of them was replaced or damaged. Put both back from one place, or export the adapter again.`,
+    );
+  return stored;
 }
 
 async function readForeign(folder: string): Promise<StoredAdapter> {

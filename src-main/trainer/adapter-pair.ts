@@ -53,6 +53,31 @@ export async function settlePair(folder: string): Promise<void> {
   await unlessGone(fsp.rmdir(next));
 }
 
+/**
+ * Reads an adapter's two files as of one writing while somebody may replace them; `read` gives undefined where they don't belong
+ * together. They are read again as long as they change: only two that stand still have been replaced or damaged (undefined).
+ * @param tensors path of the tensors, the description lies in the same folder
+ */
+export async function readPair<T>(tensors: string, read: () => Promise<T | undefined>): Promise<T | undefined> {
+  const folder = path.dirname(tensors);
+  for (let mismatched: string | undefined; ;) {
+    await settlePair(folder);
+    const before = await stateOf(folder, tensors);
+    const result = await read();
+    if (before !== (await stateOf(folder, tensors))) continue;
+    if (result !== undefined || mismatched === before) return result;
+    mismatched = before;
+  }
+}
+
+/** Changes with every replacement of one of the two files. */
+async function stateOf(folder: string, tensors: string): Promise<string> {
+  const files = await Promise.all(
+    [tensors, path.join(folder, DESCRIPTION)].map((file) => fsp.stat(file, { bigint: true })),
+  );
+  return files.map(({ ino, size, mtimeNs }) => `${ino} ${size} ${mtimeNs}`).join();
+}
+
 /** Whether the tensors are those that the description was written with; one that doesn't say is taken at its word. */
 export async function belongTogether(tensors: string, tensorsSha256: string | undefined): Promise<boolean> {
   return tensorsSha256 === undefined || (await sha256OfFile(tensors)) === tensorsSha256;

@@ -9,7 +9,7 @@ import { sha256OfFile } from '../../engine/python-wheel.ts';
 import { UserError } from '../../engine/types.ts';
 import { FileReader } from '../../models/file-reader.ts';
 import { readSafetensorsHeader } from '../../models/safetensors.ts';
-import { ADAPTER_FILES, belongTogether, settlePair } from '../../trainer/adapter-pair.ts';
+import { ADAPTER_FILES, belongTogether, readPair } from '../../trainer/adapter-pair.ts';
 import { syncFile, syncFolder } from '../../trainer/atomic.ts';
 
 const BYTES_A_NUMBER = 4;
@@ -104,19 +104,19 @@ async function outFeaturesIn(folder: string): Promise<Map<string, number>> {
  */
 export async function copyAdapter(from: string, to: string, aside = `${to}.partial`): Promise<void> {
   try {
-    await settlePair(from);
     await rm(aside, { recursive: true, force: true });
     await mkdir(aside, { recursive: true });
-    for (const name of ADAPTER_FILES) {
-      await copyFile(join(from, name), join(aside, name), constants.COPYFILE_FICLONE);
-      await syncFile(join(aside, name));
-    }
-    await syncFolder(aside);
-    const { tensorsSha256 } = await describedIn(aside);
-    if (!(await belongTogether(join(aside, 'adapter.safetensors'), tensorsSha256)))
+    const isWhole = await readPair(join(from, 'adapter.safetensors'), async () => {
+      for (const name of ADAPTER_FILES) await copyFile(join(from, name), join(aside, name), constants.COPYFILE_FICLONE);
+      const { tensorsSha256 } = await describedIn(aside);
+      return (await belongTogether(join(aside, 'adapter.safetensors'), tensorsSha256)) || undefined;
+    });
+    if (!isWhole)
       throw new UserError(
         `The two files of the adapter in ${from} don't belong together. Put both back from one place.`,
       );
+    for (const name of ADAPTER_FILES) await syncFile(join(aside, name));
+    await syncFolder(aside);
     await rm(to, { recursive: true, force: true });
     await rename(aside, to);
     await syncFolder(dirname(to));
