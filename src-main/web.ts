@@ -12,6 +12,7 @@ import { keptSecret } from './studio/kept-secret.ts';
 import { createRouter } from './studio/router.ts';
 import type { Studio } from './studio/studio.ts';
 import { judge, SECURITY_HEADERS, tokenCookie, tokenInLink, tokensOf } from './web/guard.ts';
+import { exportFile } from './web/export-file.ts';
 import type { Tokens } from './web/guard.ts';
 import { discardBroken, folderFiles, keepFolderUpload, keepUpload, MOST_BYTES } from './web/upload.ts';
 import type { FolderFiles } from './web/upload.ts';
@@ -118,6 +119,10 @@ async function routes(app: FastifyInstance, studio: Studio, tokens: Tokens): Pro
   app.get('/rpc', { websocket: true }, (socket, request) =>
     handler.upgrade(socket, { context: { local: isOwnerHere(request.raw, tokens) } }),
   );
+  app.get<{ Params: { job: string } }>('/exports/:job', async (request, reply) => {
+    const { headers, body } = await exportFile(studio.jobs.get(request.params.job));
+    return reply.headers(headers).send(body);
+  });
   await app.register(async (uploads) => {
     uploads.removeAllContentTypeParsers();
     uploads.addContentTypeParser('*', { bodyLimit: MOST_BYTES }, (_request, _payload, done) => done(null));

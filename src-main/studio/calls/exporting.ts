@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { JobResult } from '../../../src-preload/contract/index.ts';
+import { EXPORT_CHOICES } from '../../../src-preload/contract/choices.ts';
+import type { ExportTarget, JobResult } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
 import type { ExportResult } from '../../exports/request.ts';
 import type { AdapterRow } from '../adapters/store.ts';
@@ -19,7 +20,7 @@ export function exportCalls(studio: Studio) {
       await checkReference(studio, model);
       const { reading } = await checkedData(studio, { path: asked.calibrate, examples: 0 }, [row.folder]);
       const { engine } = studio.settings.values();
-      const folder = join(studio.exportsFolder, folderName(row, asked.to));
+      const folder = join(studio.exportsFolder, folderName(row, asked.to, asked.type ?? EXPORT_CHOICES[asked.to].types[0]));
       const job = { ...asked, calibrateAs: reading, adapter: row.folder, model, engine, out: folder };
       return studio.jobs.start(
         { id: randomUUID(), kind: 'export', name: `${row.name} as ${asked.to}`, adapterId: id, folder },
@@ -29,10 +30,19 @@ export function exportCalls(studio: Studio) {
   };
 }
 
-/** A folder of its own that a person recognises. */
-function folderName({ name }: AdapterRow, target: string): string {
+/** What a person calls an export, behind its adapter's name. */
+const KINDS: Record<ExportTarget, (type: string) => string> = {
+  peft: () => ' peft',
+  gguf: (type) => ` lora ${type}`,
+  'merged-safetensors': (type) => ` merged ${type}`,
+  'merged-gguf': (type) => ` ${type.replace('_0', '')}`,
+  effilora: () => '',
+};
+
+/** A folder of its own that a person recognises; what is downloaded of it is named after it. */
+function folderName({ name }: AdapterRow, target: ExportTarget, type: string): string {
   const plain = name.replace(/[^\p{L}\p{N} ._-]/gu, '_').slice(0, 60);
-  return `${plain} ${target} ${randomUUID().slice(0, 6)}`;
+  return `${plain}${KINDS[target](type)} ${randomUUID().slice(0, 6)}`;
 }
 
 async function exportRow(

@@ -1,0 +1,17 @@
+/** Kinds of an export that are one file; the card and the report beside it are for whoever has the folder. */
+const ONE_FILE = ['gguf', 'effilora'];
+/** What a folder of the studio's has behind its name, so that no two have the same. */
+const OWN_END = / [0-9a-f]{6}$/;
+
+const kindOf = (name: string) => name.slice(name.lastIndexOf('.') + 1);
+
+/**
+ * What is handed to a browser of an export, and under which name: the one file that matters, or the folder as a zip.
+ * @param folder the export's, by its path
+ */
+export function exportDownload(folder: string, files: string[]): { name: string; file: string | null } {
+  const own = folder.split(/[/\\]/).at(-1)!;
+  const name = own.replace(OWN_END, '').trim().replace(/\s+/g, '-');
+  const file = files.find((one) => ONE_FILE.includes(kindOf(one)));
+  return { name: `${name}.${file ? kindOf(file) : 'zip'}`, file: file ?? null };
+}
