@@ -148,6 +148,14 @@ function runCalls(studio: Studio) {
     end: os.runs.end.handler(({ input }) => runs.summary(queue.end(input.id))),
     setRatio: os.runs.setRatio.handler(({ input }) => runs.summary(queue.setRatio(input.id, input.ratio))),
     rename: os.runs.rename.handler(({ input }) => runs.summary(queue.change(input.id, { name: input.name }))),
+    describe: os.runs.describe.handler(({ input: { id, notes, tags } }) =>
+      runs.summary(
+        queue.change(id, {
+          ...(notes === undefined ? {} : { notes }),
+          ...(tags === undefined ? {} : { tags: JSON.stringify([...new Set(tags)]) }),
+        }),
+      ),
+    ),
     remove: os.runs.remove.handler(({ input }) => {
       const row = runs.row(input.id);
       if (row.status === 'running') throw new UserError(`"${row.name}" is running. Stop it before deleting it.`);

@@ -9,6 +9,9 @@ export type RunStatus = z.infer<typeof runStatus>;
 export const runSummary = z.object({
   id: z.string(),
   name: z.string(),
+  /** a person's own */
+  notes: z.string(),
+  tags: z.array(z.string()),
   status: runStatus,
   /** of a running one: what it was asked for and is about to do */
   asked: z.enum(['pause', 'stop']).nullable(),
@@ -129,6 +132,15 @@ export const runs = {
   end: oc.input(byId).output(runSummary),
   setRatio: oc.input(byId.extend({ ratio: z.number().min(0).max(0.95) })).output(runSummary),
   rename: oc.input(byId.extend({ name: z.string().min(1).max(120) })).output(runSummary),
+  /** what a person wants to remember of it; only what is given changes */
+  describe: oc
+    .input(
+      byId.extend({
+        notes: z.string().max(4_000).optional(),
+        tags: z.array(z.string().trim().min(1).max(40)).max(32).optional(),
+      }),
+    )
+    .output(runSummary),
   /** to the trash; `restore` undoes it */
   remove: oc.input(byId).output(z.object({})),
   restore: oc.input(byId).output(runSummary),

@@ -1,6 +1,7 @@
 import type { RouteLocationRaw } from 'vue-router';
 import type { AdapterEntry, DatasetEntry, ModelEntry, RunSummary } from '../../src-preload/contract/index.ts';
 import { studio } from '../connection.ts';
+import { holdsWords, plainText } from '../find-words.ts';
 import { PAGES } from '../pages.ts';
 
 /** Something to go to or to do. */
@@ -60,14 +61,10 @@ function actionsOf({ id, name, status }: RunSummary): Command[] {
   return [];
 }
 
-/** Small letters without their marks: "Größe" is found by "große", too. */
-const plain = (text: string) => text.normalize('NFD').replace(/\p{M}/gu, '').toLocaleLowerCase();
-
 /** Those that hold every word of `query`, the ones whose name begins with it first; all of them where it is empty. */
 export function matching(commands: Command[], query: string): Command[] {
-  const asked = plain(query.trim());
-  const words = asked.split(/\s+/);
-  const found = commands.filter(({ kind, name }) => words.every((word) => plain(`${kind} ${name}`).includes(word)));
-  const begins = ({ name }: Command) => (plain(name).startsWith(asked) ? 0 : 1);
+  const asked = plainText(query.trim());
+  const found = commands.filter(({ kind, name }) => holdsWords(`${kind} ${name}`, query));
+  const begins = ({ name }: Command) => (plainText(name).startsWith(asked) ? 0 : 1);
   return found.sort((a, b) => begins(a) - begins(b));
 }

@@ -30,17 +30,19 @@ describe.skipIf(noBrowser)(`downloads, and finding by keys (${noBrowser ?? 'in c
   let client: StudioClient;
   let close: (() => void) | undefined;
   let adapter: string;
+  let modelName: string;
 
   beforeAll(async () => {
-    cpSync(TINY_MODEL, at('model'), { recursive: true });
-    await writeRandomAdapter(at('Größen & mehr'), at('model'));
+    cpSync(TINY_MODEL, at('heather'), { recursive: true });
+    await writeRandomAdapter(at('Größen & mehr'), at('heather'));
     keepRuns(studio.folder, [
       { id: 'autumn-letters', status: 'finished', shape: { layers: 2, heads: 3, steps: 10, headsEvery: 5 } },
     ]);
     ({ host, browser } = await studio.open());
     ({ client, close } = await connectClient(host.url));
     await client.settings.set({ engine: 'cpu' });
-    adapter = (await client.adapters.import({ path: at('Größen & mehr'), model: at('model') })).id;
+    adapter = (await client.adapters.import({ path: at('Größen & mehr'), model: at('heather') })).id;
+    modelName = (await client.models.add({ path: at('heather') })).name;
     await client.datasets.add({ path: writeTokens(at('rows.jsonl'), 24) });
     ({ page, errors } = await openPage(browser, `${host.url}/#/library/${adapter}`));
   });
@@ -107,8 +109,8 @@ describe.skipIf(noBrowser)(`downloads, and finding by keys (${noBrowser ?? 'in c
     await go('adapter größen', 'Größen & mehr', new RegExp(`#/library/${adapter}$`));
     await go('dataset rows', 'rows', /#\/datasets\/.+/);
     await go('inspect grö', 'Inspect Größen', new RegExp(`#/library/${adapter}/inspect$`));
-    await go('fine-tune model', 'Fine-tune model', /#\/new\?model=/);
-    await expect.poll(async () => (await client.drafts.get()).model).toBe(at('model'));
+    await go(`fine-tune ${modelName}`, `Fine-tune ${modelName}`, /#\/new\?model=/);
+    await expect.poll(async () => (await client.drafts.get()).model).toBe(at('heather'));
     await go('dark col', 'Dark colours', /#\/new/);
     await expect.poll(() => page.locator('html').getAttribute('data-theme')).toBe('dark');
     await page.keyboard.press('Control+k');

@@ -9,6 +9,7 @@ import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
 import { withNvidiaSmi } from '../support/nvidia-smi.ts';
 import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
+import { checkAccessibility } from './support/look.ts';
 import { keepRuns } from './support/library.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
@@ -134,6 +135,38 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     await page.getByRole('button', { name: 'Undo' }).click();
     await expect.poll(async () => (await namesIn(page, 'History')).sort()).toEqual(['first run', 'second run']);
     expect((await client.runs.get({ id: 'second-run' })).run.status).toBe('failed');
+    await page.context().close();
+  });
+
+  it('keeps notes and tags, and finds runs by them, by state, and in an order', async () => {
+    const { page, errors } = await openPage(browser, `${host.url}/#/runs/first-run`);
+    await page.getByLabel('Tags, separated by commas').fill('maths, Größe , maths');
+    await page.getByLabel('Notes', { exact: true }).fill('Learned the tickets by heart.');
+    await page.getByRole('button', { name: 'Save', exact: true }).press('Enter');
+    await page.getByText('Saved.').waitFor();
+    await page.reload();
+    await expect.poll(() => page.getByLabel('Tags, separated by commas').inputValue()).toBe('maths, Größe');
+    await page.getByRole('link', { name: 'Runs', exact: true }).click();
+    const search = page.getByRole('search', { name: 'Runs' });
+    const shown = () => namesIn(page, 'History');
+    await search.getByLabel('Order').selectOption('Name');
+    await expect.poll(shown).toEqual(['first run', 'second run']);
+    for (const text of ['HEART tickets', 'große', 'first maths']) {
+      await search.getByLabel('Search').fill(text);
+      await expect.poll(shown).toEqual(['first run']);
+    }
+    await page.getByText('1 of 2 runs').waitFor();
+    await search.getByLabel('Search').fill('heart second');
+    await page.getByText('No run here is like that.').waitFor();
+    await checkAccessibility(page);
+    await page.getByRole('button', { name: 'Show all' }).click();
+    await search.getByLabel('State').selectOption('Failed');
+    await expect.poll(shown).toEqual(['second run']);
+    await search.getByLabel('State').selectOption('Any');
+    await search.getByLabel('Tag').selectOption('maths');
+    await expect.poll(shown).toEqual(['first run']);
+    await search.getByLabel('Tag').selectOption('Any');
+    expect(errors).toEqual([]);
     await page.context().close();
   });
 

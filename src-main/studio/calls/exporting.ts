@@ -20,7 +20,10 @@ export function exportCalls(studio: Studio) {
       await checkReference(studio, model);
       const { reading } = await checkedData(studio, { path: asked.calibrate, examples: 0 }, [row.folder]);
       const { engine } = studio.settings.values();
-      const folder = join(studio.exportsFolder, folderName(row, asked.to, asked.type ?? EXPORT_CHOICES[asked.to].types[0]));
+      const folder = join(
+        studio.exportsFolder,
+        folderName(row, asked.to, asked.type ?? EXPORT_CHOICES[asked.to].types[0]),
+      );
       const job = { ...asked, calibrateAs: reading, adapter: row.folder, model, engine, out: folder };
       return studio.jobs.start(
         { id: randomUUID(), kind: 'export', name: `${row.name} as ${asked.to}`, adapterId: id, folder },

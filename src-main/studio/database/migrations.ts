@@ -64,4 +64,7 @@ export const MIGRATIONS: readonly string[] = [
   // How a dataset's columns are read, and whether it is a table of the studio's own.
   `ALTER TABLE datasets ADD COLUMN reading TEXT NOT NULL DEFAULT '{}';
    ALTER TABLE datasets ADD COLUMN own INTEGER NOT NULL DEFAULT 0;`,
+  // What a person wants to remember of a run.
+  `ALTER TABLE runs ADD COLUMN notes TEXT NOT NULL DEFAULT '';
+   ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';`,
 ];

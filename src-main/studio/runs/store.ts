@@ -32,6 +32,9 @@ export interface RunRow {
   entered_at: number | null;
   /** of a running one: what it is about to do */
   asked: 'pause' | 'stop' | null;
+  notes: string;
+  /** JSON, a list of words */
+  tags: string;
 }
 
 export type RunChange = Partial<Omit<RunRow, 'id' | 'recipe' | 'folder' | 'created_at'>>;
@@ -186,6 +189,8 @@ export class RunStore {
     return {
       id: row.id,
       name: row.name,
+      notes: row.notes,
+      tags: JSON.parse(row.tags) as string[],
       status: row.status,
       asked: row.status === 'running' ? row.asked : null,
       message: row.message,
