@@ -4,6 +4,7 @@ import { UserError } from '../engine/types.ts';
 import { acceptChangedData } from '../trainer/run-datasets.ts';
 import { adapterCalls } from './calls/adapters.ts';
 import { checkRecipe, checkReference } from './calls/check.ts';
+import { draftCalls } from './calls/drafts.ts';
 import { evaluationCalls } from './calls/evaluations.ts';
 import { exportCalls } from './calls/exporting.ts';
 import { inspectorCalls } from './calls/inspector.ts';
@@ -11,6 +12,7 @@ import { jobCalls } from './calls/jobs.ts';
 import { os, stream } from './calls/os.ts';
 import { playgroundCalls } from './calls/playground.ts';
 import { servingCalls } from './calls/serving.ts';
+import { Drafts } from './drafts.ts';
 import { guessedReading } from './datasets/guessed-reading.ts';
 import { tableCalls } from './calls/tables.ts';
 import { storageCalls } from './calls/storage.ts';
@@ -52,13 +54,7 @@ export function createRouter(studio: Studio) {
     serving: servingCalls(studio),
     settings: settingsCalls(studio),
     storage: storageCalls(studio),
-    drafts: {
-      get: os.drafts.get.handler(() => studio.settings.draft()),
-      set: os.drafts.set.handler(({ input }) => {
-        studio.settings.setDraft(input);
-        return {};
-      }),
-    },
+    drafts: draftCalls(new Drafts(studio.settings)),
   });
 }
 

@@ -1,8 +1,8 @@
 import { chmod, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { draft, settingsValues } from '../../src-preload/contract/index.ts';
-import type { Draft, SettingsValues } from '../../src-preload/contract/index.ts';
+import { settingsValues } from '../../src-preload/contract/index.ts';
+import type { SettingsValues } from '../../src-preload/contract/index.ts';
 import type { Library } from './database/open.ts';
 
 /** Keeps a secret: Electron's safeStorage where there is one, else a file only the user can read. */
@@ -27,15 +27,6 @@ export class SettingsStore {
     return values;
   }
 
-  draft(): Draft {
-    const kept = draft.safeParse(this.read('draft') ?? {});
-    return kept.success ? kept.data : draft.parse({});
-  }
-
-  setDraft(value: Draft): void {
-    this.write('draft', value);
-  }
-
   /** Files and folders that the owner chose outside the chosen folders. */
   chosenPaths(): string[] {
     const kept = z.array(z.string()).safeParse(this.read('chosen'));
@@ -48,13 +39,13 @@ export class SettingsStore {
     this.write('chosen', [...new Set([...this.chosenPaths(), resolve(path), real])]);
   }
 
-  private read(key: string): unknown {
+  read(key: string): unknown {
     const row = this.library.prepare('SELECT value FROM settings WHERE key = ?').get(key) as
       { value: string } | undefined;
     return row && (JSON.parse(row.value) as unknown);
   }
 
-  private write(key: string, value: unknown): void {
+  write(key: string, value: unknown): void {
     this.library
       .prepare('INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
       .run(key, JSON.stringify(value));

@@ -51,6 +51,6 @@ export type { Job, JobResult } from './jobs.ts';
 export * from './playground.ts';
 export * from './runs.ts';
 export type { Served } from './serving.ts';
-export { draft, settingsValues } from './settings.ts';
-export type { Draft, SettingsValues } from './settings.ts';
+export { draft, keptDraft, settingsValues } from './settings.ts';
+export type { Draft, KeptDraft, SettingsValues } from './settings.ts';
 export type { SpareItem } from './storage.ts';

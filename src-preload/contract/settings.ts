@@ -35,6 +35,12 @@ export const draft = z.object({
 });
 export type Draft = z.infer<typeof draft>;
 
+/** One that was put aside for another. */
+export const keptDraft = z.object({ id: z.string().min(1).max(64), savedAt: z.number(), draft });
+export type KeptDraft = z.infer<typeof keptDraft>;
+
+const byId = z.object({ id: z.string().min(1).max(64) });
+
 export const settings = {
   get: oc.output(settingsValues.extend({ hasHubToken: z.boolean(), dataFolder: z.string() })),
   /** only what is given changes */
@@ -44,6 +50,16 @@ export const settings = {
 };
 
 export const drafts = {
+  /** the one at hand */
   get: oc.output(draft),
   set: oc.input(draft).output(z.object({})),
+  /** those put aside, newest first */
+  list: oc.output(z.array(keptDraft)),
+  /** begins another, and puts aside what had been begun: that is what comes back */
+  begin: oc.input(z.object({ draft: draft.optional() })).output(z.object({ kept: keptDraft.nullable() })),
+  /** goes on with one, and puts aside what had been begun */
+  resume: oc.input(byId).output(draft),
+  remove: oc.input(byId).output(z.object({})),
+  /** brings back one that was removed */
+  keep: oc.input(keptDraft).output(z.object({})),
 };

@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia';
 import { computed, reactive, ref, watch } from 'vue';
-import type { Draft, Plan, Recipe } from '../../src-preload/contract/index.ts';
+import type { Draft, KeptDraft, Plan, Recipe } from '../../src-preload/contract/index.ts';
 import { studio } from '../connection.ts';
 
 const EMPTY: Draft = {
@@ -27,6 +27,12 @@ export const useWizard = defineStore('wizard', () => {
   const refused = ref(false);
   /** what is wrong with values fixed by hand, by dotted recipe key: there is no going on with them, either */
   const problems = ref<Record<string, string>>({});
+  /** put aside for another, newest first */
+  const kept = ref<KeptDraft[]>([]);
+  /** what the one at hand was begun in place of: to be gone back to at once */
+  const before = ref<KeptDraft | null>(null);
+  /** goes up whenever another draft is at hand: nothing a step shows holds for that */
+  const turn = ref(0);
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   async function load() {
@@ -36,20 +42,50 @@ export const useWizard = defineStore('wizard', () => {
     // A plan is made anew: the last step waits for it.
     draft.step = Math.min(draft.step, reachable.value);
     loaded.value = true;
+    await loadKept();
   }
-  async function clear() {
-    Object.assign(draft, { ...EMPTY, mix: [], fixed: {} });
+  async function loadKept() {
+    kept.value = await studio.drafts.list();
+  }
+  /** Begins another, empty or given; what had been begun is kept. */
+  async function begin(given?: Draft) {
+    await save();
+    before.value = (await studio.drafts.begin({ draft: given })).kept;
+    await take(given ?? { ...EMPTY, mix: [], fixed: {} });
+  }
+  async function resume(id: string) {
+    await save();
+    const found = await studio.drafts.resume({ id });
+    before.value = null;
+    await take(found);
+  }
+  async function take(other: Draft) {
+    turn.value += 1;
     plan.value = undefined;
     refused.value = false;
     problems.value = {};
-    await studio.drafts.set({ ...draft });
+    Object.assign(draft, other);
+    draft.step = Math.min(draft.step, reachable.value);
+    await loadKept();
+  }
+  /** What was changed a moment ago is kept before another takes its place. */
+  async function save() {
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    timer = undefined;
+    await studio.drafts.set(copyOf(draft));
+  }
+  /** It has become a run: nothing of it is kept. */
+  async function clear() {
+    await take({ ...EMPTY, mix: [], fixed: {} });
+    await studio.drafts.set(copyOf(draft));
   }
   watch(
     draft,
     () => {
       if (!loaded.value) return;
       clearTimeout(timer);
-      timer = setTimeout(() => void studio.drafts.set(JSON.parse(JSON.stringify(draft)) as Draft), KEEP_MS);
+      timer = setTimeout(() => void save(), KEEP_MS);
     },
     { deep: true },
   );
@@ -70,8 +106,26 @@ export const useWizard = defineStore('wizard', () => {
     if (Object.keys(problems.value).length > 0) return 2;
     return plan.value?.fits && !planIsOld.value ? 3 : 2;
   });
-  return { draft, plan, planIsOld, loaded, refused, problems, reachable, load, clear };
+  return {
+    draft,
+    plan,
+    planIsOld,
+    loaded,
+    refused,
+    problems,
+    reachable,
+    kept,
+    before,
+    turn,
+    clear,
+    load,
+    loadKept,
+    begin,
+    resume,
+  };
 });
+
+const copyOf = (draft: Draft) => JSON.parse(JSON.stringify(draft)) as Draft;
 
 /** Keys of a recipe's training that the draft holds elsewhere, or that a plan makes again. */
 const NOT_FIXED = ['training.loss'];
