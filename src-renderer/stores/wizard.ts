@@ -1,7 +1,8 @@
 import { defineStore } from 'pinia';
 import { computed, reactive, ref, watch } from 'vue';
-import type { Draft, KeptDraft, Plan, Recipe } from '../../src-preload/contract/index.ts';
+import type { Draft, Plan, Recipe } from '../../src-preload/contract/index.ts';
 import { studio } from '../connection.ts';
+import { copyOf, useKeeping, useKeptDrafts } from './kept-drafts.ts';
 
 const EMPTY: Draft = {
   step: 0,
@@ -13,9 +14,6 @@ const EMPTY: Draft = {
   seconds: null,
   fixed: {},
 };
-/** Kept this long after the last change, milliseconds. */
-const KEEP_MS = 300;
-
 /** The new fine-tune as far as it has got; kept by the studio, so that a restart loses nothing. */
 export const useWizard = defineStore('wizard', () => {
   const draft = reactive<Draft>({ ...EMPTY });
@@ -27,13 +25,10 @@ export const useWizard = defineStore('wizard', () => {
   const refused = ref(false);
   /** what is wrong with values fixed by hand, by dotted recipe key: there is no going on with them, either */
   const problems = ref<Record<string, string>>({});
-  /** put aside for another, newest first */
-  const kept = ref<KeptDraft[]>([]);
-  /** what the one at hand was begun in place of: to be gone back to at once */
-  const before = ref<KeptDraft | null>(null);
   /** goes up whenever another draft is at hand: nothing a step shows holds for that */
   const turn = ref(0);
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const { kept, before, loadKept } = useKeptDrafts();
+  const save = useKeeping(draft, loaded);
 
   async function load() {
     loaded.value = false;
@@ -43,9 +38,6 @@ export const useWizard = defineStore('wizard', () => {
     draft.step = Math.min(draft.step, reachable.value);
     loaded.value = true;
     await loadKept();
-  }
-  async function loadKept() {
-    kept.value = await studio.drafts.list();
   }
   /** Begins another, empty or given; what had been begun is kept. */
   async function begin(given?: Draft) {
@@ -68,27 +60,11 @@ export const useWizard = defineStore('wizard', () => {
     draft.step = Math.min(draft.step, reachable.value);
     await loadKept();
   }
-  /** What was changed a moment ago is kept before another takes its place. */
-  async function save() {
-    if (timer === undefined) return;
-    clearTimeout(timer);
-    timer = undefined;
-    await studio.drafts.set(copyOf(draft));
-  }
   /** It has become a run: nothing of it is kept. */
   async function clear() {
     await take({ ...EMPTY, mix: [], fixed: {} });
     await studio.drafts.set(copyOf(draft));
   }
-  watch(
-    draft,
-    () => {
-      if (!loaded.value) return;
-      clearTimeout(timer);
-      timer = setTimeout(() => void save(), KEEP_MS);
-    },
-    { deep: true },
-  );
   // A plan is for a model and data: of others nothing of it holds.
   watch(
     () => JSON.stringify([draft.model, draft.mix]),
@@ -106,26 +82,9 @@ export const useWizard = defineStore('wizard', () => {
     if (Object.keys(problems.value).length > 0) return 2;
     return plan.value?.fits && !planIsOld.value ? 3 : 2;
   });
-  return {
-    draft,
-    plan,
-    planIsOld,
-    loaded,
-    refused,
-    problems,
-    reachable,
-    kept,
-    before,
-    turn,
-    clear,
-    load,
-    loadKept,
-    begin,
-    resume,
-  };
+  const state = { draft, plan, planIsOld, loaded, refused, problems, reachable, kept, before, turn };
+  return { ...state, load, loadKept, begin, resume, clear };
 });
-
-const copyOf = (draft: Draft) => JSON.parse(JSON.stringify(draft)) as Draft;
 
 /** Keys of a recipe's training that the draft holds elsewhere, or that a plan makes again. */
 const NOT_FIXED = ['training.loss'];

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExportTarget, Job } from '../../src-preload/contract/index.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
@@ -9,7 +9,7 @@ import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
 import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { keepRuns } from './support/library.ts';
-import { checkAccessibility, shoot } from './support/look.ts';
+import { seriousFaults, shoot } from './support/look.ts';
 import { noBrowser, openPage, studioInBrowser } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
@@ -67,6 +67,20 @@ describe.skipIf(noBrowser)(`downloads, and finding by keys (${noBrowser ?? 'in c
     return file.path();
   }
 
+  /** An open dialog on a screen and on a phone, in both themes. */
+  async function look(name: string) {
+    const found: string[] = [];
+    for (const width of [1440, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      found.push(...(await seriousFaults(page)).map((fault) => `${width} px, ${fault}`));
+      const { x, width: own } = (await page.locator('dialog[open]').boundingBox())!;
+      if (x < 0 || x + own > width) found.push(`${width} px: the dialog reaches from ${x} over ${own} px`);
+      await shoot(page, `${name}-${width}`);
+    }
+    expect(found).toEqual([]);
+    await page.setViewportSize({ width: 1440, height: 900 });
+  }
+
   it('hands an export to the browser as one file under its own name', async () => {
     const { result } = await exported('gguf');
     const kept = await download('Größen-_-mehr-lora-f16.gguf');
@@ -109,35 +123,63 @@ describe.skipIf(noBrowser)(`downloads, and finding by keys (${noBrowser ?? 'in c
     await go('adapter größen', 'Größen & mehr', new RegExp(`#/library/${adapter}$`));
     await go('dataset rows', 'rows', /#\/datasets\/.+/);
     await go('inspect grö', 'Inspect Größen', new RegExp(`#/library/${adapter}/inspect$`));
-    await go(`fine-tune ${modelName}`, `Fine-tune ${modelName}`, /#\/new\?model=/);
+    await go(`fine-tune ${modelName}`, `Fine-tune ${modelName}`, /#\/new$/);
     await expect.poll(async () => (await client.drafts.get()).model).toBe(at('heather'));
-    await go('dark col', 'Dark colours', /#\/new/);
+    await go('dark col', 'Dark colours', /#\/new$/);
     await expect.poll(() => page.locator('html').getAttribute('data-theme')).toBe('dark');
-    await page.keyboard.press('Control+k');
+    await go('as the system', 'Colours as the system has them', /#\/new$/);
+    // With the focus on nothing that has gone.
+    await go('settings', 'Settings', /#\/settings$/);
+    await page.locator('#content:focus').waitFor();
+  });
+
+  it('is left by Esc, holds the focus while it is open, and is as good on a phone', async () => {
+    const find = page.getByRole('dialog', { name: 'Find anything' });
+    const button = page.getByRole('button', { name: 'Find anything' });
+    await button.press('Enter');
     await page.keyboard.type('no such thing');
     await find.getByText('Nothing here is called so.').waitFor();
+    await page.keyboard.press('Tab');
+    await expect.poll(() => page.locator('*:focus:not(dialog *)').count()).toBe(0);
+    await find.getByRole('combobox').press('Escape');
+    await find.waitFor({ state: 'hidden' });
+    await button.and(page.locator(':focus')).waitFor();
+    await button.press('Enter');
+    await find.getByRole('option', { name: 'Home' }).waitFor();
+    await look('find');
     await page.keyboard.press('Escape');
     await find.waitFor({ state: 'hidden' });
-    await page.getByRole('button', { name: 'Find anything' }).click();
-    await find.getByRole('option', { name: 'Home' }).waitFor();
-    await checkAccessibility(page);
-    await shoot(page, 'find');
-    await page.keyboard.press('Escape');
   });
 
   it('lists its keys by ?, but not to someone who types one', async () => {
     const keys = page.getByRole('dialog', { name: 'Keyboard shortcuts' });
-    await page.goto(`${host.url}/#/library`);
-    await page.getByRole('heading', { name: 'Library' }).waitFor();
-    await page.getByLabel('Search', { exact: true }).pressSequentially('a?');
-    await expect.poll(() => page.getByLabel('Search', { exact: true }).inputValue()).toBe('a?');
-    expect(await keys.count()).toBe(0);
-    await page.getByLabel('Search', { exact: true }).blur();
+    const pages: [string, () => Locator][] = [
+      ['library', () => page.getByLabel('Search', { exact: true })],
+      [`playground?ids=${adapter}`, () => page.getByLabel('Prompt', { exact: true })],
+    ];
+    for (const [hash, field] of pages) {
+      await page.goto(`${host.url}/#/${hash}`);
+      await field().pressSequentially('a?');
+      await expect.poll(() => field().inputValue()).toBe('a?');
+      await expect.poll(() => keys.isVisible()).toBe(false);
+      await field().fill('');
+      await field().blur();
+    }
     await page.keyboard.press('?');
     await keys.getByText('Ctrl K').waitFor();
-    await checkAccessibility(page);
+    await look('shortcuts');
+    // What another dialog asks is answered first.
+    await page.keyboard.press('Control+k');
+    await expect.poll(() => page.locator('dialog[open]').count()).toBe(1);
     await page.keyboard.press('Escape');
     await keys.waitFor({ state: 'hidden' });
+    await page.keyboard.press('Control+k');
+    await page.keyboard.type('keyboard');
+    await page.getByRole('option', { name: 'Keyboard shortcuts', selected: true }).waitFor();
+    await page.keyboard.press('Enter');
+    await keys.waitFor();
+    await page.keyboard.press('Escape');
+    await expect.poll(() => page.locator('dialog[open]').count()).toBe(0);
     expect(errors.filter((text) => !text.includes('400'))).toEqual([]);
   });
 });

@@ -9,7 +9,7 @@ import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
 import { withNvidiaSmi } from '../support/nvidia-smi.ts';
 import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
-import { checkAccessibility } from './support/look.ts';
+import { checkAccessibility, shoot } from './support/look.ts';
 import { keepRuns } from './support/library.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
@@ -140,6 +140,9 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
 
   it('keeps notes and tags, and finds runs by them, by state, and in an order', async () => {
     const { page, errors } = await openPage(browser, `${host.url}/#/runs/first-run`);
+    await page.getByLabel('Tags, separated by commas').fill(`maths, ${'a'.repeat(41)}`);
+    await page.getByText(/is too long for a tag: 40 letters at most/).waitFor();
+    await expect.poll(() => page.getByRole('button', { name: 'Save', exact: true }).isDisabled()).toBe(true);
     await page.getByLabel('Tags, separated by commas').fill('maths, Größe , maths');
     await page.getByLabel('Notes', { exact: true }).fill('Learned the tickets by heart.');
     await page.getByRole('button', { name: 'Save', exact: true }).press('Enter');
@@ -156,6 +159,7 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
       await expect.poll(shown).toEqual(['first run']);
     }
     await page.getByText('1 of 2 runs').waitFor();
+    await shoot(page, 'runs-found');
     await search.getByLabel('Search').fill('heart second');
     await page.getByText('No run here is like that.').waitFor();
     await checkAccessibility(page);

@@ -44,7 +44,7 @@ const KINDS: Record<ExportTarget, (type: string) => string> = {
 
 /** A folder of its own that a person recognises; what is downloaded of it is named after it. */
 function folderName({ name }: AdapterRow, target: ExportTarget, type: string): string {
-  const plain = name.replace(/[^\p{L}\p{N} ._-]/gu, '_').slice(0, 60);
+  const plain = [...name.replace(/[^\p{L}\p{N} ._-]/gu, '_')].slice(0, 60).join('');
   return `${plain}${KINDS[target](type)} ${randomUUID().slice(0, 6)}`;
 }
 
