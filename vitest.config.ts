@@ -5,17 +5,20 @@ const everything = ['test/**/*.test.ts'];
 /** What our kernels compute, once more with narrower vector instructions than this machine's. */
 const kernels = ['products', 'packed', 'compiler'].map((name) => `test/engine/${name}.test.ts`);
 
-const project = (name: string, include: string[], env: Record<string, string> = {}) => ({
+const project = (name: string, include: string[], more: object) => ({
   extends: true as const,
-  test: { name, include, env },
+  test: { name, include, ...more },
 });
 
 export default defineConfig({
   test: {
     projects: [
-      project('studio', everything),
-      project('avx2', kernels, { EFFILORA_INSTRUCTIONS: 'avx2' }),
-      project('avx512', kernels, { EFFILORA_INSTRUCTIONS: 'avx512' }),
+      project('studio', everything, {
+        globalSetup: 'test/support/build-once.ts',
+        setupFiles: 'test/support/built-processes.ts',
+      }),
+      project('avx2', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avx2' } }),
+      project('avx512', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avx512' } }),
     ],
     pool: 'forks',
     maxWorkers: 2,

@@ -21,7 +21,7 @@ function meetOpening() {
   };
 }
 
-if (process.argv[1]?.includes('trainer/process')) {
+if (/trainer\/process\.ts$|\/process\.js$/.test(process.argv[1])) {
   const send = process.send.bind(process);
   process.send = (message, sent) => {
     const event = message?.event;

@@ -6,8 +6,8 @@ import type { Evaluation, Job, RunSummary } from '../../src-preload/contract/ind
 import { openLibrary } from '../../src-main/studio/database/open.ts';
 import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
+import { buildProcesses } from '../support/processes.ts';
 import { resultOf, smallRun, temporary, TINY_MODEL } from '../trainer/support.ts';
-import { buildStudio } from './build.ts';
 import { isThere, startStudio, until, type TortureStudio, type Victim } from './studio.ts';
 
 /** After its studio was killed no process of it may live longer, milliseconds. */
@@ -52,7 +52,7 @@ export class Arena {
   }
 
   static async open(): Promise<Arena> {
-    const arena = new Arena(temporary('torture'), await buildStudio());
+    const arena = new Arena(temporary('torture'), await buildProcesses());
     await writeRandomAdapter(arena.at('foreign'), arena.at('model'));
     arena.studio = await startStudio(arena.built, arena.folder);
     await arena.studio.call('settings.set', { engine: 'tensorflow' });

@@ -38,7 +38,7 @@ function watchHandle(handle, path) {
   return handle;
 }
 
-if (process.argv[1]?.includes('trainer/process')) {
+if (/trainer\/process\.ts$|\/process\.js$/.test(process.argv[1])) {
   const { open, writeFile, appendFile, rename, mkdir, rm, rmdir, link, copyFile } = fsp;
   fsp.open = async (path, flags, ...more) => {
     const handle = await open(path, flags, ...more);

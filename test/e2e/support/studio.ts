@@ -7,10 +7,11 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll } from 'vitest';
 import { scratchFolder } from '../../studio/support/studio.ts';
+import { builtProcess } from '../../support/built-processes.ts';
 import { PATIENCE_MS } from '../../support/patience.ts';
 import { COOKIE } from './token.ts';
 
-const HOST = fileURLToPath(new URL('./host.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 
 /** Why browser tests can't run here; undefined where they can. */
@@ -26,8 +27,8 @@ export interface Host {
 
 /** The web host with the real trainer, in a process of its own. */
 export async function startHost(dataFolder: string, port = 0, environment: NodeJS.ProcessEnv = {}): Promise<Host> {
-  const child = fork(HOST, [dataFolder, String(port)], {
-    execArgv: ['--import', 'tsx'],
+  const child = fork(builtProcess('host.js'), [dataFolder, String(port), ROOT], {
+    execArgv: [],
     env: { ...process.env, ...environment },
   });
   const end = async (signal: NodeJS.Signals) => {

@@ -1,0 +1,9 @@
+import { rmSync } from 'node:fs';
+import { buildProcesses } from './processes.ts';
+
+/** Before all tests: what their child processes are started from (built-processes.ts). */
+export default async function buildOnce() {
+  const folder = await buildProcesses();
+  process.env['EFFILORA_TEST_PROCESSES'] = folder;
+  return () => rmSync(folder, { recursive: true, force: true });
+}
