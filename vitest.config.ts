@@ -15,7 +15,7 @@ export default defineConfig({
     projects: [
       project('studio', everything, {
         globalSetup: 'test/support/build-once.ts',
-        setupFiles: 'test/support/built-processes.ts',
+        setupFiles: 'test/support/start-built.ts',
       }),
       project('avx2', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avx2' } }),
       project('avx512', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avx512' } }),

@@ -8,6 +8,7 @@ import { connectClient } from '../e2e/support/client.ts';
 import { dragOnto } from '../e2e/support/drag.ts';
 import { supportCells, writeWorkbook } from '../e2e/support/spreadsheet.ts';
 import { openBrowser, openPage, startHost } from '../e2e/support/studio.ts';
+import buildOnce from '../support/build-once.ts';
 import { Film } from './film.ts';
 
 /**
@@ -23,6 +24,7 @@ const TRAINING_SECONDS = 8;
 
 const file = join(work, 'Kundenfragen.xlsx');
 await writeWorkbook(file, supportCells());
+const removeBuilt = await buildOnce();
 const host = await startHost(join(work, 'studio'));
 const browser = await openBrowser(['--force-color-profile=srgb']);
 const { client, close } = await connectClient(host.url);
@@ -43,6 +45,7 @@ try {
   close();
   await browser.close();
   await host.close();
+  removeBuilt();
   rmSync(work, { recursive: true, force: true });
 }
 

@@ -7,7 +7,7 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll } from 'vitest';
 import { scratchFolder } from '../../studio/support/studio.ts';
-import { builtProcess } from '../../support/built-processes.ts';
+import { builtProcess } from '../../support/built.ts';
 import { PATIENCE_MS } from '../../support/patience.ts';
 import { COOKIE } from './token.ts';
 
