@@ -32,14 +32,17 @@ export function overlay(shown: () => Shown): Plugin<'line'> {
       ctx.save();
       ctx.lineWidth = 1;
       ctx.font = '11px Instrument Sans Variable';
+      const lines = marks.map((mark) => ({ ...mark, x: stroke(mark.step, mark.colour, [3, 3]) }));
       let free = left;
-      for (const { step, label, colour: name } of marks) {
-        const x = stroke(step, name, [3, 3]);
+      for (const { x, label, colour: name } of lines) {
+        const { width } = ctx.measureText(label);
         // Words that would lie on those before are left to the line.
-        if (x === undefined || x < free || x + ctx.measureText(label).width + 8 > right) continue;
+        if (x === undefined || x < free || x + width + 8 > right) continue;
+        ctx.fillStyle = colour('surface');
+        ctx.fillRect(x + 2, top, width + 4, 15);
         ctx.fillStyle = colour(name);
         ctx.fillText(label, x + 4, top + 11);
-        free = x + ctx.measureText(label).width + 12;
+        free = x + width + 12;
       }
       if (cursor !== undefined) stroke(cursor, 'muted', []);
       ctx.restore();

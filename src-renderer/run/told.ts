@@ -1,5 +1,5 @@
 import type { MetricsRecord } from '../../src-preload/contract/index.ts';
-import { decimal, duration } from '../format.ts';
+import { decimal, duration, number } from '../format.ts';
 
 /** Held-out losses of a run's first and last measure; undefined where there were no two. */
 export function heldOutSpan(metrics: MetricsRecord[]): { from: number; to: number; atStart: boolean } | undefined {
@@ -12,5 +12,6 @@ export function heldOutSpan(metrics: MetricsRecord[]): { from: number; to: numbe
 /** "Held-out loss 4.87 to 1.00 in 10 min"; `seconds` of training, where they are known. */
 export function endSentence(span: { from: number; to: number }, seconds: number | null | undefined): string {
   const time = typeof seconds === 'number' ? ` in ${duration(seconds)}` : '';
-  return `Held-out loss ${decimal(span.from, 2)} to ${decimal(span.to, 2)}${time}`;
+  const [from, to] = [span.from, span.to].map((loss) => (loss < 0.1 ? number(loss, 2) : decimal(loss, 2)));
+  return `Held-out loss ${from} to ${to}${time}`;
 }

@@ -26,7 +26,7 @@ export class Film {
 
   async write(file: string): Promise<void> {
     const film = sharp(this.frames, { join: { animated: true } });
-    const bytes = await film.webp({ quality: 70, effort: 5, delay: this.delays, loop: 0 }).toBuffer();
+    const bytes = await film.webp({ quality: 85, effort: 4, delay: this.delays, loop: 0 }).toBuffer();
     if (bytes.length > MOST_BYTES) throw new Error(`The film has ${bytes.length} bytes, more than ${MOST_BYTES}`);
     writeFileSync(file, bytes);
     const seconds = this.delays.reduce((sum, delay) => sum + delay, 0) / 1000;

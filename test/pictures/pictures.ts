@@ -17,10 +17,11 @@ import { Film } from './film.ts';
  */
 const images = fileURLToPath(new URL('../../docs/images', import.meta.url));
 const work = mkdtempSync(join(tmpdir(), 'effilora-pictures-'));
+const SIZE = { width: 1440, height: 1000 };
 /** How long a person looks at what is new, milliseconds. */
 const LOOK = 1_800;
-/** Between two pictures of a training, seconds as they pass; they are shown much faster. */
-const TRAINING_SECONDS = 8;
+/** How long each step of the training is shown, milliseconds. */
+const STEP_LOOK = 400;
 
 const file = join(work, 'Kundenfragen.xlsx');
 await writeWorkbook(file, supportCells());
@@ -29,10 +30,9 @@ const host = await startHost(join(work, 'studio'));
 const browser = await openBrowser(['--force-color-profile=srgb']);
 const { client, close } = await connectClient(host.url);
 try {
-  const { page } = await openPage(browser, `${host.url}/`, { width: 1280 });
+  const { page } = await openPage(browser, `${host.url}/`, { width: SIZE.width });
   const film = new Film(page);
-  const still = (name: string) =>
-    page.screenshot({ path: join(images, name), clip: { x: 0, y: 0, width: 1280, height: 1000 } });
+  const still = (name: string) => page.screenshot({ path: join(images, name), clip: { x: 0, y: 0, ...SIZE } });
   const run = await walk(page, film, still);
   const start = JSON.parse(readFileSync(join(run.folder, 'start.json'), 'utf8')) as { evalLoss: number };
   console.log(`Held-out loss ${start.evalLoss} before, ${run.evalLoss} after, ${run.steps} steps`);
@@ -53,11 +53,13 @@ try {
 async function walk(page: Page, film: Film, still: (name: string) => Promise<unknown>): Promise<RunSummary> {
   const button = (name: string | RegExp) => page.getByRole('button', { name });
   const shown = (text: string | RegExp) => page.getByText(text).first().waitFor();
-  await page.setViewportSize({ width: 1280, height: 1000 });
+  await page.setViewportSize(SIZE);
   await shown('Teach a model something');
+  await shown('✓ ready');
   await film.take(LOOK);
   await page.getByRole('link', { name: 'Datasets' }).click();
   await shown('Upload from this device');
+  await shown(/Comes with the studio/);
   await film.take(LOOK);
   await dragOnto(page.getByRole('heading', { name: 'Datasets' }), [file]);
   await shown(/samstags um zehn/);
@@ -76,15 +78,16 @@ async function walk(page: Page, film: Film, still: (name: string) => Promise<unk
   await film.take(LOOK);
   await button('Continue').click();
   await shown('What will happen');
+  await shown(/^SmolLM2-135M-Instruct learns from/);
   await film.take(LOOK);
   await button('Start training').click();
   await shown('Loading the model and the data');
   await film.take(LOOK);
   const run = await watch(page, film);
   await page.getByRole('link', { name: 'Chat', exact: true }).waitFor();
+  await shown(/^Held-out loss .+ in \d/);
   await film.take(2 * LOOK);
-  await page.getByRole('heading', { name: /^Loss/ }).first().scrollIntoViewIfNeeded();
-  await page.evaluate("document.querySelector('.story')?.scrollIntoView()");
+  await page.evaluate("document.querySelector('.story').scrollIntoView()");
   await still('run.png');
   await film.take(2 * LOOK);
   await page.getByRole('link', { name: 'Chat', exact: true }).click();
@@ -97,14 +100,21 @@ async function walk(page: Page, film: Film, still: (name: string) => Promise<unk
   return run;
 }
 
-/** Pictures of the training until it has ended. */
+/** A picture of each step of the training until it has ended. */
 async function watch(page: Page, film: Film): Promise<RunSummary> {
-  for (;;) {
+  for (let taken = 0; ;) {
     const [run] = (await client.runs.list()).runs;
     if (run!.status === 'finished') return run!;
     if (run!.status !== 'running' && run!.status !== 'queued')
       throw new Error(`The run is ${run!.status}: ${run!.message}`);
-    await film.take(250);
-    await page.waitForTimeout(1000 * TRAINING_SECONDS);
+    if (run!.step > taken) {
+      taken = run!.step;
+      await page
+        .getByText(new RegExp(`^${taken} of`))
+        .first()
+        .waitFor();
+      await film.take(STEP_LOOK);
+    }
+    await page.waitForTimeout(500);
   }
 }
