@@ -1,18 +1,8 @@
-import { cpSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Draft } from '../../src-preload/contract/index.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
-import { writeRandomAdapter } from '../support/adapters.ts';
-import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
-import { TINY_MODEL } from '../trainer/support.ts';
-import { connectClient } from './support/client.ts';
-import type { StudioClient } from './support/client.ts';
-import { keepRuns } from './support/library.ts';
+import type { Browser, Locator, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openAll, PAGES, studiosForPages } from './support/every-page.ts';
 import { seriousFaults, shoot } from './support/look.ts';
-import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
-import type { Host } from './support/studio.ts';
+import { noBrowser, openBrowser, openPage, untilShown } from './support/studio.ts';
 
 /** A phone, a tablet, a small laptop, and a screen of 1440 px at 200 %. */
 const WIDTHS = [390, 768, 1024, 720];
@@ -44,137 +34,74 @@ const FAULTS = `(() => {
   return faults;
 })()`;
 
-interface View {
-  name: string;
-  hash: () => string;
-  /** what shows that the view is complete */
-  shown: string | RegExp;
-  /** on a library with nothing in it */
-  empty?: boolean;
-  prepare?: (page: Page) => Promise<void>;
-}
+/** Where which term stands beside a "?". */
+const TERMS: Record<string, string[]> = {
+  'wizard-budget': ['Head', 'Held out', 'Rank', 'Reducer', 'Router'],
+  'wizard-review': ['Held out', 'Reducer'],
+  run: ['Head', 'Held out', 'Reducer', 'Router'],
+  library: ['Head', 'Held out'],
+  adapter: ['Head', 'Held out', 'Rank'],
+  inspector: ['Head', 'Router'],
+};
 
 describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chromium'})`, () => {
-  const [scratch, bare] = [scratchFolder(), scratchFolder()];
-  let host: Host;
-  let bareHost: Host;
+  let studios: Awaited<ReturnType<typeof studiosForPages>>;
   let browser: Browser;
-  let client: StudioClient;
-  let close: () => void;
-  let draft: Draft;
-  let whole = '';
-  let pruned = '';
-  let table = '';
   beforeAll(async () => {
-    const model = join(scratch.folder, 'tiny-llama');
-    cpSync(TINY_MODEL, model, { recursive: true });
-    const rows = join(scratch.folder, 'rows.jsonl');
-    writeFileSync(rows, '{"instruction":"Say hello.","output":"Hello."}\n'.repeat(40));
-    const shape = { layers: 3, heads: 6, steps: 24, headsEvery: 1 };
-    keepRuns(scratch.folder, [
-      { id: 'a-run-with-quite-a-long-name-that-no-row-has-room-for', status: 'finished', shape },
-      { id: 'broken-run', status: 'failed', shape, message: 'The gradients are no numbers.' },
-      { id: 'second-run', status: 'finished', shape: { ...shape, steps: 20 }, rank: 16 },
-    ]);
-    await writeRandomAdapter(join(scratch.folder, 'arithmetic'), model, { seed: 1 });
-    host = await startHost(scratch.folder);
-    bareHost = await startHost(bare.folder);
+    studios = await studiosForPages();
     browser = await openBrowser();
-    ({ client, close } = await connectClient(host.url));
-    whole = (await client.adapters.import({ path: join(scratch.folder, 'arithmetic'), model })).id;
-    const { heads } = await client.adapters.get({ id: whole });
-    const gone = heads.slice(0, 3).map(({ name }) => name);
-    pruned = (await client.adapters.prune({ id: whole, name: 'arithmetic, cut', heads: gone, renormalize: false })).id;
-    const { id } = await client.datasets.add({ path: rows });
-    table = (await client.datasets.own({ id })).id;
-    const chat = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));
-    const budget = { memoryBytes: 2 ** 31, seconds: null, fixed: {} };
-    const mix = [{ path: rows, weight: 1 }];
-    draft = { step: 2, name: '', model: chat, mix, lossOn: 'answer', ...budget };
   });
-  // Where the wizard is left, it is found again.
-  beforeEach(() => client.drafts.set(draft));
   afterAll(async () => {
-    close?.();
     await browser?.close();
-    await host?.close();
-    await bareHost?.close();
-    scratch.remove();
-    bare.remove();
+    await studios?.end();
   });
 
-  const openAll = (page: Page) =>
-    page.locator('details').evaluateAll((all) => all.forEach((one) => one.setAttribute('open', '')));
-  const checkAll = async (page: Page) => {
-    await page.getByRole('checkbox').first().waitFor();
-    for (const box of await page.getByRole('checkbox').all()) await box.check();
-  };
-  const wizardAt = (step: number, shown: string) => async (page: Page) => {
-    await untilShown(page, 'Predicted memory');
-    if (step < 2) await page.locator('.steps button').nth(step).click();
-    if (step > 2) await page.getByRole('button', { name: 'Continue' }).click();
-    await untilShown(page, shown);
-  };
-  const PAGES: View[] = [
-    { name: 'home-empty', hash: () => '#/', shown: '✓ ready', empty: true },
-    { name: 'home', hash: () => '#/', shown: '✓ ready' },
-    { name: 'wizard-model', hash: () => '#/new', shown: 'Base model', prepare: wizardAt(0, 'SmolLM2-135M-Instruct') },
-    {
-      name: 'wizard-dataset',
-      hash: () => '#/new',
-      shown: 'For example',
-      prepare: async (page) => {
-        await wizardAt(1, 'As the model reads it')(page);
-        await openAll(page);
-      },
-    },
-    { name: 'wizard-budget', hash: () => '#/new', shown: 'Predicted memory' },
-    { name: 'wizard-review', hash: () => '#/new', shown: 'Name of the run', prepare: wizardAt(3, 'Name of the run') },
-    { name: 'datasets', hash: () => '#/datasets', shown: 'A file of yours' },
-    { name: 'dataset', hash: () => `#/datasets/${table}`, shown: 'What to look at' },
-    { name: 'runs-empty', hash: () => '#/runs', shown: 'Nothing here yet', empty: true },
-    { name: 'runs', hash: () => '#/runs', shown: 'What differs in their recipes', prepare: checkAll },
-    {
-      name: 'run',
-      hash: () => '#/runs/a-run-with-quite-a-long-name-that-no-row-has-room-for',
-      shown: /^Layer 0 · q/,
-      prepare: (page) => page.getByRole('img', { name: /^Head map/ }).press('ArrowRight'),
-    },
-    { name: 'run-failed', hash: () => '#/runs/broken-run', shown: 'Resume' },
-    { name: 'run-missing', hash: () => '#/runs/no-such-run', shown: 'There is no run' },
-    { name: 'library', hash: () => '#/library', shown: 'arithmetic, cut' },
-    { name: 'adapter', hash: () => `#/library/${pruned}`, shown: 'Where it comes from' },
-    { name: 'inspector', hash: () => `#/library/${whole}/inspect`, shown: 'Drop curve' },
-    { name: 'compare', hash: () => `#/library/compare?ids=${whole},${pruned}`, shown: 'Head maps as a difference' },
-    { name: 'playground', hash: () => `#/playground?ids=${whole}`, shown: 'One prompt, answered side by side' },
-    { name: 'evaluations', hash: () => '#/evaluations', shown: 'Several adapters on the same examples' },
-    { name: 'settings', hash: () => '#/settings', shown: 'Engine and embedded model' },
-  ];
+  it.each(PAGES)('$name: everything can be reached, and axe finds nothing serious', async (view) => {
+    const { page, errors } = await studios.open(browser, view);
+    await openAll(page);
+    const found: string[] = [];
+    for (const width of [1440, ...WIDTHS]) {
+      await page.setViewportSize({ width, height: width === 720 ? 450 : 900 });
+      // Charts follow their box a frame later.
+      await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
+      const faults = await page.evaluate<string[]>(FAULTS);
+      found.push(...faults.map((fault) => `${width} px: ${fault}`));
+      await shoot(page, `${view.name}-${width}`);
+      if (width !== 1440 && width !== 390) continue;
+      found.push(...(await seriousFaults(page)).map((fault) => `${width} px, ${fault}`));
+    }
+    expect(found).toEqual([]);
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
 
-  it.each(PAGES)(
-    '$name: everything can be reached, and axe finds nothing serious',
-    async ({ name, hash, shown, empty, prepare }) => {
-      const url = `${(empty ? bareHost : host).url}/${hash()}`;
-      const { page, errors } = await openPage(browser, url, { width: 1440 });
-      await prepare?.(page);
-      await untilShown(page, shown);
-      await openAll(page);
-      const found: string[] = [];
-      for (const width of [1440, ...WIDTHS]) {
-        await page.setViewportSize({ width, height: width === 720 ? 450 : 900 });
-        // Charts follow their box a frame later.
-        await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
-        const faults = await page.evaluate<string[]>(FAULTS);
-        found.push(...faults.map((fault) => `${width} px: ${fault}`));
-        await shoot(page, `${name}-${width}`);
-        if (width !== 1440 && width !== 390) continue;
-        found.push(...(await seriousFaults(page)).map((fault) => `${width} px, ${fault}`));
-      }
-      expect(found).toEqual([]);
-      expect(errors).toEqual([]);
-      await page.context().close();
-    },
-  );
+  it.each(Object.entries(TERMS))('%s: a "?" explains each term in two sentences and a picture', async (name, terms) => {
+    const { page } = await studios.open(
+      browser,
+      PAGES.find((view) => view.name === name)!,
+    );
+    await openAll(page);
+    const asks = page.getByRole('button', { name: /^What is this: / });
+    const found = new Map<string, Locator>();
+    for (const ask of await asks.all()) found.set(/: (.+)\?/.exec((await ask.getAttribute('aria-label'))!)![1]!, ask);
+    expect([...found.keys()].sort()).toEqual(terms);
+    for (const [term, ask] of found) {
+      await ask.focus();
+      await page.keyboard.press('Enter');
+      const told = page.getByRole('note').filter({ visible: true });
+      await told.waitFor();
+      const sentences = async () => (await told.innerText()).split(/(?<=[.?!])\s+/);
+      await expect.poll(sentences).toEqual([`${term}.`, expect.any(String), expect.any(String)]);
+      await expect.poll(() => told.locator('svg').locator('rect, path, circle').count()).toBeGreaterThan(2);
+      const { x, y, width, height } = (await told.boundingBox())!;
+      expect([x >= 0, y >= 0, x + width <= 1440, y + height <= 900]).toEqual([true, true, true, true]);
+      if (ask === [...found.values()][0]) expect(await seriousFaults(page)).toEqual([]);
+      await page.keyboard.press('Escape');
+      await told.waitFor({ state: 'hidden' });
+      await expect.poll(() => ask.evaluate((one) => one === one.ownerDocument.activeElement)).toBe(true);
+    }
+    await page.context().close();
+  });
 
   it('shows a head that is left out otherwise than one that is frozen', async () => {
     /** how opaque the inside of the first head's cell is, 0 to 255 */
@@ -184,7 +111,7 @@ describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chrom
         const scale = canvas.width / canvas.getBoundingClientRect().width;
         return canvas.getContext('2d').getImageData(44 * scale, 30 * scale, 1, 1).data[3];
       })()`);
-    const { page } = await openPage(browser, `${host.url}/#/library/${pruned}/inspect`);
+    const { page } = await openPage(browser, `${studios.host.url}/#/library/${studios.ids.pruned}/inspect`);
     await expect.poll(() => inside(page)).toBe(0);
     await page.getByRole('link', { name: 'Runs', exact: true }).click();
     await page.getByRole('link', { name: /^a run with quite/ }).click();
@@ -195,7 +122,10 @@ describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chrom
   });
 
   it('shows on a comparison what was left out of a pruned adapter', async () => {
-    const { page } = await openPage(browser, `${host.url}/#/library/compare?ids=${whole},${pruned}`);
+    const { page } = await studios.open(
+      browser,
+      PAGES.find(({ name }) => name === 'compare')!,
+    );
     await untilShown(page, 'Crossed out: 3 heads that are left out in one of them.');
     const map = page.getByRole('img', { name: 'Difference of the head maps' });
     await expect.poll(() => map.locator('path.cross').count()).toBe(3);

@@ -1,5 +1,7 @@
+import type { Term } from '../../components/terms.ts';
+
 /** One option of a recipe as the expert panel shows it. What is left empty is planned, or has the trainer's default. */
-export type Option = { key: string; label: string; hint?: string } & (
+export type Option = { key: string; label: string; hint?: string; term?: Term } & (
   | { kind: 'number'; min: number; max: number; step: number | 'any' }
   /** shown as 0 to 100, held as 0 to 1 */
   | { kind: 'percent'; min: number; max: number }
@@ -24,11 +26,11 @@ export const GROUPS: { title: string; options: Option[] }[] = [
     title: 'Structure',
     options: [
       choice('method.name', 'Method', ['effilora', 'hydralora', 'lora']),
-      number('method.rank', 'Rank', 1, 256),
-      number('method.heads', 'Heads a site', 1, 16),
+      { ...number('method.rank', 'Rank', 1, 256), term: 'rank' },
+      { ...number('method.heads', 'Heads a site', 1, 16), term: 'head' },
       number('method.alpha', 'Alpha', 0.1, 1024, 'any', 'scale = alpha / rank'),
       choice('method.share', 'A is shared', ['global', 'module'], 'by input width, or by site name'),
-      choice('method.router', 'A router for each', ['site', 'layer']),
+      { ...choice('method.router', 'A router for each', ['site', 'layer']), term: 'router' },
       percent('method.dropout', 'Dropout before A', 95),
       onOff('method.rsLora', 'rsLoRA scaling'),
       onOff('method.dora', 'DoRA'),
@@ -38,7 +40,7 @@ export const GROUPS: { title: string; options: Option[] }[] = [
   {
     title: 'Reducer',
     options: [
-      percent('method.reducer.ratio', 'Share of frozen heads', 95),
+      { ...percent('method.reducer.ratio', 'Share of frozen heads', 95), term: 'reducer' },
       number('method.reducer.warmup', 'First selection after, steps', 1, 1_000_000),
       number('method.reducer.interval', 'Steps between selections', 1, 1_000_000),
       number('method.reducer.beta', 'Smoothing of importance', 0, 1, 'any'),
@@ -82,7 +84,10 @@ export const GROUPS: { title: string; options: Option[] }[] = [
   {
     title: 'Judging and keeping',
     options: [
-      number('training.evalSplit', 'Held out', 0, 100_000, 'any', 'a share below 1, or a number of examples'),
+      {
+        ...number('training.evalSplit', 'Held out', 0, 100_000, 'any', 'a share below 1, or a number of examples'),
+        term: 'held-out',
+      },
       number('training.evalEvery', 'Steps between evaluations', 1, 1_000_000),
       number('training.samples', 'Sample answers at each', 0, 32),
       number('training.patience', 'Stop after evaluations without gain', 0, 1000, 1, '0 = off'),

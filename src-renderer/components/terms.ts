@@ -1,0 +1,25 @@
+/** What a person may have to look up, in two sentences each; `TermHelp` adds a picture. */
+export const TERMS = {
+  head: {
+    title: 'Head',
+    text: 'A head is one of several small parts that a layer of the model gets to learn with. Each can take up another kind of question, and one that turns out not to matter can be frozen or left out.',
+  },
+  reducer: {
+    title: 'Reducer',
+    text: 'The Reducer measures which heads the answers hardly depend on, and freezes those: they stay as they are. The rest goes on learning, which does little harm, and saves time where whole layers are frozen.',
+  },
+  router: {
+    title: 'Router',
+    text: 'The router decides for every piece of text how much each head has a say. It learns that along with the heads.',
+  },
+  'held-out': {
+    title: 'Held out',
+    text: 'Held-out examples are never trained on, so the model can’t know them by heart. The held-out loss says how far its answers to them are from the right ones: lower is better.',
+  },
+  rank: {
+    title: 'Rank',
+    text: 'The rank says how much room each head has for what it learns. More room takes more memory, and seldom helps with few examples.',
+  },
+} as const;
+
+export type Term = keyof typeof TERMS;
