@@ -1,12 +1,11 @@
 import { axisLabel } from '../format.ts';
+import { escaped } from './drawing.ts';
 import type { Line } from './line.ts';
 import type { Mark } from './overlay.ts';
 
 const SIZE = { width: 800, height: 400 };
 const AREA = { left: 64, right: 780, top: 48, bottom: 360 };
 const TICKS = 5;
-
-export const escaped = (text: string): string => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 interface Drawing {
   title: string;
@@ -46,7 +45,7 @@ export function svgOf(lines: Line[], { title, logarithmic, axis, marks, colour }
     ({ label, colour: name }, at) =>
       `<text x="${AREA.left + at * 200}" y="38" fill="${colour(name)}">— ${escaped(label)}</text>`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIZE.width} ${SIZE.height}" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="${escaped(title)}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${SIZE.width}" height="${SIZE.height}" viewBox="0 0 ${SIZE.width} ${SIZE.height}" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="${escaped(title)}">
 <rect width="100%" height="100%" fill="${colour('surface')}"/>
 <text x="${AREA.left}" y="20" font-size="15" fill="${colour('ink')}">${escaped(title)}</text>
 ${[...ticks, ...happened, ...paths, ...legend, text([AREA.right, SIZE.height - 6], axis ?? 'Step', 'text-anchor="end"')].join('\n')}
