@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
@@ -98,6 +99,21 @@ describe.skipIf(noBrowser)(`from a spreadsheet to a chat (${noBrowser ?? 'in chr
     const [run] = (await client.runs.list()).runs;
     const start = JSON.parse(readFileSync(join(run!.folder, 'start.json'), 'utf8')) as { evalLoss: number };
     expect(run!.evalLoss).toBeLessThan(start.evalLoss);
+  });
+
+  it('ends in a report that has the card of what came of it', async () => {
+    const [run] = (await client.runs.list()).runs;
+    const { page } = await openPage(browser, `${host.url}/#/runs/${run!.id}`);
+    const [report] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Report' }).click(),
+    ]);
+    const text = readFileSync(await report.path(), 'utf8');
+    const card = /<h2>Model card<\/h2>(.*?)<h2>/s.exec(text)?.[1];
+    // The very file that it learned from.
+    expect(card).toContain(`SHA-256 ${createHash('sha256').update(readFileSync(file)).digest('hex')}`);
+    expect(card).toContain(run!.model);
+    await page.context().close();
   });
 
   it('is walked by keyboard alone', async () => {

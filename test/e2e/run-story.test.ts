@@ -1,6 +1,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobStore } from '../../src-main/studio/background/store.ts';
 import { openLibrary } from '../../src-main/studio/database/open.ts';
@@ -10,6 +11,7 @@ import { noBrowser, openBrowser, openPage, startHost, untilShown } from './suppo
 import type { Host } from './support/studio.ts';
 
 const SHAPE = { layers: 2, heads: 3, steps: 30, headsEvery: 1 };
+const HEADS = SHAPE.layers * 7 * SHAPE.heads;
 const PROMPT = 'Where is my <parcel>?';
 
 describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'in chromium'})`, () => {
@@ -105,12 +107,21 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     await expect.poll(() => page.locator('.tip').innerText()).toMatch(/^Layer 0, .* head 0: importance/);
   });
 
+  const take = async (name: string) => {
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name }).click()]);
+    return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
+  };
+  /** What a browser makes of an SVG: whether it is one, its titles, and how many shapes it has of each kind. */
+  const read = (svg: string) =>
+    page.evaluate<{ error: number; titles: string[]; rects: number; texts: string[] }>(`(() => {
+      const drawn = new DOMParser().parseFromString(${JSON.stringify(svg)}, 'image/svg+xml');
+      const texts = (name) => [...drawn.querySelectorAll(name)].map((one) => one.textContent);
+      const count = (name) => drawn.querySelectorAll(name).length;
+      return { error: count('parsererror'), titles: texts('title'), rects: count('rect'), texts: texts('text') };
+    })()`);
+
   it('gives charts as PNG, SVG and CSV, with every point', async () => {
     await page.getByText('Show loss over the steps as a table').click();
-    const take = async (name: string) => {
-      const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name }).click()]);
-      return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
-    };
     const csv = await take('Loss over the steps as CSV');
     expect(csv.name).toBe('Loss over the steps.csv');
     const rows = csv.bytes.toString().trim().split('\n').slice(1);
@@ -118,12 +129,32 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     expect(rows).toContain('Held-out loss,0,4.87');
     expect((await take('Loss over the steps as PNG')).bytes.subarray(1, 4).toString()).toBe('PNG');
     const svg = (await take('Loss over the steps as SVG')).bytes.toString();
-    const parsed = await page.evaluate<{ error: number; titles: string[] }>(`(() => {
-      const drawn = new DOMParser().parseFromString(${JSON.stringify(svg)}, 'image/svg+xml');
-      return { error: drawn.querySelectorAll('parsererror').length, titles: [...drawn.querySelectorAll('title')].map((one) => one.textContent) };
-    })()`);
+    const parsed = await read(svg);
     expect(parsed.error).toBe(0);
     expect(parsed.titles).toContain('40 % from here');
+  });
+
+  it.each([
+    { chart: `Head map at step ${SHAPE.steps}`, fold: /^Show the head map as a table/, rows: HEADS, shapes: HEADS },
+    { chart: 'Freeze timeline', fold: 'Show the freeze timeline as a table', rows: SHAPE.steps, shapes: 7 },
+    {
+      chart: `Router at step ${SHAPE.steps}`,
+      fold: /^Keep the router/,
+      rows: 7 * SHAPE.heads,
+      shapes: 7 * SHAPE.heads,
+    },
+  ])('gives $chart as PNG, SVG and CSV, too', async ({ chart, fold, rows, shapes }) => {
+    await page.getByText(fold).click();
+    const csv = (await take(`${chart} as CSV`)).bytes.toString().trim().split('\n');
+    expect(csv).toHaveLength(1 + rows);
+    const drawn = await read((await take(`${chart} as SVG`)).bytes.toString());
+    expect(drawn.error).toBe(0);
+    expect(drawn.texts).toEqual(expect.arrayContaining([chart, 'q', 'down']));
+    // The ground is one more.
+    expect(drawn.rects).toBeGreaterThan(shapes);
+    const picture = await sharp((await take(`${chart} as PNG`)).bytes).stats();
+    // Not of one colour.
+    expect(picture.entropy).toBeGreaterThan(0.2);
   });
 
   it('makes a report of one file that asks for nothing and runs nothing', async () => {
