@@ -3,6 +3,7 @@ import type { ClientLink } from '@orpc/client';
 import type { ContractRouterClient } from '@orpc/contract';
 import { ref } from 'vue';
 import type { Contract } from '../src-preload/contract/index.ts';
+import { waitedFor } from './waiting.ts';
 
 type Link = ClientLink<Record<never, never>>;
 
@@ -70,10 +71,11 @@ async function overPort(): Promise<Link> {
 }
 
 const link: Link = {
-  async call(path, input, options) {
-    const open = await ready;
-    return Promise.race([open.call(path, input, options), lost]);
-  },
+  call: (path, input, options) =>
+    waitedFor(async () => {
+      const open = await ready;
+      return Promise.race([open.call(path, input, options), lost]);
+    }),
 };
 
 /** The studio: every call of the contract, whatever carries it. */
