@@ -5,6 +5,7 @@ import os from 'node:os';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { openAll, PAGES, studiosForPages } from '../e2e/support/every-page.ts';
 import { openBrowser, openPage } from '../e2e/support/studio.ts';
+import buildOnce from '../support/build-once.ts';
 
 const LIMITS = { paint: 1500, plan: 300, click: 100 };
 const TRIES = 7;
@@ -119,6 +120,7 @@ async function next(page: Page, done: Set<string>, last: boolean): Promise<Locat
   return undefined;
 }
 
+const removeBuilt = await buildOnce();
 const studios = await studiosForPages();
 const browser = await openBrowser();
 const chosen = PAGES.filter(({ name }) => process.argv.length < 3 || process.argv.includes(name));
@@ -157,4 +159,5 @@ try {
 } finally {
   await browser.close();
   await studios.end();
+  removeBuilt();
 }
