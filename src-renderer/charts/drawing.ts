@@ -10,10 +10,13 @@ export const escaped = (text: string): string => text.replace(/[&<>"']/g, (sign)
 
 const HEADER = 34;
 const MARGIN = 16;
+/** As wide a letter of the title is at most on the mean, pixels. */
+const TITLE_LETTER = 9;
 
 /** A drawing of its own with its title above: nothing in it comes from elsewhere. `body` lies at 0, 0 of its own room. */
 export function sheetOf(title: string, { width, height }: { width: number; height: number }, body: string): string {
-  const [w, h] = [Math.ceil(width) + 2 * MARGIN, Math.ceil(height) + HEADER + 2 * MARGIN];
+  const wide = Math.max(Math.ceil(width), TITLE_LETTER * title.length);
+  const [w, h] = [wide + 2 * MARGIN, Math.ceil(height) + HEADER + 2 * MARGIN];
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${w}" height="${h}" viewBox="0 0 ${w} ${h}" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="${escaped(title)}">
 <rect width="100%" height="100%" fill="${colour('surface')}"/>
 <text x="${MARGIN}" y="${MARGIN + 14}" font-size="15" fill="${colour('ink')}">${escaped(title)}</text>
@@ -101,6 +104,9 @@ export function sharesDrawing(
   });
   return sheetOf(title, { width: STRIP.left + STRIP.width, height: bars.length * (STRIP.height + 4) }, rows.join('\n'));
 }
+
+/** A number of 32 bits as it was before: without the digits that come from its being one of 64. */
+export const shortNumber = (value: number): number => Number(value.toPrecision(6));
 
 /** What of a style a drawing takes along when it leaves the page. */
 const STYLE = ['fill', 'fill-opacity', 'stroke', 'stroke-width', 'font-size', 'font-weight', 'text-anchor'];
