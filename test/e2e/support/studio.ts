@@ -93,5 +93,5 @@ export async function openPage(
 
 /** Waits until the page shows `text`. */
 export async function untilShown(page: Page, text: string | RegExp, timeout = PATIENCE_MS): Promise<void> {
-  await page.getByText(text).first().waitFor({ timeout });
+  await page.getByText(text).filter({ visible: true }).first().waitFor({ timeout });
 }
