@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { packBatch } from '../data/batches.ts';
@@ -13,7 +14,7 @@ import type { CausalLM } from '../models/causal-lm.ts';
 import type { Progress } from './progress.ts';
 
 /** Calibration runs over this many tokens at most, in batches of so many. */
-const CALIBRATION_TOKENS = 32_768;
+const CALIBRATION_TOKENS = 8_192;
 const TOKENS_A_BATCH = 2_048;
 /** What the input moments of the layers of one pass may take on the engine, bytes; more layers take more passes. */
 const INPUT_MOMENT_BYTES = 2 ** 30;
@@ -31,8 +32,9 @@ export function calibrationExamples(examples: ExampleSource<PreparedExample>): P
   return drawn;
 }
 
-/** Examples in batches of at most TOKENS_A_BATCH tokens. */
-export function calibrationBatches(examples: PreparedExample[]): PreparedExample[][] {
+/** Examples in batches of at most TOKENS_A_BATCH tokens, those of a length together, so that hardly any padding is computed. */
+export function calibrationBatches(drawn: PreparedExample[]): PreparedExample[][] {
+  const examples = drawn.toSorted((a, b) => a.inputIds.length - b.inputIds.length);
   const batches: PreparedExample[][] = [[]];
   let inBatch = 0;
   for (const example of examples) {
@@ -69,6 +71,8 @@ export async function observe(
       disposeBatch(tensors);
       mask.dispose();
     }
+    // The engine answers without a turn of the event loop: a wish to stop has to get in.
+    await setImmediate();
     onBatch();
   }
 }
@@ -81,7 +85,7 @@ export function layerGroups(adapter: Adapter): ReadonlySet<number>[] {
     const bytes = layerBytes(adapter, layer);
     if (groups.length === 0 || bytes > left) {
       groups.push(new Set());
-      left = INPUT_MOMENT_BYTES;
+      left = INPUT_MOMENT_BYTES - successorBytes(adapter);
     }
     groups.at(-1)!.add(layer);
     left -= bytes;
@@ -94,6 +98,11 @@ function layerBytes({ sites, options }: Adapter, layer: number): number {
   return sites
     .filter((site: SiteShape) => site.block === layer)
     .reduce((sum, site) => sum + inputMomentBytes(site, zWidth), 0);
+}
+
+/** A sum and the one that takes its place are there at once, of one site after the other: the largest of them. */
+function successorBytes({ sites }: Adapter): number {
+  return 4 * Math.max(...sites.map(({ inFeatures }) => inFeatures ** 2));
 }
 
 /** Runs over the layers' input moments group by group; each group is freed after its `use`. */

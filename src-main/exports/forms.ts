@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import type { PreparedExample } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
@@ -84,6 +85,7 @@ export async function wideForms(fitting: Fitting): Promise<{ sites: FittedSite[]
     tokens = calibration.tokens;
     for (const site of sites) {
       found.push(await wideSite(fitting, calibration, site));
+      await setImmediate();
       progress.check();
     }
   });

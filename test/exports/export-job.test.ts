@@ -4,6 +4,11 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
+import { exportData } from '../../src-main/exports/data.ts';
+import { narrowForms, wideForms } from '../../src-main/exports/forms.ts';
+import { openBaseModel, openForExport, readForExport } from '../../src-main/exports/open-export.ts';
+import { Progress } from '../../src-main/exports/progress.ts';
+import type { ExportProgress } from '../../src-main/exports/request.ts';
 import { Stage } from '../../src-main/studio/stage/stage.ts';
 import type { ExportEvent } from '../../src-main/studio/stage/types.ts';
 import { TINY_MODEL, temporary, writeTokens } from '../trainer/support.ts';
@@ -40,6 +45,34 @@ describe('an export in the process that runs models', () => {
     await expect(stage.run('export', { ...request, out: at('whole') }).next()).rejects.toThrow(/holds files already/);
     expect(fs.readdirSync(folder)).toEqual(before);
   });
+});
+
+it.each([
+  ['rank-r', narrowForms],
+  ['rank-nr', wideForms],
+])('a wish to stop gets in between two batches of a calibration (%s)', async (_, forms) => {
+  const stored = await readForExport({ adapter });
+  const opened = await openForExport(stored, await openBaseModel(stored), {
+    adapter,
+    to: 'peft',
+    out: '',
+    engine: 'cpu',
+  });
+  const data = await exportData(opened.file, stored.description);
+  const batches = data!.calibration.slice(0, 3).map((example) => [example]);
+  const stop = new AbortController();
+  const seen: ExportProgress[] = [];
+  const progress = new Progress((one) => {
+    seen.push(one);
+    // As a signal or a message comes: with the event loop's next turn.
+    setImmediate(() => stop.abort());
+  }, stop.signal);
+  try {
+    await expect(forms({ ...opened, batches, progress })).rejects.toThrow(/aborted/);
+    expect(seen).toMatchObject([{ stage: 'calibrating', done: 0, total: 3 }]);
+  } finally {
+    await opened.close();
+  }
 });
 
 describe('effilora export', () => {

@@ -143,10 +143,9 @@ export class Calibration {
   }
 }
 
-/** Bytes that the input moments of one site's input take on the engine. */
-export function inputMomentBytes(site: SiteShape, zWidth: number): number {
-  // The sum and its successor are there at once.
-  return 2 * 4 * site.inFeatures * (site.inFeatures + zWidth);
+/** Bytes that the input moments of a site take on the engine at most: sites that read the same input share the larger part. */
+export function inputMomentBytes({ inFeatures }: SiteShape, zWidth: number): number {
+  return 4 * inFeatures * (inFeatures + zWidth);
 }
 
 function addTo(sums: Map<string, Tensor2D>, name: string, value: Tensor2D): void {
