@@ -63,7 +63,7 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     const router = page.getByRole('region', { name: 'Which head serves which token' });
     await router.getByLabel('Text').fill('hello there');
     await router.getByLabel('Layer').selectOption('1');
-    await router.getByLabel('Site').selectOption('down_proj');
+    await router.getByLabel('Place').selectOption('down_proj');
     await router.getByRole('button', { name: 'Colour the text' }).click();
     await router.getByText('Show the router').click();
     const cells = router.getByRole('row').nth(1).getByRole('cell');
