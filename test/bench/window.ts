@@ -64,7 +64,7 @@ async function plans(page: Page): Promise<number[]> {
     found.push(
       await page.evaluate<number>(`new Promise((done) => {
         const slider = document.querySelector('input[type=range]');
-        const limit = [...document.querySelectorAll('.card p.number')].find((one) => one.textContent.includes(' of '));
+        const limit = [...document.querySelectorAll('.card p.number')].find((one) => one.textContent.includes('GiB'));
         const before = limit.textContent;
         const start = performance.now();
         slider.value = String(4 + ${n});
