@@ -1,4 +1,5 @@
 import type { Term } from '../../components/terms.ts';
+import { typedNumber, writtenNumber } from '../../typed-number.ts';
 
 /** One option of a recipe as the expert panel shows it. What is left empty is planned, or has the trainer's default. */
 export type Option = { key: string; label: string; hint?: string; term?: Term } & (
@@ -107,9 +108,9 @@ export const labelOf = (key: string): string => OPTIONS.get(key)?.label ?? key;
 /** A value of an option as its field shows it; empty where there is none. */
 export function shownValue(option: Option, value: unknown): string {
   if (value === undefined || value === null) return '';
-  if (option.kind === 'percent') return String(Number((100 * Number(value)).toPrecision(6)));
+  if (option.kind === 'percent') return writtenNumber(Number((100 * Number(value)).toPrecision(6)));
   if (option.kind === 'switch') return value === true ? 'yes' : value === false ? 'no' : String(value);
-  return String(value);
+  return typeof value === 'number' ? writtenNumber(value) : String(value);
 }
 
 /**
@@ -118,15 +119,13 @@ export function shownValue(option: Option, value: unknown): string {
 export function readNumber(
   option: Option & { kind: 'number' | 'percent' },
   text: string,
-  isNumber: boolean,
 ): { value: number | undefined } | { problem: string } {
   const whole = option.kind === 'number' && option.step === 1;
-  const wanted = `${whole ? 'a whole number' : 'a number'} from ${option.min} to ${option.max.toLocaleString()}`;
+  const wanted = `${whole ? 'a whole number' : 'a number'} from ${writtenNumber(option.min)} to ${option.max.toLocaleString()}`;
   const problem = `${option.label} takes ${wanted}${option.kind === 'percent' ? ', in percent' : ''}.`;
-  if (!isNumber) return { problem };
-  if (text === '') return { value: undefined };
-  const value = Number(text);
-  if (!Number.isFinite(value) || value < option.min || value > option.max || (whole && !Number.isInteger(value)))
+  if (text.trim() === '') return { value: undefined };
+  const value = typedNumber(text);
+  if (value === undefined || value < option.min || value > option.max || (whole && !Number.isInteger(value)))
     return { problem };
   return { value: option.kind === 'percent' ? value / 100 : value };
 }

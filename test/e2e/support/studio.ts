@@ -71,12 +71,13 @@ export function studioInBrowser() {
 export async function openPage(
   browser: Browser,
   url: string,
-  options: { dark?: boolean; width?: number; before?: (page: Page) => Promise<unknown> } = {},
+  options: { dark?: boolean; width?: number; locale?: string; before?: (page: Page) => Promise<unknown> } = {},
 ) {
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1360, height: 900 },
     colorScheme: options.dark ? 'dark' : 'light',
     reducedMotion: 'reduce',
+    locale: options.locale,
   });
   context.setDefaultTimeout(PATIENCE_MS);
   await context.addCookies([{ ...COOKIE, url: new URL(url).origin, sameSite: 'Strict' }]);

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { typedNumber, writtenNumber } from '../../src-renderer/typed-number.ts';
+
+const LOCALES = ['en', 'en-IN', 'de', 'de-CH', 'fr', 'es', 'pl', 'pt-BR', 'sv', 'et', 'bg', 'hi', 'fa', 'ar-EG'];
+const NUMBERS = [0, 7, 0.5, 1e-5, 1000, 1000.5, 1.125, -2.25, 123_456_789.125];
+
+describe('numbers as people write them', () => {
+  it.each(LOCALES)('reads in %s what ICU writes there, and what it writes itself', (locale) => {
+    const icu = new Intl.NumberFormat(locale, { maximumFractionDigits: 10, numberingSystem: 'latn' });
+    for (const value of NUMBERS) {
+      expect([icu.format(value), typedNumber(icu.format(value), locale)]).toEqual([icu.format(value), value]);
+      expect(typedNumber(writtenNumber(value, locale), locale)).toBe(value);
+    }
+  });
+
+  it.each([
+    ['de', '1.000', 1000],
+    ['en', '1,000', 1000],
+    ['de', '1 000,5', 1000.5],
+    ['de', '1,5e-4', 0.00015],
+    // No group begins with a zero, or has two digits at the end: these can be fractions alone.
+    ['en', '0,5', 0.5],
+    ['en', '0,001', 0.001],
+    ['de', '0.001', 0.001],
+    ['en', '2,50', 2.5],
+  ])('takes in %s "%s" for %d', (locale, text, value) => {
+    expect(typedNumber(text, locale)).toBe(value);
+  });
+
+  it.each(['', ' ', '5x', '0,5,1', '1.2.3', '1 2', '1.000.00', '--1', 'NaN', 'Infinity', '0x10', '½'])(
+    'takes "%s" for none',
+    (text) => {
+      for (const locale of LOCALES) expect(typedNumber(text, locale)).toBeUndefined();
+    },
+  );
+});
