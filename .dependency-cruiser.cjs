@@ -1,4 +1,4 @@
-// The import directions of docs/contributing.md: doors -> studio -> exports -> trainer -> effilora, models, data -> engine.
+// The import directions of docs/contributors.md: doors -> studio -> exports -> trainer -> recipe -> effilora, models, data -> engine.
 const room = (name) => `^src-main/${name}/`;
 const doors = '^src-main/(index|web|cli)\\.ts$|^src-main/(cli|electron|web)/';
 
@@ -11,19 +11,24 @@ module.exports = {
     forbid(
       'engine-is-the-floor',
       room('engine'),
-      ['effilora', 'models', 'data', 'trainer', 'exports', 'studio'].map(room).concat(doors),
+      ['effilora', 'models', 'data', 'recipe', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
     forbid(
       'effilora-stands-alone',
       room('effilora'),
-      ['models', 'data', 'trainer', 'exports', 'studio'].map(room).concat(doors),
+      ['models', 'data', 'recipe', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
     forbid(
       'models-stand-alone',
       room('models'),
-      ['effilora', 'data', 'trainer', 'exports', 'studio'].map(room).concat(doors),
+      ['effilora', 'data', 'recipe', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
-    forbid('data-stands-alone', room('data'), ['effilora', 'trainer', 'exports', 'studio'].map(room).concat(doors)),
+    forbid(
+      'data-stands-alone',
+      room('data'),
+      ['effilora', 'recipe', 'trainer', 'exports', 'studio'].map(room).concat(doors),
+    ),
+    forbid('recipe-below-trainer', room('recipe'), ['trainer', 'exports', 'studio'].map(room).concat(doors)),
     forbid('trainer-below-studio', room('trainer'), ['studio', 'exports'].map(room).concat(doors)),
     forbid('exports-below-studio', room('exports'), [room('studio'), doors]),
     forbid('studio-below-doors', room('studio'), [doors]),

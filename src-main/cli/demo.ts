@@ -11,7 +11,7 @@ import { meanLoss } from '../trainer/evaluate.ts';
 import type { RunSummary } from '../trainer/events.ts';
 import { readingOptions } from '../trainer/reading-options.ts';
 import { openForRunning, type OpenedModel } from '../trainer/opened-model.ts';
-import { formatRecipe, parseRecipe } from '../trainer/recipe.ts';
+import { formatRecipe, parseRecipe } from '../recipe/recipe.ts';
 import { command, engineOption } from './command.ts';
 import { duration, note, printJson } from './output.ts';
 import { Progress } from './progress.ts';

@@ -7,7 +7,7 @@ import type { Plan } from '../../src-preload/contract/index.ts';
 import { UserError } from '../engine/types.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import { proposePlan } from '../studio/work/plan.ts';
-import { parseRecipe } from '../trainer/recipe.ts';
+import { parseRecipe } from '../recipe/recipe.ts';
 import { writeAtomic } from '../trainer/atomic.ts';
 import { command, modelOption } from './command.ts';
 import { EXIT } from './exit.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../engine/types.ts';
 import type { RunSummary } from '../trainer/events.ts';
-import { parseRecipe } from '../trainer/recipe.ts';
+import { parseRecipe } from '../recipe/recipe.ts';
 import { acceptChangedData } from '../trainer/run-datasets.ts';
 import type { TrainerEnd } from '../trainer/supervisor.ts';
 import { adviceOn } from './advice.ts';

@@ -7,7 +7,7 @@ import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import { UserError } from '../engine/types.ts';
 import { fileSha256 } from '../models/identity.ts';
 import type { ModelFile } from '../models/types.ts';
-import { recipeSchema, type Recipe } from '../trainer/recipe.ts';
+import { recipeSchema, type Recipe } from '../recipe/recipe.ts';
 import { evaluated } from '../trainer/run-data.ts';
 import { calibrationExamples } from './calibrate.ts';
 

@@ -19,7 +19,7 @@ import type { ModelFile } from '../models/types.ts';
 import { ADAPTER_FILES, belongTogether, readPair, settlePair, writePair } from './adapter-pair.ts';
 import { isMlxConfig, readMlxFolder } from './mlx-folder.ts';
 import { readPeftFolder } from './peft-folder.ts';
-import type { Recipe } from './recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
 import { asHeld, heldBytes, readNamedTensors } from './tensor-file.ts';
 

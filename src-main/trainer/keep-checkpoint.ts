@@ -4,7 +4,7 @@ import { UserError } from '../engine/types.ts';
 import { writeStoredAdapter } from './adapter-folder.ts';
 import { copyPair } from './adapter-pair.ts';
 import { pruneCheckpoints, readLastCheckpoint } from './checkpoints.ts';
-import type { Recipe } from './recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { RunLock } from './run-lock.ts';
 
 /**

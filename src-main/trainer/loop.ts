@@ -14,7 +14,7 @@ import { meanLoss, type Evaluation } from './evaluate.ts';
 import type { RunEvent, RunSummary } from './events.ts';
 import { modelFacts } from './plan-facts.ts';
 import type { Run } from './prepare.ts';
-import type { Recipe } from './recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { RunLock } from './run-lock.ts';
 import { RunSpeeds } from './run-speeds.ts';
 import { SamplePrompts } from './samples.ts';

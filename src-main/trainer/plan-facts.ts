@@ -6,7 +6,7 @@ import { lossChunkTokens } from '../engine/webgpu/kernels/cross-entropy.ts';
 import type { ModelFile } from '../models/types.ts';
 import { modelSites } from '../models/weights.ts';
 import { guessedSpeed, measuredSpeed } from './machine-speed.ts';
-import type { Recipe } from './recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 
 /** What the plan needs to know of a base model. */
 export function modelFacts({ name, config, tensors }: Pick<ModelFile, 'name' | 'config' | 'tensors'>): ModelFacts {

@@ -17,7 +17,7 @@ import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import { engineFacts, modelFacts, runShape } from './plan-facts.ts';
-import type { Recipe } from './recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { closeRunData, readRunData, type RunData } from './run-data.ts';
 import { TrainingStep } from './step.ts';
 

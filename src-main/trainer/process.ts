@@ -3,7 +3,7 @@ import { UserError } from '../engine/types.ts';
 import { RunControl } from './control.ts';
 import { commandSchema, type Command, type Report, type RunEvent } from './events.ts';
 import { openPort } from './port.ts';
-import { parseRecipe } from './recipe.ts';
+import { parseRecipe } from '../recipe/recipe.ts';
 import { train } from './train.ts';
 
 /** What is asked for is answered at once and again this often, and signs of life come no closer, milliseconds. */

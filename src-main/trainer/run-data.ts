@@ -8,7 +8,7 @@ import { seededChoice } from '../data/order.ts';
 import { contentSha256 } from '../data/prepared/content.ts';
 import { UserError } from '../engine/types.ts';
 import type { ModelFile } from '../models/types.ts';
-import type { Recipe } from './recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import type { RunDatasets } from './run-datasets.ts';
 
 /** A recipe's data, split; its examples are read when they are needed. */

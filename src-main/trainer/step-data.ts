@@ -2,7 +2,7 @@ import { packBatch, padBatch } from '../data/batches.ts';
 import { DataOrder, type OrderState } from '../data/order.ts';
 import type { TokenBatch } from '../models/types.ts';
 import { logData, type Run } from './prepare.ts';
-import type { Recipe } from './recipe.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { wholeOf } from './run-data.ts';
 
 /** What a run's steps learn from, one after the other. */

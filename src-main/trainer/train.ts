@@ -8,7 +8,7 @@ import { RunControl } from './control.ts';
 import type { RunEvent, RunSummary } from './events.ts';
 import { Loop } from './loop.ts';
 import { closeRun, openRun } from './prepare.ts';
-import { formatRecipe, type Recipe } from './recipe.ts';
+import { formatRecipe, type Recipe } from '../recipe/recipe.ts';
 import { datasetsNow } from './run-data.ts';
 import { checkDatasets, writeDatasets } from './run-datasets.ts';
 import { LostRun, RunLock } from './run-lock.ts';

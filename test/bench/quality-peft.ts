@@ -6,7 +6,7 @@ import path from 'node:path';
 import { readDataset } from '../../src-main/data/dataset.ts';
 import { DataOrder } from '../../src-main/data/order.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { runPython } from '../support/python.ts';
 
 const [file, tests] = process.argv.slice(2) as [string, string];

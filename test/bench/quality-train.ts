@@ -1,6 +1,6 @@
 // Trains one run of the quality benchmark: `quality-train.ts RECIPE FOLDER`. Prints one JSON line, a `Training`.
 import fs from 'node:fs/promises';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { train } from '../../src-main/trainer/train.ts';
 import type { Training } from './quality-runs.ts';
 

@@ -8,7 +8,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { formatRecipe, parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { SETS, writeTokenized } from './quality-data.ts';
 import {
   DROP_RUN,

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { commandLine } from '../../src-main/cli.ts';
-import { recipeSchema } from '../../src-main/trainer/recipe.ts';
+import { recipeSchema } from '../../src-main/recipe/recipe.ts';
 import { root } from './support.ts';
 
 const page = (name: string) => fs.readFileSync(path.join(root, name), 'utf8');

@@ -11,7 +11,7 @@ import { openModelFile } from '../../src-main/models/open.ts';
 import { readFloats, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
 import type { ChatTemplate, ModelConfig } from '../../src-main/models/types.ts';
 import { modelSites } from '../../src-main/models/weights.ts';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 
 /** What a reader is made to do with a changed input. */
 export type Target = (place: string, config: ModelConfig) => Promise<void>;

@@ -3,8 +3,8 @@ import { createRouterClient } from '@orpc/server';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRouter } from '../../src-main/studio/router.ts';
-import { checkOption, withOptions } from '../../src-main/trainer/recipe-options.ts';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { checkOption, withOptions } from '../../src-main/recipe/options.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { contract } from '../../src-preload/contract/index.ts';
 import { openTestStudio, player, scratchFolder } from './support/studio.ts';
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { cacheFolder } from '../../src-main/engine/folders.ts';
 import type { RunEvent } from '../../src-main/trainer/events.ts';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { train } from '../../src-main/trainer/train.ts';
 import { resultOf, smallRun, temporary } from './support.ts';
 

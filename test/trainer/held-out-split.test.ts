@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import { measure } from '../../src-main/trainer/measure.ts';
 import { openForRunning } from '../../src-main/trainer/opened-model.ts';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { train } from '../../src-main/trainer/train.ts';
 import { smallRun, temporary, TINY_MODEL, withoutTime, writeTokens } from './support.ts';
 

@@ -7,7 +7,7 @@ import { memoryPlan } from '../../src-main/effilora/memory-plan.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import { engineFacts, modelFacts, runShape } from '../../src-main/trainer/plan-facts.ts';
 import { adapterOptions } from '../../src-main/trainer/prepare.ts';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { closeRunData, readRunData } from '../../src-main/trainer/run-data.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { temporary } from './support.ts';

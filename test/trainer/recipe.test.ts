@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src-main/engine/types.ts';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 
 const rate = (...lines: string[]) =>
   parseRecipe(['model: a', 'dataset: b.jsonl', ...lines].join('\n'), 'recipe.yaml').training.learningRate;

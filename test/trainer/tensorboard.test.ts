@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import type { MetricsLine } from '../../src-main/trainer/telemetry.ts';
 import { TensorBoardFile } from '../../src-main/trainer/tensorboard.ts';
 import { train } from '../../src-main/trainer/train.ts';

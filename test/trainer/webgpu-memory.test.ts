@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DeviceError } from '../../src-main/engine/webgpu/device.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { parseRecipe } from '../../src-main/trainer/recipe.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { train } from '../../src-main/trainer/train.ts';
 import { smallRun, temporary } from './support.ts';
 

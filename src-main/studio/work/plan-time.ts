@@ -2,7 +2,7 @@ import { heldOutCount } from '../../data/order.ts';
 import { flopsPerToken } from '../../effilora/memory-plan.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../../effilora/memory-plan.ts';
 import type { SpeedFacts } from '../../trainer/machine-speed.ts';
-import type { Recipe } from '../../trainer/recipe.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
 import { answerFlops } from '../../trainer/samples.ts';
 import type { MixFacts } from './data-facts.ts';
 

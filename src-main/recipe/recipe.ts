@@ -7,7 +7,7 @@ import { checkPlainKeys } from '../engine/plain-keys.ts';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES } from '../models/types.ts';
 import { WEIGHT_FORMATS } from '../models/weight-format.ts';
-import { explainIssue } from './recipe-errors.ts';
+import { explainIssue } from './errors.ts';
 
 const count = z.number().int().positive();
 const share = z.number().min(0).max(1);
