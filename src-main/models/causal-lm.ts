@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { frozenProduct, frozenRows, frozenTransposed, packedKernels } from '../engine/frozen.ts';
-import { PackedMatrix } from '../engine/packed.ts';
+import { PackedMatrix, type FrozenMatrix } from '../engine/packed.ts';
 import { attention } from '../engine/attention.ts';
 import { linearCrossEntropy } from '../engine/cross-entropy.ts';
 import { rmsNorm } from '../engine/fused.ts';
@@ -22,7 +22,7 @@ import {
   type TokenBatch,
 } from './types.ts';
 import type { WeightFormat } from './weight-format.ts';
-import { disposeWeights, loadWeights, modelSites, type ModelWeights } from './weights.ts';
+import { disposeWeights, loadWeights, matricesOf, modelSites, type ModelWeights } from './weights.ts';
 
 export interface ForwardOptions {
   adaptation?: Adaptation;
@@ -41,6 +41,18 @@ export class CausalLM {
     readonly config: ModelConfig,
     readonly weights: ModelWeights,
   ) {}
+
+  get architecture(): string {
+    return this.config.architecture;
+  }
+
+  get blocks(): number {
+    return this.config.layers;
+  }
+
+  get matrices(): FrozenMatrix[] {
+    return matricesOf(this.weights);
+  }
 
   /** Every linear that can be adapted, by layer and then in docs/method.md's order. */
   sites(): ReturnType<typeof modelSites> {

@@ -7,7 +7,7 @@ import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { exampleTensors, feedsKey, type Feeds } from './feeds.ts';
 import { ParameterSlots, tensorsOf } from './parameter-slots.ts';
 import type { Adaptation } from './types.ts';
-import type { ModelWeights } from './weights.ts';
+import { matricesOf, type ModelWeights } from './weights.ts';
 
 /** A pass through the model on the feeds, as it is recorded. */
 export type Pass = (inputs: Record<string, Tensor>, adaptation: Adaptation | undefined) => Tensor;
@@ -125,7 +125,7 @@ export class CompiledForward {
     state: tf.Variable[],
     pass: Pass,
   ): Promise<CompiledStep> {
-    const { examples, standIn } = exampleTensors(feeds, this.weights, state);
+    const { examples, standIn } = exampleTensors(feeds, matricesOf(this.weights), state);
     try {
       return await this.compiler.compile({
         session: this.compiler.sessionOf(this.weights),

@@ -4,7 +4,6 @@ import { standInFor, VARYING } from '../engine/tensorflow/varying-size.ts';
 import type { RopeTables } from './block.ts';
 import { ropeTables } from './rope.ts';
 import type { ModelConfig, TokenBatch } from './types.ts';
-import type { ModelWeights } from './weights.ts';
 
 /** What a graph is fed, by name: numbers on the host and their shape, in which the size that varies between runs is open. */
 export type Feeds = Record<string, { values: Float32Array | Int32Array; shape: number[] }>;
@@ -15,16 +14,15 @@ export const feedsKey = (kind: string, feeds: Feeds): string =>
 
 /**
  * Examples of feeds to compile a step with. Where a size is open, `standIn` stands for it: of about this run's size, and unlike every
- * other size of the step, which reads `weights` and `state`.
+ * other size of the step, which reads the model's `matrices` and `state`.
  */
 export function exampleTensors(
   feeds: Feeds,
-  { embedding, layers }: ModelWeights,
+  matrices: { shape: number[] }[],
   state: Tensor[],
 ): { examples: Record<string, Tensor>; standIn?: number } {
   const open = Object.values(feeds).find(({ shape }) => shape.join() === String(VARYING));
-  const linears = layers.flatMap((layer) => Object.values(layer.linears).map(({ weight }) => weight));
-  const sizes = [embedding, ...linears, ...state, ...Object.values(feeds)].flatMap(({ shape }) => shape as number[]);
+  const sizes = [...matrices, ...state, ...Object.values(feeds)].flatMap(({ shape }) => shape);
   const standIn = open && standInFor(open.values.length, sizes);
   const examples = Object.fromEntries(
     Object.entries(feeds).map(([name, { values, shape }]) => {

@@ -34,6 +34,11 @@ export interface ModelWeights {
   head: FrozenMatrix;
 }
 
+/** Its matrices, but for the head. */
+export function matricesOf({ embedding, layers }: ModelWeights): FrozenMatrix[] {
+  return [embedding, ...layers.flatMap(({ linears }) => Object.values(linears).map(({ weight }) => weight))];
+}
+
 const SITES_OF_ATTENTION: SiteName[] = ['q_proj', 'k_proj', 'v_proj', 'o_proj'];
 const SITES_OF_MLP: SiteName[] = ['gate_proj', 'up_proj', 'down_proj'];
 

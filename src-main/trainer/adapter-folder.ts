@@ -12,10 +12,10 @@ import {
 import type { Reducer } from '../effilora/reducer.ts';
 import type { HeldTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
 import { readJsonFile } from '../models/json-file.ts';
 import { safetensorsPieces } from '../models/safetensors-write.ts';
 import type { ModelFile } from '../models/types.ts';
+import type { TrainableModel } from '../tasks/task.ts';
 import { ADAPTER_FILES, belongTogether, readPair, settlePair, writePair } from './adapter-pair.ts';
 import { isMlxConfig, readMlxFolder } from './mlx-folder.ts';
 import { readPeftFolder } from './peft-folder.ts';
@@ -122,11 +122,11 @@ async function readForeign(folder: string): Promise<StoredAdapter> {
  * Puts a stored adapter on a model, heads that were dropped left out. The caller disposes it.
  * @throws UserError when it was made for another model
  */
-export function adapterOnModel({ description, tensors }: StoredAdapter, model: CausalLM, place: string): Adapter {
+export function adapterOnModel({ description, tensors }: StoredAdapter, model: TrainableModel, place: string): Adapter {
   const { architecture, name } = description.baseModel;
-  if (!['unknown', model.config.architecture].includes(architecture))
+  if (!['unknown', model.architecture].includes(architecture))
     throw new UserError(
-      `${place} does not fit this model: it was trained on ${name}, a ${architecture}, and this is a ${model.config.architecture}; open it on that model`,
+      `${place} does not fit this model: it was trained on ${name}, a ${architecture}, and this is a ${model.architecture}; open it on that model`,
     );
   return openAdapter(description, tensors, model.sites(), place);
 }

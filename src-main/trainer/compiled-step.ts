@@ -9,18 +9,16 @@ import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import type { Session } from '../engine/tensorflow/session.ts';
 import type { Precision } from '../engine/tensorflow/analysis.ts';
 import { VARYING } from '../engine/tensorflow/varying-size.ts';
-import { flatBatch, nextLabels, padBatch, paddedLength, type BatchTensors } from '../models/batch.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
-import { exampleTensors, feedsKey, ropeInputs, tokenFeeds, type Feeds } from '../models/feeds.ts';
-import type { TokenBatch } from '../models/types.ts';
-import { applyGradients, microBatchGradients, type StepNumbers } from './gradients.ts';
+import { exampleTensors, feedsKey, type Feeds } from '../models/feeds.ts';
+import type { Objective } from '../tasks/task.ts';
+import { applyGradients, microBatchGradients, shareWeights, type StepNumbers } from './gradients.ts';
 
 /** What changes from step to step. */
-export interface StepValues {
-  batches: TokenBatch[];
-  labelTokens: number;
-  /** all tokens but padding */
-  tokens: number;
+export interface StepValues<Batch> {
+  batches: Batch[];
+  /** of all batches, as the objective counts them */
+  terms: number;
+  units: number;
   /** [heads of the model]: 1 where a head's gradient is computed */
   observed: Float32Array;
   /** so many layers from the bottom have no backward pass */
@@ -29,8 +27,8 @@ export interface StepValues {
   teaches?: Float32Array;
   /** AdamW's rows [blocks of all trainables, 4] */
   numbers: Float32Array;
-  /** of a micro-batch by its tokens, [tokens, 1] */
-  dropout?: (microBatch: number, tokens: number) => Float32Array;
+  /** of a micro-batch by its rows, [rows, 1] */
+  dropout?: (microBatch: number, rows: number) => Float32Array;
 }
 
 /** What a graph gives, and which variables it gives new values. */
@@ -43,7 +41,7 @@ type Recorded = (inputs: Record<string, Tensor>) => { outputs: Tensor[]; updates
  * With our own kernels a batch is its examples end to end, without padding, and the graph takes any number of tokens: it is
  * compiled once in a run. The compositions need whole rows; there rows are padded to one of few lengths, each with its graph.
  */
-export class CompiledTraining {
+export class CompiledTraining<Batch, Tensors extends object> {
   private readonly graphs = new Map<string, Promise<CompiledStep>>();
   private readonly session: Session;
   /** whether one graph takes any number of tokens */
@@ -52,20 +50,18 @@ export class CompiledTraining {
 
   constructor(
     private readonly compiler: Compiler,
-    private readonly model: CausalLM,
+    private readonly objective: Objective<Batch, Tensors>,
     private readonly adapter: Adapter,
     private readonly optimizer: AdamW,
     private readonly options: { precision: Precision; recompute: boolean | number },
   ) {
-    this.session = compiler.sessionOf(model.weights);
+    this.session = compiler.sessionOf(objective.model.weights);
     this.isOpen = fusedKernels() !== undefined; // only our own kernels take attention and the loss over any number of tokens
   }
 
   /** One step. @throws NotRecordable when a part of it can't be compiled */
-  async run(values: StepValues): Promise<StepNumbers> {
-    const batches = values.batches.map((batch) =>
-      this.isOpen ? flatBatch(batch) : padBatch(batch, batch.rows, paddedLength(batch.length)),
-    );
+  async run(values: StepValues<Batch>): Promise<StepNumbers> {
+    const batches = values.batches.map((batch) => this.objective.forGraph(batch, this.isOpen));
     const below = values.withoutBackward;
     if (batches.length === 1) {
       const feeds = { ...this.batchFeeds(batches[0]!, values, 0), ...this.updateFeeds(values) };
@@ -90,26 +86,21 @@ export class CompiledTraining {
     tf.dispose(this.sums);
   }
 
-  private batchFeeds(batch: TokenBatch, values: StepValues, index: number): Feeds {
-    const tokens = this.isOpen ? VARYING : batch.inputIds.length;
+  private batchFeeds(batch: Batch, values: StepValues<Batch>, index: number): Feeds {
+    const units = this.objective.units(batch);
+    const rows = this.isOpen ? VARYING : units.length;
     const feeds: Feeds = {
-      ...tokenFeeds(this.model.config, batch, this.isOpen),
-      labels: { values: nextLabels(batch), shape: [tokens] },
-      perLabel: { values: Float32Array.of(1 / values.labelTokens), shape: [] },
+      ...this.objective.feeds(batch, this.isOpen),
+      perTerm: { values: Float32Array.of(1 / values.terms), shape: [] },
       observed: { values: values.observed, shape: [values.observed.length] },
-      shareWeight: {
-        values: Float32Array.from(batch.segments, (segment) => (segment >= 0 ? 1 / values.tokens : 0)),
-        shape: [tokens, 1],
-      },
+      shareWeight: { values: shareWeights(units, values.units), shape: [rows, 1] },
     };
-    if (values.dropout) {
-      feeds.dropout = { values: values.dropout(index, batch.inputIds.length), shape: [tokens, 1] };
-    }
+    if (values.dropout) feeds.dropout = { values: values.dropout(index, units.length), shape: [rows, 1] };
     if (values.teaches) feeds.teaches = { values: values.teaches, shape: [values.teaches.length] };
     return feeds;
   }
 
-  private updateFeeds({ numbers }: StepValues): Feeds {
+  private updateFeeds({ numbers }: StepValues<Batch>): Feeds {
     return { numbers: { values: numbers, shape: [numbers.length / 4, 4] } };
   }
 
@@ -126,7 +117,7 @@ export class CompiledTraining {
 
   private async compile(feeds: Feeds, step: Recorded): Promise<CompiledStep> {
     const state = [...this.optimizer.variables, ...(this.sums ?? [])];
-    const { examples, standIn } = exampleTensors(feeds, this.model.weights, state);
+    const { examples, standIn } = exampleTensors(feeds, this.objective.model.matrices, state);
     try {
       return await this.compiler.compile({
         session: this.session,
@@ -145,13 +136,11 @@ export class CompiledTraining {
     }
   }
 
-  private gradients(inputs: Record<string, Tensor>, { length }: TokenBatch, withoutBackward: number) {
-    const { adapter, model } = this;
+  private gradients(inputs: Record<string, Tensor>, batch: Batch, withoutBackward: number) {
+    const { adapter, objective } = this;
     const heads = headsPerSite(adapter.options);
     const observed = tf.reshape(inputs.observed!, [adapter.sites.length, heads]);
-    const { ids, segments, labels } = inputs;
-    const tokens = { ids, segments, labels, ...ropeInputs(inputs) };
-    const batch = { length: this.isOpen ? 0 : length, ...tokens } as BatchTensors;
+    const tensors = objective.fed(inputs, batch, this.isOpen);
     adapter.step = {
       active: tf.unstack(observed) as Tensor1D[],
       shareWeight: inputs.shareWeight as Tensor2D,
@@ -160,19 +149,19 @@ export class CompiledTraining {
     };
     try {
       const passes = { recompute: this.options.recompute, withoutBackward };
-      return microBatchGradients(model, adapter, batch, inputs.perLabel as Scalar, passes);
+      return microBatchGradients(objective, adapter, tensors, inputs.perTerm as Scalar, passes);
     } finally {
       adapter.step = undefined;
     }
   }
 
-  private whole(inputs: Record<string, Tensor>, batch: TokenBatch, withoutBackward: number) {
+  private whole(inputs: Record<string, Tensor>, batch: Batch, withoutBackward: number) {
     const { loss, gradients } = this.gradients(inputs, batch, withoutBackward);
     const { report, updates } = this.update(gradients, inputs.numbers as Tensor2D, loss);
     return { outputs: [report, loss], updates };
   }
 
-  private micro(inputs: Record<string, Tensor>, batch: TokenBatch, withoutBackward: number) {
+  private micro(inputs: Record<string, Tensor>, batch: Batch, withoutBackward: number) {
     const { loss, gradients } = this.gradients(inputs, batch, withoutBackward);
     const sums = this.sums!;
     return {

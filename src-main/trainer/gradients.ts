@@ -3,8 +3,7 @@ import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
 import { sensitivity } from '../effilora/sensitivity.ts';
-import type { BatchTensors } from '../models/batch.ts';
-import type { CausalLM, ForwardOptions } from '../models/causal-lm.ts';
+import type { Objective, Passes } from '../tasks/task.ts';
 
 /** What a step gives before anything is made of it on the host. */
 export interface StepNumbers {
@@ -19,19 +18,24 @@ export interface MicroBatchGradients extends tf.TensorContainerObject {
   gradients: Tensor2D[];
 }
 
-/** Pure in its tensors: the batch, `adapter.step`, and `perLabel` = 1 / the whole step's label tokens. */
-export function microBatchGradients(
-  model: CausalLM,
+/** What each row of a batch counts in a router's share: 1 / the step's units, 0 at padding. */
+export function shareWeights(units: Uint8Array, all: number): Float32Array {
+  return Float32Array.from(units, (unit) => (unit ? 1 / all : 0));
+}
+
+/** Pure in its tensors: the batch, `adapter.step`, and `perTerm` = 1 / the whole step's terms. */
+export function microBatchGradients<Tensors extends object>(
+  objective: Pick<Objective<unknown, Tensors>, 'lossSum'>,
   adapter: Adapter,
-  batch: BatchTensors,
-  perLabel: Scalar,
-  passes: Pick<ForwardOptions, 'recompute' | 'withoutBackward'>,
+  batch: Tensors,
+  perTerm: Scalar,
+  passes: Passes,
 ): MicroBatchGradients {
   const taps = adapter.step?.shareWeight ? adapter.taps : [];
   const variables = [...adapter.trainables.map(({ variable }) => variable), ...taps];
   return tf.tidy(() => {
     const { value, grads } = tf.variableGrads(
-      () => tf.mul<Scalar>(model.lossSum(batch, { adaptation: adapter, ...passes }), perLabel),
+      () => tf.mul<Scalar>(objective.lossSum(batch, { adaptation: adapter, ...passes }), perTerm),
       variables,
     );
     // What no backward pass reaches has none.

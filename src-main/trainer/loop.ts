@@ -171,10 +171,10 @@ export class Loop {
     await this.lock.check();
     this.step = number;
     this.last.loss = report.loss;
-    this.tokens = { label: this.tokens.label + report.labelTokens, all: this.tokens.all + report.tokens };
+    this.tokens = { label: this.tokens.label + report.terms, all: this.tokens.all + report.units };
     const secondsSince = () => (performance.now() - started) / 1000;
     const stepSeconds = secondsSince();
-    this.time.step(stepSeconds, report.tokens);
+    this.time.step(stepSeconds, report.units);
     await this.speeds.steps(this.time);
     const evaluation = await this.evaluateIfDue();
     if (evaluation) this.time.evaluation(secondsSince() - stepSeconds);
@@ -240,7 +240,7 @@ export class Loop {
       learningRate,
       gradNorm: report.gradNorm,
       tokens: this.tokens,
-      tokensPerSecond: report.tokens / stepSeconds,
+      tokensPerSecond: report.units / stepSeconds,
       memory: engineMemoryBytes(),
       secondsLeft: this.secondsFor(this.ran.steps - this.step),
       ...(evaluation && {

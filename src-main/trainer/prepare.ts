@@ -18,6 +18,7 @@ import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import { engineFacts, modelFacts, runShape } from './plan-facts.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import { languageObjective } from '../tasks/language/objective.ts';
 import { closeRunData, readRunData, type RunData } from './run-data.ts';
 import { TrainingStep } from './step.ts';
 
@@ -144,7 +145,7 @@ function trainingStep(
   const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, weightDecay, clipNorm, rateOfB });
   const options = { ...reducer, finalStep: reducer.finalStep ?? steps, seed };
   return new TrainingStep(
-    model,
+    languageObjective(model),
     adapter,
     optimizer,
     new Reducer(adapter.heads, headsPerSite(adapter.options), options),

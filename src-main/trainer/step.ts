@@ -10,16 +10,20 @@ import { hasHalfPrecision, inHalfPrecision } from '../engine/fused-kernels.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { NotRecordable } from '../engine/tensorflow/recorder.ts';
 import { UserError } from '../engine/types.ts';
-import { batchTensors, disposeBatch, shiftedLabels } from '../models/batch.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
-import type { TokenBatch } from '../models/types.ts';
+import type { Objective, TrainableModel } from '../tasks/task.ts';
 import { CompiledTraining } from './compiled-step.ts';
-import { applyGradients, microBatchGradients, type MicroBatchGradients, type StepNumbers } from './gradients.ts';
+import {
+  applyGradients,
+  microBatchGradients,
+  shareWeights,
+  type MicroBatchGradients,
+  type StepNumbers,
+} from './gradients.ts';
 
-/** Tokens of a whole step: those with a label, and all but padding. */
+/** Of a whole step, as its objective counts them. */
 interface Counts {
-  labelTokens: number;
-  tokens: number;
+  terms: number;
+  units: number;
 }
 
 const noNumber = (step: number, loss: number) =>
@@ -29,16 +33,15 @@ const noNumber = (step: number, loss: number) =>
 
 /** What a step tells of itself. */
 export interface StepReport {
-  /** mean over the step's label tokens, before the update */
+  /** mean over the step's terms, before the update */
   loss: number;
   /** global norm of the gradients that update something, before clipping */
   gradNorm: number;
-  labelTokens: number;
-  /** all tokens but padding */
-  tokens: number;
+  terms: number;
+  units: number;
   /** in force during the step */
   frozen: HeadName[];
-  /** mean omega over the step's tokens, by head; undefined without a router or where not asked for */
+  /** mean omega over the step's units, by head; undefined without a router or where not asked for */
   routerShare?: Float32Array;
 }
 
@@ -60,39 +63,39 @@ export interface StepOptions {
 /**
  * One training step over its micro-batches:
  *
- *     gradients of (sum of the label losses / the whole step's label tokens)  ->  observe every head that has one
+ *     gradients of (sum of the losses / the whole step's terms)  ->  observe every head that has one
  *     ->  clip  ->  AdamW on what is not frozen  ->  select
  */
-export class TrainingStep {
+export class TrainingStep<Batch = unknown, Tensors extends object = object> {
   constructor(
-    readonly model: CausalLM,
+    readonly objective: Objective<Batch, Tensors>,
     readonly adapter: Adapter,
     readonly optimizer: AdamW,
     readonly reducer: Reducer,
     readonly options: StepOptions,
   ) {}
 
+  get model(): TrainableModel {
+    return this.objective.model;
+  }
+
   /**
    * Runs step `step` (1-based) on the engine in use and updates adapter, optimizer and Reducer.
    * @throws UserError when the loss is no number; nothing has been updated then
    */
-  async run(step: number, batches: TokenBatch[], learningRate: number): Promise<StepReport> {
-    const { adapter, reducer } = this;
-    const labelTokens = batches.reduce((sum, batch) => sum + shiftedLabels(batch).length, 0);
-    const tokens = batches.reduce((sum, batch) => sum + batch.segments.filter((segment) => segment >= 0).length, 0);
-    if (labelTokens === 0) {
-      throw new UserError(
-        `Step ${step} has no label tokens: its examples are all prompt. Check which part carries loss.`,
-      );
-    }
+  async run(step: number, batches: Batch[], learningRate: number): Promise<StepReport> {
+    const { adapter, objective, reducer } = this;
+    const terms = batches.reduce((sum, batch) => sum + objective.terms(batch), 0);
+    const units = batches.reduce((sum, batch) => objective.units(batch).reduce((all, unit) => all + unit, sum), 0);
+    if (terms === 0) throw new UserError(`Step ${step} has ${objective.withoutTerms}`);
     const frozen = reducer.frozen;
     const below = reducer.layersWithoutBackward(step);
-    const numbers = await this.#numbers(step, batches, learningRate, { labelTokens, tokens });
+    const numbers = await this.#numbers(step, batches, learningRate, { terms, units });
     const [gradNorm, ...heads] = numbers.report;
     reducer.observe(step, heads.slice(0, adapter.heads.length));
     reducer.select(step);
     const routerShare = this.#routerShare(heads.slice(adapter.heads.length), below);
-    return { loss: numbers.loss, gradNorm: gradNorm!, labelTokens, tokens, frozen, routerShare };
+    return { loss: numbers.loss, gradNorm: gradNorm!, terms, units, frozen, routerShare };
   }
 
   /** The router's share of every head; no number where the share, a gradient, was not measured: in layers without backward. */
@@ -107,23 +110,22 @@ export class TrainingStep {
     const { reducer, model } = this;
     const withoutBackward = reducer.layersWithoutBackward(step);
     if (withoutBackward > 0 || reducer.frozenLayers === 0) return { withoutBackward };
-    const { layers } = model.config;
     return {
       withoutBackward,
-      teaches: Float32Array.from({ length: layers }, (_, l) => Number(!reducer.isLayerFrozen(l))),
+      teaches: Float32Array.from({ length: model.blocks }, (_, l) => Number(!reducer.isLayerFrozen(l))),
     };
   }
 
   /** Loss and report of the step, compiled where the engine can do that; the update is done. */
-  async #numbers(step: number, batches: TokenBatch[], learningRate: number, counts: Counts): Promise<StepNumbers> {
+  async #numbers(step: number, batches: Batch[], learningRate: number, counts: Counts): Promise<StepNumbers> {
     const compiled = this.#compiledTraining();
     if (!compiled) return this.#eager(step, batches, learningRate, counts);
     const rows = this.optimizer.numbers(learningRate, this.reducer);
     const numbers = Float32Array.from(rows.flatMap((tensor) => [...tensor.dataSync()]));
     tf.dispose(rows);
     const { seed } = this.options;
-    const noise = (index: number, tokens: number) => {
-      const tensor = tokenNoise(seed, step, index, tokens);
+    const noise = (index: number, rows: number) => {
+      const tensor = tokenNoise(seed, step, index, rows);
       const values = tensor.dataSync() as Float32Array;
       tensor.dispose();
       return values;
@@ -144,16 +146,16 @@ export class TrainingStep {
   }
 
   /** null: can't be compiled */
-  #compiled: CompiledTraining | null | undefined;
+  #compiled: CompiledTraining<Batch, Tensors> | null | undefined;
 
-  #compiledTraining(): CompiledTraining | null {
+  #compiledTraining(): CompiledTraining<Batch, Tensors> | null {
     if (this.#compiled !== undefined) return this.#compiled;
     const compiler = this.options.compile === false ? undefined : stepCompiler();
-    const { model, adapter, optimizer, options } = this;
+    const { objective, adapter, optimizer, options } = this;
     if (!compiler && options.precision === 'bf16' && !hasHalfPrecision())
       options.warn?.('Products are in f32: this engine has neither bf16 nor f16 here');
     this.#compiled = compiler
-      ? new CompiledTraining(compiler, model, adapter, optimizer, {
+      ? new CompiledTraining(compiler, objective, adapter, optimizer, {
           precision: options.precision ?? 'f32',
           recompute: options.recompute !== 'auto' && options.recompute,
         })
@@ -167,15 +169,10 @@ export class TrainingStep {
     this.#compiled = undefined;
   }
 
-  async #eager(
-    step: number,
-    batches: TokenBatch[],
-    learningRate: number,
-    { labelTokens, tokens }: Counts,
-  ): Promise<StepNumbers> {
+  async #eager(step: number, batches: Batch[], learningRate: number, counts: Counts): Promise<StepNumbers> {
     let total: MicroBatchGradients | undefined;
     for (const [index, batch] of batches.entries()) {
-      total = addTo(total, this.#microBatch(step, index, batch, labelTokens, tokens));
+      total = addTo(total, this.#microBatch(step, index, batch, counts));
     }
     const { loss, gradients } = total!;
     try {
@@ -191,42 +188,36 @@ export class TrainingStep {
     }
   }
 
-  #microBatch(
-    step: number,
-    index: number,
-    batch: TokenBatch,
-    labelTokens: number,
-    tokens: number,
-  ): MicroBatchGradients {
-    const { adapter, model, options } = this;
-    const tensors = batchTensors(model.config, batch);
-    const inputs = this.#inputs(step, index, batch, tokens);
+  #microBatch(step: number, index: number, batch: Batch, { terms, units }: Counts): MicroBatchGradients {
+    const { adapter, objective, options } = this;
+    const tensors = objective.tensors(batch);
+    const inputs = this.#inputs(step, index, batch, units);
     const recompute = options.recompute === 'auto' || options.recompute;
     const { withoutBackward } = this.#passes(step);
     adapter.step = inputs;
     try {
       const passes = { recompute, withoutBackward };
-      const gradients = () => microBatchGradients(model, adapter, tensors, tf.scalar(1 / labelTokens), passes);
+      const gradients = () => microBatchGradients(objective, adapter, tensors, tf.scalar(1 / terms), passes);
       return tf.tidy(() => (options.precision === 'bf16' ? inHalfPrecision(gradients) : gradients()));
     } finally {
       adapter.step = undefined;
-      disposeBatch(tensors);
+      tf.dispose(tensors as tf.TensorContainer);
       tf.dispose(
         [...inputs.active, inputs.shareWeight, inputs.dropout, inputs.teaches].filter((one) => one !== undefined),
       );
     }
   }
 
-  #inputs(step: number, index: number, { segments }: TokenBatch, tokens: number): StepInputs {
-    const { adapter, reducer, options } = this;
+  #inputs(step: number, index: number, batch: Batch, all: number): StepInputs {
+    const { adapter, objective, reducer, options } = this;
     const heads = headsPerSite(adapter.options);
     const observed = reducer.observed(step);
     const { teaches } = this.#passes(step);
-    const weights = Float32Array.from(segments, (segment) => (segment >= 0 ? 1 / tokens : 0));
+    const units = objective.units(batch);
     return {
       active: adapter.sites.map((_, site) => tf.tensor1d(observed.slice(site * heads, (site + 1) * heads))),
-      shareWeight: options.routerShare ? tf.tensor2d(weights, [weights.length, 1]) : undefined,
-      dropout: adapter.options.dropout > 0 ? tokenNoise(options.seed, step, index, segments.length) : undefined,
+      shareWeight: options.routerShare ? tf.tensor2d(shareWeights(units, all), [units.length, 1]) : undefined,
+      dropout: adapter.options.dropout > 0 ? tokenNoise(options.seed, step, index, units.length) : undefined,
       teaches: teaches && tf.tensor1d(teaches),
     };
   }

@@ -12,6 +12,7 @@ import { randomStream } from '../../src-main/engine/random.ts';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import type { TokenBatch } from '../../src-main/models/types.ts';
+import { languageObjective } from '../../src-main/tasks/language/objective.ts';
 import { TrainingStep, type StepReport } from '../../src-main/trainer/step.ts';
 import { options } from '../effilora/support.ts';
 import { data } from '../models/support.ts';
@@ -50,7 +51,7 @@ function trainingStep(model: CausalLM, compile: boolean, changes: Partial<Adapte
   });
   const warnings: string[] = [];
   const warn = (line: string) => void warnings.push(line);
-  const step = new TrainingStep(model, adapter, optimizer, reducer, {
+  const step = new TrainingStep(languageObjective(model), adapter, optimizer, reducer, {
     ...{ routerShare: true, recompute: true, seed: 1, compile, warn },
   });
   const dispose = () => [step, optimizer, adapter].forEach((part) => part.dispose());
@@ -69,11 +70,7 @@ function expectSame(actual: StepReport[], expected: StepReport[]): void {
     const wanted = expected[i]!;
     expect(Math.abs(report.loss / wanted.loss - 1)).toBeLessThan(1e-4);
     expect(Math.abs(report.gradNorm / wanted.gradNorm - 1)).toBeLessThan(1e-3);
-    expect([report.frozen, report.tokens, report.labelTokens]).toEqual([
-      wanted.frozen,
-      wanted.tokens,
-      wanted.labelTokens,
-    ]);
+    expect([report.frozen, report.units, report.terms]).toEqual([wanted.frozen, wanted.units, wanted.terms]);
     report.routerShare!.forEach((share, head) => expect(share).toBeCloseTo(wanted.routerShare![head]!, 4));
   });
 }
