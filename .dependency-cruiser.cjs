@@ -1,4 +1,4 @@
-// The import directions of docs/contributors.md: doors -> studio -> exports -> trainer -> recipe -> effilora, models, data -> engine.
+// The import directions of docs/contributors.md: doors -> studio -> exports -> trainer -> tasks -> recipe -> effilora, models, data -> engine.
 const room = (name) => `^src-main/${name}/`;
 const doors = '^src-main/(index|web|cli)\\.ts$|^src-main/(cli|electron|web)/';
 
@@ -11,24 +11,39 @@ module.exports = {
     forbid(
       'engine-is-the-floor',
       room('engine'),
-      ['effilora', 'models', 'data', 'recipe', 'trainer', 'exports', 'studio'].map(room).concat(doors),
+      ['effilora', 'models', 'data', 'recipe', 'tasks', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
     forbid(
       'effilora-stands-alone',
       room('effilora'),
-      ['models', 'data', 'recipe', 'trainer', 'exports', 'studio'].map(room).concat(doors),
+      ['models', 'data', 'recipe', 'tasks', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
     forbid(
       'models-stand-alone',
       room('models'),
-      ['effilora', 'data', 'recipe', 'trainer', 'exports', 'studio'].map(room).concat(doors),
+      ['effilora', 'data', 'recipe', 'tasks', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
     forbid(
       'data-stands-alone',
       room('data'),
-      ['effilora', 'recipe', 'trainer', 'exports', 'studio'].map(room).concat(doors),
+      ['effilora', 'recipe', 'tasks', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
-    forbid('recipe-below-trainer', room('recipe'), ['trainer', 'exports', 'studio'].map(room).concat(doors)),
+    forbid('recipe-below-tasks', room('recipe'), ['tasks', 'trainer', 'exports', 'studio'].map(room).concat(doors)),
+    forbid('tasks-below-trainer', room('tasks'), ['trainer', 'exports', 'studio'].map(room).concat(doors)),
+    // A task's folder is known by name where models pick their task, and to nobody else; not even to another task.
+    {
+      name: 'tasks-by-their-seam',
+      severity: 'error',
+      from: { path: '^src-main/', pathNot: '^src-main/tasks/registry\\.ts$|^src-main/tasks/[^/]+/' },
+      to: { path: '^src-main/tasks/[^/]+/' },
+    },
+    {
+      name: 'tasks-apart',
+      severity: 'error',
+      from: { path: '^src-main/tasks/([^/]+)/' },
+      to: { path: '^src-main/tasks/[^/]+/', pathNot: '^src-main/tasks/$1/' },
+    },
+    forbid('tasks-know-no-registry', '^src-main/tasks/[^/]+/', ['^src-main/tasks/registry\\.ts$']),
     forbid('trainer-below-studio', room('trainer'), ['studio', 'exports'].map(room).concat(doors)),
     forbid('exports-below-studio', room('exports'), [room('studio'), doors]),
     forbid('studio-below-doors', room('studio'), [doors]),

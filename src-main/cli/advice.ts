@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { adviceFor, type Advice, type Measured } from '../../src-preload/advice.ts';
 import { parseRecipe } from '../recipe/recipe.ts';
-import type { SampleLine } from '../trainer/samples.ts';
+import type { SampleLine } from '../tasks/task.ts';
 import { allRecords, lastRecord } from '../studio/runs/files.ts';
 import type { HeadsLine, MetricsLine } from '../trainer/telemetry.ts';
 

@@ -4,7 +4,7 @@ import { droppedLines, dropsMany } from '../data/dropped.ts';
 import { heldOutSplitOf } from '../data/held-out.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import { UserError } from '../engine/types.ts';
-import { readingOptions as forModel } from '../trainer/reading-options.ts';
+import { readingOptions as forModel } from '../data/reading-options.ts';
 import { command, modelOption } from './command.ts';
 import { EXIT } from './exit.ts';
 import { note, printJson } from './output.ts';

@@ -5,11 +5,11 @@ import type { Command } from 'commander';
 import { readDataset, type PreparedExample } from '../data/dataset.ts';
 import { UserError, type EngineName } from '../engine/types.ts';
 import { messageText } from '../models/message-text.ts';
-import { answer } from '../trainer/answer.ts';
+import { answer } from '../models/answer.ts';
 import { writeAtomic } from '../trainer/atomic.ts';
-import { meanLoss } from '../trainer/evaluate.ts';
+import { taskOf } from '../tasks/registry.ts';
 import type { RunSummary } from '../trainer/events.ts';
-import { readingOptions } from '../trainer/reading-options.ts';
+import { readingOptions } from '../data/reading-options.ts';
 import { openForRunning, type OpenedModel } from '../trainer/opened-model.ts';
 import { formatRecipe, parseRecipe } from '../recipe/recipe.ts';
 import { command, engineOption } from './command.ts';
@@ -113,7 +113,7 @@ async function compare(opened: OpenedModel): Promise<Comparison> {
   note('Answering a held-out example with and without the adapter');
   const of = async (model: OpenedModel) => ({
     answer: await wholeAnswer(model, question),
-    loss: (await meanLoss(model.model, examples, model.adapter)).loss,
+    loss: (await taskOf(model.file).evaluate(model.model, examples, model.adapter)).loss,
   });
   return { question, expected, base: await of(base), tuned: await of(opened), examples: examples.length };
 }

@@ -1,7 +1,7 @@
 import { text as textOf } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { UserError, type EngineName } from '../engine/types.ts';
-import { answer } from '../trainer/answer.ts';
+import { answer } from '../models/answer.ts';
 import { openForRunning } from '../trainer/opened-model.ts';
 import { adapterOption, command, engineOption, modelOption } from './command.ts';
 import { note, printJson } from './output.ts';

@@ -1,7 +1,8 @@
 import { Option, type Command } from 'commander';
 import { UserError, type EngineName } from '../engine/types.ts';
 import { dropCurve, type DropOrder, type DropPoint } from '../trainer/drop.ts';
-import { meanLoss, type Evaluation } from '../trainer/evaluate.ts';
+import { taskOf } from '../tasks/registry.ts';
+import type { Evaluation } from '../tasks/task.ts';
 import { inspectAdapter, type AdapterFacts, type HeadFacts } from '../trainer/inspect.ts';
 import { examplesFor } from '../trainer/measure.ts';
 import { openForRunning } from '../trainer/opened-model.ts';
@@ -63,9 +64,10 @@ async function measureDrops(place: string, { description }: AdapterFacts, ratios
   try {
     const examples = await examplesFor(opened, { path: flags.dataset });
     const order: DropOrder = flags.order === 'random' ? { by: 'random', seed: flags.seed } : { by: 'importance' };
-    const full = await meanLoss(opened.model, examples, opened.adapter);
+    const evaluate = () => taskOf(opened.file).evaluate(opened.model, examples, opened.adapter);
+    const full = await evaluate();
     const options = { order, renormalize: flags.renormalize };
-    const drop = await dropCurve(opened.model, opened.adapter!, description, examples, ratios, options);
+    const drop = await dropCurve(evaluate, opened.adapter!, description, ratios, options);
     return { whole: full, drop };
   } finally {
     await opened.close();

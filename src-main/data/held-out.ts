@@ -8,7 +8,7 @@ import {
 } from './dataset.ts';
 import { subset, type ExampleSource } from './example-source.ts';
 import { splitOf } from './formats/folder.ts';
-import { heldOutSplit } from './order.ts';
+import { heldOutSplit, seededChoice } from './order.ts';
 
 /** What of a dataset is held out: a split that came with it, or a part of the rows that are trained on. */
 export interface HeldOutChoice {
@@ -70,4 +70,14 @@ export async function openSplitDataset(
     dataset.close();
     throw error;
   }
+}
+
+/** The held-out examples that evaluations are of. */
+export function evaluated<Example>(
+  heldOut: ExampleSource<Example>,
+  evalExamples: number | 'all',
+  seed: number,
+): ExampleSource<Example> {
+  if (evalExamples === 'all') return heldOut;
+  return subset(heldOut, seededChoice(heldOut.count, evalExamples, seed, 'evaluated examples'));
 }

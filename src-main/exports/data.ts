@@ -2,13 +2,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { DatasetOptions, DatasetSource, PreparedExample } from '../data/dataset.ts';
 import { concatenated } from '../data/example-source.ts';
-import { openSplitDataset, type SplitDataset } from '../data/held-out.ts';
+import { evaluated, openSplitDataset, type SplitDataset } from '../data/held-out.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import { UserError } from '../engine/types.ts';
 import { fileSha256 } from '../models/identity.ts';
 import type { ModelFile } from '../models/types.ts';
 import { recipeSchema, type Recipe } from '../recipe/recipe.ts';
-import { evaluated } from '../trainer/run-data.ts';
 import { calibrationExamples } from './calibrate.ts';
 
 /** The examples an export is calibrated on, and others to measure the loss on. */

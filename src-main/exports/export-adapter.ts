@@ -2,9 +2,8 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { DatasetSource } from '../data/dataset.ts';
 import { UserError } from '../engine/types.ts';
-import { loadCausalLM } from '../models/causal-lm.ts';
 import { openModelFile } from '../models/open.ts';
-import { meanLoss } from '../trainer/evaluate.ts';
+import { taskOf } from '../tasks/registry.ts';
 import { calibrationBatches } from './calibrate.ts';
 import { exportData, type ExportData } from './data.ts';
 import { fit, withLosses } from './fidelity.ts';
@@ -107,7 +106,7 @@ async function share(work: Work): Promise<null> {
 /** A plain LoRA, or a model it is merged into, and how close that comes. */
 async function approximate(work: Work): Promise<FidelityReport> {
   const { opened, data, request, type, name, progress } = work;
-  const { model, adapter } = opened;
+  const { file, model, adapter } = opened;
   if (!data && adapter.options.name !== 'lora')
     throw new UserError(
       "The adapter's training data is not there any more; name a dataset like it with --calibrate, which the export needs",
@@ -117,7 +116,7 @@ async function approximate(work: Work): Promise<FidelityReport> {
       "A GGUF LoRA file has no place for DoRA's magnitudes; export a merged model (--to merged-gguf) or a PEFT folder instead",
     );
   const batches = data ? calibrationBatches(data.calibration) : [];
-  const { plain, report } = await fit({ model, adapter, batches, progress }, data, request.form);
+  const { plain, report } = await fit({ task: taskOf(file), model, adapter, batches, progress }, data, request.form);
   let fidelity = report;
   await writeNewFolder(request.out, async (folder) => {
     progress.at('writing', 0, 1);
@@ -142,9 +141,10 @@ async function measureWritten(
   progress.check();
   const file = await openModelFile(place);
   try {
-    const model = await loadCausalLM(file);
+    const task = taskOf(file);
+    const model = await task.load(file);
     try {
-      const { loss } = await meanLoss(model, data.heldOut);
+      const { loss } = await task.evaluate(model, data.heldOut);
       return withLosses(report, { ...report.heldOut, exported: loss });
     } finally {
       model.dispose();

@@ -1,7 +1,6 @@
 import { Adapter } from '../effilora/adapter.ts';
 import { plainLora, type PlainLora } from '../effilora/exports/plain-lora.ts';
 import type { Adaptation } from '../models/types.ts';
-import { meanLoss } from '../trainer/evaluate.ts';
 import type { ExportData } from './data.ts';
 import { exactForms, narrowForms, wholeError, wideForms, type FittedSite, type Fitting } from './forms.ts';
 import type { ExportForm, FidelityReport } from './request.ts';
@@ -77,11 +76,11 @@ async function heldOutLosses(
   plain: PlainLora,
 ): Promise<FidelityReport['heldOut']> {
   if (!data || data.heldOut.length === 0) return null;
-  const { model, adapter, progress } = fitting;
+  const { task, model, adapter, progress } = fitting;
   const losses: number[] = [];
   const measure = async (adaptation?: Adaptation) => {
     progress.at('measuring', losses.length, 3);
-    losses.push((await meanLoss(model, data.heldOut, adaptation)).loss);
+    losses.push((await task.evaluate(model, data.heldOut, adaptation)).loss);
   };
   await measure();
   await measure(adapter);
@@ -108,7 +107,8 @@ async function wideAlternative(
 ): Promise<FidelityReport['alternative']> {
   const { sites } = await wideForms(fitting);
   const plain = await plainOf(fitting, sites);
-  const { loss } = await withPlain(fitting, plain, (adapter) => meanLoss(fitting.model, data.heldOut, adapter));
+  const { task, model } = fitting;
+  const { loss } = await withPlain(fitting, plain, (adapter) => task.evaluate(model, data.heldOut, adapter));
   return {
     form: 'rank-nr',
     rank: plain.options.rank,

@@ -9,6 +9,7 @@ import { regressedOnInput, relativeErrorOnInput } from '../effilora/exports/wide
 import { siteName } from '../effilora/names.ts';
 import type { SiteShape } from '../effilora/types.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
+import type { Task } from '../tasks/task.ts';
 import { eachLayerGroup, observe } from './calibrate.ts';
 import type { Progress } from './progress.ts';
 
@@ -25,6 +26,7 @@ export interface FittedSite {
 
 /** An adapter on its model, and what it is calibrated on. */
 export interface Fitting {
+  task: Task;
   model: CausalLM;
   adapter: Adapter;
   batches: PreparedExample[][];

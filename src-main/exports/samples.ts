@@ -1,6 +1,6 @@
 import type { ExportData } from './data.ts';
 import { messageText } from '../models/message-text.ts';
-import { answer } from '../trainer/answer.ts';
+import { answer } from '../models/answer.ts';
 import type { OpenedModel } from '../trainer/opened-model.ts';
 import type { Progress } from './progress.ts';
 

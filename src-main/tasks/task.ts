@@ -1,7 +1,12 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import type { SiteShape } from '../effilora/types.ts';
+import type { DatasetFacts, DatasetOptions } from '../data/dataset.ts';
+import type { ExampleSource } from '../data/example-source.ts';
+import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
+import type { AdapterOptions, SiteShape } from '../effilora/types.ts';
 import type { Feeds } from '../models/feeds.ts';
-import type { Adaptation } from '../models/types.ts';
+import type { Adaptation, ModelFile } from '../models/types.ts';
+import type { WeightFormat } from '../models/weight-format.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 
 /** A frozen model that an adapter is trained on. */
 export interface TrainableModel {
@@ -33,7 +38,7 @@ export interface Passes {
  * What training makes smaller: a sum over the terms of a batch (for language -log p of its label tokens). A step takes the sum over its
  * micro-batches, divided by all their terms.
  */
-export interface Objective<Batch, Tensors extends object> {
+export interface Objective<Batch = unknown, Tensors extends object = object> {
   readonly model: TrainableModel;
   /** said of a step that has not a single term: what it has, and what to do */
   readonly withoutTerms: string;
@@ -50,4 +55,112 @@ export interface Objective<Batch, Tensors extends object> {
   fed(inputs: Record<string, Tensor>, batch: Batch, isOpen: boolean): Tensors;
   /** the sum over the batch's terms; differentiable with respect to the adaptation's variables */
   lossSum(tensors: Tensors, passes: Passes): Scalar;
+}
+
+/** A recipe's data, split; its examples are read when they are needed. */
+export interface RunData<Example = unknown> {
+  datasets: DatasetFacts[];
+  /** of each dataset the split that is held out; undefined where a part of its rows is */
+  separate: (DatasetFacts | undefined)[];
+  /** of all datasets, in their order */
+  train: ExampleSource<Example>;
+  /** how many of each dataset */
+  sizes: number[];
+  /** what evaluations are of: of the held-out examples training.evalExamples, by seed always the same ones */
+  heldOut: ExampleSource<Example>;
+  /** how many are held out in all */
+  heldOutCount: number;
+  /** the dataset, where training begins before it is read: what is above says then what is there of it */
+  growing?: GrowingData;
+  /** ends reading */
+  close(): void;
+}
+
+/** A dataset that is learned from while it is read. */
+export interface GrowingData {
+  /** whether all of it was read */
+  readonly isWhole: boolean;
+  /** until so many examples are there, or all. @throws UserError where the rest can't be read */
+  upTo(count: number): Promise<void>;
+  /** until all of it was read. @throws UserError where it can't be, or loses too many of its rows */
+  whole(): Promise<{ facts: DatasetFacts; count: number }>;
+}
+
+/** A loss over examples. */
+export interface Evaluation {
+  /** mean over the terms: for language over the label tokens of -log p(label) */
+  loss: number;
+  perplexity: number;
+  /** standard error of the loss, by example: how far it would lie elsewhere with others of their kind; null for a lone one */
+  error: number | null;
+  /** label tokens */
+  tokens: number;
+  examples: number;
+}
+
+/** Examples that have a right answer among some. */
+export interface Choices<Example = unknown, Model = TrainableModel> {
+  /** an example's answer and the options to choose from, where it has them */
+  of(example: Example): { answer: string; options: string[] } | undefined;
+  /** log-likelihood of what carries loss in each example, and how many tokens that is. Examples are gone through twice. */
+  likelihoods(
+    model: Model,
+    examples: Iterable<Example>,
+    adaptation?: Adaptation,
+  ): Promise<{ sum: number; tokens: number }[]>;
+  /** which candidate is the likeliest as an example's answer; `options`: how the example was read */
+  likeliest(
+    model: Model,
+    example: Example,
+    candidates: string[],
+    options: DatasetOptions,
+    adaptation?: Adaptation,
+  ): Promise<string>;
+}
+
+/** One line of samples.jsonl: what the model answers to a held-out prompt at an evaluation. */
+export interface SampleLine {
+  step: number;
+  prompt: string;
+  answer: string;
+  /** the dataset's own answer */
+  expected: string;
+}
+
+/** Held-out prompts that a run is asked again and again. */
+export interface Samples<Model = TrainableModel> {
+  answer(step: number, model: Model, adaptation: Adaptation): Promise<SampleLine[]>;
+}
+
+/** What a plan reckons with. */
+export interface PlanFacts {
+  model(file: Pick<ModelFile, 'name' | 'config' | 'tensors'>): ModelFacts;
+  /** a recipe's steps over examples of these sizes; recomputation is left to be chosen where it is auto */
+  shape(recipe: Recipe, method: AdapterOptions, sizes: ArrayLike<number>, engine: EngineFacts): RunShape;
+  /** floating-point operations of a sample at most, from a model of so many parameters */
+  sampleFlops(parameters: number): number;
+}
+
+/**
+ * A kind of training: everything that the trainer and the studio don't know of it. What an example, a batch and a batch's tensors are,
+ * and which models it trains, is its own; whoever holds a `Task` hands them from one of its functions to the next.
+ */
+export interface Task<
+  Example = unknown,
+  Batch = unknown,
+  Tensors extends object = object,
+  Model extends TrainableModel = TrainableModel,
+> {
+  /** the base model on the engine in use. @throws UserError when the file lacks a tensor */
+  load(file: ModelFile, format?: WeightFormat): Promise<Model>;
+  /** reads and splits a recipe's datasets. @throws UserError */
+  examples(recipe: Recipe, file: ModelFile): Promise<RunData<Example>>;
+  /** what a micro-batch is made of these examples */
+  batch(examples: Example[], training: Recipe['training']): Batch;
+  objective(model: Model): Objective<Batch, Tensors>;
+  evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<Evaluation>;
+  readonly choices: Choices<Example, Model>;
+  /** the first `count` of the held-out examples that can be asked */
+  samples(file: ModelFile, heldOut: Iterable<Example>, count: number): Samples<Model>;
+  readonly plan: PlanFacts;
 }

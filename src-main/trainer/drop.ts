@@ -1,4 +1,3 @@
-import type { PreparedExample } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { droppedHeads, withoutDropped, withZeros } from '../effilora/adapter-file.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
@@ -6,8 +5,7 @@ import { freezeOrder } from '../effilora/selection.ts';
 import type { HeadName } from '../effilora/types.ts';
 import { randomStream, shuffled } from '../engine/random.ts';
 import { UserError } from '../engine/types.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
-import { meanLoss, type Evaluation } from './evaluate.ts';
+import type { Evaluation } from '../tasks/task.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
 
 /** Which heads go first: the least important ones, or any (what importance is to be compared with). */
@@ -82,14 +80,13 @@ export interface DropCurveOptions {
 }
 
 /**
- * The loss with a share of the heads left out, ratio by ratio (the paper's "performance of different drop ratios"). Leaves the
- * adapter as it was opened.
+ * The loss with a share of the heads left out, ratio by ratio (the paper's "performance of different drop ratios"), as `evaluate`
+ * measures the adapter. Leaves it as it was opened.
  */
 export async function dropCurve(
-  model: CausalLM,
+  evaluate: () => Promise<Evaluation>,
   adapter: Adapter,
   description: AdapterDescription,
-  examples: PreparedExample[],
   ratios: number[],
   { order, renormalize = false, onPoint }: DropCurveOptions = {},
 ): Promise<DropPoint[]> {
@@ -98,7 +95,7 @@ export async function dropCurve(
     for (const ratio of ratios) {
       const heads = headsToDrop(description, ratio, order);
       adapter.drop({ heads, renormalize });
-      const point = { ratio, dropped: heads.size, ...(await meanLoss(model, examples, adapter)) };
+      const point = { ratio, dropped: heads.size, ...(await evaluate()) };
       points.push(point);
       onPoint?.(point);
     }

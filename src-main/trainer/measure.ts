@@ -1,8 +1,15 @@
-import { openDataset, readDataset, type DatasetSource, type PreparedExample } from '../data/dataset.ts';
+import {
+  openDataset,
+  readDataset,
+  type DatasetOptions,
+  type DatasetSource,
+  type PreparedExample,
+} from '../data/dataset.ts';
+import { readingOptions, type ReadingOptions } from '../data/reading-options.ts';
 import type { DataReport } from '../data/types.ts';
-import { accuracy, meanLoss, type Evaluation } from './evaluate.ts';
+import { taskOf } from '../tasks/registry.ts';
+import type { Evaluation } from '../tasks/task.ts';
 import type { OpenedModel } from './opened-model.ts';
-import { readingOptions, type ReadingOptions } from './reading-options.ts';
 
 /** What `effilora eval` says of a model on a dataset. */
 export interface Measurement extends Evaluation {
@@ -14,19 +21,40 @@ export interface Measurement extends Evaluation {
 
 /** Mean loss over the label tokens of a dataset, and accuracy where its examples have options. @throws UserError */
 export async function measure(
-  { file, model, adapter }: OpenedModel,
+  opened: OpenedModel,
   source: DatasetSource,
   reading?: ReadingOptions,
 ): Promise<Measurement> {
+  const { file, model, adapter } = opened;
   const options = readingOptions(file, reading);
   const { examples, report, close } = await openDataset(source, 0, options);
   try {
-    const evaluation = await meanLoss(model, examples, adapter);
-    const answered = await accuracy(model, examples, options, adapter);
+    const evaluation = await taskOf(file).evaluate(model, examples, adapter);
+    const answered = await accuracy(opened, examples, options);
     return { ...evaluation, accuracy: answered?.accuracy, accuracyExamples: answered?.examples, report };
   } finally {
     close();
   }
+}
+
+/**
+ * Share of the examples whose right option has the highest log-likelihood among the options of their "Answer format" line.
+ * @returns undefined where no example has an answer and options
+ */
+async function accuracy(
+  { file, model, adapter }: OpenedModel,
+  prepared: Iterable<PreparedExample>,
+  options: DatasetOptions,
+): Promise<{ accuracy: number; examples: number } | undefined> {
+  const { choices } = taskOf(file);
+  let [examples, right] = [0, 0];
+  for (const example of prepared) {
+    const question = choices.of(example);
+    if (!question) continue;
+    examples++;
+    if (question.answer === (await choices.likeliest(model, example, question.options, options, adapter))) right++;
+  }
+  return examples === 0 ? undefined : { accuracy: right / examples, examples };
 }
 
 /** A dataset's examples as an opened model reads them. @throws UserError */

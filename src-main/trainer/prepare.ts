@@ -12,21 +12,22 @@ import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import type { EngineStatus } from '../engine/types.ts';
-import { loadCausalLM, type CausalLM } from '../models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
-import { engineFacts, modelFacts, runShape } from './plan-facts.ts';
+import { engineFacts } from './engine-facts.ts';
 import type { Recipe } from '../recipe/recipe.ts';
-import { languageObjective } from '../tasks/language/objective.ts';
-import { closeRunData, readRunData, type RunData } from './run-data.ts';
+import { taskOf } from '../tasks/registry.ts';
+import type { Objective, RunData, Task, TrainableModel } from '../tasks/task.ts';
 import { TrainingStep } from './step.ts';
 
 /** Everything a run works with. */
-export interface Run extends RunData {
+export interface Run {
+  task: Task;
   engine: EngineStatus;
   file: ModelFile;
-  model: CausalLM;
+  data: RunData;
+  model: TrainableModel;
   step: TrainingStep;
   /** optimizer steps in all */
   steps: number;
@@ -57,25 +58,27 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const { weights } = recipe.training;
   if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
     log(`Frozen weights are unpacked to f32: the engine ${engine.name} has no products with ${weights} weights`);
-  const { data, model } = await dataAndModel(recipe, file);
+  const task = taskOf(file);
+  const { data, model } = await dataAndModel(task, recipe, file);
   if (data.growing) log('Training begins with the first rows while the others are read');
   else logData(data, log);
   const adapter = await openStart(recipe, model);
   const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
   const steps = stepsOf(recipe, perEpoch);
-  const { recompute, flopsPerToken } = planned(recipe, adapter, file, data, engine, log);
-  const step = trainingStep({ ...recipe, training: { ...recipe.training, recompute } }, model, adapter, steps, log);
-  return { ...data, engine, file, model, steps, flopsPerToken, step, begun };
+  const { recompute, flopsPerToken } = planned(recipe, task, adapter, file, data, engine, log);
+  const planning = { ...recipe, training: { ...recipe.training, recompute } };
+  const step = trainingStep(planning, task.objective(model), adapter, steps, log);
+  return { task, engine, file, data, model, steps, flopsPerToken, step, begun };
 }
 
 /** Reading takes threads, and loading mostly the disk: neither waits for the other. */
-async function dataAndModel(recipe: Recipe, file: ModelFile): Promise<{ data: RunData; model: CausalLM }> {
+async function dataAndModel(task: Task, recipe: Recipe, file: ModelFile) {
   const [data, model] = await Promise.allSettled([
-    readRunData(recipe, file),
-    loadCausalLM(file, recipe.training.weights),
+    task.examples(recipe, file),
+    task.load(file, recipe.training.weights),
   ]);
   if (data.status === 'fulfilled' && model.status === 'fulfilled') return { data: data.value, model: model.value };
-  if (data.status === 'fulfilled') closeRunData(data.value);
+  if (data.status === 'fulfilled') data.value.close();
   if (model.status === 'fulfilled') model.value.dispose();
   throw data.status === 'rejected' ? data.reason : (model as PromiseRejectedResult).reason;
 }
@@ -99,6 +102,7 @@ export function logData(
 /** What the plan says of the run: which blocks to compute again where the recipe leaves that to its budget, and the operations. */
 function planned(
   recipe: Recipe,
+  task: Task,
   adapter: Adapter,
   file: ModelFile,
   { train }: RunData,
@@ -107,9 +111,9 @@ function planned(
 ) {
   const { precision, recompute } = recipe.training;
   const budgetBytes = recipe.budget?.memoryBytes;
-  const [model, facts] = [modelFacts(file), engineFacts(engine, precision)];
+  const [model, facts] = [task.plan.model(file), engineFacts(engine, precision)];
   const lengths = sizesOf(train);
-  const shape = runShape(recipe, adapter.options, lengths, facts);
+  const shape = task.plan.shape(recipe, adapter.options, lengths, facts);
   const meanTokens = lengths.reduce((sum, length) => sum + length, 0) / lengths.length;
   const flops = (chosen: boolean | number) => flopsPerToken(model, { ...shape, recompute: chosen }, meanTokens);
   if (recompute !== 'auto') return { recompute, flopsPerToken: flops(recompute) };
@@ -122,7 +126,7 @@ function planned(
 }
 
 /** A fresh adapter of the recipe's method, or the one of `init`, whose structure then is the run's. */
-async function openStart(recipe: Recipe, model: CausalLM): Promise<Adapter> {
+async function openStart(recipe: Recipe, model: TrainableModel): Promise<Adapter> {
   if (recipe.init !== undefined) {
     const adapter = adapterOnModel(await readAdapter(recipe.init), model, recipe.init);
     Object.assign(recipe.method, adapter.options);
@@ -135,7 +139,7 @@ async function openStart(recipe: Recipe, model: CausalLM): Promise<Adapter> {
 
 function trainingStep(
   recipe: Recipe,
-  model: CausalLM,
+  objective: Objective,
   adapter: Adapter,
   steps: number,
   log: (line: string) => void,
@@ -145,7 +149,7 @@ function trainingStep(
   const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, weightDecay, clipNorm, rateOfB });
   const options = { ...reducer, finalStep: reducer.finalStep ?? steps, seed };
   return new TrainingStep(
-    languageObjective(model),
+    objective,
     adapter,
     optimizer,
     new Reducer(adapter.heads, headsPerSite(adapter.options), options),
@@ -159,6 +163,6 @@ export async function closeRun(run: Run): Promise<void> {
   run.step.optimizer.dispose();
   run.step.adapter.dispose();
   run.model.dispose();
-  closeRunData(run);
+  run.data.close();
   await run.file.close();
 }

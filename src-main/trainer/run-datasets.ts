@@ -1,7 +1,11 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { openRows } from '../data/formats/rows.ts';
+import { heldOutSplitOf } from '../data/held-out.ts';
+import { contentSha256 } from '../data/prepared/content.ts';
 import { UserError } from '../engine/types.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { writeAtomic } from './atomic.ts';
 
 /** Of a run's folder: which data the run began with, so that it is not resumed on other data unnoticed. */
@@ -50,4 +54,21 @@ async function readKnown(folder: string) {
   } catch {
     return undefined;
   }
+}
+
+/** Which data a recipe's files hold now: its datasets', then that of the splits that are held out. @throws UserError when one can't be read */
+export async function datasetsNow({ dataset, training }: Pick<Recipe, 'dataset' | 'training'>): Promise<RunDatasets> {
+  const datasets: RunDatasets['datasets'] = [];
+  const heldOut: RunDatasets['datasets'] = [];
+  const filesNow = async (source: Recipe['dataset'][number]) => {
+    const rows = await openRows(source.path, source);
+    return { rows, now: { path: source.path, sha256: await contentSha256(rows.files) } };
+  };
+  for (const source of dataset) {
+    const { rows, now } = await filesNow(source);
+    datasets.push(now);
+    const split = heldOutSplitOf(source, rows, training.evalSplit);
+    if (split !== undefined) heldOut.push((await filesNow({ ...source, split })).now);
+  }
+  return { datasets: [...datasets, ...heldOut] };
 }

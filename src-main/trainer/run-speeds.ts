@@ -1,6 +1,6 @@
 import type { EngineStatus } from '../engine/types.ts';
+import type { PlanFacts } from '../tasks/task.ts';
 import { keepSpeed } from './machine-speed.ts';
-import { answerFlops } from './samples.ts';
 import type { TimeLeft } from './time-left.ts';
 
 /** Steps below so many operations say more of what they cost beside their products than of the machine. */
@@ -13,6 +13,7 @@ interface Measured {
   /** as effilora/memory-plan.ts counts them */
   flopsPerToken: number;
   model: { parameters: number; layers: number };
+  sampleFlops: PlanFacts['sampleFlops'];
   /** when the run began to load, as performance.now() says */
   begun: number;
 }
@@ -44,10 +45,10 @@ export class RunSpeeds {
    */
   async beside(worked: number): Promise<void> {
     if (!this.stepsKept) return;
-    const { engine, model, begun } = this.run;
+    const { engine, model, sampleFlops, begun } = this.run;
     const { count, seconds } = this.answers;
     // As if each were of full length: that answers end early is a saving that a plan may reckon with.
-    if (seconds > 0) await keepSpeed(engine, 'answers', (count * answerFlops(model.parameters)) / seconds);
+    if (seconds > 0) await keepSpeed(engine, 'answers', (count * sampleFlops(model.parameters)) / seconds);
     const setUp = (performance.now() - begun) / 1000 - worked;
     if (setUp > 0) await keepSpeed(engine, 'set-up', model.layers / setUp);
   }

@@ -1,9 +1,8 @@
 import path from 'node:path';
+import type { Samples } from '../tasks/task.ts';
 import { writeAtomic } from './atomic.ts';
-import { meanLoss } from './evaluate.ts';
 import type { Run } from './prepare.ts';
 import type { RunLock } from './run-lock.ts';
-import type { SamplePrompts } from './samples.ts';
 import type { JsonLines } from './telemetry.ts';
 
 /** What a run was measured at before its first update: start.json of its folder. */
@@ -19,12 +18,12 @@ interface StartLine {
 export async function measureStart(
   folder: string,
   lock: RunLock,
-  { model, heldOut, step }: Run,
-  prompts: SamplePrompts,
+  { task, model, data, step }: Run,
+  prompts: Samples,
   samples: JsonLines,
 ): Promise<{ loss: number; seconds: number }> {
   const started = performance.now();
-  const { loss, error, examples } = await meanLoss(model, heldOut, step.adapter);
+  const { loss, error, examples } = await task.evaluate(model, data.heldOut, step.adapter);
   for (const answer of await prompts.answer(0, model, step.adapter)) await samples.append(answer);
   await lock.check();
   const line: StartLine = { step: 0, evalLoss: loss, evalError: error, evalExamples: examples };

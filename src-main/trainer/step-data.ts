@@ -1,9 +1,6 @@
-import { packBatch, padBatch } from '../data/batches.ts';
 import { DataOrder, type OrderState } from '../data/order.ts';
-import type { TokenBatch } from '../models/types.ts';
 import { logData, type Run } from './prepare.ts';
 import type { Recipe } from '../recipe/recipe.ts';
-import { wholeOf } from './run-data.ts';
 
 /** What a run's steps learn from, one after the other. */
 export class StepData {
@@ -18,7 +15,7 @@ export class StepData {
   ) {
     const weights = recipe.dataset.map(({ weight }) => weight);
     const { seed, shuffle } = recipe.training;
-    this.order = new DataOrder(run.growing ? undefined : run.sizes, weights, seed, shuffle, from);
+    this.order = new DataOrder(run.data.growing ? undefined : run.data.sizes, weights, seed, shuffle, from);
   }
 
   get state(): OrderState {
@@ -26,17 +23,19 @@ export class StepData {
   }
 
   /** The micro-batches of the next step, once their examples were read. */
-  async next(): Promise<TokenBatch[]> {
-    const { batch, accumulate, packing, sequenceLength } = this.recipe.training;
+  async next(): Promise<unknown[]> {
+    const { task, data } = this.run;
+    const { training } = this.recipe;
+    const { batch, accumulate } = training;
     await this.untilRead(batch * accumulate);
     return Array.from({ length: accumulate }, () => {
-      const chosen = this.order.next(batch).map((index) => this.run.train.read(index));
-      return packing ? packBatch(chosen, sequenceLength) : padBatch(chosen);
+      const chosen = this.order.next(batch).map((index) => data.train.read(index));
+      return task.batch(chosen, training);
     });
   }
 
   private async untilRead(more: number): Promise<void> {
-    const { growing } = this.run;
+    const { growing } = this.run.data;
     if (!growing || this.order.isKnown) return;
     const { epoch, taken } = this.order.state;
     await growing.upTo(epoch > 0 ? Infinity : taken + more);
@@ -45,11 +44,11 @@ export class StepData {
 
   /** Until all data was read: checkpoints and results tell of the whole. @throws UserError where too many rows are lost */
   async whole(): Promise<void> {
-    const { growing, datasets } = this.run;
+    const { growing, datasets } = this.run.data;
     if (!growing || this.order.isKnown) return;
-    const dataset = await wholeOf(growing, this.recipe.dataset[0]!);
-    datasets.push(dataset);
-    this.order.know([dataset.examples.count]);
-    logData(this.run, this.log);
+    const { facts, count } = await growing.whole();
+    datasets.push(facts);
+    this.order.know([count]);
+    logData(this.run.data, this.log);
   }
 }

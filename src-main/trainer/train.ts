@@ -9,8 +9,8 @@ import type { RunEvent, RunSummary } from './events.ts';
 import { Loop } from './loop.ts';
 import { closeRun, openRun } from './prepare.ts';
 import { formatRecipe, type Recipe } from '../recipe/recipe.ts';
-import { datasetsNow } from './run-data.ts';
-import { checkDatasets, writeDatasets } from './run-datasets.ts';
+import type { Training } from './run-context.ts';
+import { checkDatasets, datasetsNow, writeDatasets } from './run-datasets.ts';
 import { LostRun, RunLock } from './run-lock.ts';
 import { RunLog } from './run-log.ts';
 import { TensorBoardFile } from './tensorboard.ts';
@@ -20,15 +20,6 @@ export interface TrainOptions {
   resume?: boolean;
   control?: RunControl;
   onEvent?: (event: RunEvent) => void;
-}
-
-/** One training in its folder. */
-interface Training {
-  recipe: Recipe;
-  folder: string;
-  lock: RunLock;
-  control: RunControl;
-  tell: (event: RunEvent) => void;
 }
 
 /**
@@ -66,7 +57,7 @@ export async function train(recipe: Recipe, folder: string, options: TrainOption
 }
 
 async function trainLocked(training: Training, resume: boolean): Promise<RunSummary> {
-  const { recipe, folder, lock, control, tell } = training;
+  const { recipe, folder, lock, tell } = training;
   const log = (line: string) => tell({ kind: 'log', line });
   log('Loading the model and the data');
   const checkpoint = resume ? await readLastCheckpoint(path.join(folder, 'checkpoints'), log) : undefined;
@@ -79,7 +70,7 @@ async function trainLocked(training: Training, resume: boolean): Promise<RunSumm
     await writeAtomic(path.join(folder, 'recipe.yaml'), formatRecipe(recipe));
     await writeDatasets(folder, datasets);
     await makeFolder(path.join(folder, 'checkpoints'));
-    const loop = await Loop.open(recipe, folder, lock, run, checkpoint, control, tell);
+    const loop = await Loop.open({ ...training, run }, checkpoint);
     try {
       return await loop.run();
     } finally {

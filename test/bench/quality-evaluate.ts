@@ -7,7 +7,7 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
-import { meanLoss } from '../../src-main/trainer/evaluate.ts';
+import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
 import { dropCurve, type DropOrder } from '../../src-main/trainer/drop.ts';
 import type { StoredAdapter } from '../../src-main/trainer/stored-adapter.ts';
 import { MODEL, SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
@@ -52,7 +52,9 @@ async function drops(order: DropOrder): Promise<Omit<Drops, 'run'>> {
   const points: Drops['points'] = [];
   for (const { set, examples } of sets) {
     const few = examples.slice(0, DROP_EXAMPLES);
-    const curve = await dropCurve(model, adapter!, stored!.description, few, DROP_RATIOS, { order });
+    const curve = await dropCurve(() => meanLoss(model, few, adapter), adapter!, stored!.description, DROP_RATIOS, {
+      order,
+    });
     points.push(...curve.map((point) => ({ ...point, set })));
   }
   return { by: order.by, points };

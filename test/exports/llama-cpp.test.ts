@@ -5,7 +5,7 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { exportAdapter } from '../../src-main/exports/export-adapter.ts';
 import { ensureDefaultModel } from '../../src-main/models/default-model.ts';
 import { generate } from '../../src-main/models/generate.ts';
-import { promptIds } from '../../src-main/trainer/answer.ts';
+import { promptIds } from '../../src-main/models/answer.ts';
 import { openForRunning, type OpenedModel } from '../../src-main/trainer/opened-model.ts';
 import { openLlamaCpp } from '../support/llama-cpp.ts';
 import { temporary } from '../trainer/support.ts';

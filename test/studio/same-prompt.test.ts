@@ -9,10 +9,10 @@ import { serveModel } from '../../src-main/studio/serving/server.ts';
 import type { ModelProcess } from '../../src-main/studio/serving/answer.ts';
 import { generateJob, templateJob } from '../../src-main/studio/stage/generate.ts';
 import type { GenerateEvent, TemplateEvent } from '../../src-main/studio/stage/types.ts';
-import { answer } from '../../src-main/trainer/answer.ts';
+import { answer } from '../../src-main/models/answer.ts';
 import { openForRunning, type OpenedModel } from '../../src-main/trainer/opened-model.ts';
-import { readingOptions } from '../../src-main/trainer/reading-options.ts';
-import { SamplePrompts } from '../../src-main/trainer/samples.ts';
+import { readingOptions } from '../../src-main/data/reading-options.ts';
+import { SamplePrompts } from '../../src-main/tasks/language/samples.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { temporary } from '../trainer/support.ts';
 

@@ -7,7 +7,7 @@ import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { DEFAULT_MODEL, ensureDefaultModel } from '../../src-main/models/default-model.ts';
-import { answer } from '../../src-main/trainer/answer.ts';
+import { answer } from '../../src-main/models/answer.ts';
 import { openForRunning } from '../../src-main/trainer/opened-model.ts';
 import { StopText } from '../../src-main/studio/serving/stop-text.ts';
 import { serveModel, type ModelServer } from '../../src-main/studio/serving/server.ts';

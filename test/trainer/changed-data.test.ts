@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { inMemory } from '../data/support/examples.ts';
 import { DataOrder } from '../../src-main/data/order.ts';
 import type { RunEvent } from '../../src-main/trainer/events.ts';
-import { evaluated } from '../../src-main/trainer/run-data.ts';
+import { evaluated } from '../../src-main/data/held-out.ts';
 import { acceptChangedData } from '../../src-main/trainer/run-datasets.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { resultOf, smallRun, temporary, writeTokens } from './support.ts';

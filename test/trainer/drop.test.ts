@@ -8,8 +8,8 @@ import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts'
 import { openModelFile } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { dropCurve, headsToDrop, withoutHeads } from '../../src-main/trainer/drop.ts';
-import { meanLoss } from '../../src-main/trainer/evaluate.ts';
-import { readingOptions } from '../../src-main/trainer/reading-options.ts';
+import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
+import { readingOptions } from '../../src-main/data/reading-options.ts';
 import type { StoredAdapter } from '../../src-main/trainer/stored-adapter.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { temporary, TINY_MODEL, writeTokens } from './support.ts';
@@ -67,7 +67,9 @@ describe('the loss without the least important third of the heads', () => {
   const measured = async (renormalize: boolean) => {
     const adapter = adapterOnModel(stored, model, work);
     const whole = (await meanLoss(model, examples, adapter)).loss;
-    const [point] = await dropCurve(model, adapter, stored.description, examples, [1 / 3], { renormalize });
+    const [point] = await dropCurve(() => meanLoss(model, examples, adapter), adapter, stored.description, [1 / 3], {
+      renormalize,
+    });
     const after = (await meanLoss(model, examples, adapter)).loss;
     adapter.dispose();
     const pruned = withoutHeads(stored, new Set(least), renormalize);

@@ -5,9 +5,9 @@ import type { ModelFacts } from '../../src-main/effilora/memory-plan.ts';
 import type { EngineStatus } from '../../src-main/engine/types.ts';
 import { secondsBesideSteps } from '../../src-main/studio/work/plan-time.ts';
 import { keepSpeed, measuredSpeed, speedFacts } from '../../src-main/trainer/machine-speed.ts';
-import { engineFacts } from '../../src-main/trainer/plan-facts.ts';
+import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { RunSpeeds } from '../../src-main/trainer/run-speeds.ts';
-import { answerFlops } from '../../src-main/trainer/samples.ts';
+import { answerFlops } from '../../src-main/tasks/language/samples.ts';
 import { TimeLeft } from '../../src-main/trainer/time-left.ts';
 import { options as adapterOptions, sites } from '../effilora/support.ts';
 import { temporary } from './support.ts';
@@ -59,7 +59,7 @@ it('keeps what answers and setting up take, apart from the steps', async () => {
   const engine = { ...cpu } as EngineStatus;
   const begun = performance.now() - 60_000;
   const run = { engine, products: 'f32', flopsPerToken: 1e9, model: { parameters: 1e8, layers: 10 }, begun } as const;
-  const speeds = new RunSpeeds(run);
+  const speeds = new RunSpeeds({ ...run, sampleFlops: answerFlops });
   const time = new TimeLeft(500);
   for (let i = 0; i < 5; i++) time.step(1, 500);
   await speeds.steps(time);
@@ -73,7 +73,7 @@ it('keeps what answers and setting up take, apart from the steps', async () => {
   expect(setUpSecondsALayer).toBeCloseTo(2, 1);
   expect(engineFacts(cpu).flopsPerSecond).toBeCloseTo(5e11, -9);
   // Steps that are too small say nothing of the machine, and what lies beside them neither.
-  const small = new RunSpeeds({ ...run, flopsPerToken: 1e3 });
+  const small = new RunSpeeds({ ...run, sampleFlops: answerFlops, flopsPerToken: 1e3 });
   await small.steps(time);
   await small.beside(10);
   expect(speedFacts(cpu)).toEqual({ answerFlopsPerSecond, setUpSecondsALayer });
@@ -94,6 +94,7 @@ it('plans set-up, evaluations and answers beside the steps, once more before the
       model,
       { ...engineFacts(cpu), flopsPerSecond: 1e12 },
       speed,
+      { sampleFlops: answerFlops },
     );
   };
   const none = { examples: 0, of: 60, meanTokens: 0 };

@@ -5,10 +5,11 @@ import { stringify } from 'yaml';
 import { sizesOf } from '../../src-main/data/example-source.ts';
 import { memoryPlan } from '../../src-main/effilora/memory-plan.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import { engineFacts, modelFacts, runShape } from '../../src-main/trainer/plan-facts.ts';
+import { modelFacts, runShape } from '../../src-main/tasks/language/plan.ts';
+import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { adapterOptions } from '../../src-main/trainer/prepare.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
-import { closeRunData, readRunData } from '../../src-main/trainer/run-data.ts';
+import { readRunData } from '../../src-main/tasks/language/examples.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { temporary } from './support.ts';
 
@@ -56,7 +57,7 @@ async function plannedBytes(place: string): Promise<number> {
   const data = await readRunData(recipe, file);
   const engine = engineFacts({ name: 'tensorflow', kind: 'cpu' }, recipe.training.precision);
   const lengths = sizesOf(data.train);
-  closeRunData(data);
+  data.close();
   const shape = runShape(recipe, adapterOptions(recipe), lengths, engine);
   await file.close();
   return memoryPlan(modelFacts(file), engine, shape).total;

@@ -4,7 +4,8 @@ import { memoryPlan } from '../../src-main/effilora/memory-plan.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { engineFacts, modelFacts } from '../../src-main/trainer/plan-facts.ts';
+import { modelFacts } from '../../src-main/tasks/language/plan.ts';
+import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { EFFILORA, llamaConfig, parametersOf, randomBatch, randomStep } from '../support/random-step.ts';
 
 describe.skipIf(noSoftwareGpu)(`a plan for webgpu${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {

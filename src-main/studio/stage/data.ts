@@ -5,7 +5,7 @@ import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { UserError } from '../../engine/types.ts';
 import { exportData } from '../../exports/data.ts';
 import type { ModelFile } from '../../models/types.ts';
-import { readingOptions } from '../../trainer/reading-options.ts';
+import { readingOptions } from '../../data/reading-options.ts';
 import type { DataOnStage } from './types.ts';
 
 export interface ExamplesOnStage {

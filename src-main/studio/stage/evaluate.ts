@@ -2,7 +2,8 @@ import { shortened } from '../../../src-preload/shortened.ts';
 import { setImmediate } from 'node:timers/promises';
 import type { PreparedExample } from '../../data/dataset.ts';
 import { messageText } from '../../models/message-text.ts';
-import { likeliestOption, logLikelihoods, optionsOf } from '../../trainer/evaluate.ts';
+import { taskOf } from '../../tasks/registry.ts';
+import type { Choices } from '../../tasks/task.ts';
 import { examplesOnStage } from './data.ts';
 import { modelOnStage } from './loaded.ts';
 import type { Act, EvaluateEvent, EvaluateJob } from './types.ts';
@@ -18,7 +19,9 @@ export async function evaluateJob(job: EvaluateJob, { tell, signal }: Act<Evalua
   const first = job.columns.find(({ folder }) => folder !== undefined);
   const described = first && (await stage.adapter(first.folder!, first.off)).description;
   const { name, examples, options } = await examplesOnStage(stage.file, job.data, described);
-  tell({ kind: 'examples', name, examples: examples.map((example) => shown(example, stage.file.tokenizer)) });
+  const { choices } = taskOf(stage.file);
+  const show = (example: PreparedExample) => shown(example, choices.of(example), stage.file.tokenizer);
+  tell({ kind: 'examples', name, examples: examples.map(show) });
   const total = job.columns.length * examples.length;
   const started = performance.now();
   let done = 0;
@@ -26,13 +29,13 @@ export async function evaluateJob(job: EvaluateJob, { tell, signal }: Act<Evalua
     const adapter = folder === undefined ? undefined : (await stage.adapter(folder, off)).adapter;
     for (let from = 0; from < examples.length; from += AT_A_TIME) {
       const group = examples.slice(from, from + AT_A_TIME);
-      const sums = await logLikelihoods(stage.model, group, adapter);
+      const sums = await choices.likelihoods(stage.model, group, adapter);
       for (const [at, example] of group.entries()) {
         await setImmediate();
         signal.throwIfAborted();
         const { sum, tokens } = sums[at]!;
-        const candidates = optionsOf(example)?.options;
-        const chosen = candidates && (await likeliestOption(stage.model, example, candidates, options, adapter));
+        const candidates = choices.of(example)?.options;
+        const chosen = candidates && (await choices.likeliest(stage.model, example, candidates, options, adapter));
         done += 1;
         const secondsLeft = ((performance.now() - started) / 1000 / done) * (total - done);
         const result = { loss: -sum / tokens, tokens, chosen };
@@ -42,9 +45,11 @@ export async function evaluateJob(job: EvaluateJob, { tell, signal }: Act<Evalua
   }
 }
 
-function shown(prepared: PreparedExample, tokenizer: { decode(ids: ArrayLike<number>): string } | undefined) {
-  const { example, inputIds } = prepared;
-  const question = optionsOf(prepared);
+function shown(
+  { example, inputIds }: PreparedExample,
+  question: ReturnType<Choices['of']>,
+  tokenizer: { decode(ids: ArrayLike<number>): string } | undefined,
+) {
   if (example.kind === 'chat') {
     const asked = example.messages.filter(({ role }) => role !== 'assistant').at(-1);
     const told = question?.answer ?? messageText(example.messages.at(-1)!);

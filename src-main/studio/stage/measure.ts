@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { generate } from '../../models/generate.ts';
 import { StreamText } from '../../models/stream-text.ts';
-import { promptIds } from '../../trainer/answer.ts';
+import { promptIds } from '../../models/answer.ts';
 import { dropCurve } from '../../trainer/drop.ts';
 import type { DropOrder } from '../../trainer/drop.ts';
-import { meanLoss } from '../../trainer/evaluate.ts';
+import { taskOf } from '../../tasks/registry.ts';
 import { examplesOnStage } from './data.ts';
 import { modelOnStage } from './loaded.ts';
 import type { Act, CurveEvent, CurveJob, CurvePoint, ProbeEvent, ProbeJob } from './types.ts';
@@ -18,6 +18,7 @@ export async function dropCurveJob(job: CurveJob, { tell, signal }: Act<CurveEve
   const { adapter, description } = await stage.adapter(job.folder);
   const { name, examples } = await examplesOnStage(stage.file, job.data, description);
   tell({ kind: 'data', name, examples: examples.length });
+  const evaluate = () => taskOf(stage.file).evaluate(stage.model, examples, adapter);
   const inner = job.ratios.filter((ratio) => ratio > 0 && ratio < 1);
   const total = job.ratios.length + inner.length * job.seeds.length;
   const started = performance.now();
@@ -28,7 +29,7 @@ export async function dropCurveJob(job: CurveJob, { tell, signal }: Act<CurveEve
       await setImmediate();
       signal.throwIfAborted();
       const { renormalize } = job;
-      const [point] = await dropCurve(stage.model, adapter, description, examples, [ratio], { order, renormalize });
+      const [point] = await dropCurve(evaluate, adapter, description, [ratio], { order, renormalize });
       done += 1;
       const secondsLeft = ((performance.now() - started) / 1000 / done) * (total - done);
       const { dropped, loss } = point!;
@@ -46,7 +47,7 @@ export async function probeJob(job: ProbeJob, { tell, signal }: Act<ProbeEvent>)
   const { name, examples } = await examplesOnStage(stage.file, job.data, description);
   await setImmediate();
   signal.throwIfAborted();
-  const { loss, tokens } = await meanLoss(stage.model, examples, adapter);
+  const { loss, tokens } = await taskOf(stage.file).evaluate(stage.model, examples, adapter);
   tell({ kind: 'loss', loss, tokens, examples: examples.length, name });
   if (!stage.file.tokenizer || !job.prompt.trim()) return;
   const { maxTokens } = job;

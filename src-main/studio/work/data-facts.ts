@@ -10,7 +10,7 @@ import type { DataFacts } from '../../effilora/configurator.ts';
 import { lengthFacts } from '../../effilora/length-facts.ts';
 import { fileStamp } from '../../models/identity.ts';
 import type { ModelFile } from '../../models/types.ts';
-import { readingOptions } from '../../trainer/reading-options.ts';
+import { readingOptions } from '../../data/reading-options.ts';
 
 /** Texts that heterogeneity is measured on, drawn from all. */
 const SAMPLED_TEXTS = 1_000;

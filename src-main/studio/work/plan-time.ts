@@ -3,7 +3,7 @@ import { flopsPerToken } from '../../effilora/memory-plan.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../../effilora/memory-plan.ts';
 import type { SpeedFacts } from '../../trainer/machine-speed.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
-import { answerFlops } from '../../trainer/samples.ts';
+import type { PlanFacts } from '../../tasks/task.ts';
 import type { MixFacts } from './data-facts.ts';
 
 /** What of a mix is held out. */
@@ -38,6 +38,7 @@ export function secondsBesideSteps(
   model: ModelFacts,
   engine: EngineFacts,
   speed: SpeedFacts,
+  { sampleFlops }: Pick<PlanFacts, 'sampleFlops'>,
 ): number {
   const setUp = model.layers * speed.setUpSecondsALayer;
   if (heldOut.examples === 0) return setUp;
@@ -47,6 +48,6 @@ export function secondsBesideSteps(
   const shape: RunShape = { ...run, products: 'f32', tokens: 0, evaluationTokens: 0, recompute: false };
   // Forward alone is half of a step's operations, about.
   const loss = (examples * tokens * flopsPerToken(model, shape, tokens)) / 2 / engine.flopsPerSecond;
-  const answers = (Math.min(samples, heldOut.examples) * answerFlops(model.parameters)) / speed.answerFlopsPerSecond;
+  const answers = (Math.min(samples, heldOut.examples) * sampleFlops(model.parameters)) / speed.answerFlopsPerSecond;
   return setUp + (1 + Math.ceil(steps / evalEvery)) * (loss + answers);
 }

@@ -11,7 +11,8 @@ import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts
 import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
 import { speedFacts } from '../../trainer/machine-speed.ts';
-import { engineFacts, modelFacts } from '../../trainer/plan-facts.ts';
+import { taskOf } from '../../tasks/registry.ts';
+import { engineFacts } from '../../trainer/engine-facts.ts';
 import { knownFacts } from './data-facts.ts';
 import { heldOutFacts, secondsBesideSteps } from './plan-time.ts';
 import { parseRecipe, type Recipe } from '../../recipe/recipe.ts';
@@ -38,7 +39,8 @@ const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
 export async function proposePlan(model: ModelFile, request: PlanRequest): Promise<Plan> {
   for (const [key, value] of Object.entries(request.fixed)) checkOption(key, value);
   const data = await knownFacts(model, request);
-  const facts = modelFacts(model);
+  const { plan } = taskOf(model);
+  const facts = plan.model(model);
   const products = request.fixed['training.precision'] === 'bf16' ? 'bf16' : 'f32';
   const chosen = await chooseEngine();
   const engine = engineFacts(chosen, products);
@@ -50,7 +52,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     const whole = completeRecipe(recipe);
     const heldOut = heldOutFacts(whole, data);
     const shape = { ...run.training, method: run.method };
-    const beside = secondsBesideSteps(whole, shape, heldOut, facts, engine, speedFacts(chosen));
+    const beside = secondsBesideSteps(whole, shape, heldOut, facts, engine, speedFacts(chosen), plan);
     return { proposal, run, recipe, whole, heldOut, beside };
   };
   const free = proposed(request.seconds);

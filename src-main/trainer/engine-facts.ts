@@ -1,23 +1,7 @@
-import { evaluationTokens, lengthFacts, mostTokens } from '../effilora/length-facts.ts';
-import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
-import type { AdapterOptions } from '../effilora/types.ts';
+import type { EngineFacts } from '../effilora/memory-plan.ts';
 import type { EngineStatus } from '../engine/types.ts';
 import { lossChunkTokens } from '../engine/webgpu/kernels/cross-entropy.ts';
-import type { ModelFile } from '../models/types.ts';
-import { modelSites } from '../models/weights.ts';
 import { guessedSpeed, measuredSpeed } from './machine-speed.ts';
-import type { Recipe } from '../recipe/recipe.ts';
-
-/** What the plan needs to know of a base model. */
-export function modelFacts({ name, config, tensors }: Pick<ModelFile, 'name' | 'config' | 'tensors'>): ModelFacts {
-  return {
-    ...config,
-    name,
-    fileBytes: tensors.reduce((sum, { byteLength }) => sum + byteLength, 0),
-    parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1), 0),
-    sites: modelSites(config),
-  };
-}
 
 type MemoryFacts = Omit<EngineFacts, 'name' | 'flopsPerSecond' | 'isMeasured'>;
 
@@ -83,24 +67,5 @@ export function engineFacts(
     ...(compiles ? COMPILED : engine.name === 'webgpu' ? WEBGPU : COMPOSED),
     flopsPerSecond: measured ?? guessedSpeed(),
     isMeasured: measured !== undefined,
-  };
-}
-
-/** A recipe's steps over examples of these lengths, as the plan sees them; recomputation is left to be chosen where it is auto. */
-export function runShape(
-  { training }: Recipe,
-  method: AdapterOptions,
-  exampleTokens: ArrayLike<number>,
-  { endToEnd }: EngineFacts,
-): RunShape {
-  const { precision: products, weights, sequenceLength, batch, recompute, evalSplit } = training;
-  return {
-    method,
-    precision: weights === 'auto' ? 'file' : weights,
-    products,
-    sequenceLength,
-    tokens: mostTokens(lengthFacts(exampleTokens), endToEnd, sequenceLength, batch),
-    recompute: recompute !== 'auto' && recompute,
-    evaluationTokens: evalSplit > 0 ? evaluationTokens(sequenceLength) : 0,
   };
 }

@@ -1,10 +1,11 @@
-import type { PreparedExample } from '../data/dataset.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
-import { generate } from '../models/generate.ts';
-import { messageText } from '../models/message-text.ts';
-import { endsOf } from '../models/prompt.ts';
-import { StreamText } from '../models/stream-text.ts';
-import type { Adaptation, Tokenizer } from '../models/types.ts';
+import type { PreparedExample } from '../../data/dataset.ts';
+import type { CausalLM } from '../../models/causal-lm.ts';
+import { generate } from '../../models/generate.ts';
+import { messageText } from '../../models/message-text.ts';
+import { endsOf } from '../../models/prompt.ts';
+import { StreamText } from '../../models/stream-text.ts';
+import type { Adaptation, Tokenizer } from '../../models/types.ts';
+import type { SampleLine, Samples } from '../task.ts';
 
 /** Tokens of an answer at most: enough to see whether form and content come, and cheap beside an evaluation. */
 const ANSWER_TOKENS = 48;
@@ -12,17 +13,8 @@ const ANSWER_TOKENS = 48;
 /** Floating-point operations of an answer of full length, from a model of so many parameters: 2 a weight and token. */
 export const answerFlops = (parameters: number): number => ANSWER_TOKENS * 2 * parameters;
 
-/** One line of samples.jsonl: what the model answers to a held-out prompt at an evaluation. */
-export interface SampleLine {
-  step: number;
-  prompt: string;
-  answer: string;
-  /** the dataset's own answer */
-  expected: string;
-}
-
 /** Held-out prompts that the run is asked again and again. */
-export class SamplePrompts {
+export class SamplePrompts implements Samples<CausalLM> {
   private readonly prompts: { ids: Int32Array; prompt: string; expected: string }[];
 
   /** The first `count` examples that have a prompt and an answer; without a tokenizer there are none. */

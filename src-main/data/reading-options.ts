@@ -1,4 +1,4 @@
-import type { DatasetOptions } from '../data/dataset.ts';
+import type { DatasetOptions } from './dataset.ts';
 import { UserError } from '../engine/types.ts';
 import type { ModelFile } from '../models/types.ts';
 

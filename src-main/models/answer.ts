@@ -1,9 +1,16 @@
 import { UserError } from '../engine/types.ts';
-import { generate, type GenerateOptions } from '../models/generate.ts';
-import { chatPrompt, endsOf, rawPrompt } from '../models/prompt.ts';
-import { StreamText } from '../models/stream-text.ts';
-import type { ChatMessage, ModelFile } from '../models/types.ts';
-import type { OpenedModel } from './opened-model.ts';
+import type { CausalLM } from './causal-lm.ts';
+import { generate, type GenerateOptions } from './generate.ts';
+import { chatPrompt, endsOf, rawPrompt } from './prompt.ts';
+import { StreamText } from './stream-text.ts';
+import type { Adaptation, ChatMessage, ModelFile } from './types.ts';
+
+/** Who is asked. */
+interface Answering {
+  file: ModelFile;
+  model: CausalLM;
+  adapter?: Adaptation;
+}
 
 export interface Question extends Omit<GenerateOptions, 'adaptation' | 'stop' | 'alternatives'> {
   prompt: string;
@@ -28,7 +35,7 @@ export function promptIds({ name, tokenizer, chatTemplate }: ModelFile, { prompt
 }
 
 /** Answers a prompt, piece by piece. @throws UserError for a prompt that is empty or fills the context */
-export async function* answer({ file, model, adapter }: OpenedModel, question: Question): AsyncGenerator<AnswerPiece> {
+export async function* answer({ file, model, adapter }: Answering, question: Question): AsyncGenerator<AnswerPiece> {
   const ids = promptIds(file, question);
   const stream = new StreamText(file.tokenizer!);
   const { maxTokens, seed, temperature, topP, topK } = question;

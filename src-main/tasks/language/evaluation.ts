@@ -1,21 +1,11 @@
-import { packBatch } from '../data/batches.ts';
-import { prepare, type DatasetOptions, type PreparedExample } from '../data/dataset.ts';
-import type { Example } from '../data/types.ts';
-import { evaluationTokens } from '../effilora/length-facts.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
-import { messageText } from '../models/message-text.ts';
-import type { Adaptation } from '../models/types.ts';
-
-export interface Evaluation {
-  /** mean over the label tokens of -log p(label) */
-  loss: number;
-  perplexity: number;
-  /** standard error of the loss, by example: how far it would lie elsewhere with others of their kind; null for a lone one */
-  error: number | null;
-  /** label tokens */
-  tokens: number;
-  examples: number;
-}
+import { packBatch } from '../../data/batches.ts';
+import { prepare, type DatasetOptions, type PreparedExample } from '../../data/dataset.ts';
+import type { Example } from '../../data/types.ts';
+import { evaluationTokens } from '../../effilora/length-facts.ts';
+import type { CausalLM } from '../../models/causal-lm.ts';
+import { messageText } from '../../models/message-text.ts';
+import type { Adaptation } from '../../models/types.ts';
+import type { Evaluation } from '../task.ts';
 
 /** Cuts examples into batches of at most `evaluationTokens` tokens, in order. */
 function* batches(examples: Iterable<PreparedExample>, longest: number): Generator<PreparedExample[]> {
@@ -139,25 +129,4 @@ export async function likeliestOption(
   );
   const best = scores.reduce((most, score, i) => (score.sum > scores[most]!.sum ? i : most), 0);
   return candidates[best]!;
-}
-
-/**
- * Share of the examples whose right option has the highest log-likelihood among the options of their "Answer format" line.
- * @returns undefined where no example has an answer and options
- */
-export async function accuracy(
-  model: CausalLM,
-  examples: Iterable<PreparedExample>,
-  options: DatasetOptions,
-  adaptation?: Adaptation,
-): Promise<{ accuracy: number; examples: number; chosen: string[] } | undefined> {
-  const chosen: string[] = [];
-  let right = 0;
-  for (const example of examples) {
-    const question = optionsOf(example);
-    if (!question) continue;
-    chosen.push(await likeliestOption(model, example, question.options, options, adaptation));
-    if (question.answer === chosen.at(-1)) right++;
-  }
-  return chosen.length === 0 ? undefined : { accuracy: right / chosen.length, examples: chosen.length, chosen };
 }

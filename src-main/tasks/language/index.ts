@@ -1,0 +1,24 @@
+import { packBatch, padBatch } from '../../data/batches.ts';
+import type { PreparedExample } from '../../data/dataset.ts';
+import type { BatchTensors } from '../../models/batch.ts';
+import { loadCausalLM, type CausalLM } from '../../models/causal-lm.ts';
+import type { TokenBatch } from '../../models/types.ts';
+import type { Task } from '../task.ts';
+import { likeliestOption, logLikelihoods, meanLoss, optionsOf } from './evaluation.ts';
+import { readRunData } from './examples.ts';
+import { languageObjective } from './objective.ts';
+import { modelFacts, runShape } from './plan.ts';
+import { answerFlops, SamplePrompts } from './samples.ts';
+
+/** The next token of texts, by a decoder-only model. */
+export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM> = {
+  load: loadCausalLM,
+  examples: readRunData,
+  batch: (examples, { packing, sequenceLength }) =>
+    packing ? packBatch(examples, sequenceLength) : padBatch(examples),
+  objective: languageObjective,
+  evaluate: meanLoss,
+  choices: { of: optionsOf, likelihoods: logLikelihoods, likeliest: likeliestOption },
+  samples: ({ tokenizer }, heldOut, count) => new SamplePrompts(tokenizer, heldOut, count),
+  plan: { model: modelFacts, shape: runShape, sampleFlops: answerFlops },
+};
