@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { clipped, fusedKernels, type WholeOptimizer } from '../engine/fused-kernels.ts';
-import type { Trainable } from './adapter.ts';
+import type { Trainable } from './trainable.ts';
 import type { HeldTensor, NamedTensor } from './types.ts';
 
 export interface AdamWOptions {

@@ -3,14 +3,15 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { mixture, productAdd } from '../engine/fused.ts';
 import { type LowRankInputs } from '../engine/fused-kernels.ts';
 import { hasLowRank, lowRankMixture } from '../engine/low-rank.ts';
+import { ALL_STAY, type Drop, DroppedHeads } from './dropped-heads.ts';
 import { dropout, featureNoise } from './dropout.ts';
 import { gradientTimes } from './gradient-times.ts';
 import { fileLayoutOfB, memoryLayoutOfB } from './layout.ts';
 import { adaptedSites, adapterTensors, headNames, headsPerSite, scaleOf, siteTensors } from './methods/structure.ts';
-import type { SiteTensors, TensorSpec } from './methods/structure.ts';
-import { headName, inBlock, type SiteId, siteName as key } from './names.ts';
-import { uniform } from './random.ts';
+import type { SiteTensors } from './methods/structure.ts';
+import { inBlock, type SiteId, siteName as key } from './names.ts';
 import { tapShare } from './router-share.ts';
+import { fresh, type Trainable, variableOf } from './trainable.ts';
 import type {
   AdapterOptions,
   HeadName,
@@ -21,15 +22,6 @@ import type {
   StepInputs,
 } from './types.ts';
 import { adaptedNorms, decompose, outputNorms } from './weight-decomposition.ts';
-
-/** A trainable tensor in its layout in memory: A [r, in], B [N * r, out], router [N, in], magnitude [1, out]. */
-export interface Trainable extends TensorSpec {
-  variable: tf.Variable<tf.Rank.R2>;
-  /** equal blocks of rows with an optimizer state each: N for B, else 1 */
-  blocks: number;
-  /** B: index of its first head among all heads */
-  firstHead?: number;
-}
 
 interface Site {
   shape: SiteShape;
@@ -42,13 +34,6 @@ interface Site {
 }
 
 type SiteInputs = Omit<LowRankInputs, 'router'>;
-
-/** Heads left out of the forward pass (docs/method.md, Drop). */
-export interface Drop {
-  heads: ReadonlySet<HeadName>;
-  /** the softmax runs over the heads that stay; else the dropped ones contribute zero */
-  renormalize: boolean;
-}
 
 /**
  * An adapter's tensors and what it adds to a frozen linear:
@@ -72,12 +57,12 @@ export class Adapter {
   readonly #sites = new Map<string, Site>();
   readonly #layers = new Map<number, LayerTensors>();
   #structure?: string;
-  #drop?: { bias: Map<string, Tensor2D>; mask: Map<string, Tensor2D> };
-  #dropped: Drop = { heads: new Set(), renormalize: false };
+  #dropped: DroppedHeads;
 
   /** A fresh adapter for a model with these sites: A and router uniform in +-1 / sqrt(in), B zero. */
   constructor(modelSites: SiteShape[], options: AdapterOptions, seed: number) {
     this.options = options;
+    this.#dropped = new DroppedHeads([], options, ALL_STAY);
     this.sites = adaptedSites(modelSites, options);
     this.heads = headNames(this.sites, options);
     const variables = new Map<string, Trainable>();
@@ -128,7 +113,7 @@ export class Adapter {
 
   /** As models/types.ts `Adaptation` has it: options and sites, and nothing that changes what `apply` does. */
   get structure(): string | undefined {
-    if (this.#drop || this.observeRouter || this.step) return undefined;
+    if (!this.#dropped.isEmpty || this.observeRouter || this.step) return undefined;
     return (this.#structure ??= JSON.stringify([this.options, this.sites]));
   }
 
@@ -164,8 +149,7 @@ export class Adapter {
 
   /** True where the engine has the whole site in one piece and nothing looks into it: no dropout, no drop, no observer. */
   #isWhole({ shape }: Site): boolean {
-    const isOpen =
-      this.observeRouter || this.observeHeads || this.step?.dropout || this.#drop?.mask.has(key(shape)) === true;
+    const isOpen = this.observeRouter || this.observeHeads || this.step?.dropout || this.#dropped.maskOf(shape);
     return hasLowRank() && !isOpen;
   }
 
@@ -189,7 +173,7 @@ export class Adapter {
     const { rank, dropout: rate } = this.options;
     const noise = this.step?.dropout;
     const dropped = noise && site.noise ? dropout(x, rate, noise, site.noise) : undefined;
-    const mask = this.#drop?.mask.get(key(site.shape));
+    const mask = this.#dropped.maskOf(site.shape);
     if (site.names.router === undefined) {
       const h = tf.matMul(dropped ?? x, a, false, true);
       return (mask ? tf.mul(h, mask) : h) as Tensor2D;
@@ -200,7 +184,7 @@ export class Adapter {
       : tf.matMul(x, tf.concat([a, router], 0), false, true); // (A x | router x) in one product
     const weight = this.step?.shareWeight;
     if (weight) mixed = tapShare(mixed, parameters[tapName(site.shape)] as Tensor2D, weight, rank);
-    const bias = this.#drop?.bias.get(key(site.shape));
+    const bias = this.#dropped.biasOf(site.shape);
     if (bias) mixed = tf.add<Tensor2D>(mixed, bias);
     this.observeRouter?.(site.shape, tf.softmax(tf.slice(mixed, [0, rank], [-1, this.options.heads])));
     const weighted = mixture(mixed, rank, this.options.heads);
@@ -209,31 +193,13 @@ export class Adapter {
 
   /** The heads that are left out now. */
   get dropped(): Drop {
-    return this.#dropped;
+    return this.#dropped.drop;
   }
 
   /** Leaves heads out from now on; undefined brings all back. */
-  drop(drop: Drop | undefined): void {
-    for (const tensors of [this.#drop?.bias, this.#drop?.mask]) tensors?.forEach((tensor) => tensor.dispose());
-    this.#drop = undefined;
-    this.#dropped = drop ?? { heads: new Set(), renormalize: false };
-    if (!drop || drop.heads.size === 0) return;
-    const { rank } = this.options;
-    const bias = new Map<string, Tensor2D>();
-    const mask = new Map<string, Tensor2D>();
-    for (const shape of this.sites) {
-      const stays = Array.from(
-        { length: headsPerSite(this.options) },
-        (_, head) => !drop.heads.has(headName({ ...shape, head })),
-      );
-      if (stays.every(Boolean)) continue;
-      const perRank = stays.flatMap((stay) => new Array<number>(rank).fill(Number(stay)));
-      mask.set(key(shape), tf.tensor2d([perRank]));
-      if (drop.renormalize && stays.some(Boolean)) {
-        bias.set(key(shape), tf.tensor2d([[...new Array<number>(rank).fill(0), ...stays.map((s) => (s ? 0 : -1e9))]]));
-      }
-    }
-    this.#drop = { bias, mask };
+  drop(drop: Drop = ALL_STAY): void {
+    this.#dropped.dispose();
+    this.#dropped = new DroppedHeads(this.sites, this.options, drop);
   }
 
   /** DoRA's start: magnitude = ||W||, so that the fresh adapter changes nothing. `weight` gives a site's W [in, out]. */
@@ -277,7 +243,7 @@ export class Adapter {
   }
 
   dispose(): void {
-    this.drop(undefined);
+    this.#dropped.dispose();
     for (const { variable } of this.trainables) variable.dispose();
     for (const { tap, noise } of this.#sites.values()) {
       tap?.dispose();
@@ -291,25 +257,3 @@ export class Adapter {
 }
 
 const tapName = ({ site }: { site: string }) => `${site}.share`;
-
-function fresh(spec: TensorSpec, seed: number): Trainable {
-  const [rows, columns] = memoryShape(spec);
-  const bound = 1 / Math.sqrt(spec.width);
-  const start =
-    spec.role === 'A' || spec.role === 'router'
-      ? tf.tensor2d(uniform(seed, spec.name, rows * columns, -bound, bound), [rows, columns])
-      : tf.zeros<tf.Rank.R2>([rows, columns]);
-  return { ...spec, variable: variableOf(start), blocks: spec.role === 'B' ? spec.shape[0]! : 1 };
-}
-
-function memoryShape({ role, shape }: TensorSpec): [number, number] {
-  if (role === 'B') return [shape[0]! * shape[2]!, shape[1]!];
-  if (role === 'magnitude') return [1, shape[0]!];
-  return [shape[0]!, shape[1]!];
-}
-
-function variableOf(start: Tensor2D): tf.Variable<tf.Rank.R2> {
-  const variable = tf.variable(start);
-  start.dispose();
-  return variable;
-}

@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import type { Adapter, Trainable } from '../adapter.ts';
+import type { Adapter } from '../adapter.ts';
 import { fileLayoutOfB } from '../layout.ts';
 import { headsPerSite, scaleOf, siteTensors } from '../methods/structure.ts';
 import { headName, siteName, siteTensor } from '../names.ts';
+import type { Trainable } from '../trainable.ts';
 import type { AdapterOptions, NamedTensor, SiteShape } from '../types.ts';
 import { adaptedNorms } from '../weight-decomposition.ts';
 import type { Matrix } from './moments.ts';
