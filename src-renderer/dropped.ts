@@ -13,10 +13,11 @@ export async function pathOfDrop(
   folders: boolean,
   progress: (share: number) => void,
 ): Promise<string | undefined> {
-  const file = dataTransfer?.files[0];
+  const [file, ...more] = dataTransfer?.files ?? [];
   if (!file) return undefined;
+  if (more.length > 0) throw new Error(`These are ${more.length + 1} files. Drop one file or one folder at a time.`);
   if (window.effilora) return window.effilora.pathOf(file);
-  const entry = dataTransfer.items[0]?.webkitGetAsEntry();
+  const entry = dataTransfer!.items[0]?.webkitGetAsEntry();
   if (!entry?.isDirectory) return pathOfFile(file, progress);
   if (!folders)
     throw new Error(
@@ -34,6 +35,9 @@ export async function pathOfFile(file: File, progress: (share: number) => void):
   return send(`upload?name=${encodeURIComponent(file.name)}`, file.name, file, progress);
 }
 
+/** One of these a folder of a model or an adapter has; of another's the rows would stay behind. */
+const NEEDED = /\.safetensors$|^(config|adapter|adapter_config)\.json$/;
+
 /** What the studio reads of a folder: its own files of certain kinds, nothing of the folders in it. */
 async function filesIn(folder: FileSystemDirectoryEntry): Promise<File[]> {
   const reader = folder.createReader();
@@ -46,8 +50,10 @@ async function filesIn(folder: FileSystemDirectoryEntry): Promise<File[]> {
       if (entry.isFile && FOLDER_KINDS.includes(kindOf(entry.name)))
         files.push(await new Promise((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)));
   }
-  if (files.length === 0)
-    throw new Error(`${folder.name} holds no files of a model or an adapter (${FOLDER_KINDS.join(', ')}).`);
+  if (!files.some(({ name }) => NEEDED.test(name)))
+    throw new Error(
+      `${folder.name} holds no files of a model or an adapter. A folder of rows is added with Browse… (Datasets), where it lies on the studio’s machine.`,
+    );
   if (files.length > MOST_FOLDER_FILES)
     throw new Error(`${folder.name} holds ${files.length} files; the studio takes ${MOST_FOLDER_FILES} at most.`);
   return files;

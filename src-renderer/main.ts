@@ -10,7 +10,7 @@ import { router } from './router.ts';
 
 createApp(App).use(createPinia()).use(router).mount('#app');
 
-// A file dropped beside the fields that take one would replace the page.
+// What nothing on the page takes in would replace it.
 for (const kind of ['dragover', 'drop'] as const)
   addEventListener(kind, (event) => {
     if (event.defaultPrevented || !holdsFiles(event)) return;

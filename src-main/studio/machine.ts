@@ -4,13 +4,11 @@ import { cpus, freemem, hostname, platform, release, totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { FolderListing, GpuStatus, MachineStatus } from '../../src-preload/contract/index.ts';
+import { ADAPTER_FILE, DATASET_FILE, MODEL_FILE } from './file-kinds.ts';
 import type { AllowedPaths } from './paths.ts';
 
 /** A folder with more entries than this shows the first ones, and says so. */
 const MAX_ENTRIES = 2_000;
-const MODEL_FILE = /\.gguf$/i;
-const ADAPTER_FILE = /\.(effilora|gguf|safetensors)$/i;
-const DATASET_FILE = /\.(jsonl|ndjson|json|csv|tsv|parquet|xlsx|xlsm|txt|md)(\.gz|\.zst)?$/i;
 
 export async function machineStatus(dataFolder: string): Promise<MachineStatus> {
   const processors = cpus();

@@ -31,6 +31,9 @@ export function createRouter(studio: Studio) {
   return os.router({
     machine: machineCalls(studio),
     files: {
+      recognise: os.files.recognise.handler(async ({ input }) =>
+        studio.worker.call('recognise', { path: await studio.allowed.check(input.path) }),
+      ),
       browse: os.files.browse.handler(({ input }) => browse(studio.allowed, input.path, input.show)),
     },
     models: modelCalls(studio),

@@ -40,7 +40,7 @@ export * from './adapters.ts';
 export * from './dataset-tables.ts';
 export * from './datasets.ts';
 export type { Download, HubChoice, HubEntry } from './hub.ts';
-export type { EngineStatus, FolderListing, GpuStatus, InstallEvent, MachineStatus } from './machine.ts';
+export type { EngineStatus, FolderListing, FoundKind, GpuStatus, InstallEvent, MachineStatus } from './machine.ts';
 export * from './curves.ts';
 export * from './inspector.ts';
 export type { ModelEntry } from './models.ts';

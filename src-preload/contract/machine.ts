@@ -72,7 +72,12 @@ export const machine = {
   storage: oc.output(z.array(storagePart)),
 };
 
+export const foundKind = z.enum(['dataset', 'model', 'adapter']);
+export type FoundKind = z.infer<typeof foundKind>;
+
 export const files = {
+  /** what a file or folder is to the studio */
+  recognise: oc.input(z.object({ path: z.string().max(4096) })).output(foundKind),
   /** `path` outside the chosen folders is refused */
   browse: oc
     .input(z.object({ path: z.string().max(4096).optional(), show: z.enum(['models', 'datasets', 'adapters', 'all']) }))

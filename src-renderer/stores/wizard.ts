@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia';
 import { computed, reactive, ref, watch } from 'vue';
-import type { Draft, Plan, Recipe } from '../../src-preload/contract/index.ts';
+import type { DatasetEntry, Draft, Plan, Recipe } from '../../src-preload/contract/index.ts';
 import { studio } from '../connection.ts';
 import { copyOf, useKeeping, useKeptDrafts } from './kept-drafts.ts';
 
@@ -60,6 +60,16 @@ export const useWizard = defineStore('wizard', () => {
     draft.step = Math.min(draft.step, reachable.value);
     await loadKept();
   }
+  /** Adds data to the mix, as its columns are read; twice it isn't added. */
+  function takeData({ path, format, mapping, sheet, config }: DatasetEntry) {
+    if (!draft.mix.some((part) => part.path === path))
+      draft.mix.push({ path, weight: 1, format, mapping, sheet, config });
+  }
+  /** Another model on the page of models, which looks for them anew. */
+  function takeModel(reference: string) {
+    Object.assign(draft, { model: reference, step: 0 });
+    turn.value += 1;
+  }
   /** It has become a run: nothing of it is kept. */
   async function clear() {
     await take({ ...EMPTY, mix: [], fixed: {} });
@@ -83,7 +93,7 @@ export const useWizard = defineStore('wizard', () => {
     return plan.value?.fits && !planIsOld.value ? 3 : 2;
   });
   const state = { draft, plan, planIsOld, loaded, refused, problems, reachable, kept, before, turn };
-  return { ...state, load, loadKept, begin, resume, clear };
+  return { ...state, load, loadKept, begin, resume, takeData, takeModel, clear };
 });
 
 /** Keys of a recipe's training that the draft holds elsewhere, or that a plan makes again. */

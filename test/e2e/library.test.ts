@@ -127,8 +127,9 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     mkdirSync(join(studio.folder, 'holiday'));
     writeFileSync(join(studio.folder, 'holiday', 'beach.jpg'), 'sea');
     await dragOnto(heading, [join(studio.folder, 'holiday')]);
-    await dialog.getByText('holiday holds no files of a model or an adapter').waitFor();
-    await dialog.getByRole('button', { name: 'Close' }).click();
+    const refused = page.getByRole('dialog', { name: 'What was dropped' });
+    await refused.getByText('holiday holds no files of a model or an adapter').waitFor();
+    await refused.getByRole('button', { name: 'Close' }).click();
 
     await dragOnto(heading, [join(studio.folder, 'dropped')]);
     await page.getByRole('heading', { name: 'dropped', exact: true }).waitFor();

@@ -19,6 +19,7 @@ import { headSimilarity, rowSimilarity } from './similarity.ts';
 import { importAdapter } from './import-adapter.ts';
 import { previewMix } from './preview.ts';
 import { proposePlan } from './plan.ts';
+import { recognise } from './recognise.ts';
 import type { Jobs, ModelSummary } from './types.ts';
 
 let engines: Promise<EngineStatus[]> | undefined;
@@ -49,6 +50,7 @@ export const jobs: Jobs = {
     await writeStoredAdapter(folder, withoutHeads(await readAdapter(from), new Set(heads), renormalize));
   },
   keepCheckpoint: ({ folder }) => keepCheckpoint(folder),
+  recognise: ({ path }) => recognise(path),
   columns: columnsOfFile,
   configurations: ({ path }) => configurationsToChoose(path),
   guess: ({ path, ...part }) => guessAt(path, part),

@@ -4,6 +4,7 @@ import type {
   DatasetColumns,
   DatasetPreview,
   EngineStatus,
+  FoundKind,
   MadeTable,
   MixPart,
   ModelEntry,
@@ -64,6 +65,8 @@ export interface Jobs {
   pruneAdapter(request: { from: string; folder: string; heads: string[]; renormalize: boolean }): Promise<void>;
   /** ends a run that isn't going with the adapter of its last checkpoint. @throws UserError when it has none */
   keepCheckpoint(request: { folder: string }): Promise<{ step: number }>;
+  /** @throws UserError where it is nothing the studio reads */
+  recognise(request: { path: string }): Promise<FoundKind>;
   /** @throws UserError when the file can't be read */
   columns(request: Pick<MixPart, 'path' | 'sheet' | 'config'>): Promise<DatasetColumns>;
   /** of a folder: the names of its configurations where one is to be chosen; else none */

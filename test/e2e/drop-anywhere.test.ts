@@ -1,0 +1,87 @@
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writeRandomAdapter } from '../support/adapters.ts';
+import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { TINY_MODEL } from '../trainer/support.ts';
+import { connectClient } from './support/client.ts';
+import type { StudioClient } from './support/client.ts';
+import { dragOnto } from './support/drag.ts';
+import { seriousFaults } from './support/look.ts';
+import { noBrowser, openPage, studioInBrowser } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+describe.skipIf(noBrowser)(`files dropped anywhere (${noBrowser ?? 'in chromium'})`, () => {
+  const studio = studioInBrowser();
+  const at = (name: string) => join(studio.folder, name);
+  let host: Host;
+  let browser: Browser;
+  let client: StudioClient;
+  let close: (() => void) | undefined;
+  let page: Page;
+  let errors: string[];
+
+  beforeAll(async () => {
+    cpSync(TINY_MODEL, at('heather'), { recursive: true });
+    mkdirSync(at('desk'));
+    await writeRandomAdapter(at('desk/autumn'), at('heather'));
+    writeTinyChatModel(at('desk/tiny-chat'));
+    for (const name of ['tickets', 'letters']) writeFileSync(at(`desk/${name}.csv`), 'question,answer\na?,b\nc?,d\n');
+    writeFileSync(at('desk/beach.jpg'), 'sea');
+    writeFileSync(at('desk/broken.gguf'), 'GGUF and no more');
+    ({ host, browser } = await studio.open());
+    ({ client, close } = await connectClient(host.url));
+    ({ page, errors } = await openPage(browser, host.url));
+  });
+  afterAll(() => close?.());
+
+  const dropOn = async (hash: string, title: string, ...names: string[]) => {
+    await page.goto(`${host.url}/#/${hash}`);
+    const heading = page.getByRole('heading', { name: title, level: 1, exact: true });
+    await heading.waitFor();
+    await dragOnto(
+      heading,
+      names.map((name) => at(`desk/${name}`)),
+    );
+  };
+  const chosen = async () => (await client.drafts.get()).model;
+
+  it('become a dataset, an adapter or a model, from whichever page', async () => {
+    await dropOn('settings', 'Settings', 'tickets.csv');
+    await page.getByRole('heading', { name: 'tickets.csv', level: 1 }).waitFor();
+    await dropOn('runs', 'Runs', 'autumn');
+    await page.getByRole('heading', { name: 'autumn', level: 1, exact: true }).waitFor();
+    await dropOn('evaluations', 'Evaluation', 'tiny-chat');
+    await page.getByRole('heading', { name: 'Base model', level: 1 }).waitFor();
+    await expect.poll(chosen).toMatch(/tiny-chat$/);
+    await page.getByRole('radio', { name: /^tiny-chat/, checked: true }).waitFor();
+    await expect.poll(() => page.locator('dialog[open]').count()).toBe(0);
+    expect(errors).toEqual([]);
+  });
+
+  it('go into the new fine-tune that is open', async () => {
+    await dropOn('new', 'Base model', 'letters.csv');
+    await expect.poll(async () => (await client.drafts.get()).mix).toMatchObject([{ path: /letters\.csv$/ }]);
+    await dropOn('new', 'Base model', 'tickets.csv');
+    await expect.poll(async () => (await client.drafts.get()).mix.length).toBe(2);
+    expect(page.url()).toMatch(/#\/new$/);
+  });
+
+  it('are refused in a sentence where the studio can’t read them', async () => {
+    const refused = page.getByRole('dialog', { name: 'What was dropped' });
+    for (const [names, told] of [
+      [['beach.jpg'], /"beach.jpg" is no kind of file the studio reads. Drop one of .gguf/],
+      [['broken.gguf'], /broken.gguf/],
+      [['tickets.csv', 'letters.csv'], /These are 2 files. Drop one file or one folder at a time./],
+    ] as const) {
+      await dropOn('settings', 'Settings', ...names);
+      await refused.getByRole('alert').getByText(told).waitFor();
+      if (names[0] === 'beach.jpg') expect(await seriousFaults(page)).toEqual([]);
+      await page.keyboard.press('Escape');
+      await refused.waitFor({ state: 'hidden' });
+      expect(page.url()).toMatch(/#\/settings$/);
+    }
+    expect(errors.filter((text) => !text.includes('400'))).toEqual([]);
+  });
+});
