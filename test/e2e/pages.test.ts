@@ -8,10 +8,12 @@ import { noBrowser, openBrowser, openPage, untilShown } from './support/studio.t
 const WIDTHS = [390, 768, 1024, 720];
 /** A finger's slider is not to be shorter, pixels. */
 const SLIDER = 200;
+/** Up to this width the navigation lies at the window's bottom, and up to that rows of lists are cards, pixels. */
+const [PHONE, CARDS] = [760, 1100];
 
 /**
  * What of the page as it stands can't be reached at its width: a page wider than its window, controls that lie outside of it
- * or are cut by what holds them, and sliders too short to be moved.
+ * or are cut by what holds them, sliders too short to be moved, a navigation or a list in another width's form.
  */
 const FAULTS = `(() => {
   const width = document.documentElement.clientWidth;
@@ -29,8 +31,14 @@ const FAULTS = `(() => {
       const edge = holder.getBoundingClientRect();
       if (right > edge.right + 1 || left < edge.left - 1) faults.push(name + ' is cut off');
     }
-    if (control.type === 'range' && own < Math.min(${SLIDER}, width / 4)) faults.push(name + ' is ' + Math.round(own) + ' px wide');
+    if (control.type === 'range' && own < Math.min(${SLIDER}, width / 2)) faults.push(name + ' is ' + Math.round(own) + ' px wide');
   }
+  const bar = document.querySelector('nav[aria-label="Main"]').getBoundingClientRect();
+  const isBelow = Math.abs(bar.bottom - innerHeight) <= 1 && bar.left === 0 && bar.right === width;
+  if (isBelow !== width <= ${PHONE}) faults.push('the navigation ends at ' + bar.bottom + ' of ' + innerHeight + ' px');
+  const cells = [...document.querySelectorAll('td[data-label]')].filter(shown);
+  if (cells.some((cell) => (getComputedStyle(cell).display === 'table-cell') !== width > ${CARDS}))
+    faults.push('a table is none, or one where cards have to be');
   return faults;
 })()`;
 

@@ -106,6 +106,9 @@ export async function studiosForPages() {
   const budget = { memoryBytes: 2 ** 31, seconds: null, fixed: {} };
   const mix = [{ path: rows, weight: 1 }];
   const draft: Draft = { step: 2, name: '', model: chat, mix, lossOn: 'answer', ...budget };
+  await client.drafts.set({ ...draft, name: 'another-beginning-with-a-name-that-no-row-has-room-for' });
+  await client.drafts.begin({ draft });
+  await client.runs.describe({ id: 'second-run', notes: 'Learned by heart.', tags: ['maths', 'a'.repeat(40)] });
   /** A view, complete, in a context of its own. Where the wizard is left, it is found again: each view has the same draft. */
   async function open(browser: Browser, { hash, shown, empty, prepare }: View) {
     await client.drafts.set(draft);
