@@ -11,19 +11,22 @@ export interface KeptRun {
   shape: Shape;
   message?: string;
   rank?: number;
+  model?: string;
+  /** of its recipe, besides what all of these have */
+  training?: Record<string, unknown>;
 }
 
 /** A library as a studio left it: runs with all their files, none of them going. Returns their folders. */
 export function keepRuns(dataFolder: string, kept: KeptRun[]): string[] {
   const library = openLibrary(join(dataFolder, 'library.db'));
   const runs = new RunStore(library);
-  const folders = kept.map(({ id, status, shape, message, rank = 8 }) => {
+  const folders = kept.map(({ id, status, shape, message, rank = 8, model = 'smollm2-135m', training }) => {
     const folder = join(dataFolder, 'runs', id);
     const recipe = {
-      model: 'smollm2-135m',
+      model,
       dataset: join(dataFolder, 'rows.jsonl'),
       method: { name: 'effilora', rank, heads: shape.heads, reducer: { ratio: 0.6 } },
-      training: { steps: shape.steps, batch: 8, sequenceLength: 128 },
+      training: { steps: shape.steps, batch: 8, sequenceLength: 128, ...training },
     };
     const predicted = { memoryBytes: 2.4e9, seconds: 200 };
     runs.add({ id, name: id.replaceAll('-', ' '), recipe, predicted, folder, hold: true });
