@@ -116,7 +116,7 @@ async function approximate(work: Work): Promise<FidelityReport> {
       "A GGUF LoRA file has no place for DoRA's magnitudes; export a merged model (--to merged-gguf) or a PEFT folder instead",
     );
   const batches = data ? calibrationBatches(data.calibration) : [];
-  const { plain, report } = await fit({ task: taskOf(file), model, adapter, batches, progress }, data, request.form);
+  const { plain, report } = await fit({ file, model, adapter, batches, progress }, data, request.form);
   let fidelity = report;
   await writeNewFolder(request.out, async (folder) => {
     progress.at('writing', 0, 1);

@@ -1,6 +1,7 @@
 import { Adapter } from '../effilora/adapter.ts';
 import { plainLora, type PlainLora } from '../effilora/exports/plain-lora.ts';
 import type { Adaptation } from '../models/types.ts';
+import { taskOf } from '../tasks/registry.ts';
 import type { ExportData } from './data.ts';
 import { exactForms, narrowForms, wholeError, wideForms, type FittedSite, type Fitting } from './forms.ts';
 import type { ExportForm, FidelityReport } from './request.ts';
@@ -76,11 +77,11 @@ async function heldOutLosses(
   plain: PlainLora,
 ): Promise<FidelityReport['heldOut']> {
   if (!data || data.heldOut.length === 0) return null;
-  const { task, model, adapter, progress } = fitting;
+  const { file, model, adapter, progress } = fitting;
   const losses: number[] = [];
   const measure = async (adaptation?: Adaptation) => {
     progress.at('measuring', losses.length, 3);
-    losses.push((await task.evaluate(model, data.heldOut, adaptation)).loss);
+    losses.push((await taskOf(file).evaluate(model, data.heldOut, adaptation)).loss);
   };
   await measure();
   await measure(adapter);
@@ -107,8 +108,8 @@ async function wideAlternative(
 ): Promise<FidelityReport['alternative']> {
   const { sites } = await wideForms(fitting);
   const plain = await plainOf(fitting, sites);
-  const { task, model } = fitting;
-  const { loss } = await withPlain(fitting, plain, (adapter) => task.evaluate(model, data.heldOut, adapter));
+  const { file, model } = fitting;
+  const { loss } = await withPlain(fitting, plain, (adapter) => taskOf(file).evaluate(model, data.heldOut, adapter));
   return {
     form: 'rank-nr',
     rank: plain.options.rank,

@@ -9,7 +9,7 @@ import { regressedOnInput, relativeErrorOnInput } from '../effilora/exports/wide
 import { siteName } from '../effilora/names.ts';
 import type { SiteShape } from '../effilora/types.ts';
 import type { CausalLM } from '../models/causal-lm.ts';
-import type { Task } from '../tasks/task.ts';
+import type { ModelFile } from '../models/types.ts';
 import { eachLayerGroup, observe } from './calibrate.ts';
 import type { Progress } from './progress.ts';
 
@@ -26,7 +26,7 @@ export interface FittedSite {
 
 /** An adapter on its model, and what it is calibrated on. */
 export interface Fitting {
-  task: Task;
+  file: ModelFile;
   model: CausalLM;
   adapter: Adapter;
   batches: PreparedExample[][];
