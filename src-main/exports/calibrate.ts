@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import { packBatch } from '../data/batches.ts';
 import type { PreparedExample } from '../data/dataset.ts';
 import type { ExampleSource } from '../data/example-source.ts';
 import { shuffled, randomStream } from '../engine/random.ts';
@@ -9,8 +8,9 @@ import type { Adapter } from '../effilora/adapter.ts';
 import { Calibration, inputMomentBytes } from '../effilora/exports/moments.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import type { SiteShape } from '../effilora/types.ts';
-import { batchTensors, disposeBatch } from '../models/batch.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
+import type { ModelFile } from '../models/types.ts';
+import { taskOf } from '../tasks/registry.ts';
+import type { TrainableModel } from '../tasks/task.ts';
 import type { Progress } from './progress.ts';
 
 /** Calibration runs over this many tokens at most, in batches of so many. */
@@ -18,6 +18,15 @@ const CALIBRATION_TOKENS = 8_192;
 const TOKENS_A_BATCH = 2_048;
 /** What the input moments of the layers of one pass may take on the engine, bytes; more layers take more passes. */
 const INPUT_MOMENT_BYTES = 2 ** 30;
+
+/** An adapter on its model, and what it is calibrated on. */
+export interface Fitting {
+  file: ModelFile;
+  model: TrainableModel;
+  adapter: Adapter;
+  batches: PreparedExample[][];
+  progress: Progress;
+}
 
 /** The examples of a calibration: drawn with a fixed seed until there are CALIBRATION_TOKENS tokens. */
 export function calibrationExamples(examples: ExampleSource<PreparedExample>): PreparedExample[] {
@@ -51,24 +60,24 @@ export function calibrationBatches(drawn: PreparedExample[]): PreparedExample[][
 
 /** Runs the adapted model over the batches once, the adapter being observed. */
 export async function observe(
-  model: CausalLM,
-  adapter: Adapter,
+  { file, model, adapter, batches }: Fitting,
   calibration: Calibration,
-  batches: PreparedExample[][],
   onBatch: () => void,
 ): Promise<void> {
+  const task = taskOf(file);
+  const objective = task.objective(model);
   for (const examples of batches) {
     const longest = Math.max(...examples.map(({ inputIds }) => inputIds.length));
-    const batch = packBatch(examples, longest);
-    const tensors = batchTensors(model.config, batch);
-    const counts = Float32Array.from(batch.segments, (segment) => Number(segment >= 0));
+    const batch = task.batch(examples, { packing: true, sequenceLength: longest });
+    const tensors = objective.tensors(batch);
+    const counts = Float32Array.from(objective.units(batch));
     const mask: Tensor2D = tf.tensor2d(counts, [counts.length, 1]);
     calibration.begin(mask);
     try {
-      tf.tidy(() => void model.hidden(tensors, { adaptation: adapter, recompute: false }));
+      tf.tidy(() => void objective.forward(tensors, { adaptation: adapter, recompute: false }));
     } finally {
       await calibration.end(counts.reduce((sum, count) => sum + count, 0));
-      disposeBatch(tensors);
+      tf.dispose(tensors as tf.TensorContainer);
       mask.dispose();
     }
     // The engine answers without a turn of the event loop: a wish to stop has to get in.
@@ -107,12 +116,10 @@ function successorBytes({ sites }: Adapter): number {
 
 /** Runs over the layers' input moments group by group; each group is freed after its `use`. */
 export async function eachLayerGroup(
-  model: CausalLM,
-  adapter: Adapter,
-  batches: PreparedExample[][],
-  progress: Progress,
+  fitting: Fitting,
   use: (calibration: Calibration, sites: SiteShape[]) => Promise<void>,
 ): Promise<void> {
+  const { adapter, batches, progress } = fitting;
   const groups = layerGroups(adapter);
   const total = groups.length * batches.length;
   let done = 0;
@@ -120,7 +127,7 @@ export async function eachLayerGroup(
   for (const layers of groups) {
     const calibration = new Calibration(adapter, layers);
     try {
-      await observe(model, adapter, calibration, batches, () => progress.at('calibrating', ++done, total));
+      await observe(fitting, calibration, () => progress.at('calibrating', ++done, total));
       await use(
         calibration,
         adapter.sites.filter(({ block }) => layers.has(block)),

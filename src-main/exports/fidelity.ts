@@ -3,7 +3,8 @@ import { plainLora, type PlainLora } from '../effilora/exports/plain-lora.ts';
 import type { Adaptation } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { ExportData } from './data.ts';
-import { exactForms, narrowForms, wholeError, wideForms, type FittedSite, type Fitting } from './forms.ts';
+import type { Fitting } from './calibrate.ts';
+import { exactForms, narrowForms, wholeError, wideForms, type FittedSite } from './forms.ts';
 import type { ExportForm, FidelityReport } from './request.ts';
 
 /** A form that keeps less of the adapter's gain than this has the other one measured beside it. */

@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
-import type { PreparedExample } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { Calibration, type Matrix } from '../effilora/exports/moments.ts';
 import { averaged, gramOf, inner, regressed, relativeError } from '../effilora/exports/narrow.ts';
@@ -8,10 +7,7 @@ import { keptHeads, siteTrainable, type SiteForm } from '../effilora/exports/pla
 import { regressedOnInput, relativeErrorOnInput } from '../effilora/exports/wide.ts';
 import { siteName } from '../effilora/names.ts';
 import type { SiteShape } from '../effilora/types.ts';
-import type { CausalLM } from '../models/causal-lm.ts';
-import type { ModelFile } from '../models/types.ts';
-import { eachLayerGroup, observe } from './calibrate.ts';
-import type { Progress } from './progress.ts';
+import { eachLayerGroup, observe, type Fitting } from './calibrate.ts';
 
 /** One site's form and how far off it is. */
 export interface FittedSite {
@@ -22,15 +18,6 @@ export interface FittedSite {
   averaged: number;
   /** E|B z|^2, the weight of the site in the whole error */
   energy: number;
-}
-
-/** An adapter on its model, and what it is calibrated on. */
-export interface Fitting {
-  file: ModelFile;
-  model: CausalLM;
-  adapter: Adapter;
-  batches: PreparedExample[][];
-  progress: Progress;
 }
 
 /** B B^T [N * r, N * r] of a site. */
@@ -53,12 +40,12 @@ export function exactForms(adapter: Adapter): FittedSite[] {
 
 /** The least-squares plain LoRA of rank r, and how many tokens it rests on. */
 export async function narrowForms(fitting: Fitting): Promise<{ sites: FittedSite[]; tokens: number }> {
-  const { model, adapter, batches, progress } = fitting;
+  const { adapter, batches, progress } = fitting;
   const calibration = new Calibration(adapter);
   let done = 0;
   progress.at('calibrating', 0, batches.length);
   try {
-    await observe(model, adapter, calibration, batches, () => progress.at('calibrating', ++done, batches.length));
+    await observe(fitting, calibration, () => progress.at('calibrating', ++done, batches.length));
     const sites: FittedSite[] = [];
     for (const site of adapter.sites) {
       const moments = calibration.moments(site);
@@ -80,10 +67,10 @@ export async function narrowForms(fitting: Fitting): Promise<{ sites: FittedSite
 
 /** The plain LoRA of rank N * r by regression on the whole input. */
 export async function wideForms(fitting: Fitting): Promise<{ sites: FittedSite[]; tokens: number }> {
-  const { model, adapter, batches, progress } = fitting;
+  const { progress } = fitting;
   const found: FittedSite[] = [];
   let tokens = 0;
-  await eachLayerGroup(model, adapter, batches, progress, async (calibration, sites) => {
+  await eachLayerGroup(fitting, async (calibration, sites) => {
     tokens = calibration.tokens;
     for (const site of sites) {
       found.push(await wideSite(fitting, calibration, site));

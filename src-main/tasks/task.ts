@@ -53,6 +53,8 @@ export interface Objective<Batch = unknown, Tensors extends object = object> {
   feeds(batch: Batch, isOpen: boolean): Feeds;
   /** the fed batch again, as tensors of a pass */
   fed(inputs: Record<string, Tensor>, batch: Batch, isOpen: boolean): Tensors;
+  /** the adapted blocks alone, for whoever looks into them */
+  forward(tensors: Tensors, passes: Passes): Tensor;
   /** the sum over the batch's terms; differentiable with respect to the adaptation's variables */
   lossSum(tensors: Tensors, passes: Passes): Scalar;
 }
@@ -156,7 +158,7 @@ export interface Task<
   /** reads and splits a recipe's datasets. @throws UserError */
   examples(recipe: Recipe, file: ModelFile): Promise<RunData<Example>>;
   /** what a micro-batch is made of these examples */
-  batch(examples: Example[], training: Recipe['training']): Batch;
+  batch(examples: Example[], training: Pick<Recipe['training'], 'packing' | 'sequenceLength'>): Batch;
   objective(model: Model): Objective<Batch, Tensors>;
   evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<Evaluation>;
   readonly choices: Choices<Example, Model>;

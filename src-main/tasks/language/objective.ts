@@ -29,6 +29,7 @@ export function languageObjective(model: CausalLM): Objective<TokenBatch, BatchT
     // Without rows of its own: every token of a graph goes through the head.
     fed: ({ ids, segments, labels, ...inputs }, { length }, isOpen) =>
       ({ length: isOpen ? 0 : length, ids, segments, labels, ...ropeInputs(inputs) }) as BatchTensors,
+    forward: (tensors, passes) => model.hidden(tensors, passes),
     lossSum: (tensors, passes) => model.lossSum(tensors, passes),
   };
 }
