@@ -1,8 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor1D } from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { RopeTables } from './block.ts';
 import { ropeTables } from './rope.ts';
 import type { ModelConfig, TokenBatch } from './types.ts';
+
+/** What a model sees, among the tokens of a batch. */
+export interface Seen {
+  /** [features, hidden] */
+  features: Tensor2D;
+  /** which feature each token is, [tokens] int32; -1: it is text */
+  places: Tensor1D;
+}
 
 /** A batch as the forward pass takes it. Dispose it after the step. */
 export interface BatchTensors {
@@ -14,6 +22,8 @@ export interface BatchTensors {
   rope: RopeTables;
   /** gemma3's sliding-window layers */
   localRope?: RopeTables;
+  /** what some of the tokens are in place of their embeddings */
+  seen?: Seen;
   /** tokens whose next token is a label, [labelled] int32, padded to a multiple of `LABEL_ROUNDING`; undefined: all tokens */
   labelRows?: Tensor1D;
   /** their next tokens, [labelled] int32; -1 at padding, or where that is no label */

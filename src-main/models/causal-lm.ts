@@ -7,7 +7,7 @@ import { linearCrossEntropy } from '../engine/cross-entropy.ts';
 import { rmsNorm } from '../engine/fused.ts';
 import { pickRows } from '../engine/pick-rows.ts';
 import { repeated } from '../engine/repeated.ts';
-import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors } from './batch.ts';
+import { batchTensors, disposeBatch, shiftedLabels, type BatchTensors, type Seen } from './batch.ts';
 import { block } from './block.ts';
 import { compiledLogProbabilities } from './compiled-evaluation.ts';
 import { CompiledForward } from './compiled-forward.ts';
@@ -74,7 +74,7 @@ export class CausalLM {
   hidden(batch: BatchTensors, options: ForwardOptions = {}): Tensor2D {
     const { adaptation, recompute = true, withoutBackward: below = 0 } = options;
     const together = Math.max(1, Number(recompute));
-    let x = this.embed(batch.ids);
+    let x = withSeen(this.embed(batch.ids), batch.seen);
     if (below > 0) x = withoutBackward((input) => this.lowest(below, input, batch, adaptation), x);
     for (let first = below; first < this.config.layers; first += together) {
       const count = Math.min(together, this.config.layers - first);
@@ -135,12 +135,18 @@ export class CausalLM {
   /** Logits [rows, length, vocabulary]: for tests and short texts. */
   logits(batch: TokenBatch, options: ForwardOptions = {}): Tensor3D {
     const tensors = batchTensors(this.config, batch);
-    const logits = tf.tidy(() => {
-      const x = this.normed(this.hidden(tensors, { recompute: false, ...options }));
-      return tf.reshape(frozenProduct(x, this.weights.head), [batch.rows, batch.length, -1]) as Tensor3D;
-    });
+    const logits = tf.tidy(
+      () => tf.reshape(this.tokenLogits(tensors, options), [batch.rows, batch.length, -1]) as Tensor3D,
+    );
     disposeBatch(tensors);
     return logits;
+  }
+
+  /** Logits [tokens, vocabulary]. */
+  tokenLogits(batch: BatchTensors, options: ForwardOptions = {}): Tensor2D {
+    return tf.tidy(() =>
+      frozenProduct(this.normed(this.hidden(batch, { recompute: false, ...options })), this.weights.head),
+    );
   }
 
   /** log p of every label, at the label's own place in the batch; 0 where there is none. */
@@ -191,6 +197,15 @@ export class CausalLM {
     CompiledForward.release(this.weights);
     disposeWeights(this.weights);
   }
+}
+
+/** What is seen in the place of the embeddings of its tokens. */
+function withSeen(x: Tensor2D, seen: Seen | undefined): Tensor2D {
+  if (!seen) return x;
+  const { features, places } = seen;
+  const isSeen = tf.cast(tf.greaterEqual(tf.expandDims(places, 1), 0), 'float32');
+  const rows = pickRows(features, tf.maximum(places, tf.scalar(0, 'int32')));
+  return tf.add<Tensor2D>(tf.mul(x, tf.sub(1, isSeen)), tf.mul(rows, isSeen));
 }
 
 /** What some blocks in a row use, each tensor once: several blocks may share one. `of(all, i)` gives the i-th block's again. */

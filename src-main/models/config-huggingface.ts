@@ -95,9 +95,17 @@ export function configFromHuggingFace(json: unknown, path: string): HuggingFaceC
   };
 }
 
-/** gemma3 with vision keeps its text model in text_config; its special tokens may stand outside. */
-function fieldsOf(type: string, root: Record<string, unknown>): Record<string, unknown> {
-  if (type !== 'gemma3') return root;
+/** gemma3 with vision keeps its text model in text_config. */
+const fieldsOf = (type: string, root: Record<string, unknown>) => (type === 'gemma3' ? textFields(root) : root);
+
+/** The config.json that the language model of a model with vision would have alone, which is a llama unless it says otherwise. */
+export const textPart = (json: unknown): unknown => ({
+  model_type: 'llama',
+  ...textFields((json ?? {}) as Record<string, unknown>),
+});
+
+/** The text model of a model with vision; its special tokens may stand outside. */
+function textFields(root: Record<string, unknown>): Record<string, unknown> {
   const { bos_token_id, eos_token_id, tie_word_embeddings } = root;
   const outside = Object.entries({ bos_token_id, eos_token_id, tie_word_embeddings }).filter(
     ([, value]) => value != null,

@@ -21,13 +21,19 @@ const MAX_CONFIG_BYTES = 16 << 20;
 const optionalJson = async (file: string) =>
   fs.existsSync(file) ? await readJsonFile(file, MAX_CONFIG_BYTES) : undefined;
 
-/** Opens a Hugging Face folder: config.json, safetensors (sharded too), tokenizer and template where they are. */
-export async function openHuggingFaceFolder(folder: string): Promise<ModelFile> {
+/**
+ * Opens a Hugging Face folder: config.json, safetensors (sharded too), tokenizer and template where they are.
+ * @param partOf what of its config.json is the language model's
+ */
+export async function openHuggingFaceFolder(
+  folder: string,
+  partOf = (json: unknown): unknown => json,
+): Promise<ModelFile> {
   const configPath = path.join(folder, 'config.json');
   if (!fs.existsSync(configPath)) throw new UserError(`${folder} holds no config.json; ${whatItIs(folder)}`);
   const json = await readJsonFile(configPath, MAX_CONFIG_BYTES);
   refuseQuantized(json, folder);
-  const { config, tied } = configFromHuggingFace(json, configPath);
+  const { config, tied } = configFromHuggingFace(partOf(json), configPath);
   config.eosTokenIds = [...new Set([...config.eosTokenIds, ...(await generationEnds(folder))])];
   const weights = await openFolderWeights(folder, config);
   const { entries, paths } = weights;

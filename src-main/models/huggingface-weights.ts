@@ -100,11 +100,11 @@ function otherWeights(folder: string): string {
 /** A tensor's name in the text model alone: a model with vision has it under another prefix, a bare decoder under none. */
 const canonicalName = (name: string) =>
   name
-    .replace(/^(model\.)?language_model\.(model\.)?/, 'model.')
+    .replace(/^(model\.)?(language_model|text_model)\.(model\.)?/, 'model.')
     .replace(/^model\.lm_head\./, 'lm_head.')
     .replace(/^(layers|embed_tokens|norm)\./, 'model.$1.');
 
-const OTHER_PARTS = /^(model\.)?(vision_tower|multi_modal_projector|vision_model)\./;
+const OTHER_PARTS = /^(model\.)?(vision_tower|multi_modal_projector|vision_model|connector)\./;
 
 /** Whether the text model uses a tensor: parts for images and stored RoPE frequencies it does without. @throws UserError */
 function isOfModel(name: string, config: ModelConfig, file: string): boolean {

@@ -8,7 +8,7 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import type { TokenBatch } from '../../src-main/models/types.ts';
-import { languageObjective } from '../../src-main/tasks/language/objective.ts';
+import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
 import { adapterStructure, type OurOptions } from './options.ts';
 
@@ -35,7 +35,7 @@ const reducer = new Reducer(adapter.heads, headsPerSite(structure), {
   minActivePerSite: 0,
   seed: 1,
 });
-const step = new TrainingStep(languageObjective(model), adapter, optimizer, reducer, {
+const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, {
   routerShare: false,
   recompute: options.recompute,
   seed: 1,

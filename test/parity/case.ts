@@ -11,7 +11,7 @@ import { FileReader } from '../../src-main/models/file-reader.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { readFloats, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
 import type { TokenBatch } from '../../src-main/models/types.ts';
-import { languageObjective } from '../../src-main/tasks/language/objective.ts';
+import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
 
 /** One step of PyTorch's. */
@@ -73,7 +73,7 @@ export async function openCase(name: string, recompute: boolean | number = true)
     minActivePerSite: 0,
     seed: c.seed,
   });
-  const step = new TrainingStep(languageObjective(model), adapter, optimizer, reducer, {
+  const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, {
     routerShare: true,
     recompute,
     seed: c.seed,

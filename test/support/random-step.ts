@@ -8,7 +8,7 @@ import type { FrozenMatrix } from '../../src-main/engine/packed.ts';
 import { CausalLM } from '../../src-main/models/causal-lm.ts';
 import { DECODER_SITES, type ModelConfig, type TokenBatch } from '../../src-main/models/types.ts';
 import { siteWidths, type LayerWeights } from '../../src-main/models/weights.ts';
-import { languageObjective } from '../../src-main/tasks/language/objective.ts';
+import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { TrainingStep, type StepOptions } from '../../src-main/trainer/step.ts';
 
 /** A small llama's configuration; `changes` over it. */
@@ -72,7 +72,7 @@ export async function randomStep(
     ...{ ratio: 0, warmup: 1, interval: 1000, beta: 0.85, policy: 'topk', temperature: 1 },
     ...{ schedule: 'step', probe: true, minActivePerSite: 0, seed: 1 },
   });
-  return new TrainingStep(languageObjective(model), adapter, new AdamW(adapter.trainables, ADAMW_DEFAULTS), reducer, {
+  return new TrainingStep(nextTokenObjective(model), adapter, new AdamW(adapter.trainables, ADAMW_DEFAULTS), reducer, {
     ...{ routerShare: true, recompute, precision, seed: 1 },
   });
 }

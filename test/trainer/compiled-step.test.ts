@@ -12,7 +12,7 @@ import { randomStream } from '../../src-main/engine/random.ts';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import type { TokenBatch } from '../../src-main/models/types.ts';
-import { languageObjective } from '../../src-main/tasks/language/objective.ts';
+import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { TrainingStep, type StepReport } from '../../src-main/trainer/step.ts';
 import { options } from '../effilora/support.ts';
 import { data } from '../models/support.ts';
@@ -51,7 +51,7 @@ function trainingStep(model: CausalLM, compile: boolean, changes: Partial<Adapte
   });
   const warnings: string[] = [];
   const warn = (line: string) => void warnings.push(line);
-  const step = new TrainingStep(languageObjective(model), adapter, optimizer, reducer, {
+  const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, {
     ...{ routerShare: true, recompute: true, seed: 1, compile, warn },
   });
   const dispose = () => [step, optimizer, adapter].forEach((part) => part.dispose());

@@ -9,7 +9,7 @@ import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import type { ModelFile, TokenBatch } from '../../src-main/models/types.ts';
 import type { WeightFormat } from '../../src-main/models/weight-format.ts';
-import { languageObjective } from '../../src-main/tasks/language/objective.ts';
+import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
 import { options } from '../effilora/support.ts';
 
@@ -56,7 +56,7 @@ async function train(format: WeightFormat, precision: 'f32' | 'bf16') {
   });
   const warnings: string[] = [];
   const warn = (line: string) => void warnings.push(line);
-  const step = new TrainingStep(languageObjective(model), adapter, optimizer, reducer, {
+  const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, {
     ...{ routerShare: true, recompute: true, seed: 1, precision, warn },
   });
   const reports: number[][] = [];

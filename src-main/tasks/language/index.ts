@@ -6,7 +6,7 @@ import type { TokenBatch } from '../../models/types.ts';
 import type { Task } from '../task.ts';
 import { likeliestOption, logLikelihoods, meanLoss, optionsOf } from './evaluation.ts';
 import { readRunData } from './examples.ts';
-import { languageObjective } from './objective.ts';
+import { nextTokenObjective } from '../next-token.ts';
 import { modelFacts, runShape } from './plan.ts';
 import { answerFlops, SamplePrompts } from './samples.ts';
 
@@ -16,7 +16,7 @@ export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM>
   examples: readRunData,
   batch: (examples, { packing, sequenceLength }) =>
     packing ? packBatch(examples, sequenceLength) : padBatch(examples),
-  objective: languageObjective,
+  objective: nextTokenObjective,
   evaluate: meanLoss,
   choices: { of: optionsOf, likelihoods: logLikelihoods, likeliest: likeliestOption },
   samples: ({ tokenizer }, heldOut, count) => new SamplePrompts(tokenizer, heldOut, count),

@@ -9,12 +9,12 @@ import { openEngine } from '../../../src-main/engine/index.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
 import type { Feeds } from '../../../src-main/models/feeds.ts';
-import { FileReader } from '../../../src-main/models/file-reader.ts';
-import { encodeSafetensors, readFloats, readSafetensorsHeader } from '../../../src-main/models/safetensors.ts';
+import { encodeSafetensors } from '../../../src-main/models/safetensors.ts';
 import { visionConfig } from '../../../src-main/models/vision/towers/config.ts';
 import { VisionModel } from '../../../src-main/models/vision/towers/vision-model.ts';
 import type { PatchGrid } from '../../../src-main/models/vision/towers/windows.ts';
 import { largestDifference } from '../support.ts';
+import { patchesOf, readAll } from './support.ts';
 
 /** What sees of tiny random models, with transformers' features and gradients (data/vision/make_towers.py). */
 const data = path.join(import.meta.dirname, '../data/vision/towers');
@@ -23,26 +23,6 @@ const GRIDS: Record<string, PatchGrid[]> = {
   ...{ idefics3: TILES, llava: TILES, gemma3: TILES },
   'qwen2.5-vl': [{ rows: 6, columns: 10 }, { rows: 4, columns: 4 }], // prettier-ignore
 };
-
-async function readAll(file: string) {
-  const reader = await FileReader.open(file);
-  const { tensors } = await readSafetensorsHeader(reader);
-  const all = new Map<string, { shape: number[]; values: Float32Array }>();
-  for (const [name, entry] of tensors) all.set(name, { shape: entry.shape, values: await readFloats(reader, entry) });
-  await reader.close();
-  return all;
-}
-
-/** [..., 3, 16, 16] as patches of 4 x 4; Qwen's are patches already. */
-function patchesOf({ shape, values }: { shape: number[]; values: Float32Array }): Float32Array {
-  if (shape.length === 2) return values;
-  const placeOf = (patch: number, inside: number) => {
-    const [picture, y, x] = [Math.floor(patch / 16), Math.floor(patch / 4) % 4, patch % 4];
-    const [channel, row, column] = [Math.floor(inside / 16), Math.floor(inside / 4) % 4, inside % 4];
-    return ((picture * 3 + channel) * 16 + y * 4 + row) * 16 + x * 4 + column;
-  };
-  return values.map((_, i) => values[placeOf(Math.floor(i / 48), i % 48)]!);
-}
 
 /** A tensor's name in the model that transformers made, in ours. */
 const ours = (name: string) =>

@@ -1,4 +1,4 @@
-import { VARYING } from '../../engine/tensorflow/varying-size.ts';
+import { VARYING } from '../engine/tensorflow/varying-size.ts';
 import {
   batchTensors,
   flatBatch,
@@ -7,14 +7,14 @@ import {
   paddedLength,
   shiftedLabels,
   type BatchTensors,
-} from '../../models/batch.ts';
-import type { CausalLM } from '../../models/causal-lm.ts';
-import { ropeInputs, tokenFeeds } from '../../models/feeds.ts';
-import type { TokenBatch } from '../../models/types.ts';
-import type { Objective } from '../task.ts';
+} from '../models/batch.ts';
+import type { CausalLM } from '../models/causal-lm.ts';
+import { ropeInputs, tokenFeeds } from '../models/feeds.ts';
+import type { TokenBatch } from '../models/types.ts';
+import type { Objective } from './task.ts';
 
 /** The next token's -log p, summed over the label tokens. */
-export function languageObjective(model: CausalLM): Objective<TokenBatch, BatchTensors> {
+export function nextTokenObjective(model: CausalLM): Objective<TokenBatch, BatchTensors> {
   return {
     model,
     withoutTerms: 'no label tokens: its examples are all prompt. Check which part carries loss.',

@@ -1,0 +1,128 @@
+import path from 'node:path';
+import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import { UserError } from '../../engine/types.ts';
+import { CausalLM } from '../causal-lm.ts';
+import { textPart } from '../config-huggingface.ts';
+import type { Feeds } from '../feeds.ts';
+import { openHuggingFaceFolder } from '../huggingface-folder.ts';
+import { readJsonFile } from '../json-file.ts';
+import type { TokenBatch } from '../types.ts';
+import type { WeightFormat } from '../weight-format.ts';
+import { loadWeights } from '../weights.ts';
+import { VisionModel } from './towers/vision-model.ts';
+import type { PatchGrid } from './towers/windows.ts';
+
+/** Texts with pictures on the host: which tokens are a picture's, their ids say. */
+export interface PictureBatch extends TokenBatch {
+  /** of all pictures, in the order of their tokens, as `patchRows` gives them */
+  patches: Float32Array;
+  /** of each picture, or tile of one */
+  grids: PatchGrid[];
+}
+
+const MOST_CONFIG_BYTES = 16 << 20;
+
+/**
+ * Families whose language model takes pictures as it takes text: image tokens are placed and attended to like others. `gemma3`, whose
+ * image tokens attend to each other in both directions, and `qwen2_5_vl`, which places them in the picture, are none.
+ */
+const FAMILIES = ['idefics3', 'smolvlm', 'llava'] as const;
+const configSchema = z.looseObject({
+  model_type: z.enum(FAMILIES),
+  image_token_id: z.number().int().nonnegative().optional(),
+  image_token_index: z.number().int().nonnegative().optional(),
+});
+
+/** A language model with what it sees with, both frozen, on the engine in use. */
+export class VisionLanguageModel {
+  constructor(
+    readonly language: CausalLM,
+    readonly vision: VisionModel,
+    /** id of the token that stands for one feature of a picture */
+    readonly imageToken: number,
+  ) {}
+
+  /** Reads it from a Hugging Face folder. @throws UserError naming file and field, or the tensor */
+  static async load(folder: string, format: WeightFormat = 'auto'): Promise<VisionLanguageModel> {
+    const imageToken = await imageTokenOf(path.join(folder, 'config.json'));
+    const file = await openHuggingFaceFolder(folder, textPart);
+    try {
+      const language = new CausalLM(file.config, await loadWeights(file, format));
+      try {
+        return new VisionLanguageModel(language, await VisionModel.load(folder), imageToken);
+      } catch (error) {
+        language.dispose();
+        throw error;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  get architecture(): string {
+    return this.language.architecture;
+  }
+
+  get blocks(): number {
+    return this.language.blocks;
+  }
+
+  get weights(): object {
+    return this.language.weights;
+  }
+
+  get matrices(): { shape: number[] }[] {
+    return [...this.language.matrices, ...this.vision.tensors.values()];
+  }
+
+  /** The sites of its language model. */
+  sites(): ReturnType<CausalLM['sites']> {
+    return this.language.sites();
+  }
+
+  siteWeight(site: { block: number; site: string }): Tensor2D {
+    return this.language.siteWeight(site);
+  }
+
+  /**
+   * Which feature each token is, -1 for text: features are in the order of their tokens.
+   * @throws UserError where there are not as many tokens as the pictures have features
+   */
+  places({ inputIds, grids }: Pick<PictureBatch, 'inputIds' | 'grids'>): Int32Array {
+    let seen = 0;
+    const places = inputIds.map((id) => (id === this.imageToken ? seen++ : -1));
+    const features = this.vision.tokens(grids);
+    if (seen !== features)
+      throw new UserError(
+        `The texts have ${seen} image tokens, and their pictures ${features} features: a picture was cut in two, or prepared for another model`,
+      );
+    return places;
+  }
+
+  /** What the pictures of a batch feed. */
+  feeds({ patches, grids }: PictureBatch): Feeds {
+    return this.vision.feeds(patches, grids);
+  }
+
+  /** The pictures' features from their feeds as tensors, [features, hidden]. */
+  features(inputs: Record<string, Tensor>, { grids }: PictureBatch): Tensor2D {
+    return this.vision.features(inputs, grids);
+  }
+
+  dispose(): void {
+    this.language.dispose();
+    this.vision.dispose();
+  }
+}
+
+async function imageTokenOf(file: string): Promise<number> {
+  const parsed = configSchema.safeParse(await readJsonFile(file, MOST_CONFIG_BYTES));
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new UserError(`${file}: the field "${issue.path.join('.')}" is not usable (${issue.message})`);
+  }
+  const id = parsed.data.image_token_id ?? parsed.data.image_token_index;
+  if (id !== undefined) return id;
+  throw new UserError(`${file} doesn't say "image_token_id", by which a picture's tokens are known`);
+}

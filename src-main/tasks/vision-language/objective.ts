@@ -1,0 +1,40 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { VARYING } from '../../engine/tensorflow/varying-size.ts';
+import type { BatchTensors } from '../../models/batch.ts';
+import type { Feeds } from '../../models/feeds.ts';
+import type { PictureBatch, VisionLanguageModel } from '../../models/vision/vision-language.ts';
+import { nextTokenObjective } from '../next-token.ts';
+import type { Objective } from '../task.ts';
+
+/** The next token's -log p, summed over the label tokens of texts with pictures, which a frozen tower sees. */
+export function pictureObjective(model: VisionLanguageModel): Objective<PictureBatch, BatchTensors> {
+  const text = nextTokenObjective(model.language);
+  return {
+    ...text,
+    model,
+    tensors: (batch) => {
+      const places = model.places(batch);
+      const features = tf.tidy(() => model.features(tensorsOf(model.feeds(batch)), batch));
+      return { ...text.tensors(batch), seen: { features, places: tf.tensor1d(places, 'int32') } };
+    },
+    forGraph: (batch, isOpen) => ({ ...batch, ...text.forGraph(batch, isOpen) }),
+    feeds: (batch, isOpen) => ({
+      ...text.feeds(batch, isOpen),
+      ...model.feeds(batch),
+      places: { values: model.places(batch), shape: [isOpen ? VARYING : batch.inputIds.length] },
+    }),
+    fed: (inputs, batch, isOpen) => ({
+      ...text.fed(inputs, batch, isOpen),
+      seen: { features: model.features(inputs, batch), places: inputs.places as tf.Tensor1D },
+    }),
+  };
+}
+
+function tensorsOf(feeds: Feeds): Record<string, tf.Tensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, { values, shape }]) => [
+      name,
+      tf.tensor(values, shape, values instanceof Int32Array ? 'int32' : 'float32'),
+    ]),
+  );
+}

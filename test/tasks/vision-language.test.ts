@@ -1,0 +1,121 @@
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Adapter } from '../../src-main/effilora/adapter.ts';
+import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
+import { fileLayoutOfB } from '../../src-main/effilora/layout.ts';
+import { Reducer } from '../../src-main/effilora/reducer.ts';
+import { openEngine } from '../../src-main/engine/index.ts';
+import { VisionLanguageModel, type PictureBatch } from '../../src-main/models/vision/vision-language.ts';
+import { pictureObjective } from '../../src-main/tasks/vision-language/objective.ts';
+import { microBatchGradients } from '../../src-main/trainer/gradients.ts';
+import { TrainingStep } from '../../src-main/trainer/step.ts';
+import { largestDifference } from '../models/support.ts';
+import { patchesOf, readAll } from '../models/vision/support.ts';
+
+/** Tiny random models with pictures: transformers' logits, and PEFT's LoRA with its gradients (models/data/vision/make_models.py). */
+const data = path.join(import.meta.dirname, '../models/data/vision/models');
+const FAMILIES = ['idefics3', 'llava'];
+const SITES = ['q_proj', 'v_proj', 'o_proj', 'down_proj'];
+
+type Expected = Awaited<ReturnType<typeof readAll>>;
+
+/** Two texts, with two pictures and with one. */
+function batchOf(expected: Expected): PictureBatch {
+  const whole = (name: string) => Int32Array.from(expected.get(name)!.values);
+  const [rows, length] = expected.get('ids')!.shape as [number, number];
+  return {
+    ...{ rows, length, inputIds: whole('ids'), labels: whole('labels') },
+    positions: Int32Array.from({ length: rows * length }, (_, t) => t % length),
+    segments: whole('mask').map((here) => here - 1),
+    patches: patchesOf(expected.get('pixels')!),
+    grids: Array.from({ length: 3 }, () => ({ rows: 4, columns: 4 })),
+  };
+}
+
+async function open(family: string) {
+  const expected = await readAll(path.join(data, family, 'expected.safetensors'));
+  const model = await VisionLanguageModel.load(path.join(data, family));
+  const options = { name: 'lora', rank: 2, heads: 1, alpha: 4, targets: SITES, share: 'global' } as const;
+  const adapter = new Adapter(
+    model.sites(),
+    { ...options, targets: SITES, router: 'site', dropout: 0, rsLora: false, dora: false },
+    1,
+  );
+  adapter.import([...expected].map(([name, { shape, values }]) => ({ name, shape, data: values })));
+  return { expected, model, adapter, batch: batchOf(expected), objective: pictureObjective(model) };
+}
+
+const before = { numTensors: 0 };
+
+describe.each(['tensorflow', 'cpu'] as const)('a model with pictures on %s', (engine) => {
+  beforeEach(async () => {
+    await openEngine(engine);
+    before.numTensors = tf.memory().numTensors;
+  });
+  afterEach(() => expect(tf.memory().numTensors).toBe(before.numTensors));
+
+  it.each(FAMILIES)('has the logits and the adapter gradients of transformers and PEFT: %s', async (family) => {
+    const { expected, model, adapter, batch, objective } = await open(family);
+    const tensors = objective.tensors(batch);
+    const logits = model.language.tokenLogits(tensors, { adaptation: adapter });
+    const [values, theirs] = [await logits.data(), expected.get('logits')!.values];
+    const width = model.language.config.vocabularySize;
+    for (const [t, segment] of batch.segments.entries()) {
+      if (segment < 0) continue;
+      const at = (all: ArrayLike<number>) => Array.from({ length: width }, (_, v) => all[t * width + v]!);
+      expect(largestDifference(at(values), at(theirs)), `token ${t}`).toBeLessThan(1e-4);
+    }
+    const terms = objective.terms(batch);
+    const perTerm = tf.scalar(1 / terms);
+    const { loss, gradients } = microBatchGradients(objective, adapter, tensors, perTerm, { recompute: true });
+    expect((await loss.data())[0]).toBeCloseTo(expected.get('loss')!.values[0]!, 4);
+    for (const [k, { name, role, shape }] of adapter.trainables.entries()) {
+      const found = (await gradients[k]!.data()) as Float32Array;
+      const ours = role === 'B' ? fileLayoutOfB(found, shape[0]!, shape[1]!, shape[2]!) : found;
+      expect(largestDifference(ours, expected.get(`gradient:${name}`)!.values), name).toBeLessThan(1e-3);
+    }
+    tf.dispose([tensors as unknown as tf.TensorContainer, logits, perTerm, loss, ...gradients]);
+    adapter.dispose();
+    model.dispose();
+  });
+});
+
+it.each(FAMILIES)('a step with pictures is compiled, and has their loss and gradient norm: %s', async (family) => {
+  await openEngine('tensorflow');
+  const { expected, model, adapter, batch, objective } = await open(family);
+  const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });
+  const reducer = new Reducer(adapter.heads, 1, {
+    ...{ ratio: 0, warmup: 1, interval: 1000, beta: 0.85, policy: 'topk', temperature: 1 },
+    ...{ schedule: 'step', probe: true, minActivePerSite: 0, seed: 1 },
+  });
+  const warn = (line: string) => {
+    throw new Error(line);
+  };
+  const step = new TrainingStep(objective, adapter, optimizer, reducer, {
+    ...{ routerShare: true, recompute: false, seed: 1, warn },
+  });
+  const report = await step.run(1, [batch], 1e-3);
+  expect(report.loss).toBeCloseTo(expected.get('loss')!.values[0]!, 4);
+  const squares = [...expected].flatMap(([name, { values }]) => (name.startsWith('gradient:') ? [...values] : []));
+  const norm = Math.sqrt(squares.reduce((sum, value) => sum + value * value, 0));
+  expect(report.gradNorm / norm).toBeCloseTo(1, 3);
+  // In two micro-batches, which hold other numbers of pictures, it is the same loss less what the first step gained.
+  const again = await step.run(2, [batch, batch], 1e-3);
+  expect(again.loss).toBeLessThan(report.loss);
+  expect(again.terms).toBe(2 * report.terms);
+  step.dispose();
+  optimizer.dispose();
+  adapter.dispose();
+  model.dispose();
+});
+
+it('refuses texts whose image tokens are not as many as the pictures have features', async () => {
+  await openEngine('cpu');
+  const { model, adapter, batch, objective } = await open('idefics3');
+  const cut = { ...batch, inputIds: batch.inputIds.map((id, t) => (t === 1 ? 5 : id)) };
+  expect(() => objective.tensors(cut)).toThrow('11 image tokens, and their pictures 12 features');
+  expect(() => objective.feeds(cut, true)).toThrow('11 image tokens');
+  adapter.dispose();
+  model.dispose();
+});
