@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCommandLine } from '../../src-main/cli.ts';
 import { smallRun, temporary, TINY_MODEL, writeTokens } from '../trainer/support.ts';
-import { cli, cliJson, readJsonLines, writeJsonLines, type Ended } from './support.ts';
+import { cli, cliJson, readJsonLines, startBin, writeJsonLines, type Ended } from './support.ts';
 
 const work = temporary('cli-bad');
 const at = (name: string) => path.join(work, name);
@@ -275,16 +275,21 @@ describe('options', () => {
   });
 });
 
-describe('through the real bin', () => {
+describe('in a process of its own', () => {
+  const ofItsOwn = (words: string[]) => cli(words, { cwd: work });
   it.each<[string, () => string[], RegExp]>([
     ['a model', () => evaluate(write('no-model.gguf', 'just text')), /no-model\.gguf/],
     ['a dataset', () => ['data', write('nothing.csv', ''), '--model', TINY_MODEL], /nothing\.csv" is empty/],
     ['a recipe', () => ['train', write('no-recipe.yaml', 'model: ['), '--out', at('none')], /no-recipe\.yaml, line 1/],
     ['an adapter', () => ['inspect', data], /holds no adapter/],
-    ['an option', () => evaluate(TINY_MODEL, '--engine', 'cuda'), /--engine.*Allowed choices/],
-  ])('%s of each kind is refused likewise', async (_, args, sentence) =>
-    refused(args(), sentence, (words) => cli(words, { cwd: work })),
-  );
+  ])('%s of each kind is refused likewise', async (_, args, sentence) => refused(args(), sentence, ofItsOwn));
+
+  it('an option is refused likewise through the real bin', async () =>
+    refused(
+      evaluate(TINY_MODEL, '--engine', 'cuda'),
+      /--engine.*Allowed choices/,
+      (words) => startBin(words, { cwd: work }).ended,
+    ));
 });
 
 it('a loss that is no number ends the run with the last good state kept', async () => {

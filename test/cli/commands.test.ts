@@ -10,7 +10,7 @@ import { writeRandomAdapter } from '../support/adapters.ts';
 import { runPython } from '../support/python.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { temporary } from '../trainer/support.ts';
-import { cli, cliJson, readJsonLines, startCli, writeJsonLines } from './support.ts';
+import { cli, cliJson, readJsonLines, startBin, startCli, writeJsonLines } from './support.ts';
 
 const work = temporary('cli-commands');
 const at = (name: string) => path.join(work, name);
@@ -207,7 +207,7 @@ it('demo trains on the example dataset and shows both answers', async () => {
 });
 
 it('--help comes with examples through the bin (of every command: docs.test.ts)', async () => {
-  const { code, stdout } = await cli(['plan', '--help']);
+  const { code, stdout } = await startBin(['plan', '--help']).ended;
   expect({ code, stdout }).toEqual({
     code: 0,
     stdout: expect.stringMatching(/Usage: effilora plan.*Examples:\n {2}effilora plan/s) as string,

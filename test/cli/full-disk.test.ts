@@ -12,7 +12,7 @@ const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', dis
 
 describe.skipIf(!mounted)('a disk that is full (needs the right to mount a tmpfs)', () => {
   const work = temporary('full-disk');
-  const recipe = smallRun(work, { training: { steps: 150, evalEvery: 50, checkpointEvery: 10 } });
+  const recipe = smallRun(work, { training: { steps: 60, evalEvery: 20, checkpointEvery: 10 } });
   const run = path.join(disk, 'run');
 
   beforeAll(async () => {

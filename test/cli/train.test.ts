@@ -7,7 +7,7 @@ import { resultOf, smallRun, temporary } from '../trainer/support.ts';
 import { bin, cli, cliJson, readJsonLines, start, startCli } from './support.ts';
 
 const work = temporary('cli-train');
-const recipe = smallRun(work, { training: { steps: 150, evalEvery: 50, checkpointEvery: 25 } });
+const recipe = smallRun(work, { training: { steps: 60, evalEvery: 20, checkpointEvery: 10 } });
 const folder = (name: string) => path.join(work, name);
 /** A trainer that stands still at a step, so that a signal meets the run under way. */
 const standingAt = (step: number) => trainerAt({ kind: 'metrics', step }, 'SIGSTOP');
@@ -16,8 +16,8 @@ describe('effilora train', () => {
   beforeAll(async () => {
     const { code, stdout, stderr } = await cli(['train', recipe, '--out', folder('whole')]);
     expect({ code, stderr }).toMatchObject({ code: 0 });
-    expect(stdout).toMatch(/Done: 150 steps in .*, loss \d.*held-out loss \d.*21 of 42 heads frozen/);
-    expect(stderr).toMatch(/\[#{16}\.{8}\] 100\/150 · \d+ s left · loss \d/);
+    expect(stdout).toMatch(/Done: 60 steps in .*, loss \d.*held-out loss \d.*21 of 42 heads frozen/);
+    expect(stderr).toMatch(/\[#{16}\.{8}\] 40\/60 · \d+ s left · loss \d/);
   });
 
   it('writes adapter, telemetry, and the complete recipe, which reproduces the run', async () => {
@@ -34,7 +34,7 @@ describe('effilora train', () => {
     '%s writes a checkpoint, says how to go on, and exits with %i; resumed it ends as if never ended',
     async (signal, code) => {
       const out = folder(signal);
-      const trainer = standingAt(40);
+      const trainer = standingAt(15);
       const run = startCli(['train', recipe, '--out', out, '--json'], { env: trainer.env });
       await trainer.standing();
       run.child.kill(signal);
@@ -46,7 +46,7 @@ describe('effilora train', () => {
         stderr: expect.stringMatching(/Go on with: effilora train .* --resume/) as string,
       });
       const done = readJsonLines<{ step: number }>(path.join(out, 'metrics.jsonl')).at(-1)!.step;
-      expect(done).toBeLessThan(150);
+      expect(done).toBeLessThan(60);
       // The very step it ended at, not the last regular checkpoint.
       expect(fs.readdirSync(path.join(out, 'checkpoints'))).toContain(`step-${String(done).padStart(8, '0')}`);
       expect(await cli(['train', out, '--resume'])).toMatchObject({ code: 0 });
@@ -56,7 +56,7 @@ describe('effilora train', () => {
 
   it('a second Ctrl-C ends it at once, and the last checkpoint is there to go on from', async () => {
     const out = folder('twice');
-    const trainer = standingAt(55);
+    const trainer = standingAt(22);
     const run = startCli(['train', recipe, '--out', out, '--json'], { env: trainer.env });
     await trainer.standing();
     run.child.kill('SIGINT');
@@ -73,11 +73,11 @@ describe('effilora train', () => {
     async () => {
       const out = folder('terminal');
       const command = `${process.execPath} ${bin} train ${recipe} --out ${out}`;
-      const trainer = standingAt(20);
+      const trainer = standingAt(8);
       const run = start('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
         env: { ...trainer.env, TERM: 'xterm', COLUMNS: '200' },
       });
-      await run.wrote(/\r\x1b\[K\[#+\.+\] 20\/150/);
+      await run.wrote(/\r\x1b\[K\[#+\.+\] 8\/60/);
       await trainer.standing();
       run.child.stdin!.write('\x03');
       await run.wrote(/Writing a checkpoint/);
@@ -90,7 +90,7 @@ describe('effilora train', () => {
 
   it('killed with SIGKILL itself, its trainer writes a checkpoint and ends', async () => {
     const out = folder('orphan');
-    const trainer = standingAt(35);
+    const trainer = standingAt(14);
     const run = startCli(['train', recipe, '--out', out, '--json'], { env: trainer.env });
     await trainer.standing();
     run.child.kill('SIGKILL');
@@ -99,7 +99,7 @@ describe('effilora train', () => {
     await trainer.gone();
     // The very step it ended at has a checkpoint.
     const { step } = readJsonLines<{ step: number }>(path.join(out, 'metrics.jsonl')).at(-1)!;
-    expect(step).toBeLessThan(150);
+    expect(step).toBeLessThan(60);
     expect(fs.readdirSync(path.join(out, 'checkpoints'))).toContain(`step-${String(step).padStart(8, '0')}`);
     expect(await cli(['train', out, '--resume'])).toMatchObject({ code: 0 });
     expect(resultOf(out)).toEqual(resultOf(folder('whole')));

@@ -12,6 +12,7 @@ import { openForRunning } from '../../src-main/trainer/opened-model.ts';
 import { StopText } from '../../src-main/studio/serving/stop-text.ts';
 import { serveModel, type ModelServer } from '../../src-main/studio/serving/server.ts';
 import type { ModelProcess } from '../../src-main/studio/serving/answer.ts';
+import { builtProcess } from '../support/built.ts';
 import { temporary } from '../trainer/support.ts';
 import { writeRandomAdapter } from '../exports/support.ts';
 
@@ -41,7 +42,7 @@ describe('effilora serve-model', () => {
       await opened.close();
     }
     const args = ['serve-model', '--model', model, '--adapter', `tuned=${adapter}`, '--port', '0', '--json'];
-    child = spawn(process.execPath, ['bin/effilora.mjs', ...args, '--engine', 'tensorflow'], {
+    child = spawn(process.execPath, [builtProcess('effilora.js'), ...args, '--engine', 'tensorflow'], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, EFFILORA_DATA: temporary('serve-data') },
     });

@@ -13,6 +13,9 @@ const ENTRIES = {
   tokenize: 'src-main/data/prepared/thread.ts',
   host: 'test/e2e/support/host.ts',
   studio: 'test/torture/studio-process.ts',
+  effilora: 'test/support/command-line.ts',
+  install: 'test/engine/install-process.ts',
+  product: 'test/engine/product-process.ts',
 };
 
 /**
