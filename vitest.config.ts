@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { LongFirst } from './test/support/long-first.ts';
 import { PATIENCE_MS } from './test/support/patience.ts';
 
 const everything = ['test/**/*.test.ts'];
@@ -6,8 +7,12 @@ const everything = ['test/**/*.test.ts'];
 const kernels = ['products', 'packed', 'compiler'].map((name) => `test/engine/${name}.test.ts`);
 
 const project = (name: string, include: string[], more: object) => ({
-  extends: true as const,
-  test: { name, include, ...more },
+  test: {
+    ...{ name, include },
+    // Limits that only what hangs runs into, however slow or busy the machine. A hook may have to download.
+    ...{ testTimeout: 300_000, hookTimeout: 900_000, expect: { poll: { timeout: PATIENCE_MS } } },
+    ...more,
+  },
 });
 
 export default defineConfig({
@@ -20,11 +25,8 @@ export default defineConfig({
       project('avx2', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avx2' } }),
       project('avx512', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avx512' } }),
     ],
-    pool: 'forks',
+    // Here and not in the projects, where the command line's --maxWorkers would not reach it.
     maxWorkers: 2,
-    // Limits that only what hangs runs into, however slow or busy the machine. A hook may have to download.
-    testTimeout: 300_000,
-    hookTimeout: 900_000,
-    expect: { poll: { timeout: PATIENCE_MS } },
+    sequence: { sequencer: LongFirst },
   },
 });
