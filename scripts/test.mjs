@@ -1,5 +1,5 @@
 // `npm test`: sets up what is missing, runs every check, and ends with one line that sums them up.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -15,38 +15,42 @@ const CHECKS = [
   ['Import directions', 'depcruise', '--config', '.dependency-cruiser.cjs', 'src-main', 'src-preload', 'src-renderer'],
 ];
 
-/** Runs a program of node_modules/.bin with its output shown. Returns true if it ended well. */
-function runs(program, ...args) {
-  const result = spawnSync(path.join(root, 'node_modules', '.bin', program), args, {
-    cwd: root,
-    stdio: 'inherit',
-    shell: process.platform === 'win32',
+const bin = (program) => path.join(root, 'node_modules', '.bin', program);
+const options = { cwd: root, shell: process.platform === 'win32' };
+
+/** Runs a program of node_modules/.bin with its output kept. Returns if it ended well, and what it wrote. */
+function check(program, ...args) {
+  const child = spawn(bin(program), args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve({ ok: false, output: `${error.message}\n` }));
+    child.once('close', (code) => resolve({ ok: code === 0, output }));
   });
-  return result.status === 0;
 }
 
 const sum = { passed: 0, failed: 0, skipped: 0 };
-for (const [name, ...command] of CHECKS) {
-  const ok = runs(...command);
+// All at once: each of them keeps one core busy.
+const checks = CHECKS.map(([name, ...command]) => [name, check(...command)]);
+for (const [name, done] of checks) {
+  const { ok, output } = await done;
+  process.stdout.write(output);
   console.log(`${ok ? 'passed' : 'FAILED'}: ${name}`);
   sum[ok ? 'passed' : 'failed']++;
 }
 
 const report = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-test-')), 'report.json');
-const ok = runs(
-  'vitest',
-  'run',
-  '--reporter=default',
-  '--reporter=json',
-  `--outputFile=${report}`,
-  ...process.argv.slice(2),
-);
+const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${report}`];
+const vitest = spawnSync(bin('vitest'), ['run', ...reporters, ...process.argv.slice(2)], {
+  ...options,
+  stdio: 'inherit',
+});
 const results = JSON.parse(fs.readFileSync(report, 'utf8'));
 sum.passed += results.numPassedTests;
 sum.failed += results.numFailedTests;
 sum.skipped += results.numPendingTests + results.numTodoTests;
 // A file that fails to load, or an error outside a test, fails no test of its own.
-if (!ok && results.numFailedTests === 0) sum.failed++;
+if (vitest.status !== 0 && results.numFailedTests === 0) sum.failed++;
 for (const test of results.testResults.flatMap((file) => file.assertionResults))
   if (test.status === 'pending' || test.status === 'skipped') console.log(`skipped: ${test.fullName}`);
 
