@@ -68,6 +68,8 @@ export async function runPython(script: string, args: string[] = [], packages = 
     HF_HUB_OFFLINE: '1',
     TRANSFORMERS_VERBOSITY: 'error',
     PYTHONWARNINGS: 'ignore',
+    // On models as small as tests have several threads mostly wait for each other, and a core is kept busy by that.
+    OMP_NUM_THREADS: '1',
   };
   const { stdout } = await execute(await python(), [script, ...args], { env: environment, maxBuffer: 1 << 28 });
   return stdout;
