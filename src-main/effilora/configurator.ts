@@ -1,7 +1,13 @@
 import { evaluationTokens, mostTokens, type LengthFacts } from './length-facts.ts';
-import { bestRecomputation, flopsPerToken, frozenBytes, memoryPlan, PRECISIONS } from './memory-plan.ts';
+import {
+  bestRecomputation,
+  flopsPerToken,
+  frozenBytes,
+  memoryPlan,
+  PRECISIONS,
+  trainedNumbers,
+} from './memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts, Precision, RunShape } from './memory-plan.ts';
-import { parameterCounts } from './methods/structure.ts';
 import type { AdapterOptions, ReducerOptions } from './types.ts';
 
 export interface DataFacts extends LengthFacts {
@@ -62,12 +68,12 @@ const REDUCER_RATIO = 0.6;
  * time and comes before anything is given up.
  */
 export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engine: EngineFacts): Proposal {
-  const candidates = [...candidatesOf(model, data, engine)];
-  const first = candidates[0]!;
+  const candidates = () => candidatesOf(model, data, engine);
+  const first = firstOf(candidates(), () => true)!;
   /** the least memory in which nothing is given up but time */
-  const whole = candidates.find(({ batch, recompute }) => batch === 1 && recompute)!;
-  const found = candidates.find((run) => memoryPlan(model, engine, run).total <= budget.memoryBytes);
-  const run = found ?? candidates.at(-1)!;
+  const whole = firstOf(candidates(), ({ batch, recompute }) => batch === 1 && recompute !== false)!;
+  const found = firstOf(candidates(), (run) => memoryPlan(model, engine, run).total <= budget.memoryBytes);
+  const run = found ?? [...candidates()].at(-1)!;
   const memory = memoryPlan(model, engine, run);
   const time = timeOf(model, data, engine, run, budget);
   const warnings = [
@@ -75,7 +81,6 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
     ...lengthWarnings(data, run),
     ...time.warnings,
   ];
-  const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
   const warmup = Math.max(1, Math.round(0.2 * time.steps));
   const interval = Math.max(1, Math.round(0.1 * time.steps));
   return {
@@ -94,12 +99,18 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
     memory,
     seconds: time.seconds,
     stepsAPass: time.stepsAPass,
-    parameters: parameterCounts(sites, run.method).all,
+    parameters: trainedNumbers(model, run.method),
   };
 }
 
 /** A run with its examples a micro-batch. */
 type Candidate = RunShape & { batch: number };
+
+/** Of hundreds, most are never made. */
+function firstOf(candidates: Iterable<Candidate>, isIt: (run: Candidate) => boolean): Candidate | undefined {
+  for (const run of candidates) if (isIt(run)) return run;
+  return undefined;
+}
 
 /** Every run worth trying, best first. */
 function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts): Generator<Candidate> {

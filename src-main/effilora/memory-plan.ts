@@ -99,8 +99,7 @@ export interface MemoryPlan {
 
 /** Predicts the peak of a run. */
 export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape): MemoryPlan {
-  const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
-  const trained = 4 * parameterCounts(sites, run.method).all;
+  const trained = 4 * trainedNumbers(model, run.method);
   const activations = activationBytes(model, engine, run);
   const step = transientBytes(model, engine, run, trained);
   const parts = {
@@ -114,6 +113,22 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
     engine: engine.ownBytes,
   };
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
+}
+
+/** by a model's sites and a method's text */
+const counted = new WeakMap<SiteShape[], Map<string, number>>();
+
+/** How many numbers an adapter of a model trains. Counted once: a proposal weighs hundreds of runs of a few methods. */
+export function trainedNumbers({ sites }: ModelFacts, method: AdapterOptions): number {
+  const byMethod = counted.get(sites) ?? new Map<string, number>();
+  counted.set(sites, byMethod);
+  const key = JSON.stringify(method);
+  const known = byMethod.get(key);
+  if (known !== undefined) return known;
+  const adapted = sites.filter(({ site }) => method.targets.includes(site));
+  const { all } = parameterCounts(adapted, method);
+  byMethod.set(key, all);
+  return all;
 }
 
 /** With recomputation the input of every so many blocks, and so many blocks' own; without, every block's own. */
@@ -186,13 +201,12 @@ function answerBytes({ layers, keyValueHeads, headSize }: ModelFacts, run: RunSh
  * @param backward share of the blocks that have a backward pass, on the mean of the steps (policy prefix: `backwardShare`)
  */
 export function flopsPerToken(model: ModelFacts, run: RunShape, exampleTokens: number, backward = 1): number {
-  const sites = model.sites.filter(({ site }) => run.method.targets.includes(site));
   const { attentionHeads, headSize, layers, vocabularySize, hiddenSize, tiedEmbeddings } = model;
   const head = vocabularySize * hiddenSize;
   const blocks = model.parameters - (tiedEmbeddings ? 1 : 2) * head;
   const again = run.recompute ? 2 : 0;
   const passes = 2 + (2 + again) * backward;
-  const adapter = (2 + (4 + again) * backward) * parameterCounts(sites, { ...run.method, share: 'module' }).all;
+  const adapter = (2 + (4 + again) * backward) * trainedNumbers(model, { ...run.method, share: 'module' });
   const attention = (2 + (5 + again) * backward) * attentionHeads * headSize * exampleTokens * layers;
   return passes * blocks + 4 * head + adapter + attention;
 }
