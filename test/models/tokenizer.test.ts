@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import { StreamText } from '../../src-main/models/stream-text.ts';
 import type { ModelFile, Tokenizer } from '../../src-main/models/types.ts';
-import { openLlamaCpp } from '../support/llama-cpp.ts';
+import { openLlamaCppVocabularies, type Vocabulary } from '../support/llama-cpp.ts';
 
 const TEXTS = [
   "I'm sure they'll say it's DON'T, we've 'S and o'clock",
@@ -29,12 +29,12 @@ function shown(text: string, tokenizer: Tokenizer, name: string): string {
 describe.each(['smollm2-135m', 'gemma3-270m'])("%s's tokenizer", (name) => {
   let file: ModelFile;
   let tokenizer: Tokenizer;
-  let judge: Awaited<ReturnType<typeof openLlamaCpp>>;
+  let judge: Vocabulary;
   beforeAll(async () => {
     const path = await resolveModel(name);
     file = await openModelFile(path);
     tokenizer = file.tokenizer!;
-    judge = await openLlamaCpp(path);
+    judge = await (await openLlamaCppVocabularies()).open(path);
   });
   afterAll(async () => {
     await file.close();

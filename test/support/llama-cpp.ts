@@ -1,20 +1,26 @@
-import { getLlama, type LlamaModel, type Token } from 'node-llama-cpp';
+import { getLlama, type Llama, type LlamaModel, type Token } from 'node-llama-cpp';
+
+type Level = 'error' | 'disabled';
+/** by what it logs; opened once a process, as it tries its library in a process of its own first */
+const opened: Partial<Record<Level, Promise<Llama>>> = {};
+const llamaCpp = (logLevel: Level) =>
+  (opened[logLevel] ??= getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: logLevel as never }));
 
 /** llama.cpp on the CPU with a model, and a LoRA file on it, as a judge of ours. Dispose it. */
 export async function openLlamaCpp(path: string, lora?: string) {
-  const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: 'error' as never });
+  const llama = await llamaCpp('error');
   const model = await llama.loadModel({ modelPath: path });
   return {
     tokenize: (text: string): number[] => [...model.tokenize(text, true)],
     nextTokenProbabilities: (ids: readonly number[], every: number) => probabilities(model, ids, every),
     greedy: (ids: readonly number[], tokens: number) => greedy(model, lora, ids, tokens),
-    dispose: () => llama.dispose(),
+    dispose: () => model.dispose(),
   };
 }
 
-/** llama.cpp as a judge of tokenizers: opens files that hold no weights. Dispose it. */
+/** llama.cpp as a judge of tokenizers: opens files that hold no weights. */
 export async function openLlamaCppVocabularies() {
-  const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: 'disabled' as never });
+  const llama = await llamaCpp('disabled');
   return {
     async open(path: string) {
       const model = await llama.loadModel({ modelPath: path, vocabOnly: true });
@@ -27,13 +33,15 @@ export async function openLlamaCppVocabularies() {
         dispose: () => model.dispose(),
       };
     },
-    dispose: () => llama.dispose(),
   };
 }
 
+/** A file's vocabulary as llama.cpp has it. */
+export type Vocabulary = Awaited<ReturnType<Awaited<ReturnType<typeof openLlamaCppVocabularies>>['open']>>;
+
 /** The probability of each token after the one at `position`, for every so many positions of the text. */
 async function probabilities(model: LlamaModel, ids: readonly number[], every: number) {
-  const context = await model.createContext({ contextSize: Math.max(256, ids.length + 1) });
+  const context = await model.createContext({ contextSize: Math.max(256, ids.length + 1), threads: 1 });
   const sequence = context.getSequence();
   const generateNext = { probabilities: true, options: { temperature: 1, topK: 0, topP: 1 } };
   const outputs = await sequence.controlledEvaluate(
