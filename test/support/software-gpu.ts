@@ -12,4 +12,8 @@ export const noSoftwareGpu = existsSync(DRIVER)
 if (!noSoftwareGpu) {
   process.env.VK_ICD_FILENAMES = DRIVER;
   process.env.EFFILORA_WEBGPU = 'software';
+  // While something is read, Dawn's binding asks at every turn of the event loop whether the GPU is done: the cores that
+  // the software GPU computes on. Once a millisecond is enough.
+  const later = (ask: (...args: unknown[]) => void, ...args: unknown[]) => setTimeout(ask, 1, ...args);
+  globalThis.setImmediate = Object.assign(later, { __promisify__: setImmediate.__promisify__ }) as never;
 }
