@@ -12,11 +12,14 @@ export const TENSOR_BOUND = 1e-3;
 type Case = Awaited<ReturnType<typeof openCase>>;
 
 /** Step 1's gradients by the adapter file's names and in its layout. */
-async function firstGradients({ model, adapter, batches }: Case): Promise<Map<string, Float32Array>> {
+async function firstGradients(
+  { model, adapter, batches }: Case,
+  recompute: boolean,
+): Promise<Map<string, Float32Array>> {
   const batch = batchTensors(model.config, batches[0]!);
   adapter.step = undefined;
   const { gradients, loss } = tf.tidy(() =>
-    microBatchGradients(model, adapter, batch, tf.scalar(1 / batch.labelCount), { recompute: true }),
+    microBatchGradients(model, adapter, batch, tf.scalar(1 / batch.labelCount), { recompute }),
   );
   const named = adapter.trainables.map(async ({ name, role, shape }, k): Promise<[string, Float32Array]> => {
     const data = (await gradients[k]!.data()) as Float32Array;
@@ -28,11 +31,14 @@ async function firstGradients({ model, adapter, batches }: Case): Promise<Map<st
   return all;
 }
 
-/** A reference case on the engine in use: gradients, losses, importance, frozen sets, final tensors and logits are PyTorch's. */
-export async function checkCase(name: string): Promise<void> {
+/**
+ * A reference case on the engine in use: gradients, losses, importance, frozen sets, final tensors and logits are PyTorch's, whether
+ * backward computes the blocks again or has them kept.
+ */
+export async function checkCase(name: string, recompute = true): Promise<void> {
   const before = tf.memory().numTensors;
-  const c = await openCase(name);
-  const gradients = await firstGradients(c);
+  const c = await openCase(name, recompute);
+  const gradients = await firstGradients(c, recompute);
   const errors = { gradients: 0, losses: 0, importance: 0, tensors: 0, logits: 0 };
   const worst = (key: keyof typeof errors, value: number) => (errors[key] = Math.max(errors[key], value));
   for (const { name, data } of await c.tensors('grads')) worst('gradients', error(gradients.get(name)!, data));
