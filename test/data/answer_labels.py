@@ -1,4 +1,5 @@
-"""transformers' view of which tokens belong to the answer: `python answer_labels.py MODEL.gguf EXAMPLES.jsonl`, one JSON list a line.
+"""transformers' view of which tokens belong to the answer, one example a line, as fixtures/answer-labels.jsonl has it:
+`python answer_labels.py SmolLM2-135M-Instruct.Q4_1.gguf ../../resources/examples/held-out.jsonl > fixtures/answer-labels.jsonl`
 
 Tokens are those that begin, by the tokenizer's own offsets, behind the generation prompt.
 """

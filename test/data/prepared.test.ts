@@ -18,7 +18,7 @@ import { byteOptions, byteTokenizer } from './support/byte-tokenizer.ts';
 import { digestOf, expected, questions, writeQuestions } from './support/questions.ts';
 
 /** More than a megabyte: what is read on every core and kept. */
-const LARGE = 3000;
+const LARGE = 2400;
 const options: DatasetOptions = { ...byteOptions(), sequenceLength: 512 };
 const PLAN: ColumnPlan = { format: 'completion', columns: { prompt: 'prompt', completion: 'completion' }, media: [] };
 let work: string;

@@ -31,7 +31,10 @@ export function expected({ prompt, completion }: Question, sequenceLength: numbe
 /** One text for all that is read of examples. */
 export function digestOf(examples: Iterable<PreparedExample>): string {
   const hash = createHash('sha256');
-  for (const { row, source, truncated, inputIds, labels, example } of examples)
-    hash.update(JSON.stringify([row, source, truncated, [...inputIds], [...labels], example]));
+  for (const { row, source, truncated, inputIds, labels, example } of examples) {
+    hash.update(JSON.stringify([row, source, truncated, inputIds.length, labels.length, example]));
+    for (const { buffer, byteOffset, byteLength } of [inputIds, labels])
+      hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  }
   return hash.digest('hex');
 }
