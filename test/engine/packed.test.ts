@@ -13,7 +13,7 @@ import { FileReader } from '../../src-main/models/file-reader.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
 import { readGgufHeader } from '../../src-main/models/gguf/header.ts';
 import { GGML_TYPES, type GgmlType } from '../../src-main/models/gguf/types.ts';
-import { python, runPython } from '../support/python.ts';
+import { runPython } from '../support/python.ts';
 import { data, largestDifference } from '../models/support.ts';
 
 const TYPES: GgmlType[] = ['q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k', 'f16', 'bf16'];
@@ -97,10 +97,9 @@ describe.each(TYPES)('%s', (type) => {
   });
 });
 
-/** What the Python package gguf makes of f32 numbers, as bytes. */
-async function quantizedByGguf(values: string, type: string): Promise<Buffer> {
+/** What the Python package gguf makes of f32 numbers, as bytes in a file by each type's name. */
+async function quantizeByGguf(values: string, types: readonly string[]): Promise<void> {
   const script = path.join(folder, 'quantize.py');
-  const out = path.join(folder, 'quantized');
   fs.writeFileSync(
     script,
     [
@@ -108,26 +107,30 @@ async function quantizedByGguf(values: string, type: string): Promise<Buffer> {
       'from gguf import GGMLQuantizationType',
       'from gguf.quants import quantize',
       `x = np.fromfile(sys.argv[1], dtype=np.float32).reshape(${ROWS}, ${WIDTH})`,
-      'quantize(x, GGMLQuantizationType[sys.argv[2]]).tofile(sys.argv[3])',
+      'for name in sys.argv[2:]:',
+      '    quantize(x, GGMLQuantizationType[name.upper()]).tofile(f"{sys.argv[1]}.{name}")',
     ].join('\n'),
   );
-  await runPython(script, [values, type, out]);
-  return fs.readFileSync(out);
+  await runPython(script, [values, ...types]);
 }
 
 describe('quantizing at load', () => {
-  // Where it isn't there yet it is downloaded, which takes longer than a test may.
-  beforeAll(() => python());
-
-  it.each(['q8_0', 'q4_0', 'bf16'] as const)('makes of f32 what the package gguf makes of it: %s', async (type) => {
+  const MADE = ['q8_0', 'q4_0', 'bf16'] as const;
+  let file: string;
+  // In a hook: where Python's packages aren't there yet they are downloaded, which takes longer than a test may.
+  beforeAll(async () => {
     const values = tf.tidy(() => tf.randomNormal([ROWS, WIDTH], 0, 0.05, 'float32', 4).dataSync()) as Float32Array;
-    const file = path.join(folder, 'values');
+    file = path.join(folder, 'values');
     fs.writeFileSync(file, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    await quantizeByGguf(file, MADE);
+  });
+
+  it.each(MADE)('makes of f32 what the package gguf makes of it: %s', async (type) => {
     const source = { path: file, offset: 0, format: GGML_TYPES.f32.id, rows: ROWS, width: WIDTH };
     const matrix = await load(source, GGML_TYPES[type].id);
     const ours = tf.tidy(() => tf.transpose(frozenTransposed(matrix)).dataSync());
     matrix.dispose();
-    const expected = dequantize(await quantizedByGguf(file, type.toUpperCase()), type);
+    const expected = dequantize(fs.readFileSync(`${file}.${type}`), type);
     const differing = expected.filter((value, i) => Math.abs(value - ours[i]!) > 1e-6).length;
     // a tie may be rounded the other way: gguf counts in f64
     expect(differing / expected.length).toBeLessThan(1e-4);

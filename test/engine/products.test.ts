@@ -7,22 +7,22 @@ import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts'
 
 beforeAll(() => openEngine('tensorflow'));
 
-/** The largest error of an f32 product's entries in units of sum |a b|, against a sum in double precision. */
-function furthest(product: Float32Array, a: Float32Array, b: Float32Array, m: number, k: number, n: number): number {
-  let most = 0;
+/** Entries of a product in double precision, and each one's sum |a b|. */
+function inDouble(a: Float32Array, b: Float32Array, m: number, k: number, n: number) {
+  const [sums, sizes] = [new Float64Array(m * n), new Float64Array(m * n)];
   for (let i = 0; i < m; i++)
-    for (let j = 0; j < n; j++) {
-      let sum = 0;
-      let size = 0;
-      for (let t = 0; t < k; t++) {
+    for (let t = 0; t < k; t++)
+      for (let j = 0; j < n; j++) {
         const term = a[i * k + t]! * b[t * n + j]!;
-        sum += term;
-        size += Math.abs(term);
+        sums[i * n + j]! += term;
+        sizes[i * n + j]! += Math.abs(term);
       }
-      most = Math.max(most, Math.abs(product[i * n + j]! - sum) / size);
-    }
-  return most;
+  return { sums, sizes };
 }
+
+/** The largest error of an f32 product's entries in units of sum |a b|. */
+const furthest = (product: Float32Array, { sums, sizes }: ReturnType<typeof inDouble>) =>
+  product.reduce((most, entry, i) => Math.max(most, Math.abs(entry - sums[i]!) / sizes[i]!), 0);
 
 // wider, higher and deeper than what one thread takes at a time; few rows; few columns; rows enough to share: none a multiple of a tile's 16 or 32
 it.each([
@@ -44,6 +44,8 @@ it.each([
   ];
   const step = () => ({ outputs: products.map((product) => product()), updates: [] });
   const graph = await stepCompiler()!.compile({ feeds, state: [], step, precision: 'f32' });
-  for (const product of await graph.run(values))
-    expect(furthest(product, values[0]!, values[1]!, m, k, n)).toBeLessThan(3e-6);
+  const expected = inDouble(values[0]!, values[1]!, m, k, n);
+  const found = await graph.run(values);
+  expect(found.map(({ length }) => length)).toEqual([m * n, m * n, m * n, m * n]);
+  for (const product of found) expect(furthest(product, expected)).toBeLessThan(3e-6);
 });
