@@ -23,8 +23,8 @@ export interface Measured {
 
 const program = fileURLToPath(new URL('./ours-step.ts', import.meta.url));
 
-/** Trains a few steps of full rows in a process of its own: one that compiles, three that calibrate, `steps` that are measured. */
-export async function measurePlan(configuration: Configuration, steps = 3): Promise<Measured> {
+/** Trains a few steps of full rows in a process of its own: one that compiles, some that calibrate, `steps` that are measured. */
+export async function measurePlan(configuration: Configuration, steps = 3, calibrating = 3): Promise<Measured> {
   const { model, precision, rows, length, recompute } = configuration;
   const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
   const options: OurOptions = { ...configuration, rank: 16, heads: 3, frozen: 0, threads };
@@ -33,7 +33,7 @@ export async function measurePlan(configuration: Configuration, steps = 3): Prom
     ['--import', 'tsx', program],
     options,
   );
-  const first = await runner.run(4);
+  const first = await runner.run(1 + calibrating);
   const { peakBytes, seconds } = await runner.run(steps);
   runner.close();
   const tokens = rows * length;

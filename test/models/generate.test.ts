@@ -54,8 +54,8 @@ describe.each(engines)('with a cache on %s', (engine) => {
   it.each(models)('%s decodes token by token as if all ran at once', async (name) => {
     const model = await loadModel(path.join(data, name));
     const cache = new KeyValueCache(model.config);
-    // A first piece, a piece longer than the sliding window, then single tokens past it.
-    const pieces = [3, 12, ...new Array<number>(15).fill(1)];
+    // A first piece, a piece longer than the sliding window, then single tokens past it, and a piece among them.
+    const pieces = [3, 12, 1, 1, 1, 9, 1, 1, 1];
     let end = 0;
     for (const piece of pieces) {
       const cached = await nextLogits(model, cache, ids.subarray(end, end + piece));

@@ -23,8 +23,8 @@ afterAll(() => file.close());
 
 /** Two rows of a text, every second token a label. */
 function batchOf(text: string): TokenBatch {
-  const [rows, length] = [2, 48];
-  const inputIds = Int32Array.from(file.tokenizer!.encode(text.repeat(8)).slice(0, rows * length));
+  const [rows, length] = [2, 24];
+  const inputIds = Int32Array.from(file.tokenizer!.encode(text.repeat(4)).slice(0, rows * length));
   return {
     rows,
     length,

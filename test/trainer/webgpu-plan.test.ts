@@ -17,7 +17,7 @@ describe.skipIf(noSoftwareGpu)(`a plan for webgpu${noSoftwareGpu ? `: ${noSoftwa
 
   // where activations need the most, and where logits do
   it.each([
-    [{ layers: 4, vocabularySize: 512 }, 4, 64, false],
+    [{ layers: 2, vocabularySize: 512 }, 4, 64, false],
     [{ layers: 2, vocabularySize: 2_048 }, 2, 128, true],
   ])('predicts the bytes that a step takes on the device: %j, %i x %i, recomputed: %s', async (...shape) => {
     const [changes, rows, length, recompute] = shape;
