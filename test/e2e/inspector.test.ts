@@ -88,7 +88,7 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     await card.getByRole('button', { name: 'Save as pruned adapter' }).click();
     await page.getByRole('heading', { name: 'smaller', exact: true }).waitFor();
     await page.getByText('pruned from', { exact: false }).first().waitFor();
-    await expect.poll(() => page.locator('dl').textContent()).toMatch(/Heads.*13 \/ 18/);
+    await expect.poll(() => page.locator('dl.facts').textContent()).toMatch(/Heads.*13 \/ 18/);
     expect(errors).toEqual([]);
   });
 });

@@ -39,6 +39,8 @@ const FAULTS = `(() => {
   const cells = [...document.querySelectorAll('td[data-label]')].filter(shown);
   if (cells.some((cell) => (getComputedStyle(cell).display === 'table-cell') !== width > ${CARDS}))
     faults.push('a table is none, or one where cards have to be');
+  for (const table of new Set(cells.map((cell) => cell.closest('table'))))
+    if (width <= ${CARDS} && table.scrollWidth > table.parentElement.clientWidth + 1) faults.push('cards are wider than their list');
   return faults;
 })()`;
 
