@@ -1,3 +1,4 @@
+import { percent } from '../format.ts';
 import { siteName } from '../sites.ts';
 import type { RunData } from '../run/run-data.ts';
 import { heatIndex, readHeat } from './heat.ts';
@@ -103,6 +104,27 @@ export function sharesDrawing(
     return `${label(STRIP.left - 8, y + 14, name, 'end')}${parts.join('')}`;
   });
   return sheetOf(title, { width: STRIP.left + STRIP.width, height: bars.length * (STRIP.height + 4) }, rows.join('\n'));
+}
+
+/** Shares from 0 to 1 with their intervals, one below the other on one axis. */
+export function intervalsDrawing(
+  title: string,
+  rows: { name: string; share: number; low: number; high: number }[],
+): string {
+  const left = Math.max(STRIP.left, 7 * Math.max(...rows.map(({ name }) => name.length)) + 16);
+  const x = (share: number) => (left + share * STRIP.width).toFixed(1);
+  const drawn = rows.map(({ name, share, low, high }, row) => {
+    const y = row * (STRIP.height + 4);
+    const axis = `<path d="M${x(0)} ${y + 10}H${x(1)}" stroke="${colour('line')}"/>`;
+    const bar = `<rect x="${x(low)}" y="${y + 6}" width="${Math.max(1, (high - low) * STRIP.width).toFixed(1)}" height="8" rx="3" fill="${colour('ice-soft')}" stroke="${colour('ice')}"/>`;
+    return `${label(left - 8, y + 14, name, 'end')}${axis}${bar}<circle cx="${x(share)}" cy="${y + 10}" r="4" fill="${colour('ember')}"/>`;
+  });
+  const foot = rows.length * (STRIP.height + 4) + 12;
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map(
+    (share) =>
+      `<text x="${x(share)}" y="${foot}" fill="${colour('muted')}" text-anchor="middle">${percent(share)}</text>`,
+  );
+  return sheetOf(title, { width: left + STRIP.width + 20, height: foot + 4 }, [...drawn, ...ticks].join('\n'));
 }
 
 /** A number of 32 bits as it was before: without the digits that come from its being one of 64. */

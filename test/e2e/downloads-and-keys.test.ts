@@ -104,6 +104,9 @@ describe.skipIf(noBrowser)(`downloads, and finding by keys (${noBrowser ?? 'in c
     expect(gone.status()).toBe(400);
     expect(await gone.text()).toContain(files[0]!.name);
     expect((await page.request.get(`${host.url}/exports/none`)).status()).toBe(400);
+    const job = page.getByRole('list', { name: 'Jobs' }).getByRole('listitem').filter({ hasText: 'peft.zip' });
+    await job.getByRole('link', { name: /^Download/ }).click();
+    await job.getByRole('alert').getByText(`${files[0]!.name} of`).waitFor();
   });
 
   it('finds pages, runs, datasets, adapters, models and actions by Ctrl-K, from anywhere', async () => {

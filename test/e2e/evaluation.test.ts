@@ -6,6 +6,7 @@ import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { studioWithAdapters } from './support/adapters.ts';
 import { connectClient } from './support/client.ts';
 import { dragOnto } from './support/drag.ts';
+import { readDrawing, takeFile } from './support/kept-files.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser } from './support/studio.ts';
 
@@ -48,13 +49,23 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
       .getByRole('alert')
       .getByText(/Choose a dataset to measure on/)
       .waitFor();
-    await page.getByLabel('Measured on').selectOption({ label: 'Example: train' });
-    await page.getByLabel('Examples at most').fill('8');
+    await page.getByLabel('Measured on').selectOption({ label: 'Example: held-out' });
+    // With a question among them that names its options.
+    await page.getByLabel('Examples at most').fill('20');
     await page.getByLabel('Name').fill('First look');
     await page.getByRole('button', { name: 'Evaluate' }).click();
     const result = page.getByRole('region', { name: 'First look' });
-    await result.getByText(/8 examples of train.jsonl/).waitFor();
+    await result.getByText(/20 examples of held-out.jsonl/).waitFor();
     await expect.poll(() => result.getByRole('region', { name: 'Result' }).getByRole('row').count()).toBe(3);
+    await result.getByText('Keep the accuracies as a file').click();
+    const csv = (await takeFile(page, 'Accuracy of First look as CSV')).bytes.toString().trim().split(/\r?\n/);
+    expect(csv).toEqual([
+      'What,Loss,Accuracy,From,To',
+      expect.stringMatching(/^Base model(,[\d.]+){4}$/),
+      expect.stringMatching(/^arithmetic(,[\d.]+){4}$/),
+    ]);
+    const { error, texts } = await readDrawing(page, (await takeFile(page, 'Accuracy of First look as SVG')).bytes);
+    expect([error, texts]).toEqual([0, expect.arrayContaining(['Accuracy of First look', 'arithmetic', '100 %'])]);
     await checkAccessibility(page);
     await shoot(page, 'evaluation');
     // From anywhere the tray leads back to what it measured.
@@ -62,10 +73,10 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     const tray = page.getByRole('list', { name: 'Jobs' });
     await page.getByText(/^Jobs/).click();
     await tray.getByRole('listitem').filter({ hasText: 'First look' }).getByRole('link', { name: 'Show' }).click();
-    await result.getByText(/8 examples of train.jsonl/).waitFor();
+    await result.getByText(/20 examples of held-out.jsonl/).waitFor();
     await page.reload();
     await page.getByRole('button', { name: 'First look', exact: true }).click();
-    await result.getByText(/8 examples of train.jsonl/).waitFor();
+    await result.getByText(/20 examples of held-out.jsonl/).waitFor();
     await page.getByRole('button', { name: 'Delete First look' }).click();
     await page.getByRole('alertdialog').getByRole('button', { name: 'Delete for good' }).click();
     await page.getByRole('button', { name: 'First look', exact: true }).waitFor({ state: 'detached' });

@@ -16,6 +16,7 @@ import { ZipFile } from 'yazl';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { TINY_MODEL } from '../trainer/support.ts';
 import { dragOnto } from './support/drag.ts';
+import { readDrawing, takeFile } from './support/kept-files.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser, openPage, studioInBrowser } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
@@ -191,6 +192,11 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
       .or(page.locator('li', { hasText: 'copy of' }))
       .first()
       .waitFor();
+    await page.getByText('Keep the lineage as a file').click();
+    const csv = (await takeFile(page, 'Lineage of poems copy as CSV')).bytes.toString();
+    expect(csv).toMatch(/^From,Relation,To,Note\r?\npoems,copy of,poems copy,/);
+    const { error, texts } = await readDrawing(page, (await takeFile(page, 'Lineage of poems copy as SVG')).bytes);
+    expect([error, texts]).toEqual([0, expect.arrayContaining(['Lineage of poems copy', 'poems', 'poems copy'])]);
     await checkAccessibility(page);
     await shoot(page, 'adapter');
     const folder = await page.locator('td', { hasText: '/adapters/' }).textContent();

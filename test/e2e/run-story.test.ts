@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobStore } from '../../src-main/studio/background/store.ts';
 import { openLibrary } from '../../src-main/studio/database/open.ts';
 import { scratchFolder } from '../studio/support/studio.ts';
+import { readDrawing, takeFile } from './support/kept-files.ts';
 import { keepRuns } from './support/library.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
@@ -107,18 +108,8 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     await expect.poll(() => page.locator('.tip').innerText()).toMatch(/^Layer 0, .* head 0: importance/);
   });
 
-  const take = async (name: string) => {
-    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name }).click()]);
-    return { name: file.suggestedFilename(), bytes: readFileSync(await file.path()) };
-  };
-  /** What a browser makes of an SVG: whether it is one, its titles, and how many shapes it has of each kind. */
-  const read = (svg: string) =>
-    page.evaluate<{ error: number; titles: string[]; rects: number; texts: string[] }>(`(() => {
-      const drawn = new DOMParser().parseFromString(${JSON.stringify(svg)}, 'image/svg+xml');
-      const texts = (name) => [...drawn.querySelectorAll(name)].map((one) => one.textContent);
-      const count = (name) => drawn.querySelectorAll(name).length;
-      return { error: count('parsererror'), titles: texts('title'), rects: count('rect'), texts: texts('text') };
-    })()`);
+  const take = (name: string) => takeFile(page, name);
+  const read = (svg: Buffer) => readDrawing(page, svg);
 
   it('gives charts as PNG, SVG and CSV, with every point', async () => {
     await page.getByText('Show loss over the steps as a table').click();
@@ -128,8 +119,7 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     expect(rows.filter((row) => row.startsWith('"Loss, every step"'))).toHaveLength(SHAPE.steps);
     expect(rows).toContain('Held-out loss,0,4.87');
     expect((await take('Loss over the steps as PNG')).bytes.subarray(1, 4).toString()).toBe('PNG');
-    const svg = (await take('Loss over the steps as SVG')).bytes.toString();
-    const parsed = await read(svg);
+    const parsed = await read((await take('Loss over the steps as SVG')).bytes);
     expect(parsed.error).toBe(0);
     expect(parsed.titles).toContain('40 % from here');
   });
@@ -147,7 +137,7 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     await page.getByText(fold).click();
     const csv = (await take(`${chart} as CSV`)).bytes.toString().trim().split('\n');
     expect(csv).toHaveLength(1 + rows);
-    const drawn = await read((await take(`${chart} as SVG`)).bytes.toString());
+    const drawn = await read((await take(`${chart} as SVG`)).bytes);
     expect(drawn.error).toBe(0);
     expect(drawn.texts).toEqual(expect.arrayContaining([chart, 'q', 'down']));
     // The ground is one more.
