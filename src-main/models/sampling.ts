@@ -58,7 +58,7 @@ export function sample(logits: Float32Array, options: SamplingOptions, random: (
 /** exp(logit / temperature) relative to the largest, 0 for tokens that top-k or top-p leave out. Tied tokens stay together. */
 function keptWeights(logits: Float32Array, { temperature, topP, topK }: SamplingOptions): Float64Array {
   const largest = likeliest(logits, 1)[0]!.id;
-  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - logits[largest]!) / temperature));
+  const weights = new Float64Array(logits).map((logit) => Math.exp((logit - logits[largest]!) / temperature));
   if (topK > 0 || topP < 1) {
     const falling = weights.slice().sort().reverse();
     const kept = topK > 0 ? falling.subarray(0, topK) : falling;

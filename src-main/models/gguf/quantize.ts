@@ -45,11 +45,18 @@ const q4_0: Pack = (x, o, q, b) => {
 
 const PACK: Partial<Record<WritableType, Pack>> = { q8_0, q4_0 };
 
+/** As Uint16Array.from does, which goes through an iterator: at twenty times the time. */
+function asShorts(values: Float32Array, toShort: (value: number) => number): Uint16Array<ArrayBuffer> {
+  const shorts = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) shorts[i] = toShort(values[i]!);
+  return shorts;
+}
+
 /** f32 values as a tensor's bytes. Their number must be whole blocks. */
 export function quantize(values: Float32Array, type: WritableType): Uint8Array {
   if (type === 'f32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  if (type === 'f16') return new Uint8Array(Uint16Array.from(values, toHalf).buffer);
-  if (type === 'bf16') return new Uint8Array(Uint16Array.from(values, toBfloat).buffer);
+  if (type === 'f16') return new Uint8Array(asShorts(values, toHalf).buffer);
+  if (type === 'bf16') return new Uint8Array(asShorts(values, toBfloat).buffer);
   const { block, bytes } = GGML_TYPES[type];
   const out = new Uint8Array((values.length / block) * bytes);
   for (let i = 0; i * block < values.length; i++) PACK[type]!(values, i * block, out, i * bytes);
