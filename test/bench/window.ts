@@ -123,7 +123,7 @@ async function next(page: Page, done: Set<string>, last: boolean): Promise<Locat
 }
 
 const removeBuilt = await buildOnce();
-const studios = await studiosForPages();
+const studios = await studiosForPages({ layers: 3, heads: 6, steps: 24, headsEvery: 1 });
 const browser = await openBrowser();
 const chosen = PAGES.filter(({ name }) => process.argv.length < 3 || process.argv.includes(name));
 try {

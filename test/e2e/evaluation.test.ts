@@ -1,4 +1,5 @@
-import { basename, join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
@@ -20,8 +21,20 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
   let page: Page;
   let errors: string[];
   let exported: string;
+  let rows: string;
   beforeAll(async () => {
     ({ page, errors } = await open());
+    const questions = ['sky', 'sea', 'ice', 'fog', 'sun', 'rain', 'snow', 'wind'].map((thing) => ({
+      instruction: `Is ${thing} blue?\n\nAnswer format: yes/no`,
+      input: '',
+      output: 'it is not, no',
+      answer: 'no',
+    }));
+    rows = join(dirname(model), 'sky.jsonl');
+    writeFileSync(rows, questions.map((row) => JSON.stringify(row)).join('\n'));
+    const { client, close } = await connectClient(new URL(page.url()).origin);
+    await client.datasets.add({ path: rows });
+    close();
   });
 
   it('exports a PEFT folder with its fidelity, and enters it beside the exact adapter', async () => {
@@ -49,13 +62,12 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
       .getByRole('alert')
       .getByText(/Choose a dataset to measure on/)
       .waitFor();
-    await page.getByLabel('Measured on').selectOption({ label: 'Example: held-out' });
-    // With a question among them that names its options.
-    await page.getByLabel('Examples at most').fill('20');
+    await page.getByLabel('Measured on').selectOption(rows);
+    await page.getByLabel('Examples at most').fill('8');
     await page.getByLabel('Name').fill('First look');
     await page.getByRole('button', { name: 'Evaluate' }).click();
     const result = page.getByRole('region', { name: 'First look' });
-    await result.getByText(/20 examples of held-out.jsonl/).waitFor();
+    await result.getByText(/8 examples of sky.jsonl/).waitFor();
     await expect.poll(() => result.getByRole('region', { name: 'Result' }).getByRole('row').count()).toBe(3);
     await result.getByText('Keep the accuracies as a file').click();
     const csv = (await takeFile(page, 'Accuracy of First look as CSV')).bytes.toString().trim().split(/\r?\n/);
@@ -73,10 +85,10 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     const tray = page.getByRole('list', { name: 'Jobs' });
     await page.getByText(/^Jobs/).click();
     await tray.getByRole('listitem').filter({ hasText: 'First look' }).getByRole('link', { name: 'Show' }).click();
-    await result.getByText(/20 examples of held-out.jsonl/).waitFor();
+    await result.getByText(/8 examples of sky.jsonl/).waitFor();
     await page.reload();
     await page.getByRole('button', { name: 'First look', exact: true }).click();
-    await result.getByText(/20 examples of held-out.jsonl/).waitFor();
+    await result.getByText(/8 examples of sky.jsonl/).waitFor();
     await page.getByRole('button', { name: 'Delete First look' }).click();
     await page.getByRole('alertdialog').getByRole('button', { name: 'Delete for good' }).click();
     await page.getByRole('button', { name: 'First look', exact: true }).waitFor({ state: 'detached' });

@@ -39,6 +39,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
       ['Micro-batches a step', '1'],
       ['First selection after, steps', '2'],
       ['Steps between evaluations', '4'],
+      ['Sample answers at each', '1'],
       ['Held out, a share below 1, or a number of examples', '8'],
     ] as const) {
       const field = page.getByRole('spinbutton', { name: label, exact: true });

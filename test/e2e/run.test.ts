@@ -9,7 +9,7 @@ import { startProxy } from './support/proxy.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
-const STEPS = 90;
+const STEPS = 40;
 const CUT_MS = 10_000;
 
 /** The steps of the smoothed loss as the page's own table has them. */
@@ -65,7 +65,7 @@ describe.skipIf(noBrowser)(`a run in the browser, with the real trainer (${noBro
     browser = await openBrowser([`--host-resolver-rules=MAP localhost:${port} 127.0.0.1:${proxy.port}`]);
     const { page } = await openPage(browser, `http://localhost:${port}/#/runs/${id}`);
     await untilRun(client, id, (_, step) => step >= 3);
-    await untilShown(page, /^\d+ of 90 steps/);
+    await untilShown(page, new RegExp(`^\\d+ of ${STEPS} steps`));
     proxy.cut();
     await trainer.goOn();
     await untilShown(page, /connection to the studio is lost/);

@@ -9,6 +9,7 @@ import { TINY_MODEL } from '../../trainer/support.ts';
 import { connectClient } from './client.ts';
 import { keepRuns } from './library.ts';
 import { openPage, startHost, untilShown } from './studio.ts';
+import type { Shape } from './synthetic-run.ts';
 
 /** What of the library a page is of: an adapter, one pruned from it, a dataset of the studio's own. */
 type Ids = Record<'whole' | 'pruned' | 'table', string>;
@@ -77,18 +78,17 @@ export const PAGES: View[] = [
   { name: 'settings', hash: () => '#/settings', shown: 'Engine and embedded model' },
 ];
 
-/** Two studios, one with something of each kind in its library and one with nothing. */
-export async function studiosForPages() {
+/** Two studios, one with something of each kind in its library, runs of this shape among it, and one with nothing. */
+export async function studiosForPages(shape: Shape) {
   const [scratch, bare] = [scratchFolder(), scratchFolder()];
   const model = join(scratch.folder, 'tiny-llama');
   cpSync(TINY_MODEL, model, { recursive: true });
   const rows = join(scratch.folder, 'rows.jsonl');
   writeFileSync(rows, '{"instruction":"Say hello.","output":"Hello."}\n'.repeat(40));
-  const shape = { layers: 3, heads: 6, steps: 24, headsEvery: 1 };
   keepRuns(scratch.folder, [
     { id: 'a-run-with-quite-a-long-name-that-no-row-has-room-for', status: 'finished', shape },
     { id: 'broken-run', status: 'failed', shape, message: 'The gradients are no numbers.' },
-    { id: 'second-run', status: 'finished', shape: { ...shape, steps: 20 }, rank: 16 },
+    { id: 'second-run', status: 'finished', shape: { ...shape, steps: shape.steps - 4 }, rank: 16 },
   ]);
   await writeRandomAdapter(join(scratch.folder, 'arithmetic'), model, { seed: 1 });
   const host = await startHost(scratch.folder);
