@@ -1,10 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
-import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { keepRuns } from './support/library.ts';
 import { noBrowser, openPage, studioInBrowser, untilShown } from './support/studio.ts';
@@ -37,7 +36,6 @@ describe.skipIf(noBrowser)(`what a run's figures say to do (${noBrowser ?? 'in c
   let host: Host;
   let browser: Browser;
   let client: StudioClient;
-  let close: (() => void) | undefined;
   let page: Page;
   let errors: string[];
   let model: string;
@@ -57,13 +55,11 @@ describe.skipIf(noBrowser)(`what a run's figures say to do (${noBrowser ?? 'in c
     for (const [index, course] of Object.values(COURSES).entries()) writeCourse(folders[index]!, course);
     // The studio takes it in when it is opened.
     await writeRandomAdapter(folders[ids.indexOf('spare')]!, model);
-    ({ host, browser } = await studio.open());
-    ({ client, close } = await connectClient(host.url));
+    ({ host, browser, client } = await studio.open());
     ({ page, errors } = await openPage(browser, `${host.url}/#/runs`));
     // Before its first page stands, the page doesn't hear that its address is another.
     await page.getByRole('heading', { name: 'Runs', level: 1 }).waitFor();
   });
-  afterAll(() => close?.());
 
   function writeCourse(folder: string, { heldOut, examples = 100, loss, answer = RIGHT }: Course) {
     const falling = (step: number) => 4 * 0.95 ** step;

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
-import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { dragOnto } from './support/drag.ts';
 import { noBrowser, openPage, studioInBrowser, untilShown } from './support/studio.ts';
@@ -25,8 +24,7 @@ describe.skipIf(noBrowser)(`datasets (${noBrowser ?? 'in chromium'})`, () => {
   beforeAll(async () => {
     file = join(studio.folder, 'Fragen.csv');
     writeFileSync(file, Buffer.from(SHEET, 'latin1'));
-    ({ host, browser } = await studio.open());
-    ({ client } = await connectClient(host.url));
+    ({ host, browser, client } = await studio.open());
     const chat = writeTinyChatModel(join(studio.folder, 'tiny-chat'));
     await client.drafts.set({ step: 0, name: '', model: chat, mix: [], lossOn: 'answer', memoryBytes: 2 ** 31, seconds: null, fixed: {} }); // prettier-ignore
   });

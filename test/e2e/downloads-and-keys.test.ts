@@ -2,11 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { ExportTarget, Job } from '../../src-preload/contract/index.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
-import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { keepRuns } from './support/library.ts';
 import { seriousFaults, shoot } from './support/look.ts';
@@ -28,7 +27,6 @@ describe.skipIf(noBrowser)(`downloads, and finding by keys (${noBrowser ?? 'in c
   let page: Page;
   let errors: string[];
   let client: StudioClient;
-  let close: (() => void) | undefined;
   let adapter: string;
   let modelName: string;
 
@@ -38,15 +36,13 @@ describe.skipIf(noBrowser)(`downloads, and finding by keys (${noBrowser ?? 'in c
     keepRuns(studio.folder, [
       { id: 'autumn-letters', status: 'finished', shape: { layers: 2, heads: 3, steps: 10, headsEvery: 5 } },
     ]);
-    ({ host, browser } = await studio.open());
-    ({ client, close } = await connectClient(host.url));
+    ({ host, browser, client } = await studio.open());
     await client.settings.set({ engine: 'cpu' });
     adapter = (await client.adapters.import({ path: at('Größen & mehr'), model: at('heather') })).id;
     modelName = (await client.models.add({ path: at('heather') })).name;
     await client.datasets.add({ path: writeTokens(at('rows.jsonl'), 24) });
     ({ page, errors } = await openPage(browser, `${host.url}/#/library/${adapter}`));
   });
-  afterAll(() => close?.());
 
   async function exported(to: ExportTarget): Promise<Job> {
     const { id } = await client.exporting.start({ id: adapter, to, calibrate: at('rows.jsonl') });

@@ -1,11 +1,10 @@
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { TINY_MODEL } from '../trainer/support.ts';
-import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { dragOnto } from './support/drag.ts';
 import { seriousFaults } from './support/look.ts';
@@ -18,7 +17,6 @@ describe.skipIf(noBrowser)(`files dropped anywhere (${noBrowser ?? 'in chromium'
   let host: Host;
   let browser: Browser;
   let client: StudioClient;
-  let close: (() => void) | undefined;
   let page: Page;
   let errors: string[];
 
@@ -30,11 +28,9 @@ describe.skipIf(noBrowser)(`files dropped anywhere (${noBrowser ?? 'in chromium'
     for (const name of ['tickets', 'letters']) writeFileSync(at(`desk/${name}.csv`), 'question,answer\na?,b\nc?,d\n');
     writeFileSync(at('desk/beach.jpg'), 'sea');
     writeFileSync(at('desk/broken.gguf'), 'GGUF and no more');
-    ({ host, browser } = await studio.open());
-    ({ client, close } = await connectClient(host.url));
+    ({ host, browser, client } = await studio.open());
     ({ page, errors } = await openPage(browser, host.url));
   });
-  afterAll(() => close?.());
 
   const dropOn = async (hash: string, title: string, ...names: string[]) => {
     await page.goto(`${host.url}/#/${hash}`);

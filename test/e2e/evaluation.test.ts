@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { studioWithAdapters } from './support/adapters.ts';
-import { connectClient } from './support/client.ts';
+import type { StudioClient } from './support/client.ts';
 import { dragOnto } from './support/drag.ts';
 import { readDrawing, takeFile } from './support/kept-files.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
@@ -20,10 +20,11 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
   });
   let page: Page;
   let errors: string[];
+  let client: StudioClient;
   let exported: string;
   let rows: string;
   beforeAll(async () => {
-    ({ page, errors } = await open());
+    ({ page, errors, client } = await open());
     const questions = ['sky', 'sea', 'ice', 'fog', 'sun', 'rain', 'snow', 'wind'].map((thing) => ({
       instruction: `Is ${thing} blue?\n\nAnswer format: yes/no`,
       input: '',
@@ -32,9 +33,7 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
     }));
     rows = join(dirname(model), 'sky.jsonl');
     writeFileSync(rows, questions.map((row) => JSON.stringify(row)).join('\n'));
-    const { client, close } = await connectClient(new URL(page.url()).origin);
     await client.datasets.add({ path: rows });
-    close();
   });
 
   it('exports a PEFT folder with its fidelity, and enters it beside the exact adapter', async () => {
@@ -95,9 +94,7 @@ describe.skipIf(noBrowser)(`evaluation in a browser${noBrowser ? ` (${noBrowser}
   });
 
   it('takes the PEFT folder in where it is dropped, once its base model is named', async () => {
-    const { client, close } = await connectClient(new URL(page.url()).origin);
     await client.models.add({ path: model });
-    close();
     await page.getByRole('link', { name: 'Library' }).click();
     await dragOnto(page.getByRole('heading', { name: 'Library', exact: true }), [exported]);
     const dialog = page.getByRole('dialog', { name: 'Import an adapter' });

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { studioWithAdapters } from './support/adapters.ts';
-import { connectClient } from './support/client.ts';
+import type { StudioClient } from './support/client.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser } from './support/studio.ts';
 
@@ -18,9 +18,10 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
   });
   let page: Page;
   let errors: string[];
+  let client: StudioClient;
   const answer = (name: string) => page.getByRole('article', { name: `Answer of ${name}` });
   beforeAll(async () => {
-    ({ page, errors } = await open());
+    ({ page, errors, client } = await open());
     await page.getByRole('link', { name: 'Library' }).click();
     for (const name of ['exact', 'pruned']) await page.getByLabel(`Choose ${name}`).check();
     await page.getByRole('link', { name: 'Chat', exact: true }).click();
@@ -82,13 +83,11 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     await send.click();
     await again.and(page.locator(':enabled')).waitFor();
     await expect.poll(() => answer('exact').count()).toBe(2);
-    const { client, close } = await connectClient(new URL(page.url()).origin);
     const kept = async () => {
       const [chat] = await client.playground.chats();
       return (await client.playground.chat({ id: chat!.id })).conversation.turns.map((turn) => turn.prompt);
     };
     await expect.poll(kept).toEqual(['hello there', 'and then']);
-    close();
     await page.reload();
     await page.getByRole('button', { name: 'hello there', exact: true }).click();
     await page.getByText('and then').waitFor();

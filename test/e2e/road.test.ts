@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
-import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { dragOnto } from './support/drag.ts';
 import { supportCells, writeWorkbook } from './support/spreadsheet.ts';
@@ -32,8 +31,7 @@ describe.skipIf(noBrowser)(`from a spreadsheet to a chat (${noBrowser ?? 'in chr
   beforeAll(async () => {
     file = join(studio.folder, 'Kundenfragen März.xlsx');
     await writeWorkbook(file, supportCells());
-    ({ host, browser } = await studio.open());
-    ({ client } = await connectClient(host.url));
+    ({ host, browser, client } = await studio.open());
     await client.models.add({ path: writeTinyChatModel(join(studio.folder, 'tiny-chat')) });
   });
 

@@ -1,9 +1,8 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Browser, Locator } from 'playwright-core';
 import { TINY_MODEL } from '../trainer/support.ts';
-import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { checkAccessibility } from './support/look.ts';
 import { noBrowser, openPage, studioInBrowser } from './support/studio.ts';
@@ -14,13 +13,11 @@ describe.skipIf(noBrowser)(`numbers typed as in German (${noBrowser ?? 'in chrom
   let host: Host;
   let browser: Browser;
   let client: StudioClient;
-  let close: (() => void) | undefined;
   beforeAll(async () => {
     const [model, rows] = [join(studio.folder, 'tiny-llama'), join(studio.folder, 'rows.jsonl')];
     cpSync(TINY_MODEL, model, { recursive: true });
     writeFileSync(rows, '{"instruction":"Say hello.","output":"Hello."}\n'.repeat(40));
-    ({ host, browser } = await studio.open());
-    ({ client, close } = await connectClient(host.url));
+    ({ host, browser, client } = await studio.open());
     const budget = { memoryBytes: 2 ** 31, seconds: null, fixed: {} };
     await client.drafts.set({
       step: 2,
@@ -31,7 +28,6 @@ describe.skipIf(noBrowser)(`numbers typed as in German (${noBrowser ?? 'in chrom
       ...budget,
     });
   });
-  afterAll(() => close?.());
 
   const type = async (field: Locator, text: string) => {
     await field.fill('');

@@ -19,9 +19,9 @@ export function studioWithAdapters(write: (folder: string) => Promise<string[]>)
   const studio = studioInBrowser();
   return async () => {
     const names = await write(studio.folder);
-    const { host, browser } = await studio.open();
+    const { host, browser, client } = await studio.open();
     const opened = await openPage(browser, `${host.url}/#/library`);
     for (const name of names) await importAdapter(opened.page, join(studio.folder, name));
-    return opened;
+    return { ...opened, client };
   };
 }

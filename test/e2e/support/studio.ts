@@ -9,6 +9,8 @@ import { afterAll } from 'vitest';
 import { scratchFolder } from '../../studio/support/studio.ts';
 import { builtProcess } from '../../support/built.ts';
 import { PATIENCE_MS } from '../../support/patience.ts';
+import { connectClient } from './client.ts';
+import type { StudioClient } from './client.ts';
 import { COOKIE } from './token.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -47,22 +49,26 @@ export function openBrowser(args: string[] = []): Promise<Browser> {
   return chromium.launch({ executablePath: CHROMIUM!, args: ['--no-sandbox', ...args], timeout: PATIENCE_MS });
 }
 
-/** A browser and a real host on a folder of its own, until the tests around it are over. */
+/** A browser, and a client beside it, of a real host on a folder of its own, until the tests around it are over. */
 export function studioInBrowser() {
   const scratch = scratchFolder();
   let host: Host | undefined;
   let browser: Browser | undefined;
+  let close: (() => void) | undefined;
   afterAll(async () => {
+    close?.();
     await browser?.close();
     await host?.close();
     scratch.remove();
   });
   return {
     folder: scratch.folder,
-    async open(): Promise<{ host: Host; browser: Browser }> {
+    async open(): Promise<{ host: Host; browser: Browser; client: StudioClient }> {
       host = await startHost(scratch.folder);
       browser = await openBrowser();
-      return { host, browser };
+      const connected = await connectClient(host.url);
+      close = connected.close;
+      return { host, browser, client: connected.client };
     },
   };
 }
