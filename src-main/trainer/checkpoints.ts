@@ -10,6 +10,15 @@ import { safetensorsPieces } from '../models/safetensors-write.ts';
 import { heldBytes, readNamedTensors } from './tensor-file.ts';
 import { makeFolder, writeFolderAtomic } from './atomic.ts';
 import type { OrderState } from '../data/order.ts';
+import type { Recipe } from '../recipe/recipe.ts';
+
+/** Whether a run that ends now ends in the adapter that was best, which it keeps where the held-out loss decides. */
+export function endsInBest(
+  { patience }: Recipe['training'],
+  { best, step }: Pick<Checkpoint, 'best' | 'step'>,
+): boolean {
+  return patience > 0 && best.loss !== null && best.step < step;
+}
 
 /** Everything a run needs to go on as if it had never stopped; to be written, with tensors that are still on the engine. */
 export interface Checkpoint<Stored = NamedTensor> {

@@ -3,7 +3,7 @@ import { withoutDropped, droppedHeads } from '../effilora/adapter-file.ts';
 import { UserError } from '../engine/types.ts';
 import { writeStoredAdapter } from './adapter-folder.ts';
 import { copyPair } from './adapter-pair.ts';
-import { pruneCheckpoints, readLastCheckpoint } from './checkpoints.ts';
+import { endsInBest, pruneCheckpoints, readLastCheckpoint } from './checkpoints.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { RunLock } from './run-lock.ts';
 
@@ -19,12 +19,11 @@ export async function keepCheckpoint(folder: string): Promise<{ step: number }> 
     const checkpoint = await readLastCheckpoint(checkpoints, () => {});
     if (!checkpoint)
       throw new UserError('This run has no checkpoint yet, so that there is nothing to keep. Resume it, or delete it.');
-    const { step, best, adapter, described } = checkpoint;
+    const { step, adapter, described } = checkpoint;
     if (!described)
       throw new UserError('The last checkpoint is of an older version. Resume the run, then stop it: that keeps it.');
     const { training } = described.recipe as Pick<Recipe, 'training'>;
-    if (training.patience > 0 && best.loss !== null && best.step < step)
-      await copyPair(path.join(folder, 'best'), folder);
+    if (endsInBest(training, checkpoint)) await copyPair(path.join(folder, 'best'), folder);
     else {
       const tensors = withoutDropped(adapter, described.method, droppedHeads(described));
       await writeStoredAdapter(folder, { description: described, tensors });

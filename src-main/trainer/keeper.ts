@@ -3,7 +3,7 @@ import type { HeldTensor } from '../effilora/types.ts';
 import { describeAdapter, writeAdapter, type AdapterToWrite } from './adapter-folder.ts';
 import { copyPair } from './adapter-pair.ts';
 import { CheckpointClock } from './checkpoint-clock.ts';
-import { pruneCheckpoints, writeCheckpoint, type Checkpoint } from './checkpoints.ts';
+import { endsInBest, pruneCheckpoints, writeCheckpoint, type Checkpoint } from './checkpoints.ts';
 import { giveBackMemory } from './give-back-memory.ts';
 import type { RunContext } from './run-context.ts';
 import type { RunLines } from './run-lines.ts';
@@ -67,11 +67,10 @@ export class Keeper {
   /** The adapter that the run ends in: the one that was best where the held-out loss decides, else the last. */
   async result(): Promise<void> {
     const { recipe, folder, lock, progress } = this.at;
-    const { best, step } = progress;
-    if (recipe.training.patience > 0 && best.loss !== null && best.step < step) {
+    if (endsInBest(recipe.training, progress)) {
       await lock.check();
       await copyPair(this.folder('best'), folder);
-      progress.last.evalLoss = best.loss;
+      progress.last.evalLoss = progress.best.loss;
     } else await this.writeResult(folder);
     // What can still be resumed has its last one; to fall back on an older one, there is nothing left to do.
     await pruneCheckpoints(this.folder('checkpoints'), 1);

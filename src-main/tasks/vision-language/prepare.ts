@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { PictureExample, PictureSource } from '../../data/picture-rows.ts';
 import { renderExample, tokenizeRendered, type RenderContext, type RenderedText } from '../../data/render.ts';
 import { UserError } from '../../engine/types.ts';
+import { joined } from '../../models/floats.ts';
 import type { ChatMessage } from '../../models/types.ts';
 import { decodePicture } from '../../models/vision/pictures/decode.ts';
 import type { PictureProcessor } from '../../models/vision/preparation/open.ts';
@@ -99,9 +100,7 @@ function fedOf(
   patch: number,
 ): Pick<PictureBatch, 'patches' | 'grids'> {
   const layout = { patch, frames: 1, merge: 1 };
-  const all = pictures.map((picture) => patchRows(picture, layout, options.normalization));
-  const patches = new Float32Array(all.reduce((sum, { length }) => sum + length, 0));
-  all.reduce((at, values) => (patches.set(values, at), at + values.length), 0);
+  const patches = joined(pictures.map((picture) => patchRows(picture, layout, options.normalization)));
   const grids = pictures.flatMap(({ tiles, width, height }) =>
     Array.from({ length: tiles }, () => ({ rows: Math.floor(height / patch), columns: Math.floor(width / patch) })),
   );
