@@ -1,6 +1,7 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 import { job } from './jobs.ts';
+import { tagList } from './tags.ts';
 
 export const ADAPTER_ORIGINS = ['trained', 'imported', 'pruned', 'duplicate', 'export'] as const;
 
@@ -105,7 +106,7 @@ export const adapters = {
       byId.extend({
         name: z.string().trim().min(1).max(120).optional(),
         notes: z.string().max(20_000).optional(),
-        tags: z.array(z.string().trim().min(1).max(40)).max(32).optional(),
+        tags: tagList.optional(),
         archived: z.boolean().optional(),
       }),
     )

@@ -25,5 +25,11 @@ export const TEXT_ENCODINGS = {
 /** How the columns of a dataset are read. */
 export const EXAMPLE_FORMATS = ['instruction', 'completion', 'chat', 'text', 'tokens'] as const;
 
+/** A person's own words on a run or an adapter. */
+export const MOST_TAGS = 32;
+export const MOST_TAG_LETTERS = 40;
+/** A person's notes on a run. */
+export const MOST_RUN_NOTES = 4_000;
+
 /** Conversations side by side. */
 export const MOST_COLUMNS = 6;

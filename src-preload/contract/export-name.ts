@@ -1,3 +1,5 @@
+import { lastPart } from '../last-part.ts';
+
 /** Kinds of an export that are one file; the card and the report beside it are for whoever has the folder. */
 const ONE_FILE = ['gguf', 'effilora'];
 /** What a folder of the studio's has behind its name, so that no two have the same. */
@@ -10,8 +12,7 @@ const kindOf = (name: string) => name.slice(name.lastIndexOf('.') + 1);
  * @param folder the export's, by its path
  */
 export function exportDownload(folder: string, files: string[]): { name: string; file: string | null } {
-  const own = folder.split(/[/\\]/).at(-1)!;
-  const name = own.replace(OWN_END, '').trim().replace(/\s+/g, '-');
+  const name = lastPart(folder).replace(OWN_END, '').trim().replace(/\s+/g, '-');
   const file = files.find((one) => ONE_FILE.includes(kindOf(one)));
   return { name: `${name}.${file ? kindOf(file) : 'zip'}`, file: file ?? null };
 }

@@ -1,6 +1,8 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
+import { MOST_RUN_NOTES } from './choices.ts';
 import { recipe } from './plans.ts';
+import { tagList } from './tags.ts';
 
 export const RUN_STATUSES = ['queued', 'running', 'paused', 'interrupted', 'finished', 'stopped', 'failed'] as const;
 export const runStatus = z.enum(RUN_STATUSES);
@@ -136,8 +138,8 @@ export const runs = {
   describe: oc
     .input(
       byId.extend({
-        notes: z.string().max(4_000).optional(),
-        tags: z.array(z.string().trim().min(1).max(40)).max(32).optional(),
+        notes: z.string().max(MOST_RUN_NOTES).optional(),
+        tags: tagList.optional(),
       }),
     )
     .output(runSummary),

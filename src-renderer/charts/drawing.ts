@@ -18,12 +18,19 @@ const TITLE_LETTER = 9;
 export function sheetOf(title: string, { width, height }: { width: number; height: number }, body: string): string {
   const wide = Math.max(Math.ceil(width), TITLE_LETTER * title.length);
   const [w, h] = [wide + 2 * MARGIN, Math.ceil(height) + HEADER + 2 * MARGIN];
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${w}" height="${h}" viewBox="0 0 ${w} ${h}" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="${escaped(title)}">
-<rect width="100%" height="100%" fill="${colour('surface')}"/>
-<text x="${MARGIN}" y="${MARGIN + 14}" font-size="15" fill="${colour('ink')}">${escaped(title)}</text>
-<g transform="translate(${MARGIN} ${MARGIN + HEADER})">
+  const placed = `<g transform="translate(${MARGIN} ${MARGIN + HEADER})">
 ${body}
-</g>
+</g>`;
+  return framed(title, { width: w, height: h, x: MARGIN, y: MARGIN + 14 }, placed);
+}
+
+/** A whole drawing of so many pixels on the page's ground, its title at x, y. */
+export function framed(title: string, at: Record<'width' | 'height' | 'x' | 'y', number>, body: string): string {
+  const { width, height, x, y } = at;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="${escaped(title)}">
+<rect width="100%" height="100%" fill="${colour('surface')}"/>
+<text x="${x}" y="${y}" font-size="15" fill="${colour('ink')}">${escaped(title)}</text>
+${body}
 </svg>
 `;
 }
@@ -112,7 +119,7 @@ export function intervalsDrawing(
   rows: { name: string; share: number; low: number; high: number }[],
 ): string {
   const left = Math.max(STRIP.left, 7 * Math.max(...rows.map(({ name }) => name.length)) + 16);
-  const x = (share: number) => (left + share * STRIP.width).toFixed(1);
+  const x = (share: number) => Number((left + share * STRIP.width).toFixed(1));
   const drawn = rows.map(({ name, share, low, high }, row) => {
     const y = row * (STRIP.height + 4);
     const axis = `<path d="M${x(0)} ${y + 10}H${x(1)}" stroke="${colour('line')}"/>`;
@@ -120,10 +127,7 @@ export function intervalsDrawing(
     return `${label(left - 8, y + 14, name, 'end')}${axis}${bar}<circle cx="${x(share)}" cy="${y + 10}" r="4" fill="${colour('ember')}"/>`;
   });
   const foot = rows.length * (STRIP.height + 4) + 12;
-  const ticks = [0, 0.25, 0.5, 0.75, 1].map(
-    (share) =>
-      `<text x="${x(share)}" y="${foot}" fill="${colour('muted')}" text-anchor="middle">${percent(share)}</text>`,
-  );
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => label(x(share), foot, percent(share), 'middle'));
   return sheetOf(title, { width: left + STRIP.width + 20, height: foot + 4 }, [...drawn, ...ticks].join('\n'));
 }
 

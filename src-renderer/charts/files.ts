@@ -1,5 +1,5 @@
 import { axisLabel } from '../format.ts';
-import { escaped } from './drawing.ts';
+import { colour, escaped, framed } from './drawing.ts';
 import type { Line } from './line.ts';
 import type { Mark } from './overlay.ts';
 
@@ -12,11 +12,10 @@ interface Drawing {
   logarithmic?: boolean;
   axis?: string;
   marks: Mark[];
-  colour: (name: string) => string;
 }
 
 /** A chart as a drawing of its own: nothing in it comes from elsewhere. */
-export function svgOf(lines: Line[], { title, logarithmic, axis, marks, colour }: Drawing): string {
+export function svgOf(lines: Line[], { title, logarithmic, axis, marks }: Drawing): string {
   const scaled = (y: number) => (logarithmic ? Math.log10(y) : y);
   const drawn = lines.map((line) => ({ ...line, points: line.points.filter(({ y }) => Number.isFinite(scaled(y))) }));
   const [xs, ys] = [extent(drawn, ({ x }) => x), extent(drawn, ({ y }) => scaled(y))];
@@ -45,12 +44,9 @@ export function svgOf(lines: Line[], { title, logarithmic, axis, marks, colour }
     ({ label, colour: name }, at) =>
       `<text x="${AREA.left + at * 200}" y="38" fill="${colour(name)}">— ${escaped(label)}</text>`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${SIZE.width}" height="${SIZE.height}" viewBox="0 0 ${SIZE.width} ${SIZE.height}" font-family="system-ui, sans-serif" font-size="12" role="img" aria-label="${escaped(title)}">
-<rect width="100%" height="100%" fill="${colour('surface')}"/>
-<text x="${AREA.left}" y="20" font-size="15" fill="${colour('ink')}">${escaped(title)}</text>
-${[...ticks, ...happened, ...paths, ...legend, text([AREA.right, SIZE.height - 6], axis ?? 'Step', 'text-anchor="end"')].join('\n')}
-</svg>
-`;
+  const below = text([AREA.right, SIZE.height - 6], axis ?? 'Step', 'text-anchor="end"');
+  const body = [...ticks, ...happened, ...paths, ...legend, below].join('\n');
+  return framed(title, { ...SIZE, x: AREA.left, y: 20 }, body);
 }
 
 function extent(lines: Line[], of: (point: Line['points'][number]) => number): { low: number; size: number } {

@@ -1,5 +1,5 @@
 import type { AdapterDetail, Recipe } from '../../src-preload/contract/index.ts';
-import { escaped } from '../charts/drawing.ts';
+import { colour, escaped } from '../charts/drawing.ts';
 import { svgOf } from '../charts/files.ts';
 import type { Line } from '../charts/line.ts';
 import type { Mark } from '../charts/overlay.ts';
@@ -17,11 +17,10 @@ interface Told {
   headMap: string | undefined;
   /** what came of the run; missing where it is no longer in the library */
   adapter: AdapterDetail | undefined;
-  colour: (name: string) => string;
 }
 
 /** A run in one HTML file: no script, and nothing in it comes from elsewhere. */
-export function reportOf({ title, data, recipe, charts, headMap, adapter, colour }: Told): string {
+export function reportOf({ title, data, recipe, charts, headMap, adapter }: Told): string {
   const run = data.run!;
   const facts: [string, string][] = [
     ['Model', run.model],
@@ -44,7 +43,7 @@ table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid ${colour
 svg,img{max-width:100%;height:auto}pre{white-space:pre-wrap;overflow-wrap:anywhere}</style></head><body>
 <h1>${escaped(run.name)}</h1><p>${escaped(title)}</p>
 <table>${facts.map(([name, value]) => `<tr><th scope="row">${name}</th><td>${escaped(value)}</td></tr>`).join('')}</table>
-${charts.map((chart) => svgOf(chart.lines, { ...chart, colour })).join('')}
+${charts.map((chart) => svgOf(chart.lines, chart)).join('')}
 ${headMap ? `<h2>Head map</h2><img alt="Head map at the end of the run" src="${headMap}">` : ''}
 ${answers.length ? `<h2>Sample answers</h2><table><thead>${row(['Question', 'Before', 'After', 'Expected'], 'th')}</thead><tbody>${answers.join('')}</tbody></table>` : ''}
 ${adapter ? `<h2>Model card</h2><table>${cardOf(adapter)}</table>` : ''}

@@ -19,6 +19,16 @@ export interface Head {
 const MAX_FRAMES = 4_096;
 const MAX_LOG_CHARACTERS = 200_000;
 
+/** What a view of the heads shows of a run, or of an adapter told as one. */
+export interface HeadView {
+  data: RunData;
+  frame: number;
+  /** of the data */
+  version: number;
+  /** heads can be switched: the struck ones are off */
+  switching?: boolean;
+}
+
 /** What one run's files say, in typed arrays: nothing here is reactive, `version` counts the changes. */
 export class RunData {
   version = 0;
