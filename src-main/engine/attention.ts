@@ -4,7 +4,8 @@ import { fusedKernels, type AttentionOptions } from './fused-kernels.ts';
 
 /**
  * softmax(scale * q k^T) v over the keys each query sees. q [tokens, heads * size], k and v [tokens, keyValueHeads * size],
- * segments [tokens] int32: which packed example a token belongs to. The composition holds whole score matrices.
+ * segments [tokens] int32: which packed example a token belongs to; reach [tokens] int32: the last token of its row that each sees,
+ * itself where there is none. The composition, which alone knows `reach`, holds whole score matrices.
  */
 export function attention(
   q: Tensor2D,
@@ -12,9 +13,10 @@ export function attention(
   v: Tensor2D,
   segments: Tensor1D,
   options: AttentionOptions,
+  reach?: Tensor1D,
 ): Tensor2D {
   const kernels = fusedKernels();
-  if (!kernels) return attentionComposed(q, k, v, segments, options);
+  if (!kernels || reach) return attentionComposed(q, k, v, segments, options, reach);
   return tf.customGrad((...args) => {
     const [q2, k2, v2, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
     const [out, logSums] = kernels.attention(q2, k2, v2, segments, options);
@@ -32,6 +34,7 @@ function attentionComposed(
   v: Tensor2D,
   segments: Tensor1D,
   { length: rowLength, heads, keyValueHeads, scale, window }: AttentionOptions,
+  reach?: Tensor1D,
 ): Tensor2D {
   return tf.tidy(() => {
     const length = rowLength || q.shape[0];
@@ -42,7 +45,7 @@ function attentionComposed(
       tf.transpose(tf.reshape(x, [rows, length, count, size]), [0, 2, 1, 3]);
     const grouped = tf.reshape(split(q, heads), [rows, keyValueHeads, group * length, size]);
     const scores = tf.mul(tf.matMul(grouped, split(k, keyValueHeads), false, true), scale);
-    const mask = tf.mul(tf.sub(1, visibleKeys(segments, rows, length, window)), -1e9);
+    const mask = tf.mul(tf.sub(1, visibleKeys(segments, rows, length, window, reach)), -1e9);
     const masked = tf.add(tf.reshape(scores, [rows, keyValueHeads, group, length, length]), mask);
     const weights = tf.reshape(tf.softmax(masked), [rows, keyValueHeads, group * length, length]);
     const out = tf.reshape(tf.matMul(weights, split(v, keyValueHeads)), [rows, heads, length, size]);
@@ -51,10 +54,10 @@ function attentionComposed(
 }
 
 /** 1 where a query sees a key, [rows, 1, 1, length, length] */
-function visibleKeys(segments: Tensor1D, rows: number, length: number, window?: number): Tensor {
+function visibleKeys(segments: Tensor1D, rows: number, length: number, window?: number, reach?: Tensor1D): Tensor {
   const index = tf.range(0, length, 1, 'int32');
   const distance = tf.sub(tf.expandDims(index, 1), tf.expandDims(index, 0));
-  let seen: Tensor = tf.greaterEqual(distance, 0);
+  let seen: Tensor = reach ? tf.lessEqual(index, tf.reshape(reach, [rows, length, 1])) : tf.greaterEqual(distance, 0);
   if (window !== undefined) seen = tf.logicalAnd(seen, tf.less(distance, window));
   const segment = tf.reshape(segments, [rows, length]);
   const together = tf.equal(tf.expandDims(segment, 2), tf.expandDims(segment, 1));

@@ -19,6 +19,8 @@ export interface BatchTensors {
   /** [tokens] int32 */
   ids: Tensor1D;
   segments: Tensor1D;
+  /** the last token of its row that each sees, [tokens] int32; undefined: itself */
+  reach?: Tensor1D;
   rope: RopeTables;
   /** gemma3's sliding-window layers */
   localRope?: RopeTables;
@@ -116,7 +118,7 @@ export function batchTensors(config: ModelConfig, batch: TokenBatch): BatchTenso
   const room = Math.max(1, Math.ceil(shifted.length / LABEL_ROUNDING)) * LABEL_ROUNDING;
   const { labelRows, labels } = labelArrays(shifted, room);
   const rope = (local: boolean): RopeTables => {
-    const { cos, sin } = ropeTables(config, batch.positions, local);
+    const { cos, sin } = ropeTables(config, batch, local);
     const shape: [number, number] = [batch.positions.length, config.headSize / 2];
     return { cos: tf.tensor2d(cos, shape), sin: tf.tensor2d(sin, shape) };
   };
@@ -124,6 +126,7 @@ export function batchTensors(config: ModelConfig, batch: TokenBatch): BatchTenso
     length: batch.length,
     ids: tf.tensor1d(batch.inputIds, 'int32'),
     segments: tf.tensor1d(batch.segments, 'int32'),
+    reach: batch.reach && tf.tensor1d(batch.reach, 'int32'),
     rope: rope(false),
     localRope: config.rope.localTheta === undefined ? undefined : rope(true),
     labelRows: tf.tensor1d(labelRows, 'int32'),

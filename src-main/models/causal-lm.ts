@@ -112,7 +112,7 @@ export class CausalLM {
       weights: this.weights.layers[layer]!,
       layer,
       rope: (window !== undefined && batch.localRope) || batch.rope,
-      attend: (q, k, v) => attention(q, k, v, batch.segments, options),
+      attend: (q, k, v) => attention(q, k, v, batch.segments, options, batch.reach),
       adaptation,
       parameters,
     });

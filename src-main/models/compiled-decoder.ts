@@ -47,7 +47,7 @@ export class CompiledDecoder implements Decoder {
       ids: { values: padded, shape: [size] },
       place: { values: Int32Array.of(this.sequence, this.length, count), shape: [3] },
       last: { values: Int32Array.of(count - 1), shape: [1] },
-      ...ropeFeeds(config, positions),
+      ...ropeFeeds(config, { positions }),
     };
     const logits = await this.forward.run(
       'decode',

@@ -64,6 +64,7 @@ const FAMILIES: Record<string, Family> = {
   },
   qwen2: { architecture: 'qwen2', defaults: QWEN },
   qwen3: { architecture: 'qwen3', defaults: { ...QWEN, head_dim: 128 } },
+  qwen2_5_vl_text: { architecture: 'qwen2', defaults: QWEN },
   gemma3_text: GEMMA,
   gemma3: GEMMA,
 };
@@ -99,10 +100,15 @@ export function configFromHuggingFace(json: unknown, path: string): HuggingFaceC
 const fieldsOf = (type: string, root: Record<string, unknown>) => (type === 'gemma3' ? textFields(root) : root);
 
 /** The config.json that the language model of a model with vision would have alone, which is a llama unless it says otherwise. */
-export const textPart = (json: unknown): unknown => ({
-  model_type: 'llama',
-  ...textFields((json ?? {}) as Record<string, unknown>),
-});
+export function textPart(json: unknown): unknown {
+  const root = (json ?? {}) as Record<string, unknown>;
+  const type = TEXT_TYPES[String(root['model_type'])] ?? 'llama';
+  // Before transformers 5, qwen2_5_vl had its text model's fields outside.
+  if (root['model_type'] === 'qwen2_5_vl' && !root['text_config']) return { ...root, model_type: type };
+  return { model_type: type, ...textFields(root) };
+}
+
+const TEXT_TYPES: Record<string, string> = { gemma3: 'gemma3_text', qwen2_5_vl: 'qwen2_5_vl_text' };
 
 /** The text model of a model with vision; its special tokens may stand outside. */
 function textFields(root: Record<string, unknown>): Record<string, unknown> {

@@ -34,19 +34,25 @@ export function exampleTensors(
 }
 
 /** A batch's tokens, segments and RoPE as feeds; `isOpen`: another number of them at every run. */
-export function tokenFeeds(config: ModelConfig, { inputIds, segments, positions }: TokenBatch, isOpen: boolean): Feeds {
+export function tokenFeeds(config: ModelConfig, batch: TokenBatch, isOpen: boolean): Feeds {
+  const { inputIds, segments, reach } = batch;
   const tokens = isOpen ? VARYING : inputIds.length;
   return {
     ids: { values: inputIds, shape: [tokens] },
     segments: { values: segments, shape: [tokens] },
-    ...ropeFeeds(config, positions, tokens),
+    ...(reach && { reach: { values: reach, shape: [tokens] } }),
+    ...ropeFeeds(config, batch, tokens),
   };
 }
 
 /** RoPE's tables of these positions as feeds, `tokens` of them, or an open number. */
-export function ropeFeeds(config: ModelConfig, positions: Int32Array, tokens = positions.length): Feeds {
+export function ropeFeeds(
+  config: ModelConfig,
+  at: Pick<TokenBatch, 'positions' | 'axes'>,
+  tokens = at.positions.length,
+): Feeds {
   const shape = [tokens, config.headSize / 2];
-  const tables = (local: boolean) => ropeTables(config, positions, local);
+  const tables = (local: boolean) => ropeTables(config, at, local);
   const { cos, sin } = tables(false);
   const feeds: Feeds = { cos: { values: cos, shape }, sin: { values: sin, shape } };
   if (config.rope.localTheta === undefined) return feeds;

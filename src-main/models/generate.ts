@@ -128,7 +128,7 @@ function hiddenOf(model: CausalLM, cache: KeyValueCache, ids: Int32Array, adapta
 }
 
 function tablesOf({ config }: CausalLM, positions: Int32Array, local: boolean): RopeTables {
-  const { cos, sin } = ropeTables(config, positions, local);
+  const { cos, sin } = ropeTables(config, { positions }, local);
   const shape: [number, number] = [positions.length, config.headSize / 2];
   return { cos: tf.tensor2d(cos, shape), sin: tf.tensor2d(sin, shape) };
 }

@@ -104,7 +104,7 @@ const canonicalName = (name: string) =>
     .replace(/^model\.lm_head\./, 'lm_head.')
     .replace(/^(layers|embed_tokens|norm)\./, 'model.$1.');
 
-const OTHER_PARTS = /^(model\.)?(vision_tower|multi_modal_projector|vision_model|connector)\./;
+const OTHER_PARTS = /^(model\.)?(vision_tower|multi_modal_projector|vision_model|connector|visual)\./;
 
 /** Whether the text model uses a tensor: parts for images and stored RoPE frequencies it does without. @throws UserError */
 function isOfModel(name: string, config: ModelConfig, file: string): boolean {

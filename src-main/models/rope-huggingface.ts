@@ -3,6 +3,7 @@ import { UserError } from '../engine/types.ts';
 import type { RopeConfig } from './types.ts';
 
 const positive = z.number().positive();
+const whole = z.number().int().nonnegative().max(65536);
 const factors = z.array(positive).max(65536);
 const scalingSchema = z.looseObject({
   rope_type: z.string().nullish(),
@@ -21,6 +22,7 @@ const scalingSchema = z.looseObject({
   truncate: z.boolean().nullish(),
   short_factor: factors.nullish(),
   long_factor: factors.nullish(),
+  mrope_section: z.tuple([whole, whole, whole]).nullish(),
 });
 type Scaling = z.infer<typeof scalingSchema>;
 
@@ -49,9 +51,17 @@ export function ropeOf(c: Fields, gemma: boolean, headSize: number, path: string
   if ('full_attention' in given || 'sliding_attention' in given)
     throw new UserError(`${path}: RoPE parameters by kind of layer are only supported for gemma3`);
   const scaling = parsed(given, isFilled(c.rope_scaling) ? 'rope_scaling' : 'rope_parameters', path);
-  const whole = { ...scaling, original_max_position_embeddings: c.original_max_position_embeddings ?? scaling.original_max_position_embeddings }; // prettier-ignore
+  const complete = { ...scaling, original_max_position_embeddings: c.original_max_position_embeddings ?? scaling.original_max_position_embeddings }; // prettier-ignore
   const theta = scaling.rope_theta ?? c.rope_theta ?? THETA;
-  return { theta, scaling: ropeScaling(whole, c, headSize, path) };
+  return { theta, sections: sectionsOf(scaling, headSize, path), scaling: ropeScaling(complete, c, headSize, path) };
+}
+
+/** M-RoPE's sections. @throws UserError where they are not of all frequencies */
+function sectionsOf({ mrope_section: sections }: Scaling, headSize: number, path: string): RopeConfig['sections'] {
+  if (!sections) return undefined;
+  const sum = sections.reduce((all, size) => all + size, 0);
+  if (sum === headSize / 2) return sections;
+  throw new UserError(`${path}: "mrope_section" is of ${sum} frequencies, and each head has ${headSize / 2}`);
 }
 
 const isFilled = (value: object | null | undefined): value is object => !!value && Object.keys(value).length > 0;
@@ -89,6 +99,7 @@ function ropeScaling(s: Scaling, c: Fields, headSize: number, path: string): Rop
   const original = s.original_max_position_embeddings ?? c.max_position_embeddings;
   switch (type) {
     case 'default':
+    case 'mrope':
       return undefined;
     case 'linear':
       return { type, factor: needed(s.factor, 'factor') };

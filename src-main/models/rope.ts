@@ -1,4 +1,4 @@
-import type { ModelConfig, RopeConfig } from './types.ts';
+import type { ModelConfig, RopeConfig, TokenBatch } from './types.ts';
 
 /** Angles of one position are position * frequency; cos and sin are multiplied by `attentionFactor` (YaRN). */
 export interface Frequencies {
@@ -70,23 +70,28 @@ function yarn(
   return { inverse: mixed, attentionFactor };
 }
 
-/** cos and sin of every token's angles, each [tokens, headSize / 2]. */
+/** cos and sin of every token's angles, each [tokens, headSize / 2]. With `axes`, a frequency turns by its section's (arXiv 2409.12191). */
 export function ropeTables(
   config: ModelConfig,
-  positions: Int32Array,
+  { positions, axes }: Pick<TokenBatch, 'positions' | 'axes'>,
   local: boolean,
 ): { cos: Float32Array; sin: Float32Array } {
+  const tokens = positions.length;
   const longest = positions.reduce((most, position) => Math.max(most, position + 1), 1);
   const { inverse, attentionFactor } = ropeFrequencies(config.headSize, config.rope, longest, local);
   const half = inverse.length;
-  const cos = new Float32Array(positions.length * half);
-  const sin = new Float32Array(positions.length * half);
-  positions.forEach((position, token) => {
+  const axisOf = axes && Int32Array.from(inverse, (_, i) => sectionOf(i, config.rope.sections!));
+  const cos = new Float32Array(tokens * half);
+  const sin = new Float32Array(tokens * half);
+  for (let token = 0; token < tokens; token++)
     for (let i = 0; i < half; i++) {
-      const angle = position * inverse[i]!;
+      const angle = (axisOf ? axes[axisOf[i]! * tokens + token]! : positions[token]!) * inverse[i]!;
       cos[token * half + i] = Math.cos(angle) * attentionFactor;
       sin[token * half + i] = Math.sin(angle) * attentionFactor;
     }
-  });
   return { cos, sin };
 }
+
+/** Which of the sections, laid end to end, a frequency lies in. */
+const sectionOf = (i: number, [time, row]: NonNullable<RopeConfig['sections']>) =>
+  Number(i >= time) + Number(i >= time + row);

@@ -13,6 +13,8 @@ export interface RopeConfig {
   theta: number;
   /** gemma3: base of the sliding-window layers */
   localTheta?: number;
+  /** M-RoPE: so many frequencies turn by the time, so many by the row and so many by the column of a token */
+  sections?: [time: number, row: number, column: number];
   scaling?:
     | { type: 'linear'; factor: number }
     | { type: 'dynamic'; factor: number; originalContextLength: number }
@@ -243,4 +245,8 @@ export interface TokenBatch {
   positions: Int32Array;
   /** which packed example a token belongs to, from 0 in each row; -1 = padding. Attention stays inside a segment. */
   segments: Int32Array;
+  /** M-RoPE: times, then rows, then columns of all tokens; undefined: each is the position */
+  axes?: Int32Array;
+  /** the last token of its row that each token sees, from 0 in each row; undefined: itself */
+  reach?: Int32Array;
 }

@@ -18,6 +18,7 @@ export function nextTokenObjective(model: CausalLM): Objective<TokenBatch, Batch
   return {
     model,
     withoutTerms: 'no label tokens: its examples are all prompt. Check which part carries loss.',
+    anyLength: true,
     terms: (batch) => shiftedLabels(batch).length,
     units: ({ segments }) => Uint8Array.from(segments, (segment) => Number(segment >= 0)),
     tensors: (batch) => batchTensors(model.config, batch),
@@ -27,8 +28,8 @@ export function nextTokenObjective(model: CausalLM): Objective<TokenBatch, Batch
       labels: { values: nextLabels(batch), shape: [isOpen ? VARYING : batch.inputIds.length] },
     }),
     // Without rows of its own: every token of a graph goes through the head.
-    fed: ({ ids, segments, labels, ...inputs }, { length }, isOpen) =>
-      ({ length: isOpen ? 0 : length, ids, segments, labels, ...ropeInputs(inputs) }) as BatchTensors,
+    fed: ({ ids, segments, reach, labels, ...inputs }, { length }, isOpen) =>
+      ({ length: isOpen ? 0 : length, ids, segments, reach, labels, ...ropeInputs(inputs) }) as BatchTensors,
     forward: (tensors, passes) => model.hidden(tensors, passes),
     lossSum: (tensors, passes) => model.lossSum(tensors, passes),
   };

@@ -47,6 +47,8 @@ export interface Objective<Batch = unknown, Tensors extends object = object> {
   units(batch: Batch): Uint8Array;
   /** the batch on the engine; dispose it */
   tensors(batch: Batch): Tensors;
+  /** whether one graph may take any number of rows; false: one for each of few sizes */
+  readonly anyLength: boolean;
   /** the batch as graphs take it, so that few serve all: `isOpen` without padding, else padded to one of few sizes */
   forGraph(batch: Batch, isOpen: boolean): Batch;
   /** what a graph is fed of such a batch; `isOpen`: another number of rows at every run */

@@ -56,7 +56,8 @@ export class CompiledTraining<Batch, Tensors extends object> {
     private readonly options: { precision: Precision; recompute: boolean | number },
   ) {
     this.session = compiler.sessionOf(objective.model.weights);
-    this.isOpen = fusedKernels() !== undefined; // only our own kernels take attention and the loss over any number of tokens
+    // Only our own kernels take attention and the loss over any number of tokens.
+    this.isOpen = fusedKernels() !== undefined && objective.anyLength;
   }
 
   /** One step. @throws NotRecordable when a part of it can't be compiled */

@@ -1,3 +1,4 @@
+import fsp from 'node:fs/promises';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
 import { fileLayoutOfB } from '../../src-main/effilora/layout.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
+import { configFromHuggingFace, textPart } from '../../src-main/models/config-huggingface.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../src-main/models/vision/vision-language.ts';
 import { pictureBatch } from '../../src-main/tasks/vision-language/batch.ts';
 import { pictureObjective } from '../../src-main/tasks/vision-language/objective.ts';
@@ -16,7 +18,7 @@ import { patchesOf, readAll } from '../models/vision/support.ts';
 
 /** Tiny random models with pictures: transformers' logits, and PEFT's LoRA with its gradients (models/data/vision/make_models.py). */
 const data = path.join(import.meta.dirname, '../models/data/vision/models');
-const FAMILIES = ['idefics3', 'llava'];
+const FAMILIES = ['idefics3', 'llava', 'gemma3', 'qwen2.5-vl'];
 const SITES = ['q_proj', 'v_proj', 'o_proj', 'down_proj'];
 
 type Expected = Awaited<ReturnType<typeof readAll>>;
@@ -29,9 +31,16 @@ function batchOf(expected: Expected): PictureBatch {
     ...{ rows, length, inputIds: whole('ids'), labels: whole('labels') },
     positions: Int32Array.from({ length: rows * length }, (_, t) => t % length),
     segments: whole('mask').map((here) => here - 1),
-    patches: patchesOf(expected.get('pixels')!),
-    grids: Array.from({ length: 3 }, () => ({ rows: 4, columns: 4 })),
+    ...picturesOf(expected.get('pixels')!),
   };
+}
+
+/** Of one size as pixels, else already as patches. */
+function picturesOf(pixels: NonNullable<ReturnType<Expected['get']>>): Pick<PictureBatch, 'patches' | 'grids'> {
+  if (pixels.shape.length === 4)
+    return { patches: patchesOf(pixels), grids: Array.from({ length: 3 }, () => ({ rows: 4, columns: 4 })) };
+  const sizes = [[4, 4], [2, 6], [6, 4]] as const; // prettier-ignore
+  return { patches: Float32Array.from(pixels.values), grids: sizes.map(([rows, columns]) => ({ rows, columns })) };
 }
 
 async function open(family: string) {
@@ -47,15 +56,20 @@ async function open(family: string) {
   return { expected, model, adapter, batch: batchOf(expected), objective: pictureObjective(model) };
 }
 
+const areaOf = ({ rows, columns }: { rows: number; columns: number }) => rows * columns;
+const sumOf = (values: number[]) => values.reduce((sum, value) => sum + value, 0);
+
 /** Each text with its own pictures, and no padding. */
 function examplesOf({ rows, length, inputIds, labels, segments, patches, grids }: PictureBatch) {
-  const [picture, of] = [patches.length / grids.length, [0, 2, 3]];
+  const of = [0, 2, 3];
+  const [all, size] = [grids.map(areaOf), patches.length / sumOf(grids.map(areaOf))];
+  const start = (picture: number) => sumOf(all.slice(0, picture)) * size;
   return Array.from({ length: rows }, (_, row) => {
     const here = (values: Int32Array) =>
       values.subarray(row * length, (row + 1) * length).filter((_, t) => segments[row * length + t]! >= 0);
     return {
       ...{ inputIds: here(inputIds), labels: here(labels) },
-      patches: patches.subarray(of[row]! * picture, of[row + 1]! * picture),
+      patches: patches.subarray(start(of[row]!), start(of[row + 1]!)),
       grids: grids.slice(of[row], of[row + 1]),
     };
   });
@@ -135,4 +149,27 @@ it('refuses texts whose image tokens are not as many as the pictures have featur
   expect(() => objective.feeds(cut, true)).toThrow('11 image tokens');
   adapter.dispose();
   model.dispose();
+});
+
+describe('the text model of qwen2.5-vl', () => {
+  const read = (json: unknown) => configFromHuggingFace(textPart(json), 'config.json').config;
+  const json = async () =>
+    JSON.parse(await fsp.readFile(path.join(data, 'qwen2.5-vl', 'config.json'), 'utf8')) as Record<string, object>;
+
+  it('is read from the form before transformers 5, too, which has its fields outside', async () => {
+    const { text_config, vision_config, ...outside } = await json();
+    const { rope_parameters, ...fields } = text_config as Record<string, unknown>;
+    const { rope_theta, mrope_section } = rope_parameters as Record<string, unknown>;
+    const flat = { ...fields, ...outside, vision_config, rope_theta, rope_scaling: { type: 'mrope', mrope_section } };
+    expect(read(flat)).toEqual(read(await json()));
+    expect(read(flat).rope.sections).toEqual([1, 1, 1]);
+  });
+
+  it('is refused where its sections are not of all frequencies', async () => {
+    const { text_config, ...outside } = await json();
+    const rope_parameters = { rope_type: 'default', rope_theta: 1e4, mrope_section: [1, 1, 2] };
+    expect(() => read({ ...outside, text_config: { ...text_config, rope_parameters } })).toThrow(
+      '"mrope_section" is of 4 frequencies, and each head has 3',
+    );
+  });
 });

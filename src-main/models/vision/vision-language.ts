@@ -10,6 +10,7 @@ import { readJsonFile } from '../json-file.ts';
 import type { TokenBatch } from '../types.ts';
 import type { WeightFormat } from '../weight-format.ts';
 import { loadWeights } from '../weights.ts';
+import { axesOf, mergedSize, reachOf } from './laid.ts';
 import { VisionModel } from './towers/vision-model.ts';
 import type { PatchGrid } from './towers/windows.ts';
 
@@ -23,11 +24,7 @@ export interface PictureBatch extends TokenBatch {
 
 const MOST_CONFIG_BYTES = 16 << 20;
 
-/**
- * Families whose language model takes pictures as it takes text: image tokens are placed and attended to like others. `gemma3`, whose
- * image tokens attend to each other in both directions, and `qwen2_5_vl`, which places them in the picture, are none.
- */
-const FAMILIES = ['idefics3', 'smolvlm', 'llava'] as const;
+const FAMILIES = ['idefics3', 'smolvlm', 'llava', 'gemma3', 'qwen2_5_vl'] as const;
 const configSchema = z.looseObject({
   model_type: z.enum(FAMILIES),
   image_token_id: z.number().int().nonnegative().optional(),
@@ -98,6 +95,21 @@ export class VisionLanguageModel {
         `The texts have ${seen} image tokens, and their pictures ${features} features: a picture was cut in two, or prepared for another model`,
       );
     return places;
+  }
+
+  /** Whether a picture's tokens see what lies ahead of them in it, as Gemma 3's do. */
+  get looksAhead(): boolean {
+    return this.vision.config.connector.kind === 'pool';
+  }
+
+  /** The texts as the language model takes them, which may place a picture's tokens and let them see otherwise than text. */
+  laid(batch: PictureBatch): TokenBatch {
+    const isPicture = (token: number) => batch.inputIds[token] === this.imageToken;
+    const { tower } = this.vision.config;
+    if (this.looksAhead) return { ...batch, reach: reachOf(batch, isPicture) };
+    if (tower.kind !== 'qwen2.5') return batch;
+    const sizes = batch.grids.map((grid) => mergedSize(grid, tower.merge));
+    return { ...batch, axes: axesOf(batch, isPicture, sizes) };
   }
 
   /** What the pictures of a batch feed. */

@@ -12,14 +12,15 @@ export function pictureObjective(model: VisionLanguageModel): Objective<PictureB
   return {
     ...text,
     model,
+    anyLength: !model.looksAhead,
     tensors: (batch) => {
       const places = model.places(batch);
       const features = tf.tidy(() => model.features(tensorsOf(model.feeds(batch)), batch));
-      return { ...text.tensors(batch), seen: { features, places: tf.tensor1d(places, 'int32') } };
+      return { ...text.tensors(model.laid(batch)), seen: { features, places: tf.tensor1d(places, 'int32') } };
     },
     forGraph: (batch, isOpen) => ({ ...batch, ...text.forGraph(batch, isOpen) }),
     feeds: (batch, isOpen) => ({
-      ...text.feeds(batch, isOpen),
+      ...text.feeds(model.laid(batch), isOpen),
       ...model.feeds(batch),
       places: { values: model.places(batch), shape: [isOpen ? VARYING : batch.inputIds.length] },
     }),

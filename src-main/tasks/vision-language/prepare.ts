@@ -99,7 +99,8 @@ function fedOf(
   { options }: PictureProcessor,
   patch: number,
 ): Pick<PictureBatch, 'patches' | 'grids'> {
-  const layout = { patch, frames: 1, merge: 1 };
+  const { frames, merge } = options.kind === 'grid' ? options : { frames: 1, merge: 1 };
+  const layout = { patch, frames, merge };
   const patches = joined(pictures.map((picture) => patchRows(picture, layout, options.normalization)));
   const grids = pictures.flatMap(({ tiles, width, height }) =>
     Array.from({ length: tiles }, () => ({ rows: Math.floor(height / patch), columns: Math.floor(width / patch) })),

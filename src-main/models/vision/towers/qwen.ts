@@ -72,8 +72,9 @@ export function qwenFeeds(patches: Float32Array, layout: WindowLayout, width: nu
   const hidden = Float32Array.from(layout.patches, (patch) => (patch < 0 ? -1e9 : 0));
   return {
     patches: { values: placed(patches, layout, width), shape: [count, width] },
-    cos: { values: layout.cos, shape: turned },
-    sin: { values: layout.sin, shape: turned },
+    // The language model's tables are called cos and sin.
+    towerCos: { values: layout.cos, shape: turned },
+    towerSin: { values: layout.sin, shape: turned },
     hidden: { values: hidden, shape: [count / layout.length, 1, 1, layout.length] },
     blocks: { values: layout.blocks, shape: [layout.blocks.length] },
   };
@@ -87,7 +88,7 @@ export function encodeQwen(
   weights: QwenWeights,
 ): Tensor2D {
   return tf.tidy(() => {
-    const places = { cos: inputs.cos as Tensor2D, sin: inputs.sin as Tensor2D, hidden: inputs.hidden! };
+    const places = { cos: inputs.towerCos as Tensor2D, sin: inputs.towerSin as Tensor2D, hidden: inputs.hidden! };
     const x = weights.layers.reduce(
       (value, layer, i) => qwenLayer(value, layer, config.full.includes(i), layout, places, config.heads),
       linear(inputs.patches as Tensor2D, weights.patches),

@@ -9,11 +9,16 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import (
     CLIPVisionConfig,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    SiglipVisionConfig,
 )
 
 here = pathlib.Path(__file__).parent / "models"
@@ -24,10 +29,10 @@ IMAGE = 39
 SITES = ["q_proj", "v_proj", "o_proj", "down_proj"]
 
 
-def texts(per_picture: int):
-    """One with two pictures and one with one, padded; labels on the answer."""
-    picture = [IMAGE] * per_picture
-    rows = [([3, *picture, 5, *picture, 6, 7], [8, 9, 10, 2]), ([4, 11, *picture, 12], [13, 2])]
+def texts(*sizes: int):
+    """One with two pictures and one with one, of so many tokens each, padded; labels on the answer."""
+    first, second, third = [[IMAGE] * size for size in sizes]
+    rows = [([3, *first, 5, *second, 6, 7], [8, 9, 10, 2]), ([4, 11, *third, 12], [13, 2])]
     longest = max(len(prompt) + len(answer) for prompt, answer in rows)
     pad = lambda values, filler: values + [filler] * (longest - len(values))
     ids = torch.tensor([pad(prompt + answer, 0) for prompt, answer in rows])
@@ -36,7 +41,8 @@ def texts(per_picture: int):
     return ids, labels, mask
 
 
-def make(name: str, model, per_picture: int, inside: str, pixels, given) -> None:
+def make(name: str, model, sizes: list[int], inside: str, pixels, kind=None, **given) -> None:
+    """`kind`: what its forward calls a mask of picture tokens, where it needs one."""
     model.eval()
     with torch.no_grad():
         for key, value in model.named_parameters():
@@ -52,8 +58,10 @@ def make(name: str, model, per_picture: int, inside: str, pixels, given) -> None
     with torch.no_grad():
         for value in adapted.values():
             value.copy_(torch.randn_like(value) * 0.3)
-    ids, labels, mask = texts(per_picture)
-    out = lora(input_ids=ids, attention_mask=mask, labels=labels, pixel_values=given)
+    ids, labels, mask = texts(*sizes)
+    if kind:
+        given[kind] = (ids == IMAGE).long()
+    out = lora(input_ids=ids, attention_mask=mask, labels=labels, **given)
     out.loss.backward()
     expected = {"logits": out.logits, "loss": out.loss.reshape(1), "ids": ids.float(), "labels": labels.float(), "mask": mask.float(), "pixels": pixels}
     for key, value in adapted.items():
@@ -72,16 +80,47 @@ nothing = torch.zeros(1, 3, 16, 16)  # what stands in a batch for a picture that
 make(
     "idefics3",
     Idefics3ForConditionalGeneration(Idefics3Config(vision_config=VISION, text_config=LlamaConfig(**LLAMA), scale_factor=2, image_token_id=IMAGE, pad_token_id=0)),
-    4,
+    [4] * 3,
     "text_model",
     pixels,
-    torch.stack([pixels[:2], torch.cat([pixels[2:], nothing])]),
+    pixel_values=torch.stack([pixels[:2], torch.cat([pixels[2:], nothing])]),
 )
 make(
     "llava",
     LlavaForConditionalGeneration(LlavaConfig(vision_config=CLIPVisionConfig(**VISION), text_config=LlamaConfig(**LLAMA), image_token_index=IMAGE, vision_feature_layer=-2)),
-    16,
+    [16] * 3,
     "language_model",
     pixels,
+    pixel_values=pixels,
+)
+# A window that a picture's first tokens, and the text behind it, look out of.
+make(
+    "gemma3",
+    Gemma3ForConditionalGeneration(Gemma3Config(
+        vision_config=SiglipVisionConfig(**VISION, vision_use_head=False).to_dict(),
+        text_config={**LLAMA, "head_dim": 8, "sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"]},
+        mm_tokens_per_image=4, boi_token_index=36, eoi_token_index=37, image_token_index=IMAGE,
+    )),
+    [4] * 3,
+    "language_model",
     pixels,
+    kind="token_type_ids",
+    pixel_values=pixels,
+)
+# Of 4 x 4, 2 x 6 and 6 x 4 patches.
+grids = torch.tensor([[1, 4, 4], [1, 2, 6], [1, 6, 4]])
+patches = torch.rand(52, 3 * 2 * 4 * 4) * 2 - 1
+make(
+    "qwen2.5-vl",
+    Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(
+        vision_config=dict(depth=2, hidden_size=16, intermediate_size=24, num_heads=2, patch_size=4, window_size=16, out_hidden_size=12, fullatt_block_indexes=[1]),
+        text_config={**LLAMA, "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 1], "rope_theta": 1e4}},
+        image_token_id=IMAGE, video_token_id=38, vision_start_token_id=37, vision_end_token_id=36,
+    )),
+    [4, 3, 6],
+    "language_model",
+    patches,
+    kind="mm_token_type_ids",
+    pixel_values=patches,
+    image_grid_thw=grids,
 )
