@@ -20,7 +20,8 @@ const canonicalName = (name: string) =>
     .replace(/^(model\.)?(multi_modal_projector|connector)\./, 'connector.')
     .replace(/^(model\.)?visual\./, 'tower.');
 
-function nameOf({ name }: SafetensorsEntry): string | undefined {
+/** A tensor's name in one form where it is of a tower or connector. */
+export function visionName({ name }: SafetensorsEntry): string | undefined {
   const ours = canonicalName(name);
   return /^(tower|connector)\./.test(ours) ? ours : undefined;
 }
@@ -40,7 +41,7 @@ export async function withVisionLoader<T>(
   layers: number,
   load: (loader: VisionLoader) => Promise<T>,
 ): Promise<{ loaded: T; tensors: Map<string, Tensor> }> {
-  const { entries, close } = await openTensors(folder, nameOf);
+  const { entries, close } = await openTensors(folder, visionName);
   const tensors = new Map<string, Tensor>();
   try {
     const loaded = await load(loaderOf(folder, entries, tensors));
