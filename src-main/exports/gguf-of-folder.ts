@@ -48,7 +48,8 @@ async function tensorOf(
 
 /** GGUF specification, and llama.cpp's llama-arch.cpp for the names. */
 function hyperparameters(config: ModelConfig): Map<string, Uint8Array> {
-  const { architecture } = config;
+  const { sections } = config.rope;
+  const architecture = sections ? 'qwen2vl' : config.architecture;
   const entries = new Map([['general.architecture', ggufValue.string(architecture)]]);
   const u32 = (name: string, value: number) => entries.set(`${architecture}.${name}`, ggufValue.u32(value));
   const f32 = (name: string, value: number) => entries.set(`${architecture}.${name}`, ggufValue.f32(value));
@@ -64,6 +65,8 @@ function hyperparameters(config: ModelConfig): Map<string, Uint8Array> {
   u32('vocab_size', config.vocabularySize);
   f32('attention.layer_norm_rms_epsilon', config.normEpsilon);
   f32('rope.freq_base', config.rope.theta);
+  // Of four, the last is no axis of a picture's.
+  if (sections) entries.set('qwen2vl.rope.dimension_sections', ggufValue.i32s([...sections, 0]));
   const window = config.slidingWindow.find((size) => size !== undefined);
   if (window !== undefined) u32('attention.sliding_window', window);
   const { scaling } = config.rope;

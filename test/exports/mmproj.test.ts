@@ -29,6 +29,8 @@ const FAMILIES = [
   { family: 'idefics3', mark: '<image>', side: 64 },
   { family: 'llava', mark: '<image>', side: 16 },
   { family: 'gemma3', mark: '<start_of_image>', side: 16 },
+  // Not of whole windows of 112.
+  { family: 'qwen2.5-vl', mark: '<|vision_start|><|image_pad|><|vision_end|>', side: 168 },
 ];
 
 let out: string;
@@ -47,6 +49,8 @@ async function picture(side: number, name: string, colour: (x: number, y: number
   return file;
 }
 
+const sizeOf = ({ width, height }: { width: number; height: number }, patch: number) => ({ rows: height / patch, columns: width / patch }); // prettier-ignore
+
 /** log p of every next token by our own model. */
 async function ours(
   model: VisionLanguageModel,
@@ -60,13 +64,13 @@ async function ours(
   const text = withPictures(PROMPT.replace('{}', mark), placeholder, [prepared]);
   const ids = opened.tokenizer!.encode(text, { addSpecialTokens: false });
   await opened.close();
-  const layout = { patch: 4, frames: 1, merge: 1 };
+  const layout = options.kind === 'grid' ? options : { patch: 4, frames: 1, merge: 1 };
   const batch = pictureBatch([
     {
       inputIds: Int32Array.from(ids),
       labels: new Int32Array(ids.length).fill(-100),
       patches: patchRows(prepared, layout, options.normalization),
-      grids: Array.from({ length: prepared.tiles }, () => ({ rows: 4, columns: 4 })),
+      grids: Array.from({ length: prepared.tiles }, () => sizeOf(prepared, layout.patch)),
     },
   ]);
   const tensors = pictureObjective(model).tensors(batch);

@@ -28,7 +28,7 @@ told = []
 for picture in pictures:
     data = [base64.b64encode(pathlib.Path(picture).read_bytes()).decode()]
     put = {"prompt_string": prompt.replace("{}", marker), "multimodal_data": data}
-    # Some tokens more: the first may be a part of a character, of which nothing is told alone.
-    answer = ask("/completion", {"prompt": put, "n_predict": 4, "n_probs": 1000, "temperature": 0, "cache_prompt": False})
+    # Of an end, or of a part of a character, nothing would be told; the probabilities are those before the grammar.
+    answer = ask("/completion", {"prompt": put, "n_predict": 1, "grammar": 'root ::= "a"', "n_probs": 1000, "temperature": 0, "cache_prompt": False})
     told.append([[one["id"], one["logprob"]] for one in answer["completion_probabilities"][0]["top_logprobs"]])
 print(json.dumps(told))

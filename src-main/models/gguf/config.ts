@@ -2,10 +2,16 @@ import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
 import { checkHeads } from '../heads.ts';
 import type { Architecture, ModelConfig } from '../types.ts';
-import { ggufRope, ropeFields, type RopeTensors } from './rope.ts';
+import { ggufRope, ropeFields, ropeSections, type RopeTensors } from './rope.ts';
 import { numbersOf, type GgufHeader, type GgufValue } from './types.ts';
 
-const FAMILIES: Record<string, Architecture> = { llama: 'llama', qwen2: 'qwen2', qwen3: 'qwen3', gemma3: 'gemma3' };
+const FAMILIES: Record<string, Architecture> = {
+  llama: 'llama',
+  qwen2: 'qwen2',
+  qwen3: 'qwen3',
+  gemma3: 'gemma3',
+  qwen2vl: 'qwen2',
+};
 
 const count = z.number().int().positive().max(1e9);
 /** Hyperparameters under `<architecture>.` in the metadata (GGUF specification). */
@@ -93,7 +99,8 @@ function toModelConfig(
       throw new UserError(`${path}: ${key} is ${size} and a head has ${headSize}; that they differ is not supported`);
   const scaleBy = gemma && f.block_count === GEMMA_27B_LAYERS ? f.embedding_length / attentionHeads : headSize;
   const slidingWindow = slidingWindows(gemma, f, path);
-  const rope = ggufRope(f, parts.rope, headSize, path);
+  const sections = ropeSections(f, headSize, path);
+  const rope = { ...ggufRope(f, parts.rope, headSize, path), ...(sections && { sections }) };
   const eos = ['eos', 'eot', 'eom'].map((kind) => metadata.get(`tokenizer.ggml.${kind}_token_id`));
   const bos = metadata.get('tokenizer.ggml.bos_token_id');
   return {

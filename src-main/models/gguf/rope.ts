@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
 import type { RopeConfig } from '../types.ts';
+import { numbersOf, type GgufValue } from './types.ts';
 
 /** Divisors of the frequencies that a file holds as tensors: rope_freqs, rope_factors_short, rope_factors_long. */
 export interface RopeTensors {
@@ -15,6 +16,7 @@ export const ropeFields = {
   'rope.freq_base': positive.optional(),
   'rope.freq_base_swa': positive.optional(),
   'rope.dimension_count': z.number().int().positive().optional(),
+  'rope.dimension_sections': z.custom((value) => ArrayBuffer.isView(value)).optional(),
   'rope.scaling.type': z.string().optional(),
   /** 0 stands for none */
   'rope.scaling.factor': z.number().nonnegative().finite().optional(),
@@ -62,4 +64,17 @@ export function ggufRope(f: Fields, tensors: RopeTensors, headSize: number, path
     return scale === 1 ? { theta } : { theta, scaling: { type: 'linear', factor: scale } };
   const factors = (tensors.divisors ?? new Array<number>(half).fill(1)).map((value) => value * scale);
   return { theta, scaling: { type: 'factors', factors, ...(attention !== 1 && { attentionFactor: attention }) } };
+}
+
+/** M-RoPE's sections (qwen2vl): three, and one for no axis. @throws UserError where they are not of all frequencies */
+export function ropeSections(f: Fields, headSize: number, path: string): RopeConfig['sections'] {
+  const given = f['rope.dimension_sections'];
+  if (given === undefined) return undefined;
+  const [time, row, column, ...rest] = numbersOf(given as GgufValue) ?? [];
+  const all = [time ?? 0, row ?? 0, column ?? 0] as const;
+  if (rest.some(Boolean) || all.reduce((sum, size) => sum + size, 0) !== headSize / 2)
+    throw new UserError(
+      `${path}: its rope.dimension_sections (${[...all, ...rest].join(', ')}) are not of the ${headSize / 2} frequencies of a head`,
+    );
+  return [...all];
 }
