@@ -40,7 +40,7 @@ export async function openHuggingFaceFolder(
   try {
     tieHead(entries, tied);
     const headless = !tied && !entries.has('lm_head.weight') ? withoutHead(folder) : undefined;
-    const texts = await readTokenizer(folder, config.bosTokenId, config.eosTokenIds);
+    const texts = await readTexts(folder, config.bosTokenId, config.eosTokenIds);
     const find = (name: string) => {
       const found = entries.get(name);
       if (!found) throw new UserError(`${folder} holds no tensor "${name}"; is the model whole?`);
@@ -52,7 +52,7 @@ export async function openHuggingFaceFolder(
       format: 'huggingface',
       config: {
         ...config,
-        eosTokenIds: texts?.tokenizer.eosTokenIds ?? config.eosTokenIds,
+        eosTokenIds: texts?.tokenizer?.eosTokenIds ?? config.eosTokenIds,
         tiedEmbeddings: tied && !entries.has('lm_head.weight'),
       },
       tensors: [...entries].map(([name, { entry }]) => ({
@@ -111,7 +111,12 @@ async function generationEnds(folder: string): Promise<number[]> {
   return [parsed.data.eos_token_id ?? []].flat();
 }
 
-async function readTokenizer(folder: string, bosTokenId: number | undefined, eosTokenIds: number[]) {
+/** A folder's tokenizer and chat template; undefined where it has no tokenizer.json. @throws UserError */
+export async function readTexts(
+  folder: string,
+  bosTokenId: number | undefined,
+  eosTokenIds: number[],
+): Promise<Pick<ModelFile, 'tokenizer' | 'chatTemplate'> | undefined> {
   const read = await tokenizerOfFolder(folder, { bosTokenId, eosTokenIds });
   if (!read) return undefined;
   let tokenizer: Tokenizer;
@@ -127,7 +132,7 @@ async function readTokenizer(folder: string, bosTokenId: number | undefined, eos
 }
 
 /** The model's template, and the one for conversations with tools where it has one: in files, else in tokenizer_config.json. */
-async function templateSources(
+export async function templateSources(
   folder: string,
   inConfig: TokenizerConfig['chat_template'],
 ): Promise<{ source?: string; toolUse?: string }> {

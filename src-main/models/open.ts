@@ -1,9 +1,11 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { UserError } from '../engine/types.ts';
 import { ensurePackagedModel, PACKAGED_MODELS } from './default-model.ts';
 import { openGguf } from './gguf/open.ts';
 import { openHuggingFaceFolder } from './huggingface-folder.ts';
 import type { ModelFile } from './types.ts';
+import { openSeeingFolder, takesPictures } from './vision/open.ts';
 
 /**
  * The path of a model given by path or by name; a named one is fetched if it isn't there.
@@ -22,10 +24,32 @@ export async function resolveModel(nameOrPath: string, log: (line: string) => vo
  * @param log gets what is to be known of the model, such as a tokenizer that says too little of itself
  * @throws UserError
  */
-export async function openModelFile(path: string, log?: (line: string) => void): Promise<ModelFile> {
-  const stat = fs.statSync(path, { throwIfNoEntry: false });
-  if (!stat) throw new UserError(`The model "${path}" is not there; check the path`);
-  const file = await (stat.isDirectory() ? openHuggingFaceFolder(path) : openGguf(path));
-  for (const warning of file.warnings ?? []) log?.(warning);
+export async function openModelFile(place: string, log: (line: string) => void = () => {}): Promise<ModelFile> {
+  const file = (await takesPicturesAt(place)) ? await openSeeingFolder(place, (named) => openTextOf(place, named, log)) : await openText(place); // prettier-ignore
+  for (const warning of file.warnings ?? []) log(warning);
   return file;
+}
+
+async function openText(place: string): Promise<ModelFile> {
+  return isFolder(place) ? openHuggingFaceFolder(place) : openGguf(place);
+}
+
+const takesPicturesAt = async (place: string) => isFolder(place) && (await takesPictures(place));
+
+function isFolder(place: string): boolean {
+  const stat = fs.statSync(place, { throwIfNoEntry: false });
+  if (!stat) throw new UserError(`The model "${place}" is not there; check the path`);
+  return stat.isDirectory();
+}
+
+/** The language model that a folder's config.json names: a packaged one, or what lies in the folder itself. */
+async function openTextOf(folder: string, named: string, log: (line: string) => void): Promise<ModelFile> {
+  if (PACKAGED_MODELS.some(({ name }) => name === named)) return openText(await resolveModel(named, log));
+  const place = path.resolve(folder, named);
+  const real = fs.existsSync(place) ? path.relative(fs.realpathSync(folder), fs.realpathSync(place)) : '';
+  if (real === '' || real.startsWith('..') || path.isAbsolute(real))
+    throw new UserError(
+      `${path.join(folder, 'config.json')}: effilora_text_model is "${named.slice(0, 200)}", which is neither ${PACKAGED_MODELS.map(({ name }) => name).join(' or ')} nor a model in that folder`,
+    );
+  return openText(place);
 }

@@ -1,4 +1,5 @@
 import type { TokenizerDescription } from './tokenizer/tokenizer.ts';
+import type { VisionConfig } from './vision/towers/config.ts';
 import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
 /** The model families this room can run; further families (vision towers, diffusion) join this union. */
@@ -176,13 +177,27 @@ export interface ChatTemplate {
   ): { text: string; generated: [from: number, to: number][] };
 }
 
+/** What a model sees pictures with, as it lies on disk. */
+export interface SeeingFile {
+  /** holds its weights, and says how pictures are prepared */
+  folder: string;
+  config: VisionConfig;
+  /** id of the token that stands for one feature of a picture */
+  imageToken: number;
+  /** of tower and connector, by names that begin with `tower.` or `connector.` */
+  tensors: TensorInfo[];
+}
+
 /** A base model as it lies on disk, opened: header read and validated, nothing large in memory yet. */
 export interface ModelFile {
   path: string;
   name: string;
   format: 'gguf' | 'huggingface';
   config: ModelConfig;
+  /** of the language model */
   tensors: TensorInfo[];
+  /** where it takes pictures */
+  sees?: SeeingFile;
   tokenizer?: Tokenizer;
   chatTemplate?: ChatTemplate;
   /** what the user should know of this model, a sentence each */

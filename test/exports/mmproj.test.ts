@@ -11,6 +11,7 @@ import { writeMergedGguf } from '../../src-main/exports/merged-gguf.ts';
 import { writeMmproj } from '../../src-main/exports/mmproj.ts';
 import { textPart } from '../../src-main/models/config-huggingface.ts';
 import { openHuggingFaceFolder } from '../../src-main/models/huggingface-folder.ts';
+import { openModelFile } from '../../src-main/models/open.ts';
 import { decodePicture } from '../../src-main/models/vision/pictures/decode.ts';
 import { openPictureProcessor } from '../../src-main/models/vision/preparation/open.ts';
 import { patchRows } from '../../src-main/models/vision/preparation/patches.ts';
@@ -105,7 +106,9 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
       number,
       number,
     ][][];
-    const model = await VisionLanguageModel.load(folder);
+    const file = await openModelFile(folder);
+    const model = await VisionLanguageModel.load(file);
+    await file.close();
     const own = [await ours(model, folder, mark, pictures[0]!), await ours(model, folder, mark, pictures[1]!)];
     model.dispose();
     // Of another picture, it is another answer.

@@ -8,6 +8,7 @@ import { fileLayoutOfB } from '../../src-main/effilora/layout.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { configFromHuggingFace, textPart } from '../../src-main/models/config-huggingface.ts';
+import { openModelFile } from '../../src-main/models/open.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../src-main/models/vision/vision-language.ts';
 import { pictureBatch } from '../../src-main/tasks/vision-language/batch.ts';
 import { pictureObjective } from '../../src-main/tasks/vision-language/objective.ts';
@@ -45,7 +46,9 @@ function picturesOf(pixels: NonNullable<ReturnType<Expected['get']>>): Pick<Pict
 
 async function open(family: string) {
   const expected = await readAll(path.join(data, family, 'expected.safetensors'));
-  const model = await VisionLanguageModel.load(path.join(data, family));
+  const file = await openModelFile(path.join(data, family));
+  const model = await VisionLanguageModel.load(file);
+  await file.close();
   const options = { name: 'lora', rank: 2, heads: 1, alpha: 4, targets: SITES, share: 'global' } as const;
   const adapter = new Adapter(
     model.sites(),

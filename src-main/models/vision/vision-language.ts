@@ -1,15 +1,9 @@
-import path from 'node:path';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
-import { CausalLM } from '../causal-lm.ts';
-import { textPart } from '../config-huggingface.ts';
+import { loadCausalLM, type CausalLM } from '../causal-lm.ts';
 import type { Feeds } from '../feeds.ts';
-import { openHuggingFaceFolder } from '../huggingface-folder.ts';
-import { readJsonFile } from '../json-file.ts';
-import type { TokenBatch } from '../types.ts';
+import type { ModelFile, TokenBatch } from '../types.ts';
 import type { WeightFormat } from '../weight-format.ts';
-import { loadWeights } from '../weights.ts';
 import { axesOf, mergedSize, reachOf } from './laid.ts';
 import { VisionModel } from './towers/vision-model.ts';
 import type { PatchGrid } from './towers/windows.ts';
@@ -22,15 +16,6 @@ export interface PictureBatch extends TokenBatch {
   grids: PatchGrid[];
 }
 
-const MOST_CONFIG_BYTES = 16 << 20;
-
-const FAMILIES = ['idefics3', 'smolvlm', 'llava', 'gemma3', 'qwen2_5_vl'] as const;
-const configSchema = z.looseObject({
-  model_type: z.enum(FAMILIES),
-  image_token_id: z.number().int().nonnegative().optional(),
-  image_token_index: z.number().int().nonnegative().optional(),
-});
-
 /** A language model with what it sees with, both frozen, on the engine in use. */
 export class VisionLanguageModel {
   constructor(
@@ -40,20 +25,15 @@ export class VisionLanguageModel {
     readonly imageToken: number,
   ) {}
 
-  /** Reads it from a Hugging Face folder. @throws UserError naming file and field, or the tensor */
-  static async load(folder: string, format: WeightFormat = 'auto'): Promise<VisionLanguageModel> {
-    const imageToken = await imageTokenOf(path.join(folder, 'config.json'));
-    const file = await openHuggingFaceFolder(folder, textPart);
+  /** Both on the engine in use. @throws UserError naming the tensor that is missing or of another shape */
+  static async load(file: ModelFile, format: WeightFormat = 'auto'): Promise<VisionLanguageModel> {
+    if (!file.sees) throw new UserError(`${file.path} is a model of text alone; give one that takes pictures`);
+    const language = await loadCausalLM(file, format);
     try {
-      const language = new CausalLM(file.config, await loadWeights(file, format));
-      try {
-        return new VisionLanguageModel(language, await VisionModel.load(folder), imageToken);
-      } catch (error) {
-        language.dispose();
-        throw error;
-      }
-    } finally {
-      await file.close();
+      return new VisionLanguageModel(language, await VisionModel.load(file.sees.folder), file.sees.imageToken);
+    } catch (error) {
+      language.dispose();
+      throw error;
     }
   }
 
@@ -126,15 +106,4 @@ export class VisionLanguageModel {
     this.language.dispose();
     this.vision.dispose();
   }
-}
-
-async function imageTokenOf(file: string): Promise<number> {
-  const parsed = configSchema.safeParse(await readJsonFile(file, MOST_CONFIG_BYTES));
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new UserError(`${file}: the field "${issue.path.join('.')}" is not usable (${issue.message})`);
-  }
-  const id = parsed.data.image_token_id ?? parsed.data.image_token_index;
-  if (id !== undefined) return id;
-  throw new UserError(`${file} doesn't say "image_token_id", by which a picture's tokens are known`);
 }
