@@ -14,7 +14,7 @@ import type { TrainableModel } from '../tasks/task.ts';
 import type { Progress } from './progress.ts';
 
 /** Calibration runs over this many tokens at most, in batches of so many. */
-const CALIBRATION_TOKENS = 8_192;
+const CALIBRATION_TOKENS = 4_096;
 const TOKENS_A_BATCH = 2_048;
 /** What the input moments of the layers of one pass may take on the engine, bytes; more layers take more passes. */
 const INPUT_MOMENT_BYTES = 2 ** 30;

@@ -72,8 +72,8 @@ export async function wideForms(fitting: Fitting): Promise<{ sites: FittedSite[]
   let tokens = 0;
   await eachLayerGroup(fitting, async (calibration, sites) => {
     tokens = calibration.tokens;
-    for (const site of sites) {
-      found.push(await wideSite(fitting, calibration, site));
+    for (const together of calibration.byInput(sites)) {
+      found.push(...(await wideSites(fitting, calibration, together)));
       await setImmediate();
       progress.check();
     }
@@ -81,28 +81,39 @@ export async function wideForms(fitting: Fitting): Promise<{ sites: FittedSite[]
   return { sites: found, tokens };
 }
 
-async function wideSite({ adapter }: Fitting, calibration: Calibration, site: SiteShape): Promise<FittedSite> {
-  const moments = calibration.moments(site);
-  const inputs = calibration.inputMoments(site);
-  const bb = await headGram(adapter, site);
-  const p = regressed(moments);
-  const start = tf.tidy(() => {
-    const narrow = tf.tensor2d(Float32Array.from(p.data), [p.rows, p.columns]);
-    return tf.matMul<tf.Tensor2D>(narrow, siteTrainable(adapter, site, 'A').variable);
-  });
-  const l = await regressedOnInput(inputs, start);
-  const fitted: FittedSite = {
-    site: siteName(site),
-    form: {
-      kind: 'rank-nr',
-      l: Float32Array.from(await l.data()),
-      heads: keptHeads(adapter, site, adapter.dropped.heads),
-    },
-    exported: await relativeErrorOnInput(l, inputs, moments.zz, bb),
-    averaged: relativeError(averaged(moments), moments, bb),
-    energy: inner(bb, moments.zz),
-  };
-  tf.dispose([start, l, inputs.zx, inputs.xx]);
+/** Sites that read the same input: their rows are solved for together, as a step costs hardly more for more rows. */
+async function wideSites({ adapter }: Fitting, calibration: Calibration, sites: SiteShape[]): Promise<FittedSite[]> {
+  const moments = sites.map((site) => calibration.moments(site));
+  const forms = moments.map(regressed);
+  const inputs = calibration.inputMoments(...sites);
+  const start = tf.tidy(() =>
+    tf.concat(
+      forms.map(({ rows, columns, data }, i) => {
+        const narrow = tf.tensor2d(Float32Array.from(data), [rows, columns]);
+        return tf.matMul<tf.Tensor2D>(narrow, siteTrainable(adapter, sites[i]!, 'A').variable);
+      }),
+    ),
+  );
+  const solved = await regressedOnInput(inputs, start);
+  const counts = forms.map(({ rows }) => rows);
+  const [l, zx] = [tf.split<tf.Tensor2D>(solved, counts), tf.split<tf.Tensor2D>(inputs.zx, counts)];
+  const fitted: FittedSite[] = [];
+  for (const [i, site] of sites.entries()) {
+    const bb = await headGram(adapter, site);
+    const { zz } = moments[i]!;
+    fitted.push({
+      site: siteName(site),
+      form: {
+        kind: 'rank-nr',
+        l: Float32Array.from(await l[i]!.data()),
+        heads: keptHeads(adapter, site, adapter.dropped.heads),
+      },
+      exported: await relativeErrorOnInput(l[i]!, { zx: zx[i]!, xx: inputs.xx }, zz, bb),
+      averaged: relativeError(averaged(moments[i]!), moments[i]!, bb),
+      energy: inner(bb, zz),
+    });
+  }
+  tf.dispose([start, solved, inputs.zx, inputs.xx, ...l, ...zx]);
   return fitted;
 }
 

@@ -24,7 +24,7 @@ export interface SiteMoments {
   omega: Float64Array;
 }
 
-/** The same for the whole input of a site, on the engine: E[z x^T] [N * r, in] and E[x x^T] [in, in]. */
+/** The same for the whole input x of some sites, on the engine: E[z x^T] [sites * N * r, in] and E[x x^T] [in, in]. */
 export interface InputMoments {
   zx: Tensor2D;
   xx: Tensor2D;
@@ -127,13 +127,24 @@ export class Calibration {
     return { hh: part(0, 0, r, r), zh: part(r, 0, width - r, r), zz, omega: means };
   }
 
-  /** The input moments of a site in `inputLayers`; the caller disposes them. */
-  inputMoments(site: SiteShape): InputMoments {
+  /** Sites in `inputLayers`, those that read the same input together. */
+  byInput(sites: SiteShape[]): SiteShape[][] {
+    const groups = new Map<string, SiteShape[]>();
+    for (const site of sites) {
+      const input = this.#inputOf.get(key(site))!;
+      groups.set(input, [...(groups.get(input) ?? []), site]);
+    }
+    return [...groups.values()];
+  }
+
+  /** The moments of the input that these sites in `inputLayers` share, z one site's after the other's; the caller disposes them. */
+  inputMoments(...sites: SiteShape[]): InputMoments {
     const scaled = (sum: Tensor2D) => tf.mul<Tensor2D>(sum, 1 / this.tokens);
-    return {
-      zx: scaled(this.#products.get(key(site))!),
-      xx: scaled(this.#inputs.get(this.#inputOf.get(key(site))!)!),
-    };
+    const input = this.#inputs.get(this.#inputOf.get(key(sites[0]!))!)!;
+    return tf.tidy(() => ({
+      zx: scaled(tf.concat(sites.map((site) => this.#products.get(key(site))!))),
+      xx: scaled(input),
+    }));
   }
 
   dispose(): void {

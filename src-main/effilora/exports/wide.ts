@@ -8,6 +8,8 @@ const TOLERANCE = 1e-4;
 const MOST_STEPS = 60;
 /** Steps between two looks at the residual, which wait for the engine. */
 const STEPS_A_LOOK = 20;
+/** Near the smallest f32 with all its digits. */
+const SMALLEST = 1e-37;
 
 /**
  * z ~ L x by regression on the whole input: docs/method.md's lora_A of rank N * r,
@@ -21,19 +23,15 @@ const STEPS_A_LOOK = 20;
  * @returns [N * r, in]; the caller disposes it
  */
 export async function regressedOnInput({ zx, xx }: InputMoments, start: Tensor2D): Promise<Tensor2D> {
-  const ridged = tf.tidy(() => {
-    const diagonal = diagonalOf(xx);
-    return tf.add<Tensor2D>(xx, tf.mul(tf.eye(xx.shape[0]), tf.mul(tf.mean(diagonal), RIDGE)));
-  });
-  const inverse = tf.tidy(() => tf.divNoNan(1, diagonalOf(ridged)) as Tensor2D);
+  const system = tf.tidy(() => systemOf(xx));
   let state: State = tf.tidy(() => {
     const residual = tf.sub<Tensor2D>(zx, tf.matMul(start, xx));
-    const direction = tf.mul<Tensor2D>(residual, inverse);
+    const direction = tf.mul<Tensor2D>(residual, system.inverse);
     return { solution: tf.zerosLike(start), residual, direction, energy: rowSums(residual, direction) };
   });
   const first = Float32Array.from(await state.energy.data());
   for (let step = 0; step < MOST_STEPS; step++) {
-    const next = tf.tidy(() => advance(state, ridged, inverse));
+    const next = tf.tidy(() => advance(state, xx, system));
     tf.dispose(Object.values(state));
     state = next;
     if (step % STEPS_A_LOOK !== 0) continue;
@@ -41,7 +39,7 @@ export async function regressedOnInput({ zx, xx }: InputMoments, start: Tensor2D
     if (now.every((energy, row) => energy <= TOLERANCE ** 2 * first[row]!)) break;
   }
   const out = tf.tidy(() => tf.add<Tensor2D>(start, state.solution));
-  tf.dispose([...Object.values(state), ridged, inverse]);
+  tf.dispose([...Object.values(state), ...Object.values(system)]);
   return out;
 }
 
@@ -53,17 +51,31 @@ type State = {
   energy: Tensor2D;
 };
 
+/** What is known of E[x x^T] + ridge before the first step. */
+type System = {
+  /** [1, 1] */
+  ridge: Tensor2D;
+  /** of its diagonal, which is the preconditioner: [1, in] */
+  inverse: Tensor2D;
+};
+
+function systemOf(xx: Tensor2D): System {
+  const diagonal = diagonalOf(xx);
+  const ridge = tf.mul<Tensor2D>(tf.mean(diagonal, 1, true), RIDGE);
+  return { ridge, inverse: quotient(tf.onesLike(diagonal), tf.add(diagonal, ridge)) };
+}
+
 /** One step of preconditioned conjugate gradients (Saad, Iterative Methods for Sparse Linear Systems, algorithm 9.1). */
-function advance({ solution, residual, direction, energy }: State, matrix: Tensor2D, inverse: Tensor2D): State {
-  const product = tf.matMul<Tensor2D>(direction, matrix);
-  const length = tf.divNoNan(energy, rowSums(direction, product));
+function advance({ solution, residual, direction, energy }: State, xx: Tensor2D, { ridge, inverse }: System): State {
+  const product = tf.add<Tensor2D>(tf.matMul(direction, xx), tf.mul(direction, ridge));
+  const length = quotient(energy, rowSums(direction, product));
   const rest = tf.sub<Tensor2D>(residual, tf.mul(product, length));
   const scaled = tf.mul<Tensor2D>(rest, inverse);
   const next = rowSums(rest, scaled);
   return {
     solution: tf.add<Tensor2D>(solution, tf.mul(direction, length)),
     residual: rest,
-    direction: tf.add<Tensor2D>(scaled, tf.mul(direction, tf.divNoNan(next, energy))),
+    direction: tf.add<Tensor2D>(scaled, tf.mul(direction, quotient(next, energy))),
     energy: next,
   };
 }
@@ -88,7 +100,12 @@ export async function relativeErrorOnInput(
 
 const rowSums = (a: Tensor2D, b: Tensor2D) => tf.sum(tf.mul(a, b), 1, true) as Tensor2D;
 
-/** [1, n] */
+/** a / b of numbers that are not negative; 0 / 0 is 0. */
+const quotient = (a: Tensor2D, b: Tensor2D) => tf.div<Tensor2D>(a, tf.maximum(b, SMALLEST));
+
+/** The diagonal [1, n] of [n, n]: with a row more to it, each row of n + 1 begins with one of its numbers. */
 function diagonalOf(matrix: Tensor2D): Tensor2D {
-  return tf.sum(tf.mul(matrix, tf.eye(matrix.shape[0])), 0, true) as Tensor2D;
+  const n = matrix.shape[0];
+  const shifted = tf.reshape(tf.concat([matrix, tf.zeros([1, n])]), [n, n + 1]);
+  return tf.reshape(tf.slice(shifted, [0, 0], [n, 1]), [1, n]);
 }
