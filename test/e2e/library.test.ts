@@ -15,6 +15,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ZipFile } from 'yazl';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { TINY_MODEL } from '../trainer/support.ts';
+import { connectClient } from './support/client.ts';
 import { dragOnto } from './support/drag.ts';
 import { readDrawing, takeFile } from './support/kept-files.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
@@ -179,6 +180,30 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     await page.getByRole('button', { name: 'Delete poems copy for good' }).click();
     await page.getByRole('alertdialog').getByRole('button', { name: 'Delete for good' }).click();
     await page.getByText('Nothing here.').waitFor();
+  });
+
+  it('says what another window made of what was deleted here, in place of an undo', async () => {
+    const { client, close } = await connectClient(host.url);
+    await page.getByRole('button', { name: /^Adapters\s+2$/ }).click();
+    const undo = page.getByRole('button', { name: 'Undo', exact: true });
+    for (const [elsewhere, sentence] of [
+      ['restore', 'was taken out of the trash in another window or tab: there is nothing left to undo.'],
+      ['purge', 'was deleted for good in another window or tab: it can’t be brought back.'],
+    ] as const) {
+      if (elsewhere === 'restore') await page.getByRole('button', { name: 'Duplicate poems' }).click();
+      await page.getByRole('button', { name: 'Delete poems copy' }).click();
+      await undo.waitFor();
+      const { id } = (await client.adapters.list({ show: 'trash' })).adapters[0]!;
+      await client.adapters[elsewhere]({ id });
+      await page
+        .getByRole('status')
+        .filter({ hasText: `“poems copy” ${sentence}` })
+        .waitFor();
+      await undo.waitFor({ state: 'detached' });
+      await page.getByRole('button', { name: 'Close', exact: true }).click();
+      await page.getByText(sentence).waitFor({ state: 'detached' });
+    }
+    close();
   });
 
   it('verifies, shows the lineage, and says when files are gone', async () => {

@@ -6,14 +6,15 @@ import { noBrowser, openBrowser, openPage, untilShown } from './support/studio.t
 
 /** A phone, a tablet, a small laptop, and a screen of 1440 px at 200 %. */
 const WIDTHS = [390, 768, 1024, 720];
-/** A finger's slider is not to be shorter, pixels. */
+/** A slider is not to be shorter, pixels. */
 const SLIDER = 200;
-/** Up to this width the navigation lies at the window's bottom, and up to that rows of lists are cards, pixels. */
+/** Up to this width the navigation lies at the window's bottom; up to that rows of lists are cards, and sliders as wide as what holds them, pixels. */
 const [PHONE, CARDS] = [760, 1100];
 
 /**
  * What of the page as it stands can't be reached at its width: a page wider than its window, controls that lie outside of it
- * or are cut by what holds them, sliders too short to be moved, a navigation or a list in another width's form.
+ * or are cut by what holds them, sliders too short to be moved, or on a small screen beside something, a navigation or a list in
+ * another width's form.
  */
 const FAULTS = `(() => {
   const width = document.documentElement.clientWidth;
@@ -31,7 +32,15 @@ const FAULTS = `(() => {
       const edge = holder.getBoundingClientRect();
       if (right > edge.right + 1 || left < edge.left - 1) faults.push(name + ' is cut off');
     }
-    if (control.type === 'range' && own < Math.min(${SLIDER}, width / 2)) faults.push(name + ' is ' + Math.round(own) + ' px wide');
+    if (control.type !== 'range') continue;
+    if (own < ${SLIDER}) faults.push(name + ' is ' + Math.round(own) + ' px wide');
+    const card = control.closest('.card, dialog');
+    const { paddingLeft, paddingRight } = getComputedStyle(card);
+    const room = card.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    if (width <= ${CARDS} && own < room - 1) faults.push(name + ' has ' + Math.round(own) + ' of ' + Math.round(room) + ' px');
+    const words = document.createRange();
+    words.selectNode(control.labels[0].firstChild);
+    if (width <= ${CARDS} && words.getBoundingClientRect().bottom > control.getBoundingClientRect().top + 1) faults.push(name + ' is not below its label');
   }
   const bar = document.querySelector('nav[aria-label="Main"]').getBoundingClientRect();
   const isBelow = Math.abs(bar.bottom - innerHeight) <= 1 && bar.left === 0 && bar.right === width;

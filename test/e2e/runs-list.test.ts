@@ -196,6 +196,26 @@ describe.skipIf(noBrowser)(`the list of runs (${noBrowser ?? 'in chromium'})`, (
     await page.context().close();
   });
 
+  it('says what another window made of a run that was deleted here, in place of an undo', async () => {
+    const recipe = { model: 'smollm2-135m', dataset: join(scratch.folder, 'rows.jsonl'), method: {}, training: {} };
+    const { id } = await client.runs.create({ name: 'shared', recipe, hold: true });
+    const { page } = await openPage(browser, `${host.url}/#/runs`);
+    const undo = page.getByRole('button', { name: 'Undo', exact: true });
+    for (const [elsewhere, sentence] of [
+      ['restore', '“shared” was taken out of the trash in another window or tab: there is nothing left to undo.'],
+      ['purge', '“shared” was deleted for good in another window or tab: it can’t be brought back.'],
+    ] as const) {
+      await page.getByRole('button', { name: 'Delete shared', exact: true }).click();
+      await undo.waitFor();
+      // Until the page has heard of its own change: what is taken back at once is no change to tell of.
+      await page.getByRole('link', { name: 'shared', exact: true }).waitFor({ state: 'detached' });
+      await client.runs[elsewhere]({ id });
+      await untilShown(page, sentence);
+      await undo.waitFor({ state: 'detached' });
+    }
+    await page.context().close();
+  });
+
   it.skipIf(noModel)(
     `makes a run again in the wizard, with all of its recipe${noModel ? ` (${noModel})` : ''}`,
     async () => {

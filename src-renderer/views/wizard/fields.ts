@@ -9,6 +9,10 @@ const QUESTIONS: Record<string, string> = {
   messages: 'Which column holds the conversations?',
   text: 'Which column is the text?',
   input_ids: 'Which column holds the token numbers?',
+  history: 'Does one hold what was said before the question?',
+  tools: 'Does one list what the model may call upon, as a chat template has it?',
+  documents: 'Does one hold texts to answer from?',
+  weight: 'Does one say which rows count, with 0 for those that don’t?',
   labels: 'Does one hold what is to be learned, as numbers?',
 };
 
