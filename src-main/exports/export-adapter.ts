@@ -3,11 +3,13 @@ import path from 'node:path';
 import type { DatasetSource } from '../data/dataset.ts';
 import { UserError } from '../engine/types.ts';
 import { openModelFile } from '../models/open.ts';
+import type { ModelFile } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
 import { calibrationBatches } from './calibrate.ts';
 import { exportData, type ExportData } from './data.ts';
 import { fit, withLosses } from './fidelity.ts';
 import { headMapSvg } from './head-map.ts';
+import { mmprojNotes, openMmproj } from './mmproj.ts';
 import { modelCard } from './model-card.ts';
 import { refuseUsed, writeNewFolder } from './new-folder.ts';
 import { openBaseModel, openForExport, readForExport, type OpenedExport } from './open-export.ts';
@@ -61,14 +63,19 @@ export async function exportAdapter(
   });
   try {
     const data = await exportData(file, stored.description, calibrationOf(parsed));
+    const warnings = [...(file.warnings ?? []), ...(await notesOf(file, parsed))];
     progress.at('opening', 1, 1);
     const work: Work = { opened, data, request: parsed, type, name: nameOf(parsed.adapter), progress };
     const fidelity = await (parsed.to === 'effilora' ? share(work) : approximate(work));
-    return { folder: parsed.out, files: await listFiles(parsed.out), fidelity, warnings: file.warnings ?? [] };
+    return { folder: parsed.out, files: await listFiles(parsed.out), fidelity, warnings };
   } finally {
     await opened.close();
   }
 }
+
+/** What is to be known of a model that takes pictures as a GGUF with its mmproj. @throws UserError where it can't be one */
+const notesOf = async ({ sees }: ModelFile, { to }: Parsed): Promise<string[]> =>
+  sees && to === 'merged-gguf' ? mmprojNotes((await openMmproj(sees.folder)).config) : [];
 
 const calibrationOf = ({ calibrate: path, calibrateAs }: Parsed): DatasetSource | undefined =>
   path === undefined ? undefined : { path, ...calibrateAs };

@@ -9,13 +9,16 @@ import type { ChatTemplate, ModelFile } from '../models/types.ts';
 import { huggingFaceConfig } from './huggingface-config.ts';
 import type { MergedTensors } from './merge.ts';
 
+/** Numbers as a merged model's safetensors have them. */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
-const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
-const TORCH_DTYPES: Record<FloatType, string> = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' };
+export const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+export const TORCH_DTYPES: Record<FloatType, string> = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' };
 
 /** What of a Hugging Face folder goes along as it is. */
 const COPIED = [
+  'preprocessor_config.json',
+  'processor_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -44,7 +47,7 @@ export async function writeMergedSafetensors(
   await (base.format === 'gguf' ? textsOfGguf(folder, base, type) : textsOfFolder(folder, base, type));
 }
 
-const writeJson = (folder: string, name: string, value: object) =>
+export const writeJson = (folder: string, name: string, value: object) =>
   fsp.writeFile(path.join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
 
 async function textsOfFolder(folder: string, base: ModelFile, type: FloatType): Promise<void> {
@@ -58,9 +61,14 @@ async function textsOfFolder(folder: string, base: ModelFile, type: FloatType): 
   };
   const name = source.text_config ? { model_type: 'gemma3_text', architectures: ['Gemma3ForCausalLM'] } : {};
   await writeJson(folder, 'config.json', { ...config, ...name, torch_dtype: undefined, dtype: TORCH_DTYPES[type] });
+  await copyTexts(base.path, folder);
+}
+
+/** Copies what of a Hugging Face folder goes along as it is. */
+export async function copyTexts(from: string, to: string): Promise<void> {
   for (const file of COPIED) {
-    const text = await fsp.readFile(path.join(base.path, file)).catch(() => undefined);
-    if (text) await fsp.writeFile(path.join(folder, file), text);
+    const text = await fsp.readFile(path.join(from, file)).catch(() => undefined);
+    if (text) await fsp.writeFile(path.join(to, file), text);
   }
 }
 

@@ -4,18 +4,21 @@ import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { readSiteName, readSiteTensor } from '../effilora/names.ts';
 import { encodeSafetensors } from '../models/safetensors.ts';
 import { linearPath } from '../models/weights.ts';
+import { nameInside } from './seeing-names.ts';
 
-/** `<layer>.<site>` as a module's name, which PEFT compares with the ends of the model's. */
-const moduleOfSite = (place: string) => {
-  const { block, site } = readSiteName(place)!;
-  return linearPath(block, site);
-};
-
-/** Writes PEFT's two files of a plain LoRA, f32 (PEFT's own format, peft.utils.save_and_load). */
-export async function writePeft(folder: string, { options, tensors }: PlainLora, baseModel: string): Promise<void> {
+/**
+ * Writes PEFT's two files of a plain LoRA, f32 (PEFT's own format, peft.utils.save_and_load).
+ * @param language where the adapted language model is in the whole one
+ */
+export async function writePeft(
+  folder: string,
+  { options, tensors }: PlainLora,
+  baseModel: string,
+  language = 'model',
+): Promise<void> {
   const named = tensors.map(({ name, shape, data }) => {
     const { block, site, part: kind } = readSiteTensor(name)!;
-    const module = `base_model.model.${linearPath(block, site)}`;
+    const module = `base_model.model.${nameInside(linearPath(block, site), language)}`;
     const key = kind === 'magnitude' ? `${module}.lora_magnitude_vector` : `${module}.lora_${kind}.weight`;
     return { name: key, dtype: 'F32' as const, shape: kind === 'B' ? shape.slice(1) : shape, data };
   });
@@ -26,7 +29,7 @@ export async function writePeft(folder: string, { options, tensors }: PlainLora,
     r: options.rank,
     lora_alpha: options.alpha,
     lora_dropout: 0,
-    target_modules: options.sites?.map(moduleOfSite) ?? options.targets,
+    target_modules: targetModules(options, language),
     bias: 'none',
     use_rslora: options.rsLora,
     use_dora: options.dora,
@@ -36,4 +39,16 @@ export async function writePeft(folder: string, { options, tensors }: PlainLora,
   };
   await fsp.writeFile(path.join(folder, 'adapter_model.safetensors'), encodeSafetensors(named, { format: 'pt' }));
   await fsp.writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** What PEFT compares with the ends of modules' names, or, as one text, with the whole name as a regular expression. */
+function targetModules({ sites, targets }: PlainLora['options'], language: string): string[] | string {
+  const moduleOf = (place: string) => {
+    const { block, site } = readSiteName(place)!;
+    return nameInside(linearPath(block, site), language);
+  };
+  if (sites) return sites.map(moduleOf);
+  // What sees pictures has linears of the same names, which are not adapted.
+  if (language === 'model') return targets;
+  return `${language.replaceAll('.', '\\.')}\\.layers\\.\\d+\\.(self_attn|mlp)\\.(${targets.join('|')})`;
 }

@@ -4,10 +4,13 @@ import { writeGgufLora } from './gguf-lora.ts';
 import { MergedTensors } from './merge.ts';
 import { writeMergedGguf, type GgufFileType } from './merged-gguf.ts';
 import { writeMergedSafetensors, type FloatType } from './merged-safetensors.ts';
+import { writeMergedSeeing } from './merged-seeing.ts';
+import { writeMmproj } from './mmproj.ts';
 import type { OpenedExport } from './open-export.ts';
 import { writePeft } from './peft.ts';
 import type { Progress } from './progress.ts';
 import type { ExportTarget, ExportType } from './request.ts';
+import { languageModule } from './seeing-names.ts';
 
 /** What the files of a target are made of. */
 export interface TargetParts {
@@ -24,18 +27,22 @@ export const WRITERS: Record<
   Exclude<ExportTarget, 'effilora'>,
   (folder: string, parts: TargetParts) => Promise<void>
 > = {
-  peft: (folder, { plain, opened }) => writePeft(folder, plain, opened.stored.description.baseModel.name),
+  peft: (folder, { plain, opened }) =>
+    writePeft(folder, plain, opened.stored.description.baseModel.name, languageModule(opened.file)),
   gguf: (folder, { plain, opened, name, type }) =>
     writeGgufLora(path.join(folder, `${name}.gguf`), plain, opened.file.config, name, type as 'f32' | 'f16'),
   async 'merged-safetensors'(folder, { plain, opened, type, progress }) {
     const merged = new MergedTensors(opened.file, plain);
     const tell = (done: number, total: number) => progress.at('writing', done, total);
-    await writeMergedSafetensors(folder, opened.file, merged, type as FloatType, tell);
+    const write = opened.file.sees ? writeMergedSeeing : writeMergedSafetensors;
+    await write(folder, opened.file, merged, type as FloatType, tell);
   },
   async 'merged-gguf'(folder, { plain, opened, name, type, progress }) {
     const merged = new MergedTensors(opened.file, plain);
     const tell = (done: number, total: number) => progress.at('writing', done, total);
     await writeMergedGguf(mergedFile(folder, name), opened.file, merged, name, type as GgufFileType, tell);
+    const { sees } = opened.file;
+    if (sees) await writeMmproj(path.join(folder, `mmproj-${name}.gguf`), sees.folder);
   },
 };
 

@@ -98,7 +98,7 @@ function otherWeights(folder: string): string {
 }
 
 /** A tensor's name in the text model alone: a model with vision has it under another prefix, a bare decoder under none. */
-const canonicalName = (name: string) =>
+export const canonicalName = (name: string) =>
   name
     .replace(/^(model\.)?(language_model|text_model)\.(model\.)?/, 'model.')
     .replace(/^model\.lm_head\./, 'lm_head.')

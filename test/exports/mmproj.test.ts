@@ -8,7 +8,7 @@ import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { MergedTensors } from '../../src-main/exports/merge.ts';
 import { writeMergedGguf } from '../../src-main/exports/merged-gguf.ts';
-import { writeMmproj } from '../../src-main/exports/mmproj.ts';
+import { mmprojNotes, openMmproj, writeMmproj } from '../../src-main/exports/mmproj.ts';
 import { textPart } from '../../src-main/models/config-huggingface.ts';
 import { openHuggingFaceFolder } from '../../src-main/models/huggingface-folder.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
@@ -93,7 +93,8 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
     const unchanged = new MergedTensors(base, { options: {} as AdapterOptions, tensors: [] });
     await writeMergedGguf(text, base, unchanged, family, 'f16', () => {});
     await base.close();
-    const note = await writeMmproj(mmproj, folder);
+    await writeMmproj(mmproj, folder);
+    const [note] = mmprojNotes((await openMmproj(folder)).config);
     const pictures = [
       await picture(side, 'across', (x, y) => [250 * x, 250 * y, 128]),
       await picture(side, 'down', (x, y) => [250 - 250 * y, 60, 250 * x]),

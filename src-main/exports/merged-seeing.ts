@@ -1,0 +1,66 @@
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import { quantize } from '../models/gguf/quantize.ts';
+import { canonicalName, openTensors } from '../models/huggingface-weights.ts';
+import { readFloats } from '../models/safetensors.ts';
+import { writeSafetensors, type TensorToWrite } from '../models/safetensors-write.ts';
+import type { ModelFile } from '../models/types.ts';
+import { visionName } from '../models/vision/towers/loader.ts';
+import type { MergedTensors } from './merge.ts';
+import { copyTexts, DTYPES, TORCH_DTYPES, writeJson, type FloatType } from './merged-safetensors.ts';
+import { languageModule, nameInside } from './seeing-names.ts';
+
+/** Buffers that transformers makes itself: whole numbers, or counted. */
+const MADE = /(position_ids|inv_freq)$/;
+
+/**
+ * Writes a merged model that takes pictures as a Hugging Face folder: the language model with what it learned, and what it sees with
+ * as it was. A language model that lies elsewhere comes into the folder.
+ */
+export async function writeMergedSeeing(
+  folder: string,
+  base: ModelFile,
+  merged: MergedTensors,
+  type: FloatType,
+  onTensor: (done: number, total: number) => void,
+): Promise<void> {
+  const source = base.sees!.folder;
+  const { entries, close } = await openTensors(source, ({ name }) => name);
+  try {
+    const own = [...entries].filter(([name]) => !MADE.test(name));
+    const inside = new Set(own.map(([name]) => canonicalName(name)));
+    const elsewhere = base.tensors.filter(({ name }) => !inside.has(name));
+    const module = languageModule(base);
+    const of = (name: string, shape: number[], read: () => Promise<Float32Array>): TensorToWrite => ({
+      ...{ name, shape, dtype: DTYPES[type] },
+      bytes: async () => quantize(await read(), type),
+    });
+    const tensors = [
+      ...own.map(([name, { reader, entry }]) =>
+        of(name, entry.shape, () =>
+          visionName(entry) === undefined ? merged.read(canonicalName(name)) : readFloats(reader, entry),
+        ),
+      ),
+      ...elsewhere.map(({ name, shape }) => of(nameInside(name, module), shape, () => merged.read(name))),
+    ];
+    const file = path.join(folder, 'model.safetensors');
+    await writeSafetensors(file, tensors, { format: 'pt' }, (done) => onTensor(done, tensors.length));
+  } finally {
+    await close();
+  }
+  const config = await fsp.readFile(path.join(source, 'config.json'), 'utf8');
+  await fsp.writeFile(path.join(folder, 'config.json'), mergedConfig(config, TORCH_DTYPES[type]));
+  // Of a language model from elsewhere, with the names that this folder gives its tokens.
+  if (!fs.existsSync(path.join(source, 'tokenizer.json')) && base.tokenizer)
+    await writeJson(folder, 'tokenizer.json', base.tokenizer.description.json);
+  await copyTexts(source, folder);
+}
+
+const OTHER = /"effilora_text_model"\s*:\s*"(?:[^"\\]|\\.)*"/.source;
+
+/** Changed as text: transformers refuses a 1 where it had written 1.0, and JSON.parse makes one number of both. */
+const mergedConfig = (json: string, dtype: string): string =>
+  json
+    .replace(new RegExp(`,\\s*${OTHER}|${OTHER}\\s*,\\s*`), '')
+    .replace(/("(?:torch_)?dtype"\s*:\s*)"\w+"/g, `$1"${dtype}"`);
