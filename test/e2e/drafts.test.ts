@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Draft } from '../../src-preload/contract/index.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';

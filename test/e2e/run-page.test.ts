@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { trainerAt } from '../support/trainer-moment.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
 import { holdCalls } from './support/calls.ts';
 import { connectClient, untilRun } from './support/client.ts';

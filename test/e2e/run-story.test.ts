@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { JobStore } from '../../src-main/studio/background/store.ts';
 import { openLibrary } from '../../src-main/studio/database/open.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { readDrawing, takeFile } from './support/kept-files.ts';
 import { keepRuns } from './support/library.ts';
 import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
@@ -104,8 +104,13 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
       return right.x - (left.x + left.width);
     };
     await expect.poll(between).toBeGreaterThan(0);
-    await map.hover({ position: { x: 50, y: 36 } });
-    await expect.poll(() => page.locator('.tip').innerText()).toMatch(/^Layer 0, .* head 0: importance/);
+    // Pointed at anew each time, as a page that still grows moves the map away.
+    const told = async () => {
+      await page.mouse.move(0, 0);
+      await map.hover({ position: { x: 50, y: 36 } });
+      return (await page.locator('.tip').allInnerTexts())[0];
+    };
+    await expect.poll(told).toMatch(/^Layer 0, .* head 0: importance/);
   });
 
   const take = (name: string) => takeFile(page, name);

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
 import { trainerAt } from '../support/trainer-moment.ts';
 import { connectClient, untilRun } from './support/client.ts';

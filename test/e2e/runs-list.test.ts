@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
 import { withNvidiaSmi } from '../support/nvidia-smi.ts';
 import { connectClient } from './support/client.ts';

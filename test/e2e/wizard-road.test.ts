@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Draft } from '../../src-preload/contract/index.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { holdCalls } from './support/calls.ts';
 import { connectClient } from './support/client.ts';
@@ -98,7 +98,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await expect.poll(() => share.count()).toBe(0);
     await goOn(page).click();
     await untilShown(page, 'Predicted memory');
-    expect((await client.drafts.get()).mix).toMatchObject([{ path: letters, heldOut: 'test' }]);
+    await expect.poll(async () => (await client.drafts.get()).mix).toMatchObject([{ path: letters, heldOut: 'test' }]);
     expect(errors).toEqual([]);
     await page.context().close();
   });
@@ -214,7 +214,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     // An empty field shows what is planned.
     await expect.poll(() => page.getByLabel('Alpha, scale = alpha / rank').getAttribute('placeholder')).toBe('32');
     await fill('Rank', '0');
-    expect((await told('Rank'))!.trim()).toBe('Rank takes a whole number from 1 to 256.');
+    await expect.poll(async () => (await told('Rank'))?.trim()).toBe('Rank takes a whole number from 1 to 256.');
     await expect.poll(() => page.getByLabel('Rank', { exact: true }).inputValue()).toBe('0');
     await expect.poll(() => goOn(page).isDisabled()).toBe(true);
     await expect.poll(() => told('Heads a site')).toBeUndefined();

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
 import { startHub } from '../studio/support/hub.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { connectClient } from './support/client.ts';
 import { dragOnto } from './support/drag.ts';

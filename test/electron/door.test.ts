@@ -8,7 +8,7 @@ import { declarePageScheme, PAGE, servePage } from '../../src-main/electron/page
 import { keychainSecret } from '../../src-main/electron/secret.ts';
 import { openWindow } from '../../src-main/electron/window.ts';
 import type { Studio } from '../../src-main/studio/studio.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 /** As much of Electron as its door touches, by Electron's documentation; the real one is in e2e/electron.test.ts, where it can be had. */
 const electron = vi.hoisted(() => ({

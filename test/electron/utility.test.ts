@@ -8,7 +8,7 @@ import { Stage } from '../../src-main/studio/stage/stage.ts';
 import { Worker } from '../../src-main/studio/work/worker.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { smallRun } from '../trainer/support.ts';
 
 /** What Electron gives a utility process in place of Node's channel: messages wait until somebody listens. */

@@ -15,7 +15,7 @@ import { RunStore } from '../../src-main/studio/runs/store.ts';
 import { SettingsStore } from '../../src-main/studio/settings.ts';
 import type { Recipe } from '../../src-preload/contract/index.ts';
 import { PATIENCE_MS } from '../support/patience.ts';
-import { scratchFolder } from '../studio/support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { smallRun } from '../trainer/support.ts';
 import { buildApp } from './electron-22/build.ts';
 import { electron22, noElectron22, openDisplay } from './electron-22/fetch.ts';

@@ -17,7 +17,8 @@ import { trainerProcess } from '../../src-main/studio/runs/trainer-process.ts';
 import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
-import { openTestStudio, player, scratchFolder, untilStatus } from './support/studio.ts';
+import { openTestStudio, player, untilStatus } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 let scratch: ReturnType<typeof scratchFolder>;
 let open: ReturnType<typeof openTestStudio>;

@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { openTestStudio, player, scratchFolder } from './support/studio.ts';
+import { openTestStudio, player } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const scratch = scratchFolder();
 const at = (...names: string[]) => join(scratch.folder, ...names);

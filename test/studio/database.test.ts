@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MIGRATIONS } from '../../src-main/studio/database/migrations.ts';
 import { openLibrary, schemaVersion } from '../../src-main/studio/database/open.ts';
 import { RunStore } from '../../src-main/studio/runs/store.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 let scratch: ReturnType<typeof scratchFolder>;
 beforeEach(() => (scratch = scratchFolder()));

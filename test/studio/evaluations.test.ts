@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { differingExamples, summaryOf, wilson } from '../../src-main/studio/evaluations/summary.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
-import { openTestStudio, player, scratchFolder } from './support/studio.ts';
+import { openTestStudio, player } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const scratch = scratchFolder();
 const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));

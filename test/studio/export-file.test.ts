@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Job } from '../../src-preload/contract/index.ts';
 import { exportFile } from '../../src-main/web/export-file.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 describe('an export for a browser to keep', () => {
   const scratch = scratchFolder();

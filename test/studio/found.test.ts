@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findModels, modelCaches } from '../../src-main/studio/library/found.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const DIGEST = 'a'.repeat(64);
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';

@@ -7,7 +7,7 @@ import { Stage } from '../../src-main/studio/stage/stage.ts';
 import type { GenerateEvent } from '../../src-main/studio/stage/types.ts';
 import { Worker } from '../../src-main/studio/work/worker.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const scratch = scratchFolder();
 afterAll(() => scratch.remove());

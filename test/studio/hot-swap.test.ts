@@ -4,7 +4,7 @@ import { DECODER_SITES } from '../../src-main/models/types.ts';
 import { ensureDefaultModel } from '../../src-main/models/default-model.ts';
 import { Stage } from '../../src-main/studio/stage/stage.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 describe('adapters on a loaded SmolLM2-135M', () => {
   const scratch = scratchFolder();

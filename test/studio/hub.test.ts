@@ -7,7 +7,7 @@ import { choicesOf, WHOLE_MODEL } from '../../src-main/studio/hub/choices.ts';
 import { Downloads } from '../../src-main/studio/hub/downloads.ts';
 import type { Download } from '../../src-preload/contract/index.ts';
 import { startHub } from './support/hub.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const FILES = {
   'config.json': Buffer.from('{"architectures":["LlamaForCausalLM"]}'),

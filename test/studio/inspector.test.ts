@@ -7,7 +7,8 @@ import { cosines } from '../../src-main/effilora/similarity.ts';
 import { trainerProcess } from '../../src-main/studio/runs/trainer-process.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
-import { openTestStudio, scratchFolder, untilStatus } from './support/studio.ts';
+import { openTestStudio, untilStatus } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const scratch = scratchFolder();
 const model = join(scratch.folder, 'tiny');

@@ -7,7 +7,8 @@ import { ownIdentity } from '../../src-main/engine/process-identity.ts';
 import { openStudio } from '../../src-main/studio/studio.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
-import { openTestStudio, player, scratchFolder } from './support/studio.ts';
+import { openTestStudio, player } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const scratch = scratchFolder();
 const at = (name: string) => join(scratch.folder, name);

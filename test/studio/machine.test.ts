@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { machineStatus } from '../../src-main/studio/machine.ts';
 import { withNvidiaSmi } from '../support/nvidia-smi.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 describe('what the machine has', () => {
   const scratch = scratchFolder();

@@ -10,7 +10,8 @@ import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-fold
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { TINY_MODEL } from '../trainer/support.ts';
-import { openTestStudio, player, scratchFolder } from './support/studio.ts';
+import { openTestStudio, player } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const scratch = scratchFolder();
 const model = writeTinyChatModel(join(scratch.folder, 'tiny-chat'));

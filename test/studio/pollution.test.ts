@@ -6,7 +6,8 @@ import { createRouter } from '../../src-main/studio/router.ts';
 import { checkOption, withOptions } from '../../src-main/recipe/options.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { contract } from '../../src-preload/contract/index.ts';
-import { openTestStudio, player, scratchFolder } from './support/studio.ts';
+import { openTestStudio, player } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const RESERVED = ['__proto__', 'constructor', 'prototype'];
 const calls = Object.entries(contract).flatMap(([group, of]) => Object.keys(of).map((name) => [group, name] as const));

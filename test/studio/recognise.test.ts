@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ggufValue, writeGguf } from '../../src-main/models/gguf/write.ts';
 import { recognise } from '../../src-main/studio/work/recognise.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 describe('what a file or folder is', () => {
   const scratch = scratchFolder();

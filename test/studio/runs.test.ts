@@ -2,7 +2,8 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RunEvent, RunPosition } from '../../src-preload/contract/index.ts';
-import { openTestStudio, player, scratchFolder, untilStatus } from './support/studio.ts';
+import { openTestStudio, player, untilStatus } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 let scratch: ReturnType<typeof scratchFolder>;
 let close: (() => Promise<void>) | undefined;

@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { openTestStudio, player, scratchFolder, untilStatus } from './support/studio.ts';
+import { openTestStudio, player, untilStatus } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const scratch = scratchFolder();
 const at = (...names: string[]) => join(scratch.folder, ...names);

@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openTestStudio, player, scratchFolder } from './support/studio.ts';
+import { openTestStudio, player } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 const scratch = scratchFolder();
 let open: ReturnType<typeof openTestStudio>;

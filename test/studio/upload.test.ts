@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { keepUpload } from '../../src-main/web/upload.ts';
-import { scratchFolder } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 /** free blocks of 1 MiB, at every look one number */
 const disk = vi.hoisted(() => ({ free: [] as number[] }));

@@ -21,7 +21,8 @@ import type { Contract } from '../../src-preload/contract/index.ts';
 import { ServedAdapters } from '../../src-main/studio/serving/served-adapters.ts';
 import { startWebHost } from '../../src-main/web.ts';
 import type { WebHost } from '../../src-main/web.ts';
-import { openTestStudio, player, scratchFolder } from './support/studio.ts';
+import { openTestStudio, player } from './support/studio.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
 let scratch: ReturnType<typeof scratchFolder>;
 let closers: (() => Promise<void>)[];

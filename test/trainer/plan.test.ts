@@ -42,7 +42,7 @@ function recipeFile(words: number, training: object): string {
     method: { rank: 16, heads: 3 },
     training: {
       // an evaluation, a step, a checkpoint, and each of them once more behind the others
-      ...{ steps: 2, sequenceLength: 512, evalSplit: 6, evalEvery: 2, samples: 1, checkpointEvery: 1 },
+      ...{ steps: 2, sequenceLength: 512, evalSplit: 3, evalEvery: 2, samples: 1, checkpointEvery: 1 },
       ...training,
     },
     engine: 'tensorflow',

@@ -2,7 +2,7 @@ import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import type { Draft } from '../../../src-preload/contract/index.ts';
-import { scratchFolder } from '../../studio/support/studio.ts';
+import { scratchFolder } from '../../support/scratch.ts';
 import { writeRandomAdapter } from '../../support/adapters.ts';
 import { writeTinyChatModel } from '../../support/tiny-chat-model.ts';
 import { TINY_MODEL } from '../../trainer/support.ts';

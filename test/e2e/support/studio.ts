@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll } from 'vitest';
-import { scratchFolder } from '../../studio/support/studio.ts';
+import { scratchFolder } from '../../support/scratch.ts';
 import { builtProcess } from '../../support/built.ts';
 import { PATIENCE_MS } from '../../support/patience.ts';
 import { connectClient } from './client.ts';

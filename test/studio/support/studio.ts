@@ -1,7 +1,6 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createRouterClient } from '@orpc/server';
@@ -44,11 +43,6 @@ export function player(steps: number, paceMs: number, holdAt = Infinity): Traine
       };
     },
   };
-}
-
-export function scratchFolder(): { folder: string; remove: () => void } {
-  const folder = mkdtempSync(join(tmpdir(), 'effilora-studio-'));
-  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** A studio on an empty library, with a dataset file inside its data folder, and the contract called in process. */
