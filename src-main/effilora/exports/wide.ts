@@ -5,7 +5,7 @@ import { inner, ratio, RIDGE } from './narrow.ts';
 
 /** Conjugate gradients end when every row's residual is below this share of its start, or after so many steps. */
 const TOLERANCE = 1e-4;
-const MOST_STEPS = 60;
+const MOST_STEPS = 40;
 /** Steps between two looks at the residual, which wait for the engine. */
 const STEPS_A_LOOK = 20;
 /** Near the smallest f32 with all its digits. */
