@@ -72,14 +72,16 @@ function isInstalled(lock, folder) {
 /**
  * Everything a fresh clone needs; with `tests` what tests need, too. `again: false`: a download that failed a short while
  * ago is not tried again.
+ * @param withPackages called when the packages are there, while the rest is fetched
  */
-export async function setUp({ tests = false, ...options } = {}) {
+export async function setUp({ tests = false, withPackages = () => {}, ...options } = {}) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     console.error(`Node 20.19 or newer is needed; this is ${process.versions.node}.`);
     process.exit(1);
   }
   await installPackages(tests);
+  withPackages();
   const { register } = await import('tsx/esm/api');
   register();
   const { setUpParts } = await import('../src-main/setup.ts');

@@ -5,8 +5,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { root, setUp } from './setup.mjs';
 
-await setUp({ tests: true });
-
 const CHECKS = [
   ['Types', 'tsc', '--noEmit'],
   ['Types of the renderer', 'vue-tsc', '--noEmit', '-p', 'tsconfig.renderer.json'],
@@ -30,8 +28,10 @@ function check(program, ...args) {
 }
 
 const sum = { passed: 0, failed: 0, skipped: 0 };
-// All at once: each of them keeps one core busy.
-const checks = CHECKS.map(([name, ...command]) => [name, check(...command)]);
+const checks = [];
+// All at once, as each of them keeps one core busy, and while the engine and the model are fetched.
+const startChecks = () => checks.push(...CHECKS.map(([name, ...command]) => [name, check(...command)]));
+await setUp({ tests: true, withPackages: startChecks });
 for (const [name, done] of checks) {
   const { ok, output } = await done;
   process.stdout.write(output);

@@ -17,7 +17,7 @@ const LIVE = { layers: 8, heads: 4, steps: 2_000, headsEvery: 5 };
 /** Seconds of its thread that the yardstick takes a page on a machine for which the limits below are meant. */
 const YARDSTICK_SECONDS = 0.35;
 
-/** Tries of which the best counts: what other processes take of the machine, its caches too, is no part of the page's cost. */
+/** Tries of which one has to be within the limit: what other processes take of the machine, its caches too, is no part of the page's cost. */
 const TRIES = 3;
 
 describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, () => {
@@ -50,7 +50,7 @@ describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, ()
 
   it('paints first within a second and a half', async () => {
     const paints: number[] = [];
-    for (let n = 0; n < TRIES; n++) {
+    for (let n = 0; n < TRIES && !(Math.min(...paints) < 1500); n++) {
       const slower = await slowness();
       const { page } = await openPage(browser, host.url);
       await untilShown(page, 'Recent runs');
@@ -68,7 +68,7 @@ describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, ()
     const meter = await cpuMeter(page);
     const frames: number[] = [];
     const works: number[] = [];
-    for (let n = 0; n < TRIES; n++) {
+    for (let n = 0; n < TRIES && !(Math.min(...works) < 1000 / 60); n++) {
       const slower = await slowness();
       const before = await meter();
       const taken = await scrub(page, 120);
@@ -99,7 +99,7 @@ describe.skipIf(noBrowser)(`the page's cost (${noBrowser ?? 'in chromium'})`, ()
     const until = (step: number) => expect.poll(shown, { interval: 250 }).toBeGreaterThanOrEqual(step);
     const shares: number[] = [];
     await until(LIVE.steps + 50);
-    for (let n = 0; n < TRIES; n++) {
+    for (let n = 0; n < TRIES && !(Math.min(...shares) < 0.15); n++) {
       const slower = await slowness();
       const before = await meter();
       await until((await shown()) + 200);

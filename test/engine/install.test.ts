@@ -91,9 +91,10 @@ describe('an installation of its own', () => {
     // A lock left by a process that is gone.
     const dead = spawnSync(process.execPath, ['--version']).pid;
     fs.writeFileSync(`${installation()}.lock`, String(dead));
-    // What is compiled is the same; only the optimizer, most of a compiler's time, is left out.
+    // What the set-up before the tests compiled of the same sources, which takes a compiler half a minute.
     const compiler = path.join(cache, 'g++');
-    fs.writeFileSync(compiler, '#!/bin/sh\nexec g++ "$@" -O0\n', { mode: 0o755 });
+    const compiled = `cp "${expectedInstallation().folder}/\${2##*/}" "$2"`;
+    fs.writeFileSync(compiler, `#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n${compiled}\n`, { mode: 0o755 });
     expect(withCache({ CXX: compiler }).stdout).toContain('Compiling');
     // The step compiler is built from the same sources wherever it lies, which every set-up does.
     await buildAddon(expectedInstallation());
