@@ -39,8 +39,8 @@ export interface Dataset extends DatasetFacts {
 }
 
 /** A dataset whose examples are read when they are needed. */
-export interface OpenDataset extends DatasetFacts {
-  examples: ExampleSource<PreparedExample>;
+export interface OpenDataset<Example = PreparedExample> extends DatasetFacts {
+  examples: ExampleSource<Example>;
   /** ends reading */
   close(): void;
 }
@@ -98,7 +98,8 @@ export async function openSample(
   return { ...factsOf(source, rows, plan, prepared), sha256: '', whole, ...examplesOf(prepared, index, options) };
 }
 
-async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
+/** A dataset's rows and how they are read. @throws UserError */
+export async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
   const rows = await openRows(source.path, source);
   const plan = planColumns(rows.columns, source.path, source.mapping, source.format);
   if (plan.format !== 'tokens' && !tokenizer)
@@ -108,13 +109,15 @@ async function planned(source: DatasetSource, { tokenizer }: DatasetOptions) {
   return { rows, plan };
 }
 
-function factsOf(
+/** What is known of a dataset; `alsoRead`: columns that no field is read from, and that are read. */
+export function factsOf(
   source: DatasetSource,
   { columns, sheet, sheets, split, splits, config, configs }: RowSource,
   { format, columns: mapping }: ColumnPlan,
   { facts }: OpenedRecords,
+  alsoRead: string[] = [],
 ) {
-  const unread = unreadColumns(columns, mapping);
+  const unread = unreadColumns(columns, mapping).filter((name) => !alsoRead.includes(name));
   const left = unread.length
     ? [`Of ${source.path} these columns are not read: ${unread.map((name) => name || '(without a name)').join(', ')}`]
     : [];
@@ -122,7 +125,7 @@ function factsOf(
   return { source, format, ...place, columns, mapping, notes: [...facts.notes, ...left] };
 }
 
-function examplesOf({ records, facts, close }: OpenedRecords, index: number, options: DatasetOptions) {
+export function examplesOf({ records, facts, close }: OpenedRecords, index: number, options: DatasetOptions) {
   const view = viewOf(records, index, options);
   return { examples: view.examples, report: reportOf(facts, view), close };
 }
@@ -136,7 +139,7 @@ async function* firstRows(batches: AsyncIterable<(Row | BrokenRow)[]>, most: num
   }
 }
 
-function noneLeft(file: string, { dropped }: DataReport): string {
+export function noneLeft(file: string, { dropped }: DataReport): string {
   const { reason, rows } = dropped[0] ?? { reason: '', rows: [] };
   return `${file}: no example is left (${reason}, rows ${rows.slice(0, 5).join(', ')}); mend the rows or name the columns with a mapping`;
 }

@@ -1,6 +1,7 @@
 import { UserError } from '../engine/types.ts';
 import {
   openDataset,
+  type DatasetFacts,
   type DatasetOptions,
   type DatasetSource,
   type OpenDataset,
@@ -17,12 +18,12 @@ export interface HeldOutChoice {
 }
 
 /** A dataset in two: what is trained on, and what is not. */
-export interface SplitDataset {
-  dataset: OpenDataset;
-  train: ExampleSource<PreparedExample>;
-  heldOut: ExampleSource<PreparedExample>;
+export interface SplitDataset<Example = PreparedExample> {
+  dataset: OpenDataset<Example>;
+  train: ExampleSource<Example>;
+  heldOut: ExampleSource<Example>;
   /** the split that is held out; undefined for a part of the rows */
-  separate?: OpenDataset;
+  separate?: OpenDataset<Example>;
   close(): void;
 }
 
@@ -34,7 +35,7 @@ export interface SplitDataset {
  */
 export function heldOutSplitOf(
   { path, heldOut }: Pick<DatasetSource, 'path'> & HeldOutChoice,
-  { split: read, splits = [] }: Pick<OpenDataset, 'split' | 'splits'>,
+  { split: read, splits = [] }: Pick<DatasetFacts, 'split' | 'splits'>,
   evalSplit: number,
 ): string | undefined {
   if (heldOut === 'part') return undefined;
@@ -49,13 +50,20 @@ export function heldOutSplitOf(
 }
 
 /** Opens a dataset and what is held out of it. @throws UserError as `openDataset` does */
-export async function openSplitDataset(
+export const openSplitDataset = (
   source: DatasetSource & HeldOutChoice,
   index: number,
   options: DatasetOptions,
+  training: { evalSplit: number; seed: number },
+): Promise<SplitDataset> => splitDataset(source, training, (part) => openDataset(part, index, options));
+
+/** A dataset that `open` opens, and what is held out of it: a split, which it opens, too, or a part of its rows. @throws UserError */
+export async function splitDataset<Example>(
+  source: DatasetSource & HeldOutChoice,
   { evalSplit, seed }: { evalSplit: number; seed: number },
-): Promise<SplitDataset> {
-  const dataset = await openDataset(source, index, options);
+  open: (source: DatasetSource) => Promise<OpenDataset<Example>>,
+): Promise<SplitDataset<Example>> {
+  const dataset = await open(source);
   try {
     const split = heldOutSplitOf(source, dataset, evalSplit);
     if (split === undefined) {
@@ -63,7 +71,7 @@ export async function openSplitDataset(
       const parts = { train: subset(dataset.examples, train), heldOut: subset(dataset.examples, heldOut) };
       return { dataset, ...parts, close: dataset.close };
     }
-    const separate = await openDataset({ ...source, split }, index, options);
+    const separate = await open({ ...source, split });
     const close = () => [dataset, separate].forEach((one) => one.close());
     return { dataset, separate, train: dataset.examples, heldOut: separate.examples, close };
   } catch (error) {

@@ -18,6 +18,15 @@ export type PictureExample = Extract<Example, { kind: 'chat' }> & {
 /** What datasets write where a picture belongs. */
 const MARK = '<image>';
 const COLUMN = /^(image|picture|photo)s?$/i;
+/** The column by which a folder of pictures has them in its metadata.csv or metadata.jsonl. */
+const FILE_NAME = 'file_name';
+
+/** The columns that pictures are read from. */
+export function pictureColumns({ media, columns }: ColumnPlan, names: string[]): string[] {
+  const found = media.filter((name) => COLUMN.test(name));
+  const isFree = names.includes(FILE_NAME) && !Object.values(columns).includes(FILE_NAME);
+  return found.length > 0 || !isFree ? found : [FILE_NAME];
+}
 
 /**
  * One row with pictures: LLaVA's and ShareGPT's form (`<image>` in a message, `image` or `images` beside them), parts of messages
@@ -27,7 +36,7 @@ const COLUMN = /^(image|picture|photo)s?$/i;
  */
 export function readPictureExample(row: Row, plan: ColumnPlan, folder: string): Example | PictureExample | string {
   try {
-    const columns = plan.media.filter((name) => COLUMN.test(name));
+    const columns = pictureColumns(plan, Object.keys(row.fields));
     const column = columns.flatMap((name) => given(row.fields[name])).map((one) => sourceOf(one, folder));
     const { fields, inside } = withMarks(row.fields, plan, folder);
     if (column.length > 0 && inside.length > 0)

@@ -68,7 +68,7 @@ export async function observe(
   const objective = task.objective(model);
   for (const examples of batches) {
     const longest = Math.max(...examples.map(({ inputIds }) => inputIds.length));
-    const batch = task.batch(examples, { packing: true, sequenceLength: longest });
+    const batch = await task.batch(examples, { packing: true, sequenceLength: longest });
     const tensors = objective.tensors(batch);
     const counts = Float32Array.from(objective.units(batch));
     const mask: Tensor2D = tf.tensor2d(counts, [counts.length, 1]);

@@ -1,14 +1,14 @@
 import { UserError } from '../engine/types.ts';
-import type { CausalLM } from './causal-lm.ts';
+import { askedPrompt, languageOf, type AskedPrompt, type Conversant, type GivenPicture } from './conversant.ts';
 import { generate, type GenerateOptions } from './generate.ts';
-import { chatPrompt, endsOf, rawPrompt } from './prompt.ts';
+import { endsOf } from './prompt.ts';
 import { StreamText } from './stream-text.ts';
 import type { Adaptation, ChatMessage, ModelFile } from './types.ts';
 
 /** Who is asked. */
 interface Answering {
   file: ModelFile;
-  model: CausalLM;
+  model: Conversant;
   adapter?: Adaptation;
 }
 
@@ -17,6 +17,8 @@ export interface Question extends Omit<GenerateOptions, 'adaptation' | 'stop' | 
   system?: string;
   /** continue the prompt as it stands, without the chat template */
   raw?: boolean;
+  /** what it is about; they stand before the question */
+  pictures?: GivenPicture[];
 }
 
 /** A piece of an answer, and the tokens so far. */
@@ -25,24 +27,27 @@ export interface AnswerPiece {
   tokens: number;
 }
 
-/** Token ids of a prompt: as training shows a question, or as it stands where it is raw. @throws UserError without a tokenizer */
-export function promptIds({ name, tokenizer, chatTemplate }: ModelFile, { prompt, system, raw }: Question): number[] {
+/** A prompt as training shows a question, or as it stands where it is raw. @throws UserError without a tokenizer */
+export function promptOf(file: ModelFile, model: Conversant, question: Question): Promise<AskedPrompt> {
+  const { name, tokenizer, chatTemplate: template } = file;
+  const { prompt, system, raw, pictures } = question;
   if (!tokenizer) throw new UserError(`${name} has no tokenizer, so it can't read text; add its tokenizer.json`);
-  if (raw) return rawPrompt(tokenizer, system ? `${system}\n\n${prompt}` : prompt).ids;
+  if (raw) return askedPrompt(file, model, { tokenizer, pictures, raw: system ? `${system}\n\n${prompt}` : prompt });
   const messages: ChatMessage[] = [{ role: 'user', content: prompt }];
   if (system) messages.unshift({ role: 'system', content: system });
-  return chatPrompt({ tokenizer, template: chatTemplate }, { messages }).ids;
+  return askedPrompt(file, model, { tokenizer, template, pictures, messages });
 }
 
 /** Answers a prompt, piece by piece. @throws UserError for a prompt that is empty or fills the context */
 export async function* answer({ file, model, adapter }: Answering, question: Question): AsyncGenerator<AnswerPiece> {
-  const ids = promptIds(file, question);
+  const { ids, seen } = await promptOf(file, model, question);
   const stream = new StreamText(file.tokenizer!);
   const { maxTokens, seed, temperature, topP, topK } = question;
-  const stop = endsOf(model.config, file.tokenizer!);
+  const language = languageOf(model);
+  const stop = endsOf(language.config, file.tokenizer!);
   let tokens = 0;
-  for await (const { id } of generate(model, ids, {
-    ...{ maxTokens, seed, temperature, topP, topK, stop },
+  for await (const { id } of generate(language, ids, {
+    ...{ maxTokens, seed, temperature, topP, topK, stop, seen },
     adaptation: adapter,
   })) {
     const text = stream.push(id);

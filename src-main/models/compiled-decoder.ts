@@ -1,13 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { frozenProduct, packedKernels } from '../engine/frozen.ts';
 import { rmsNorm } from '../engine/fused.ts';
 import type { SequenceKernels } from '../engine/packed.ts';
 import { block } from './block.ts';
 import type { CausalLM } from './causal-lm.ts';
 import type { CompiledForward } from './compiled-forward.ts';
-import { ropeFeeds, ropeInputs } from './feeds.ts';
+import { ropeFeeds, ropeInputs, type Feeds } from './feeds.ts';
 import type { Decoder } from './decoder.ts';
+import { seenRows, withRows, type SeenPrompt } from './seen-prompt.ts';
 import type { Adaptation } from './types.ts';
 
 /** Tokens a pass takes: prompts go in large pieces, the last one padded; generated tokens one by one. A graph each. */
@@ -24,6 +25,7 @@ export class CompiledDecoder implements Decoder {
     private readonly model: CausalLM,
     private readonly forward: CompiledForward,
     private readonly adaptation: Adaptation | undefined,
+    private readonly seen?: SeenPrompt,
   ) {
     this.sequence = this.kernels.openSequence(model.config.layers);
   }
@@ -48,6 +50,7 @@ export class CompiledDecoder implements Decoder {
       place: { values: Int32Array.of(this.sequence, this.length, count), shape: [3] },
       last: { values: Int32Array.of(count - 1), shape: [1] },
       ...ropeFeeds(config, { positions }),
+      ...this.seenFeeds(size, count),
     };
     const logits = await this.forward.run(
       'decode',
@@ -61,6 +64,19 @@ export class CompiledDecoder implements Decoder {
     return logits;
   }
 
+  /** Of the next tokens those of pictures, where there are some. */
+  private seenFeeds(size: number, count: number): Feeds {
+    const { hiddenSize } = this.model.config;
+    const found = this.seen && seenRows(this.seen, this.length, count, hiddenSize);
+    if (!found) return {};
+    const padded = (values: Float32Array, width: number) => {
+      const all = new Float32Array(size * width);
+      all.set(values);
+      return { values: all, shape: [size, width] };
+    };
+    return { rows: padded(found.rows, hiddenSize), isSeen: padded(found.isSeen, 1) };
+  }
+
   /** Logits [1, vocabulary] of the token after the last one. */
   private pass(inputs: Record<string, Tensor>, adaptation: Adaptation | undefined): Tensor {
     const { config, weights } = this.model;
@@ -68,6 +84,7 @@ export class CompiledDecoder implements Decoder {
     const { rope, localRope } = ropeInputs(inputs);
     const place = inputs.place as Tensor1D;
     let x = this.model.embed(inputs.ids as Tensor1D);
+    if (inputs.rows) x = withRows(x, inputs.rows as Tensor2D, inputs.isSeen as Tensor2D);
     weights.layers.forEach((layerWeights, layer) => {
       const window = config.slidingWindow[layer];
       const number = tf.tensor1d([layer], 'int32');

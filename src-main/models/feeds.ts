@@ -65,3 +65,13 @@ export function ropeInputs(inputs: Record<string, Tensor>): { rope: RopeTables; 
   const tables = (cos: string, sin: string) => ({ cos: inputs[cos] as Tensor2D, sin: inputs[sin] as Tensor2D });
   return { rope: tables('cos', 'sin'), localRope: inputs.localCos && tables('localCos', 'localSin') };
 }
+
+/** Feeds as tensors, for who computes with them at once; the caller disposes them. */
+export function asTensors(feeds: Feeds): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, { values, shape }]) => [
+      name,
+      tf.tensor(values, shape, values instanceof Int32Array ? 'int32' : 'float32'),
+    ]),
+  );
+}

@@ -13,7 +13,8 @@ import type { Decoder } from './decoder.ts';
 import { KeyValueCache } from './key-value-cache.ts';
 import { ropeTables } from './rope.ts';
 import { likeliest, sample, type SamplingOptions, type TokenProbability } from './sampling.ts';
-import type { Adaptation } from './types.ts';
+import { seenRows, withRows, type SeenPrompt } from './seen-prompt.ts';
+import type { Adaptation, TokenBatch } from './types.ts';
 
 export interface GenerateOptions extends Partial<SamplingOptions> {
   /** tokens to generate at most; the model's context ends it, too */
@@ -25,6 +26,8 @@ export interface GenerateOptions extends Partial<SamplingOptions> {
   stop?: readonly number[];
   /** how many of the likeliest tokens to give with each; default 0 */
   alternatives?: number;
+  /** what the prompt's tokens of pictures are */
+  seen?: SeenPrompt;
 }
 
 export interface GeneratedToken extends TokenProbability {
@@ -43,7 +46,15 @@ const PREFILL_TOKENS = 256;
 export async function* generate(
   model: CausalLM,
   promptIds: ArrayLike<number>,
-  { maxTokens, seed = 0, adaptation, stop = model.config.eosTokenIds, alternatives = 0, ...sampling }: GenerateOptions,
+  {
+    maxTokens,
+    seed = 0,
+    adaptation,
+    stop = model.config.eosTokenIds,
+    alternatives = 0,
+    seen,
+    ...sampling
+  }: GenerateOptions,
 ): AsyncGenerator<GeneratedToken> {
   const { contextLength } = model.config;
   if (promptIds.length === 0) throw new UserError('The prompt has no tokens; write something to continue');
@@ -55,7 +66,7 @@ export async function* generate(
   const { temperature = 0, topP = 1, topK = 0 } = sampling;
   const options = { temperature, topP, topK };
   const random = randomStream(seed, 'generate');
-  const decoder = openDecoder(model, adaptation);
+  const decoder = openDecoder(model, adaptation, seen);
   try {
     let next = Int32Array.from(promptIds);
     const most = Math.min(maxTokens, contextLength - promptIds.length);
@@ -73,11 +84,12 @@ export async function* generate(
 }
 
 /** Compiled where the engine can do that, else with a cache of tensors. */
-function openDecoder(model: CausalLM, adaptation: Adaptation | undefined): Decoder {
-  const forward = CompiledForward.of(model.weights, adaptation);
-  if (forward) return new CompiledDecoder(model, forward, adaptation);
+function openDecoder(model: CausalLM, adaptation: Adaptation | undefined, seen?: SeenPrompt): Decoder {
+  // What sees ahead, or lies in a picture's rows and columns, no graph of ours takes.
+  const forward = seen?.reach || seen?.axes ? undefined : CompiledForward.of(model.weights, adaptation);
+  if (forward) return new CompiledDecoder(model, forward, adaptation, seen);
   const cache = new KeyValueCache(model.config);
-  return { next: (ids) => nextLogits(model, cache, ids, adaptation), dispose: () => cache.dispose() };
+  return { next: (ids) => nextLogits(model, cache, ids, adaptation, seen), dispose: () => cache.dispose() };
 }
 
 /** Takes tokens into the cache and returns the logits [vocabulary] of the one after them. */
@@ -86,14 +98,17 @@ export async function nextLogits(
   cache: KeyValueCache,
   ids: Int32Array,
   adaptation?: Adaptation,
+  seen?: SeenPrompt,
 ): Promise<Float32Array> {
-  for (let start = 0; start + PREFILL_TOKENS < ids.length; start += PREFILL_TOKENS) {
-    hiddenOf(model, cache, ids.subarray(start, start + PREFILL_TOKENS), adaptation).dispose();
+  // A token that sees ahead has to have all that it sees beside it.
+  const piece = seen?.reach ? Math.max(ids.length, 1) : PREFILL_TOKENS;
+  for (let start = 0; start + piece < ids.length; start += piece) {
+    hiddenOf(model, cache, ids.subarray(start, start + piece), adaptation, seen).dispose();
     await setImmediate();
   }
-  const rest = ids.subarray(Math.floor((ids.length - 1) / PREFILL_TOKENS) * PREFILL_TOKENS);
+  const rest = ids.subarray(Math.floor((ids.length - 1) / piece) * piece);
   const logits = tf.tidy(() => {
-    const x = hiddenOf(model, cache, rest, adaptation);
+    const x = hiddenOf(model, cache, rest, adaptation, seen);
     const last = tf.slice(x, [rest.length - 1, 0], [1, -1]);
     return frozenProduct(rmsNorm(last, model.weights.norm, model.config.normEpsilon), model.weights.head);
   });
@@ -103,12 +118,19 @@ export async function nextLogits(
 }
 
 /** The last block's output for tokens that follow those in the cache, which takes them in. [tokens, hidden] */
-function hiddenOf(model: CausalLM, cache: KeyValueCache, ids: Int32Array, adaptation?: Adaptation): Tensor2D {
+function hiddenOf(
+  model: CausalLM,
+  cache: KeyValueCache,
+  ids: Int32Array,
+  adaptation?: Adaptation,
+  seen?: SeenPrompt,
+): Tensor2D {
   const { config, weights } = model;
   const out = tf.tidy(() => {
-    const positions = ids.map((_, i) => cache.length + i);
-    const rope = tablesOf(model, positions, false);
-    const localRope = config.rope.localTheta === undefined ? rope : tablesOf(model, positions, true);
+    const at = placesOf(cache.length, ids.length, seen);
+    const rope = tablesOf(model, at, false);
+    const localRope = config.rope.localTheta === undefined ? rope : tablesOf(model, at, true);
+    const reach = seen?.reach?.subarray(cache.length, cache.length + ids.length);
     return weights.layers.reduce(
       (x, layerWeights, layer) =>
         block(x, {
@@ -116,19 +138,39 @@ function hiddenOf(model: CausalLM, cache: KeyValueCache, ids: Int32Array, adapta
           weights: layerWeights,
           layer,
           rope: config.slidingWindow[layer] === undefined ? rope : localRope,
-          attend: (q, k, v) => cache.attend(layer, q, k, v),
+          attend: (q, k, v) => cache.attend(layer, q, k, v, reach),
           adaptation,
           parameters: adaptation?.parameters(layer) ?? {},
         }),
-      model.embed(tf.tensor1d(ids, 'int32')),
+      embedded(model, cache.length, ids, seen),
     );
   });
   cache.length += ids.length;
   return out;
 }
 
-function tablesOf({ config }: CausalLM, positions: Int32Array, local: boolean): RopeTables {
-  const { cos, sin } = ropeTables(config, { positions }, local);
-  const shape: [number, number] = [positions.length, config.headSize / 2];
+function embedded(model: CausalLM, from: number, ids: Int32Array, seen: SeenPrompt | undefined): Tensor2D {
+  const x = model.embed(tf.tensor1d(ids, 'int32'));
+  const { hiddenSize } = model.config;
+  const found = seen && seenRows(seen, from, ids.length, hiddenSize);
+  if (!found) return x;
+  return withRows(x, tf.tensor2d(found.rows, [ids.length, hiddenSize]), tf.tensor2d(found.isSeen, [ids.length, 1]));
+}
+
+/** Positions of the tokens from `from` on: those of the prompt may have axes, and what follows counts on from the largest. */
+function placesOf(from: number, count: number, seen: SeenPrompt | undefined): Pick<TokenBatch, 'positions' | 'axes'> {
+  const positions = Int32Array.from({ length: count }, (_, i) => from + i);
+  if (!seen?.axes) return { positions };
+  const { axes } = seen;
+  const prompt = axes.length / 3;
+  const behind = axes.reduce((most, at) => Math.max(most, at), -1) + 1 - prompt;
+  const axis = (which: number) =>
+    positions.map((token) => (token < prompt ? axes[which * prompt + token]! : token + behind));
+  return { positions, axes: Int32Array.from([0, 1, 2].flatMap((which) => [...axis(which)])) };
+}
+
+function tablesOf({ config }: CausalLM, at: Pick<TokenBatch, 'positions' | 'axes'>, local: boolean): RopeTables {
+  const { cos, sin } = ropeTables(config, at, local);
+  const shape: [number, number] = [at.positions.length, config.headSize / 2];
   return { cos: tf.tensor2d(cos, shape), sin: tf.tensor2d(sin, shape) };
 }

@@ -26,8 +26,9 @@ export class KeyValueCache {
   /**
    * Takes in new tokens' keys and values and returns softmax(scale * q k^T) v over all they see.
    * q [new, heads * size], k and v [new, keyValueHeads * size]; their positions follow `length`.
+   * @param reach the last token that each of the new ones sees, where they are the first ones; default: itself
    */
-  attend(layer: number, q: Tensor2D, k: Tensor2D, v: Tensor2D): Tensor2D {
+  attend(layer: number, q: Tensor2D, k: Tensor2D, v: Tensor2D, reach?: Int32Array): Tensor2D {
     const { attentionHeads: heads, keyValueHeads, headSize: size, attentionScale } = this.#config;
     const tokens = q.shape[0];
     const split = (x: Tensor2D, count: number) =>
@@ -37,7 +38,7 @@ export class KeyValueCache {
       const group = heads / keyValueHeads;
       const grouped = tf.reshape(split(q, heads), [keyValueHeads, group * tokens, size]);
       const scores = tf.mul(tf.matMul(grouped, keys, false, true), attentionScale);
-      const weights = tf.softmax(this.#masked(scores, layer, tokens, group));
+      const weights = tf.softmax(this.#masked(scores, layer, tokens, group, reach));
       const out = tf.reshape(tf.matMul(weights, values), [heads, tokens, size]);
       return tf.reshape(tf.transpose(out, [1, 0, 2]), [tokens, heads * size]) as Tensor2D;
     });
@@ -53,14 +54,15 @@ export class KeyValueCache {
   }
 
   /** Keys after a query's own token, or out of its window, get -1e9. scores [keyValueHeads, group * tokens, seen] */
-  #masked(scores: Tensor, layer: number, tokens: number, group: number): Tensor {
+  #masked(scores: Tensor, layer: number, tokens: number, group: number, reach?: Int32Array): Tensor {
     const seen = scores.shape[2]!;
     const window = this.#config.slidingWindow[layer] ?? Infinity;
     if (tokens === 1 && seen <= window) return scores;
     const mask = new Float32Array(group * tokens * seen);
     for (let row = 0; row < group * tokens; row++) {
       const query = seen - tokens + (row % tokens);
-      for (let key = 0; key < seen; key++) if (key > query || query - key >= window) mask[row * seen + key] = -1e9;
+      const last = reach?.[row % tokens] ?? query;
+      for (let key = 0; key < seen; key++) if (key > last || query - key >= window) mask[row * seen + key] = -1e9;
     }
     return tf.add(scores, tf.tensor2d(mask, [group * tokens, seen]));
   }

@@ -1,10 +1,11 @@
 import type { ModelFile } from '../models/types.ts';
 import { language } from './language/index.ts';
 import type { Task } from './task.ts';
+import { visionLanguage } from './vision-language/index.ts';
 
 /** The task that a base model is trained in. The only place that knows the tasks by name. */
-export function taskOf({ config }: Pick<ModelFile, 'config'>): Task {
-  return TASKS[config.architecture];
+export function taskOf({ config, sees }: Pick<ModelFile, 'config' | 'sees'>): Task {
+  return sees ? visionLanguage : TASKS[config.architecture];
 }
 
 const TASKS: Record<ModelFile['config']['architecture'], Task> = {

@@ -1,5 +1,5 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import type { DatasetFacts, DatasetOptions } from '../data/dataset.ts';
+import type { DatasetFacts, DatasetOptions, DatasetSource, OpenDataset } from '../data/dataset.ts';
 import type { ExampleSource } from '../data/example-source.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import type { AdapterOptions, SiteShape } from '../effilora/types.ts';
@@ -126,6 +126,8 @@ export interface Choices<Example = unknown, Model = TrainableModel> {
 export interface SampleLine {
   step: number;
   prompt: string;
+  /** the pictures it is about, by name */
+  pictures?: string[];
   answer: string;
   /** the dataset's own answer */
   expected: string;
@@ -138,7 +140,7 @@ export interface Samples<Model = TrainableModel> {
 
 /** What a plan reckons with. */
 export interface PlanFacts {
-  model(file: Pick<ModelFile, 'name' | 'config' | 'tensors'>): ModelFacts;
+  model(file: Pick<ModelFile, 'name' | 'config' | 'tensors' | 'sees'>): ModelFacts;
   /** a recipe's steps over examples of these sizes; recomputation is left to be chosen where it is auto */
   shape(recipe: Recipe, method: AdapterOptions, sizes: ArrayLike<number>, engine: EngineFacts): RunShape;
   /** floating-point operations of a sample at most, from a model of so many parameters */
@@ -159,8 +161,15 @@ export interface Task<
   load(file: ModelFile, format?: WeightFormat): Promise<Model>;
   /** reads and splits a recipe's datasets. @throws UserError */
   examples(recipe: Recipe, file: ModelFile): Promise<RunData<Example>>;
-  /** what a micro-batch is made of these examples */
-  batch(examples: Example[], training: Pick<Recipe['training'], 'packing' | 'sequenceLength'>): Batch;
+  /** reads one dataset to be measured on; `index` is its place in a mix. @throws UserError */
+  dataset(
+    source: DatasetSource,
+    index: number,
+    file: ModelFile,
+    options: DatasetOptions,
+  ): Promise<OpenDataset<Example>>;
+  /** what a micro-batch is made of these examples; pictures of theirs are read then. @throws UserError where they can't be */
+  batch(examples: Example[], training: Pick<Recipe['training'], 'packing' | 'sequenceLength'>): Batch | Promise<Batch>;
   objective(model: Model): Objective<Batch, Tensors>;
   evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<Evaluation>;
   readonly choices: Choices<Example, Model>;

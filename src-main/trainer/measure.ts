@@ -1,10 +1,4 @@
-import {
-  openDataset,
-  readDataset,
-  type DatasetOptions,
-  type DatasetSource,
-  type PreparedExample,
-} from '../data/dataset.ts';
+import type { DatasetOptions, DatasetSource, PreparedExample } from '../data/dataset.ts';
 import { readingOptions, type ReadingOptions } from '../data/reading-options.ts';
 import type { DataReport } from '../data/types.ts';
 import { taskOf } from '../tasks/registry.ts';
@@ -27,7 +21,7 @@ export async function measure(
 ): Promise<Measurement> {
   const { file, model, adapter } = opened;
   const options = readingOptions(file, reading);
-  const { examples, report, close } = await openDataset(source, 0, options);
+  const { examples, report, close } = await taskOf(file).dataset(source, 0, file, options);
   try {
     const evaluation = await taskOf(file).evaluate(model, examples, adapter);
     const answered = await accuracy(opened, examples, options);
@@ -43,7 +37,7 @@ export async function measure(
  */
 async function accuracy(
   { file, model, adapter }: OpenedModel,
-  prepared: Iterable<PreparedExample>,
+  prepared: Iterable<unknown>,
   options: DatasetOptions,
 ): Promise<{ accuracy: number; examples: number } | undefined> {
   const { choices } = taskOf(file);
@@ -63,5 +57,11 @@ export async function examplesFor(
   source: DatasetSource,
   reading?: ReadingOptions,
 ): Promise<PreparedExample[]> {
-  return (await readDataset(source, 0, readingOptions(file, reading))).examples;
+  const { examples, close } = await taskOf(file).dataset(source, 0, file, readingOptions(file, reading));
+  try {
+    // Read now, as its file is closed later.
+    return Array.from(examples as Iterable<PreparedExample>, (example) => ({ ...example }));
+  } finally {
+    close();
+  }
 }

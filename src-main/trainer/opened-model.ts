@@ -1,7 +1,7 @@
 import type { Adapter } from '../effilora/adapter.ts';
 import { openEngine } from '../engine/index.ts';
 import type { EngineName, EngineStatus } from '../engine/types.ts';
-import { loadCausalLM, type CausalLM } from '../models/causal-lm.ts';
+import { loadConversant, type Conversant } from '../models/conversant.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
@@ -11,7 +11,7 @@ import type { StoredAdapter } from './stored-adapter.ts';
 export interface OpenedModel {
   engine: EngineStatus;
   file: ModelFile;
-  model: CausalLM;
+  model: Conversant;
   adapter?: Adapter;
   /** frees everything on the engine and closes the file */
   close(): Promise<void>;
@@ -34,7 +34,7 @@ export async function openForRunning(
   const file = await openModelFile(await resolveModel(reference, log), log);
   try {
     const engine = await openEngine(choice);
-    const model = await loadCausalLM(file);
+    const model = await loadConversant(file);
     const adapter = stored && adapterOnModel(stored, model, place!);
     if (stored) await warnOfAnotherBase(stored, file, log);
     const close = async () => {

@@ -6,12 +6,15 @@ import { heldOutSplitOf } from '../data/held-out.ts';
 import { contentSha256 } from '../data/prepared/content.ts';
 import { UserError } from '../engine/types.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import type { RunData } from '../tasks/task.ts';
 import { writeAtomic } from './atomic.ts';
 
 /** Of a run's folder: which data the run began with, so that it is not resumed on other data unnoticed. */
 const FILE = 'datasets.json';
 const schema = z.object({
   datasets: z.array(z.object({ path: z.string(), sha256: z.string() })),
+  /** of each dataset, and of the splits that are held out, what was read: pictures that its rows name, too */
+  read: z.array(z.string()).optional(),
   /** other data is taken when the run is resumed, because somebody wants it */
   acceptsChanges: z.boolean().default(false),
 });
@@ -33,6 +36,21 @@ export async function checkDatasets(folder: string, now: RunDatasets, log: (line
   if (known.acceptsChanges) return log(`${names} ${DATA_CHANGED}: it goes on with the changed data, as it was told`);
   throw new UserError(
     `${names} ${DATA_CHANGED}, and what it learns would be of two datasets. Put the file back as it was, start a new run, or go on with the changed data: --resume --accept-changed-data, or in the studio its button`,
+  );
+}
+
+/** The hashes of what was read; undefined where a run begins before all is. */
+export function readHashes({ datasets, separate, growing }: Pick<RunData, 'datasets' | 'separate' | 'growing'>) {
+  const held = separate.filter((split) => split !== undefined);
+  return growing ? undefined : [...datasets, ...held].map(({ sha256 }) => sha256);
+}
+
+/** Compares what a resumed run has read with what it began with. @throws UserError as `checkDatasets` does */
+export async function checkRead(folder: string, read: string[] | undefined, names: string[]): Promise<void> {
+  const known = await readKnown(folder);
+  if (!known?.read || !read || known.acceptsChanges || known.read.join() === read.join()) return;
+  throw new UserError(
+    `A picture of ${names.join(', ')} ${DATA_CHANGED}, and what it learns would be of two datasets. Put it back as it was, start a new run, or go on with the changed data: --resume --accept-changed-data, or in the studio its button`,
   );
 }
 

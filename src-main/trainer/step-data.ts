@@ -28,10 +28,12 @@ export class StepData {
     const { training } = this.recipe;
     const { batch, accumulate } = training;
     await this.untilRead(batch * accumulate);
-    return Array.from({ length: accumulate }, () => {
+    const batches: unknown[] = [];
+    for (let i = 0; i < accumulate; i++) {
       const chosen = this.order.next(batch).map((index) => data.train.read(index));
-      return task.batch(chosen, training);
-    });
+      batches.push(await task.batch(chosen, training));
+    }
+    return batches;
   }
 
   private async untilRead(more: number): Promise<void> {

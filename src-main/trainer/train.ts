@@ -10,7 +10,7 @@ import { Loop } from './loop.ts';
 import { closeRun, openRun } from './prepare.ts';
 import { formatRecipe, type Recipe } from '../recipe/recipe.ts';
 import type { Training } from './run-context.ts';
-import { checkDatasets, datasetsNow, writeDatasets } from './run-datasets.ts';
+import { checkDatasets, checkRead, datasetsNow, readHashes, writeDatasets } from './run-datasets.ts';
 import { LostRun, RunLock } from './run-lock.ts';
 import { RunLog } from './run-log.ts';
 import { TensorBoardFile } from './tensorboard.ts';
@@ -67,8 +67,15 @@ async function trainLocked(training: Training, resume: boolean): Promise<RunSumm
   const run = await openRun(recipe, log);
   try {
     await lock.check();
+    const read = readHashes(run.data);
+    if (checkpoint)
+      await checkRead(
+        folder,
+        read,
+        recipe.dataset.map((source) => source.path),
+      );
     await writeAtomic(path.join(folder, 'recipe.yaml'), formatRecipe(recipe));
-    await writeDatasets(folder, datasets);
+    await writeDatasets(folder, { ...datasets, read });
     await makeFolder(path.join(folder, 'checkpoints'));
     const loop = await Loop.open({ ...training, run }, checkpoint);
     try {

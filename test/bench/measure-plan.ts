@@ -2,7 +2,7 @@ import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { flopsPerToken, memoryPlan } from '../../src-main/effilora/memory-plan.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import { modelFacts } from '../../src-main/tasks/language/plan.ts';
+import { modelFacts } from '../../src-main/tasks/text-plan.ts';
 import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { TimeLeft } from '../../src-main/trainer/time-left.ts';
 import { adapterStructure, type OurOptions } from './options.ts';

@@ -5,7 +5,8 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { exportAdapter } from '../../src-main/exports/export-adapter.ts';
 import { ensureDefaultModel } from '../../src-main/models/default-model.ts';
 import { generate } from '../../src-main/models/generate.ts';
-import { promptIds } from '../../src-main/models/answer.ts';
+import { promptOf } from '../../src-main/models/answer.ts';
+import { languageOf } from '../../src-main/models/conversant.ts';
 import { openForRunning, type OpenedModel } from '../../src-main/trainer/opened-model.ts';
 import { openLlamaCpp } from '../support/llama-cpp.ts';
 import { temporary } from '../trainer/support.ts';
@@ -41,8 +42,8 @@ async function ourAnswers(opened: OpenedModel, questions = PROMPTS): Promise<num
   for (const prompt of questions) {
     const ids: number[] = [];
     const options = { maxTokens: TOKENS, adaptation: opened.adapter };
-    for await (const { id } of generate(opened.model, promptIds(opened.file, { prompt, maxTokens: TOKENS }), options))
-      ids.push(id);
+    const asked = await promptOf(opened.file, opened.model, { prompt, maxTokens: TOKENS });
+    for await (const { id } of generate(languageOf(opened.model), asked.ids, options)) ids.push(id);
     answers.push(ids);
   }
   return answers;
@@ -66,7 +67,8 @@ describe('SmolLM2-135M with an adapter', () => {
     for (const type of ['f16', 'q8_0', 'q4_0'] as const)
       await exportAdapter({ adapter, to: 'merged-gguf', type, out: at(type), engine: 'tensorflow' });
     const opened = await openForRunning({ model, adapter, engine: 'tensorflow' }, () => {});
-    prompts = PROMPTS.map((prompt) => promptIds(opened.file, { prompt, maxTokens: TOKENS }));
+    const asked = PROMPTS.map((prompt) => promptOf(opened.file, opened.model, { prompt, maxTokens: TOKENS }));
+    prompts = (await Promise.all(asked)).map(({ ids }) => ids);
     adapted = await ourAnswers(opened);
     plain = await ourAnswers({ ...opened, adapter: undefined }, PROMPTS.slice(0, 6));
     await opened.close();

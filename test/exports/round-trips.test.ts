@@ -10,6 +10,7 @@ import { openModelFile } from '../../src-main/models/open.ts';
 import { encodeSafetensors } from '../../src-main/models/safetensors.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
 import { readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
+import { languageOf } from '../../src-main/models/conversant.ts';
 import { openForRunning } from '../../src-main/trainer/opened-model.ts';
 import { readNamedTensors } from '../../src-main/trainer/tensor-file.ts';
 import { data, largestDifference, wholeRow } from '../models/support.ts';
@@ -25,7 +26,7 @@ const IDS = Array.from({ length: 24 }, (_, t) => (t * 37 + 11) % 96);
 /** Our logits on IDS. */
 async function ours(model: string, adapter?: string): Promise<Float32Array> {
   const opened = await openForRunning({ model, adapter, engine: 'tensorflow' }, () => {});
-  const logits = opened.model.logits(wholeRow(Int32Array.from(IDS)), { adaptation: opened.adapter });
+  const logits = languageOf(opened.model).logits(wholeRow(Int32Array.from(IDS)), { adaptation: opened.adapter });
   const values = Float32Array.from(await logits.data());
   logits.dispose();
   await opened.close();

@@ -3,6 +3,7 @@ import path from 'node:path';
 import OpenAI from 'openai';
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
+import { languageOf } from '../../src-main/models/conversant.ts';
 import type { GenerateOptions } from '../../src-main/models/generate.ts';
 import { openDataset, type PreparedExample } from '../../src-main/data/dataset.ts';
 import { serveModel } from '../../src-main/studio/serving/server.ts';
@@ -83,7 +84,7 @@ describe.each(['with a template', 'without one'])('what a model is asked, %s', (
     const { ids, example } = await promptOf(opened, { prompt: [{ role: 'user', content: QUESTION }], completion: [{ role: 'assistant', content: 'So.' }] }); // prettier-ignore
     expect(ids.length).toBeGreaterThan(5);
     const samples = new SamplePrompts(opened.file.tokenizer, [example], 1);
-    await samples.answer(1, opened.model, undefined as never);
+    await samples.answer(1, languageOf(opened.model), undefined as never);
     for await (const piece of answer(opened, { prompt: QUESTION, maxTokens: 1 })) void piece;
     const sampling = { maxTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 0, alternatives: 0 };
     const messages = [{ role: 'user', content: QUESTION }];

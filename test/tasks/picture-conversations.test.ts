@@ -2,12 +2,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import type { PictureExample } from '../../src-main/data/picture-rows.ts';
+import { UserError } from '../../src-main/engine/types.ts';
 import { chatTemplate } from '../../src-main/models/chat-template.ts';
 import { createTokenizer } from '../../src-main/models/tokenizer/tokenizer.ts';
 import { tokenizerOfFolder } from '../../src-main/models/tokenizer/folder-tokenizer.ts';
 import type { ChatMessage } from '../../src-main/models/types.ts';
 import { openPictureProcessor } from '../../src-main/models/vision/preparation/open.ts';
-import { preparePictures, type PictureReading } from '../../src-main/tasks/vision-language/prepare.ts';
+import { PictureStore } from '../../src-main/tasks/vision-language/picture-store.ts';
+import { fedOf } from '../../src-main/models/vision/preparation/fed.ts';
+import { tokensWithPictures, type PictureReading } from '../../src-main/tasks/vision-language/prepare.ts';
 
 /** Conversations by transformers' processor (models/data/vision/make_conversations.py). */
 const data = path.join(import.meta.dirname, '../models/data/vision');
@@ -25,6 +28,23 @@ const example = ({ pictures, messages }: Pick<Case, 'pictures' | 'messages'>): P
   pictures: pictures.map((name) => ({ path: path.join(data, 'pictures', name) })),
 });
 let reading: PictureReading;
+
+/** An example's tokens and what its pictures feed, or why it can't be used. */
+async function preparePictures({ pictures, ...example }: PictureExample, reading: PictureReading) {
+  const store = new PictureStore(reading.processor.options, data);
+  try {
+    const kept = await Promise.all(
+      pictures.map((source) => store.take(source, path.basename('path' in source ? source.path : ''))),
+    );
+    const tokens = tokensWithPictures(example, kept, reading);
+    if (typeof tokens === 'string') return tokens;
+    const prepared = await Promise.all(kept.map((one) => store.read(one)));
+    return { ...tokens, ...fedOf(prepared, reading.processor, reading.patch) };
+  } catch (error) {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  }
+}
 
 beforeAll(async () => {
   const read = await tokenizerOfFolder(folder, { bosTokenId: undefined, eosTokenIds: [] });

@@ -9,6 +9,7 @@ import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { configFromHuggingFace, textPart } from '../../src-main/models/config-huggingface.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
+import { generate, type GeneratedToken } from '../../src-main/models/generate.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../src-main/models/vision/vision-language.ts';
 import { pictureBatch } from '../../src-main/tasks/vision-language/batch.ts';
 import { pictureObjective } from '../../src-main/tasks/vision-language/objective.ts';
@@ -108,6 +109,35 @@ describe.each(['tensorflow', 'cpu'] as const)('a model with pictures on %s', (en
       expect(largestDifference(ours, expected.get(`gradient:${name}`)!.values), name).toBeLessThan(1e-3);
     }
     tf.dispose([tensors as unknown as tf.TensorContainer, logits, perTerm, loss, ...gradients]);
+    adapter.dispose();
+    model.dispose();
+  });
+});
+
+describe.each(['tensorflow', 'cpu'] as const)('an answer to pictures on %s', (engine) => {
+  it.each(FAMILIES)('begins and goes on as the whole texts say: %s', async (family) => {
+    await openEngine(engine);
+    const { expected, model, adapter, batch, objective } = await open(family);
+    const before = tf.memory().numTensors;
+    const [{ inputIds, patches, grids }] = examplesOf(batch) as [ReturnType<typeof examplesOf>[number]];
+    const width = model.language.config.vocabularySize;
+    const seen = await model.seenIn(inputIds, { patches, grids });
+    const tokens: GeneratedToken[] = [];
+    const options = { maxTokens: 3, adaptation: adapter, alternatives: width, stop: [], seen };
+    for await (const token of generate(model.language, inputIds, options)) tokens.push(token);
+    const answered = Int32Array.from([...inputIds, ...tokens.map(({ id }) => id)]);
+    const tensors = objective.tensors(pictureBatch([{ inputIds: answered, labels: answered, patches, grids }]));
+    const logits = tf.tidy(() => tf.logSoftmax(model.language.tokenLogits(tensors, { adaptation: adapter })));
+    const theirs = tf.tidy(() => tf.logSoftmax(tf.tensor2d(expected.get('logits')!.values, [batch.inputIds.length, width]))); // prettier-ignore
+    const [own, first] = [await logits.data(), await theirs.data()];
+    for (const [i, { top }] of tokens.entries()) {
+      const at = inputIds.length - 1 + i;
+      const found = Float32Array.from({ length: width }, (_, id) => top.find((one) => one.id === id)!.logProbability);
+      expect(largestDifference(found, own.slice(at * width, (at + 1) * width)), `token ${i}`).toBeLessThan(1e-3);
+      if (i === 0) expect(largestDifference(found, first.slice(at * width, (at + 1) * width))).toBeLessThan(1e-3);
+    }
+    tf.dispose([tensors as unknown as tf.TensorContainer, logits, theirs]);
+    expect(tf.memory().numTensors).toBe(before);
     adapter.dispose();
     model.dispose();
   });

@@ -7,7 +7,7 @@ import { secondsBesideSteps } from '../../src-main/studio/work/plan-time.ts';
 import { keepSpeed, measuredSpeed, speedFacts } from '../../src-main/trainer/machine-speed.ts';
 import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { RunSpeeds } from '../../src-main/trainer/run-speeds.ts';
-import { answerFlops } from '../../src-main/tasks/language/samples.ts';
+import { answerFlops } from '../../src-main/tasks/answers.ts';
 import { TimeLeft } from '../../src-main/trainer/time-left.ts';
 import { options as adapterOptions, sites } from '../effilora/support.ts';
 import { temporary } from './support.ts';

@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { sizesOf } from '../../src-main/data/example-source.ts';
 import { memoryPlan } from '../../src-main/effilora/memory-plan.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import { modelFacts, runShape } from '../../src-main/tasks/language/plan.ts';
+import { modelFacts, runShape } from '../../src-main/tasks/text-plan.ts';
 import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { adapterOptions } from '../../src-main/trainer/prepare.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { textOf } from '../../src-main/tasks/language/samples.ts';
+import { textOf } from '../../src-main/tasks/answers.ts';
 import type { Tokenizer } from '../../src-main/models/types.ts';
 
 it('ends a sample answer before a character that its last token only begins', async () => {

@@ -4,7 +4,7 @@ import { memoryPlan } from '../../src-main/effilora/memory-plan.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { modelFacts } from '../../src-main/tasks/language/plan.ts';
+import { modelFacts } from '../../src-main/tasks/text-plan.ts';
 import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { EFFILORA, llamaConfig, parametersOf, randomBatch, randomStep } from '../support/random-step.ts';
 

@@ -96,13 +96,16 @@ export function splitOf(name: string): string {
   return Object.keys(SPLITS).find((split) => words.some((word) => SPLITS[split]!.includes(word))) ?? 'train';
 }
 
+/** What rows name, however many there are. */
+const PICTURE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i;
+
 async function namesIn(folder: string, under: string, depth: number): Promise<string[]> {
   const names: string[] = [];
   for (const entry of await fsp.readdir(path.join(folder, under), { withFileTypes: true })) {
     const name = path.join(under, entry.name);
     if (entry.name.startsWith('.')) continue;
     if (entry.isDirectory() && depth > 0) names.push(...(await namesIn(folder, name, depth - 1)));
-    else if (entry.isFile()) names.push(name);
+    else if (entry.isFile() && !PICTURE.test(name)) names.push(name);
     if (names.length > MOST_FILES)
       throw new UserError(`${folder} holds more than ${MOST_FILES} files; name the folder of the dataset in it`);
   }

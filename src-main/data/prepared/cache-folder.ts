@@ -16,13 +16,18 @@ export async function touch(file: string): Promise<void> {
 }
 
 /** Removes the least recently used files until the others have at most `mostBytes`; `kept` stays, however large. */
-export async function makeRoom(folder: string, kept: string, mostBytes = MOST_BYTES): Promise<void> {
+export async function makeRoom(
+  folder: string,
+  kept: string,
+  mostBytes = MOST_BYTES,
+  ending = '.records',
+): Promise<void> {
   const files: { file: string; bytes: number; usedMs: number }[] = [];
   for (const name of await fsp.readdir(folder)) {
     const file = path.join(folder, name);
     const stat = await fsp.stat(file).catch(() => undefined);
     if (!stat?.isFile()) continue;
-    if (name.endsWith('.records')) files.push({ file, bytes: stat.size, usedMs: stat.mtimeMs });
+    if (name.endsWith(ending)) files.push({ file, bytes: stat.size, usedMs: stat.mtimeMs });
     else if (name.endsWith('.partial') && Date.now() - stat.mtimeMs > LEFT_BEHIND_MS) await remove(file);
   }
   files.sort((a, b) => b.usedMs - a.usedMs);

@@ -64,13 +64,23 @@ export async function isSmall({ files }: Pick<RowSource, 'files'>): Promise<bool
 }
 
 /** Rows as records that are kept nowhere else. */
-export async function recordsInMemory(
+export const recordsInMemory = (
   rows: Pick<RowSource, 'rows' | 'notes'>,
   plan: ColumnPlan,
   options: TokenOptions,
+): Promise<OpenedRecords> => chunksInMemory(chunksOf(rows, plan, options), rows);
+
+async function* chunksOf(rows: Pick<RowSource, 'rows'>, plan: ColumnPlan, options: TokenOptions) {
+  for await (const batch of rows.rows()) yield recordsOf(batch, plan, options);
+}
+
+/** All of the chunks, in memory. */
+export async function chunksInMemory(
+  all: AsyncIterable<RecordChunk>,
+  rows: Pick<RowSource, 'notes'>,
 ): Promise<OpenedRecords> {
   const chunks: RecordChunk[] = [];
-  for await (const batch of rows.rows()) chunks.push(recordsOf(batch, plan, options));
+  for await (const chunk of all) chunks.push(chunk);
   const { body, index, runs, rows: count, dropped } = joinedChunks(chunks);
   const read = (target: Uint8Array, offset: number) => target.set(body.subarray(offset, offset + target.length));
   const byReason = new Map<string, number[]>();
@@ -101,7 +111,7 @@ async function make(
   return made;
 }
 
-function fullDisk(error: unknown, file: string): unknown {
+export function fullDisk(error: unknown, file: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (!['ENOSPC', 'EDQUOT', 'EFBIG', 'EACCES', 'EROFS'].includes(code ?? '')) return error;
   return new UserError(

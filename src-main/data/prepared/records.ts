@@ -1,6 +1,6 @@
 import { isBroken, type BrokenRow } from '../formats/source.ts';
 import type { ColumnPlan } from '../columns.ts';
-import { lossRuns, tokenizeExample, type TokenOptions } from '../prepare.ts';
+import { lossRuns, tokenizeExample, type TokenOptions, type WholeTokens } from '../prepare.ts';
 import { readExample } from '../read-example.ts';
 import type { Example, Row } from '../types.ts';
 
@@ -22,29 +22,42 @@ export interface RecordChunk {
 
 export const RECORD_FIELDS = 6;
 
+/** A row's example with its tokens, or why it is none. */
+export type ReadRow = { row: number; example: Example; tokens: WholeTokens } | BrokenRow;
+
 /** Reads and tokenizes rows; longer examples than any model reads stay whole here. */
-export function recordsOf(rows: (Row | BrokenRow)[], plan: ColumnPlan, options: TokenOptions): RecordChunk {
+export const recordsOf = (rows: (Row | BrokenRow)[], plan: ColumnPlan, options: TokenOptions): RecordChunk =>
+  chunkOf(rows, (row) => {
+    if (isBroken(row)) return row;
+    const example = readExample(row, plan);
+    if (typeof example === 'string') return { row: row.row, reason: example };
+    const tokens = tokenizeExample(example, options);
+    return typeof tokens === 'string' ? { row: row.row, reason: tokens } : { row: row.row, example, tokens };
+  });
+
+/** Rows as records, each as `read` reads it. */
+export function chunkOf<From>(rows: From[], read: (row: From) => ReadRow): RecordChunk {
   // What an error left there.
   body.length = 0;
   const index: number[] = [];
   const runs: number[] = [];
   const dropped: BrokenRow[] = [];
-  for (const row of rows) {
-    const example = isBroken(row) ? row.reason : readExample(row, plan);
-    const tokens = typeof example === 'string' ? example : tokenizeExample(example, options);
-    if (typeof example === 'string' || typeof tokens === 'string')
-      dropped.push({ row: row.row, reason: (typeof example === 'string' ? example : tokens) as string });
-    else {
-      const { inputIds, labels, lead } = tokens;
-      const ownLabels = labels.some((label, i) => label >= 0 && label !== inputIds[i]);
-      const from = body.length;
-      body.addInts(inputIds);
-      if (ownLabels) body.addInts(labels);
-      if (example.kind !== 'tokens') body.addText(JSON.stringify(example));
-      const loss = lossRuns(labels);
-      index.push(body.length - from, inputIds.length, loss.length / 2, Number(ownLabels), row.row, lead);
-      for (const place of loss) runs.push(place);
+  for (const one of rows) {
+    const given = read(one);
+    if ('reason' in given) {
+      dropped.push({ row: given.row, reason: given.reason });
+      continue;
     }
+    const { row, example, tokens } = given;
+    const { inputIds, labels, lead } = tokens;
+    const ownLabels = labels.some((label, i) => label >= 0 && label !== inputIds[i]);
+    const from = body.length;
+    body.addInts(inputIds);
+    if (ownLabels) body.addInts(labels);
+    if (example.kind !== 'tokens') body.addText(JSON.stringify(example));
+    const loss = lossRuns(labels);
+    index.push(body.length - from, inputIds.length, loss.length / 2, Number(ownLabels), row, lead);
+    for (const place of loss) runs.push(place);
   }
   return { body: body.take(), index: Int32Array.from(index), runs: Int32Array.from(runs), rows: rows.length, dropped };
 }

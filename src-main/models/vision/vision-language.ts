@@ -1,20 +1,17 @@
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../engine/types.ts';
 import { loadCausalLM, type CausalLM } from '../causal-lm.ts';
-import type { Feeds } from '../feeds.ts';
+import { asTensors, type Feeds } from '../feeds.ts';
+import type { SeenPrompt } from '../seen-prompt.ts';
 import type { ModelFile, TokenBatch } from '../types.ts';
 import type { WeightFormat } from '../weight-format.ts';
 import { axesOf, mergedSize, reachOf } from './laid.ts';
 import { VisionModel } from './towers/vision-model.ts';
-import type { PatchGrid } from './towers/windows.ts';
+import type { FedPictures } from './preparation/fed.ts';
 
 /** Texts with pictures on the host: which tokens are a picture's, their ids say. */
-export interface PictureBatch extends TokenBatch {
-  /** of all pictures, in the order of their tokens, as `patchRows` gives them */
-  patches: Float32Array;
-  /** of each picture, or tile of one */
-  grids: PatchGrid[];
-}
+export interface PictureBatch extends TokenBatch, FedPictures {}
 
 /** A language model with what it sees with, both frozen, on the engine in use. */
 export class VisionLanguageModel {
@@ -100,6 +97,23 @@ export class VisionLanguageModel {
   /** The pictures' features from their feeds as tensors, [features, hidden]. */
   features(inputs: Record<string, Tensor>, { grids }: PictureBatch): Tensor2D {
     return this.vision.features(inputs, grids);
+  }
+
+  /** What a prompt sees, for generation. Of the pictures, the prompt may have the first ones alone. */
+  async seenIn(ids: ArrayLike<number>, pictures: FedPictures): Promise<SeenPrompt> {
+    const length = ids.length;
+    const inputIds = Int32Array.from(ids);
+    const positions = Int32Array.from({ length }, (_, i) => i);
+    const row = { rows: 1, length, inputIds, positions, labels: inputIds, segments: new Int32Array(length) };
+    const batch: PictureBatch = { ...row, ...pictures };
+    const { reach, axes } = this.laid(batch);
+    let seen = 0;
+    const places = inputIds.map((id) => (id === this.imageToken ? seen++ : -1));
+    if (pictures.grids.length === 0) return { places, features: new Float32Array(0), reach, axes };
+    const features = tf.tidy(() => this.features(asTensors(this.feeds(batch)), batch));
+    const values = (await features.data()) as Float32Array;
+    features.dispose();
+    return { places, features: values, reach, axes };
   }
 
   dispose(): void {

@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
-import { openDataset } from '../../data/dataset.ts';
 import type { DatasetOptions, DatasetSource, PreparedExample } from '../../data/dataset.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { UserError } from '../../engine/types.ts';
 import { exportData } from '../../exports/data.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { readingOptions } from '../../data/reading-options.ts';
+import { taskOf } from '../../tasks/registry.ts';
 import type { DataOnStage } from './types.ts';
 
 export interface ExamplesOnStage {
@@ -25,7 +25,7 @@ export async function examplesOnStage(
 ): Promise<ExamplesOnStage> {
   const options = readingOptions(file);
   if (path !== undefined) {
-    return { name: basename(path), examples: await firstExamples({ path, ...reading }, most, options), options };
+    return { name: basename(path), examples: await firstExamples(file, { path, ...reading }, most, options), options };
   }
   const data = description && (await exportData(file, description));
   if (!data || data.heldOut.length === 0)
@@ -33,11 +33,16 @@ export async function examplesOnStage(
   return { name: `${data.name}, held out`, examples: data.heldOut.slice(0, most), options };
 }
 
-async function firstExamples(source: DatasetSource, most: number, options: DatasetOptions): Promise<PreparedExample[]> {
-  const { examples, close } = await openDataset(source, 0, options);
+async function firstExamples(
+  file: ModelFile,
+  source: DatasetSource,
+  most: number,
+  options: DatasetOptions,
+): Promise<PreparedExample[]> {
+  const { examples, close } = await taskOf(file).dataset(source, 0, file, options);
   try {
     const count = Math.min(most, examples.count);
-    return Array.from({ length: count }, (_, index) => ({ ...examples.read(index) }));
+    return Array.from({ length: count }, (_, index) => ({ ...(examples.read(index) as PreparedExample) }));
   } finally {
     close();
   }

@@ -1,5 +1,6 @@
 import { UserError } from '../../engine/types.ts';
 import { chatTemplate } from '../../models/chat-template.ts';
+import { askedPrompt, languageOf } from '../../models/conversant.ts';
 import { endingTurns } from '../../models/end-of-turn.ts';
 import { generate } from '../../models/generate.ts';
 import type { GeneratedToken } from '../../models/generate.ts';
@@ -55,10 +56,10 @@ async function openColumn(
   const milliseconds = performance.now() - started;
   const { model, file } = stage;
   const own = writing(file, template);
-  const { ids } = chatPrompt(own, conversation);
+  const { ids, seen } = await askedPrompt(file, model, { ...own, ...conversation });
   tell({ kind: 'ready', column: index, milliseconds, promptTokens: ids.length });
-  const stop = endsOf(model.config, own.tokenizer);
-  const tokens = generate(model, ids, { ...sampling, adaptation, stop });
+  const stop = endsOf(languageOf(model).config, own.tokenizer);
+  const tokens = generate(languageOf(model), ids, { ...sampling, adaptation, stop, seen });
   return { index, tokens, text: new StreamText(own.tokenizer), stop, count: 0, seconds: 0, last: -1 };
 }
 

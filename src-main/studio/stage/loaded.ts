@@ -4,8 +4,7 @@ import type { Adapter } from '../../effilora/adapter.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { droppedHeads } from '../../effilora/adapter-file.ts';
 import { openEngine } from '../../engine/index.ts';
-import { loadCausalLM } from '../../models/causal-lm.ts';
-import type { CausalLM } from '../../models/causal-lm.ts';
+import { loadConversant, type Conversant } from '../../models/conversant.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
@@ -26,7 +25,7 @@ export class LoadedModel {
   private constructor(
     readonly key: string,
     readonly file: ModelFile,
-    readonly model: CausalLM,
+    readonly model: Conversant,
   ) {}
 
   static async open({ model: reference, engine }: OnModel, log: (line: string) => void): Promise<LoadedModel> {
@@ -34,7 +33,7 @@ export class LoadedModel {
     try {
       await openEngine(engine);
       log(`Loading ${file.name}`);
-      return new LoadedModel(keyOf({ model: reference, engine }), file, await loadCausalLM(file));
+      return new LoadedModel(keyOf({ model: reference, engine }), file, await loadConversant(file));
     } catch (error) {
       await file.close();
       throw error;

@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { generate } from '../../models/generate.ts';
 import { StreamText } from '../../models/stream-text.ts';
-import { promptIds } from '../../models/answer.ts';
+import { promptOf } from '../../models/answer.ts';
+import { languageOf } from '../../models/conversant.ts';
 import { dropCurve } from '../../trainer/drop.ts';
 import type { DropOrder } from '../../trainer/drop.ts';
 import { taskOf } from '../../tasks/registry.ts';
@@ -51,9 +52,9 @@ export async function probeJob(job: ProbeJob, { tell, signal }: Act<ProbeEvent>)
   tell({ kind: 'loss', loss, tokens, examples: examples.length, name });
   if (!stage.file.tokenizer || !job.prompt.trim()) return;
   const { maxTokens } = job;
-  const ids = promptIds(stage.file, { prompt: job.prompt, maxTokens });
+  const { ids, seen } = await promptOf(stage.file, stage.model, { prompt: job.prompt, maxTokens });
   const stream = new StreamText(stage.file.tokenizer);
-  for await (const { id } of generate(stage.model, ids, { maxTokens, adaptation: adapter })) {
+  for await (const { id } of generate(languageOf(stage.model), ids, { maxTokens, adaptation: adapter, seen })) {
     signal.throwIfAborted();
     tell({ kind: 'answer', piece: stream.push(id) });
   }

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { UserError } from '../../engine/types.ts';
 import { batchTensors, disposeBatch } from '../../models/batch.ts';
 import { padBatch } from '../../data/batches.ts';
+import { languageOf } from '../../models/conversant.ts';
 import { modelOnStage } from './loaded.ts';
 import type { Act, RouteEvent, RouteJob } from './types.ts';
 
@@ -25,7 +26,7 @@ export async function routeJob(job: RouteJob, { tell }: Act<RouteEvent>): Promis
     if (site.block === job.layer && site.site === job.site) omega = tf.keep(tf.clone(seen));
   };
   try {
-    tf.tidy(() => void stage.model.hidden(batch, { adaptation: adapter, recompute: false }));
+    tf.tidy(() => void languageOf(stage.model).hidden(batch, { adaptation: adapter, recompute: false }));
     if (!omega)
       throw new UserError(`The adapter has no router at layer ${job.layer}, ${job.site}. Choose another site.`);
     const values = await omega.data();

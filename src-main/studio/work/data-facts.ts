@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import type { MixPart, PlanRequest } from '../../../src-preload/contract/index.ts';
-import { openDataset, type OpenDataset } from '../../data/dataset.ts';
+import type { DatasetSource, OpenDataset } from '../../data/dataset.ts';
 import { concatenated, sizesOf } from '../../data/example-source.ts';
 import { openRows } from '../../data/formats/rows.ts';
 import { heldOutSplitOf } from '../../data/held-out.ts';
@@ -11,6 +11,7 @@ import { lengthFacts } from '../../effilora/length-facts.ts';
 import { fileStamp } from '../../models/identity.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { readingOptions } from '../../data/reading-options.ts';
+import { taskOf } from '../../tasks/registry.ts';
 
 /** Texts that heterogeneity is measured on, drawn from all. */
 const SAMPLED_TEXTS = 1_000;
@@ -49,14 +50,15 @@ async function stampsOf(part: MixPart, evalSplit: number): Promise<string[]> {
 
 async function mixFacts(model: ModelFile, request: PlanRequest, evalSplit: number): Promise<MixFacts> {
   const options = readingOptions(model);
+  const open = (part: DatasetSource, index: number) => taskOf(model).dataset(part, index, model, options) as Promise<OpenDataset>; // prettier-ignore
   const datasets: OpenDataset[] = [];
   const parts: PartFacts[] = [];
   try {
     for (const [index, part] of request.mix.entries()) {
-      const dataset = await openDataset(part, index, options);
+      const dataset = await open(part, index);
       datasets.push(dataset);
       const split = heldOutSplitOf(part, dataset, evalSplit);
-      const separate = split === undefined ? undefined : await openDataset({ ...part, split }, index, options);
+      const separate = split === undefined ? undefined : await open({ ...part, split }, index);
       parts.push({ examples: dataset.examples.count, separate: separate && sizeOf(separate) });
       separate?.close();
     }

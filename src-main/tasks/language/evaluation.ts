@@ -1,10 +1,10 @@
 import { packBatch } from '../../data/batches.ts';
 import { prepare, type DatasetOptions, type PreparedExample } from '../../data/dataset.ts';
-import type { Example } from '../../data/types.ts';
 import { evaluationTokens } from '../../effilora/length-facts.ts';
 import type { CausalLM } from '../../models/causal-lm.ts';
-import { messageText } from '../../models/message-text.ts';
 import type { Adaptation } from '../../models/types.ts';
+import { withAnswer } from '../answers.ts';
+import { meanOf } from '../likelihood.ts';
 import type { Evaluation } from '../task.ts';
 
 /** Cuts examples into batches of at most `evaluationTokens` tokens, in order. */
@@ -79,38 +79,7 @@ export async function meanLoss(
   examples: Iterable<PreparedExample>,
   adaptation?: Adaptation,
 ): Promise<Evaluation> {
-  const parts = await logLikelihoods(model, examples, adaptation);
-  const tokens = parts.reduce((all, part) => all + part.tokens, 0);
-  const loss = -parts.reduce((all, part) => all + part.sum, 0) / tokens;
-  return { loss, perplexity: Math.exp(loss), error: standardError(parts, loss), tokens, examples: parts.length };
-}
-
-/** Of a mean over tokens that come in examples: of a ratio of two sums (Cochran, Sampling Techniques, 2.46). */
-export function standardError(parts: { sum: number; tokens: number }[], loss: number): number | null {
-  const { length } = parts;
-  if (length < 2) return null;
-  const tokens = parts.reduce((all, part) => all + part.tokens, 0);
-  const squares = parts.reduce((all, part) => all + (-part.sum - loss * part.tokens) ** 2, 0);
-  return Math.sqrt((squares * length) / (length - 1)) / tokens;
-}
-
-/** The example with another answer in place of its own. */
-function withAnswer(example: Example, option: string): Example {
-  const put = (output: string) =>
-    'answer' in example && example.answer && output.includes(example.answer)
-      ? output.replace(example.answer, option)
-      : option;
-  if (example.kind === 'completion') return { ...example, completion: put(example.completion) };
-  if (example.kind !== 'chat') return example;
-  const last = example.messages.at(-1)!;
-  return { ...example, messages: [...example.messages.slice(0, -1), { ...last, content: put(messageText(last)) }] };
-}
-
-/** An example's question with the options to choose from, where it has an answer among some. */
-export function optionsOf({ example }: PreparedExample): { answer: string; options: string[] } | undefined {
-  if (example.kind !== 'chat' && example.kind !== 'completion') return undefined;
-  const { answer, options } = example;
-  return answer && options?.includes(answer) ? { answer, options } : undefined;
+  return meanOf(await logLikelihoods(model, examples, adaptation));
 }
 
 /** Which of the options of an example is likeliest as its answer: the one with the highest log-likelihood. */

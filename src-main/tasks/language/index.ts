@@ -1,19 +1,21 @@
 import { packBatch, padBatch } from '../../data/batches.ts';
-import type { PreparedExample } from '../../data/dataset.ts';
+import { openDataset, type PreparedExample } from '../../data/dataset.ts';
 import type { BatchTensors } from '../../models/batch.ts';
 import { loadCausalLM, type CausalLM } from '../../models/causal-lm.ts';
 import type { TokenBatch } from '../../models/types.ts';
 import type { Task } from '../task.ts';
-import { likeliestOption, logLikelihoods, meanLoss, optionsOf } from './evaluation.ts';
+import { answerFlops, optionsOf } from '../answers.ts';
+import { likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { readRunData } from './examples.ts';
 import { nextTokenObjective } from '../next-token.ts';
-import { modelFacts, runShape } from './plan.ts';
-import { answerFlops, SamplePrompts } from './samples.ts';
+import { modelFacts, runShape } from '../text-plan.ts';
+import { SamplePrompts } from './samples.ts';
 
 /** The next token of texts, by a decoder-only model. */
 export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM> = {
   load: loadCausalLM,
   examples: readRunData,
+  dataset: (source, index, _, options) => openDataset(source, index, options),
   batch: (examples, { packing, sequenceLength }) =>
     packing ? packBatch(examples, sequenceLength) : padBatch(examples),
   objective: nextTokenObjective,

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { VARYING } from '../../engine/tensorflow/varying-size.ts';
 import type { BatchTensors } from '../../models/batch.ts';
-import type { Feeds } from '../../models/feeds.ts';
+import { asTensors } from '../../models/feeds.ts';
 import type { PictureBatch, VisionLanguageModel } from '../../models/vision/vision-language.ts';
 import { nextTokenObjective } from '../next-token.ts';
 import type { Objective } from '../task.ts';
@@ -15,7 +15,7 @@ export function pictureObjective(model: VisionLanguageModel): Objective<PictureB
     anyLength: !model.looksAhead,
     tensors: (batch) => {
       const places = model.places(batch);
-      const features = tf.tidy(() => model.features(tensorsOf(model.feeds(batch)), batch));
+      const features = tf.tidy(() => model.features(asTensors(model.feeds(batch)), batch));
       return { ...text.tensors(model.laid(batch)), seen: { features, places: tf.tensor1d(places, 'int32') } };
     },
     forGraph: (batch, isOpen) => ({ ...batch, ...text.forGraph(batch, isOpen) }),
@@ -29,13 +29,4 @@ export function pictureObjective(model: VisionLanguageModel): Objective<PictureB
       seen: { features: model.features(inputs, batch), places: inputs.places as tf.Tensor1D },
     }),
   };
-}
-
-function tensorsOf(feeds: Feeds): Record<string, tf.Tensor> {
-  return Object.fromEntries(
-    Object.entries(feeds).map(([name, { values, shape }]) => [
-      name,
-      tf.tensor(values, shape, values instanceof Int32Array ? 'int32' : 'float32'),
-    ]),
-  );
 }

@@ -1,17 +1,11 @@
-import fsp from 'node:fs/promises';
-import path from 'node:path';
-import type { PictureExample, PictureSource } from '../../data/picture-rows.ts';
+import type { WholeTokens } from '../../data/prepare.ts';
 import { renderExample, tokenizeRendered, type RenderContext, type RenderedText } from '../../data/render.ts';
+import type { Example } from '../../data/types.ts';
 import { UserError } from '../../engine/types.ts';
-import { joined } from '../../models/floats.ts';
 import type { ChatMessage } from '../../models/types.ts';
-import { decodePicture } from '../../models/vision/pictures/decode.ts';
 import type { PictureProcessor } from '../../models/vision/preparation/open.ts';
 import type { PreparedPicture } from '../../models/vision/preparation/options.ts';
-import { patchRows } from '../../models/vision/preparation/patches.ts';
 import { markOf, pictureText } from '../../models/vision/preparation/placeholders.ts';
-import { preparePicture } from '../../models/vision/preparation/prepare.ts';
-import type { PictureBatch } from '../../models/vision/vision-language.ts';
 
 /** How a model reads conversations with pictures. */
 export interface PictureReading extends RenderContext {
@@ -22,48 +16,32 @@ export interface PictureReading extends RenderContext {
   sequenceLength: number;
 }
 
-/** An example as the model sees it: its text, and what its pictures feed. */
-export interface PreparedPictures extends Pick<PictureBatch, 'patches' | 'grids'> {
-  row: number;
-  inputIds: Int32Array;
-  /** as `TokenizedExample` has them: -100 carries no loss, as no picture's token does */
-  labels: Int32Array;
-}
-
-/** Decodes an example's pictures and tokenizes it with them; a text says why it can't be used. */
-export async function preparePictures(
-  { pictures, ...example }: PictureExample,
-  reading: PictureReading,
-): Promise<PreparedPictures | string> {
-  const { processor, patch, tokenizer, sequenceLength } = reading;
+/** An example's tokens and those that carry loss, or why it can't be used: no token of a picture carries any, and no picture is cut. */
+export function tokensWithPictures(
+  example: Example,
+  pictures: Omit<PreparedPicture, 'rgb'>[],
+  { processor: { placeholder }, sequenceLength, ...context }: PictureReading,
+): WholeTokens | string {
+  if (example.kind === 'tokens') return 'it is tokens alone, and a model with pictures is trained on texts';
+  const { tokenizer } = context;
   try {
-    const prepared: PreparedPicture[] = [];
-    for (const [i, source] of pictures.entries()) {
-      const name = 'path' in source ? path.basename(source.path) : `picture ${i + 1}`;
-      prepared.push(preparePicture(await decodePicture(await bytesOf(source, name), name), processor.options, name));
-    }
-    const rendered = renderExample({ ...example, messages: example.messages.map(inParts) }, reading)!;
-    const { ids, carriesLoss } = tokenizeRendered(withPictures(rendered, processor, prepared), tokenizer, false);
+    const isChat = example.kind === 'chat';
+    const parts = isChat ? { ...example, messages: example.messages.map(inParts) } : example;
+    const written = pictures.map((picture) => pictureText(placeholder, picture));
+    const rendered = withPictures(renderExample(parts, context)!, markOf(placeholder), written);
+    const { ids, carriesLoss } = tokenizeRendered(rendered, tokenizer, !isChat || !context.template);
     if (ids.length > sequenceLength)
       return `with its pictures it has ${ids.length} tokens, of which ${sequenceLength} are read (training.sequenceLength), and a picture is never cut`;
-    const image = tokenizer.encode(processor.placeholder.image, { addSpecialTokens: false });
-    return {
-      row: example.row,
-      inputIds: Int32Array.from(ids),
-      labels: Int32Array.from(ids, (id, i) => (carriesLoss[i] && !image.includes(id) ? id : -100)),
-      ...fedOf(prepared, processor, patch),
-    };
+    const image = tokenizer.encode(placeholder.image, { addSpecialTokens: false });
+    const places = written.join('').split(placeholder.image).length - 1;
+    if (ids.filter((id) => image.includes(id)).length !== places * image.length)
+      return `its text holds ${placeholder.image}, which stands for a part of a picture; write it otherwise`;
+    const labels = ids.map((id, i) => (carriesLoss[i] && !image.includes(id) ? id : -100));
+    return labels.some((label, i) => i > 0 && label >= 0) ? { inputIds: ids, labels, lead: 0 } : 'no token carries loss'; // prettier-ignore
   } catch (error) {
     if (error instanceof UserError) return error.message;
     throw error;
   }
-}
-
-async function bytesOf(source: PictureSource, name: string): Promise<Uint8Array> {
-  if ('bytes' in source) return source.bytes;
-  return fsp.readFile(source.path).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(`${name} can't be read (${error.code}); is it beside the dataset?`);
-  });
 }
 
 /** Templates of models with pictures go through the parts of every message. */
@@ -73,18 +51,12 @@ const inParts = ({ content, ...message }: ChatMessage): ChatMessage => ({
 });
 
 /** The text with each picture's tokens where its mark stands, and the spans where they are then. */
-function withPictures(
-  { text, spans }: RenderedText,
-  { placeholder }: PictureProcessor,
-  pictures: PreparedPicture[],
-): RenderedText {
-  const mark = markOf(placeholder);
+function withPictures({ text, spans }: RenderedText, mark: string, written: string[]): RenderedText {
   const pieces = text.split(mark);
-  if (pieces.length - 1 !== pictures.length)
+  if (pieces.length - 1 !== written.length)
     throw new UserError(
-      `the model's chat template writes ${pieces.length - 1} of ${mark} for ${pictures.length} pictures`,
+      `the model's chat template writes ${pieces.length - 1} of ${mark} for ${written.length} pictures`,
     );
-  const written = pictures.map((picture) => pictureText(placeholder, picture));
   const ends = pieces.slice(0, -1).map((_, i) => pieces.slice(0, i + 1).join(mark).length + mark.length);
   const moved = (at: number) =>
     at + ends.reduce((sum, end, i) => sum + (end <= at ? written[i]!.length - mark.length : 0), 0);
@@ -92,18 +64,4 @@ function withPictures(
     text: pieces.reduce((done, piece, i) => done + written[i - 1]! + piece),
     spans: spans.map(([from, to]) => [moved(from), moved(to)]),
   };
-}
-
-function fedOf(
-  pictures: PreparedPicture[],
-  { options }: PictureProcessor,
-  patch: number,
-): Pick<PictureBatch, 'patches' | 'grids'> {
-  const { frames, merge } = options.kind === 'grid' ? options : { frames: 1, merge: 1 };
-  const layout = { patch, frames, merge };
-  const patches = joined(pictures.map((picture) => patchRows(picture, layout, options.normalization)));
-  const grids = pictures.flatMap(({ tiles, width, height }) =>
-    Array.from({ length: tiles }, () => ({ rows: Math.floor(height / patch), columns: Math.floor(width / patch) })),
-  );
-  return { patches, grids };
 }

@@ -13,7 +13,7 @@ sharp.unblock({
 sharp.cache(false);
 
 /** A picture's bytes: 64 million pixels of PNG seldom need as many. */
-const MOST_BYTES = 128 << 20;
+export const MOST_BYTES = 128 << 20;
 /** Decoded, 192 MiB: more than what cameras of 50 megapixels make. */
 export const MOST_PIXELS = 64 << 20;
 

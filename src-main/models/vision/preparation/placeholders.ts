@@ -14,7 +14,7 @@ export const markOf = (placeholder: Placeholder) =>
   placeholder.kind === 'gemma3' ? placeholder.begin : placeholder.image;
 
 /** The text that a picture becomes, as transformers' processors write it: one `image` for each of the tower's features. */
-export function pictureText(placeholder: Placeholder, picture: PreparedPicture): string {
+export function pictureText(placeholder: Placeholder, picture: Omit<PreparedPicture, 'rgb'>): string {
   const { image } = placeholder;
   switch (placeholder.kind) {
     case 'idefics3':
@@ -32,7 +32,7 @@ export function pictureText(placeholder: Placeholder, picture: PreparedPicture):
 
 function tilesText(
   { image, around, global, perTile }: Extract<Placeholder, { kind: 'idefics3' }>,
-  { rows, columns }: PreparedPicture,
+  { rows, columns }: Pick<PreparedPicture, 'rows' | 'columns'>,
 ): string {
   const images = image.repeat(perTile);
   const whole = `${around}${global}${images}${around}`;

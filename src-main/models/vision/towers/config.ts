@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { UserError } from '../../../engine/types.ts';
 import type { VisionActivation } from './activation.ts';
+import type { PatchGrid } from './windows.ts';
 
 /** A SigLIP or CLIP tower. Lengths in pixels. */
 export interface EncoderConfig {
@@ -171,6 +172,21 @@ function checkSide({ imageSize, patchSize }: EncoderConfig, block: number, field
   const side = Math.floor(imageSize / patchSize);
   if (!Number.isInteger(block) || block < 1 || side % block !== 0)
     throw new UserError(`${file}: "${field}" doesn't divide the ${side} x ${side} patches of a picture`);
+}
+
+/** How many of the language model's tokens a picture, or a tile of one, of so many patches becomes. */
+export function featuresOf({ rows, columns }: PatchGrid, { tower, connector }: VisionConfig): number {
+  const patches = rows * columns;
+  switch (connector.kind) {
+    case 'shuffle':
+      return patches / connector.scale ** 2;
+    case 'mlp':
+      return connector.dropClass ? patches : patches + 1;
+    case 'pool':
+      return connector.tokensPerSide ** 2;
+    case 'merge':
+      return patches / (tower as QwenConfig).merge ** 2;
+  }
 }
 
 const ACTIVATIONS: Record<string, VisionActivation> = {

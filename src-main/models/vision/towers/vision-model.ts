@@ -4,7 +4,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../../engine/types.ts';
 import type { Feeds } from '../../feeds.ts';
 import { readJsonFile } from '../../json-file.ts';
-import { visionConfig, type QwenConfig, type VisionConfig } from './config.ts';
+import { featuresOf, visionConfig, type VisionConfig } from './config.ts';
 import { connect, loadConnector } from './connector.ts';
 import { encode, loadEncoder } from './encoder.ts';
 import { withVisionLoader, type VisionLoader } from './loader.ts';
@@ -50,7 +50,7 @@ export class VisionModel {
 
   /** How many image tokens these pictures, or tiles of some, become. */
   tokens(grids: PatchGrid[]): number {
-    return grids.reduce((sum, grid) => sum + tokensOf(grid, this.config), 0);
+    return grids.reduce((sum, grid) => sum + featuresOf(grid, this.config), 0);
   }
 
   feeds(patches: Float32Array, grids: PatchGrid[]): Feeds {
@@ -63,20 +63,6 @@ export class VisionModel {
 
   dispose(): void {
     tf.dispose([...this.tensors.values()]);
-  }
-}
-
-function tokensOf({ rows, columns }: PatchGrid, { tower, connector }: VisionConfig): number {
-  const patches = rows * columns;
-  switch (connector.kind) {
-    case 'shuffle':
-      return patches / connector.scale ** 2;
-    case 'mlp':
-      return connector.dropClass ? patches : patches + 1;
-    case 'pool':
-      return connector.tokensPerSide ** 2;
-    case 'merge':
-      return patches / (tower as QwenConfig).merge ** 2;
   }
 }
 

@@ -1,9 +1,9 @@
-import { evaluationTokens, lengthFacts, mostTokens } from '../../effilora/length-facts.ts';
-import type { EngineFacts, ModelFacts, RunShape } from '../../effilora/memory-plan.ts';
-import type { AdapterOptions } from '../../effilora/types.ts';
-import type { ModelFile } from '../../models/types.ts';
-import { modelSites } from '../../models/weights.ts';
-import type { Recipe } from '../../recipe/recipe.ts';
+import { evaluationTokens, lengthFacts, mostTokens } from '../effilora/length-facts.ts';
+import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
+import type { AdapterOptions } from '../effilora/types.ts';
+import type { ModelFile } from '../models/types.ts';
+import { modelSites } from '../models/weights.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 
 /** What the plan needs to know of a base model. */
 export function modelFacts({ name, config, tensors }: Pick<ModelFile, 'name' | 'config' | 'tensors'>): ModelFacts {

@@ -1,0 +1,78 @@
+import { UserError } from '../engine/types.ts';
+import { loadCausalLM, type CausalLM } from './causal-lm.ts';
+import { chatPrompt, rawPrompt } from './prompt.ts';
+import type { SeenPrompt } from './seen-prompt.ts';
+import type { ChatMessage, ChatTemplate, ContentPart, ModelFile, Tokenizer } from './types.ts';
+import { decodePicture } from './vision/pictures/decode.ts';
+import { fedOf } from './vision/preparation/fed.ts';
+import { openPictureProcessor } from './vision/preparation/open.ts';
+import { markOf, withPictures } from './vision/preparation/placeholders.ts';
+import { preparePicture } from './vision/preparation/prepare.ts';
+import { VisionLanguageModel } from './vision/vision-language.ts';
+import type { WeightFormat } from './weight-format.ts';
+
+/** A model that answers in text: to text alone, or to pictures, too. */
+export type Conversant = CausalLM | VisionLanguageModel;
+
+/** Loads a model that answers onto the engine in use. @throws UserError when the file lacks a tensor */
+export const loadConversant = (file: ModelFile, format?: WeightFormat): Promise<Conversant> =>
+  file.sees ? VisionLanguageModel.load(file, format) : loadCausalLM(file, format);
+
+/** The part of a model that writes. */
+export const languageOf = (model: Conversant): CausalLM =>
+  model instanceof VisionLanguageModel ? model.language : model;
+
+/** A picture as somebody gives it: its name, for messages, and its file's bytes. */
+export interface GivenPicture {
+  name: string;
+  bytes: Uint8Array;
+}
+
+/** What is asked: a conversation, whose first question gets what is said of the pictures unless it has places for them, or a text. */
+export type Asking = { tokenizer: Tokenizer; template?: ChatTemplate; pictures?: GivenPicture[] } & (
+  { messages: ChatMessage[] } | { raw: string }
+);
+
+/** A prompt's tokens, and what the model sees in it. */
+export interface AskedPrompt {
+  ids: number[];
+  seen?: SeenPrompt;
+}
+
+/**
+ * A prompt as training shows one.
+ * @throws UserError for pictures that the model doesn't take, or of which there are more or fewer than places for them
+ */
+export async function askedPrompt(file: ModelFile, model: Conversant, asking: Asking): Promise<AskedPrompt> {
+  const { pictures = [] } = asking;
+  if (!(model instanceof VisionLanguageModel)) {
+    if (pictures.length > 0) throw new UserError(`${file.name} reads text alone; choose a model that takes pictures`);
+    return { ids: written(asking).ids };
+  }
+  const processor = await openPictureProcessor(file.sees!.folder);
+  const mark = markOf(processor.placeholder);
+  const text = 'raw' in asking ? rawWith(asking.raw, mark, pictures.length) : written({ ...asking, messages: inParts(asking.messages, pictures.length) }).text; // prettier-ignore
+  const prepared = [];
+  for (const { name, bytes } of pictures) prepared.push(preparePicture(await decodePicture(bytes, name), processor.options, name)); // prettier-ignore
+  const whole = withPictures(text, processor.placeholder, prepared);
+  const ids = 'raw' in asking ? rawPrompt(asking.tokenizer, whole).ids : asking.tokenizer.encode(whole);
+  return { ids, seen: await model.seenIn(ids, fedOf(prepared, processor, model.vision.config.tower.patchSize)) };
+}
+
+const written = ({ tokenizer, template, ...asking }: Asking) =>
+  'raw' in asking ? rawPrompt(tokenizer, asking.raw) : chatPrompt({ tokenizer, template }, asking);
+
+const rawWith = (text: string, mark: string, pictures: number) => (text.includes(mark) ? text : mark.repeat(pictures) + text); // prettier-ignore
+
+/** Messages in parts, as templates of models with pictures go through them; the last question has the pictures where none has. */
+function inParts(messages: ChatMessage[], pictures: number): ChatMessage[] {
+  const parts = messages.map(({ content, ...message }) => ({
+    ...message,
+    content: typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []),
+  }));
+  const hasPlaces = parts.some(({ content }) => content.some(({ type }) => type === 'image'));
+  const asked = parts.findLastIndex(({ role }) => role === 'user');
+  if (hasPlaces || asked < 0) return parts;
+  const places: ContentPart[] = Array.from({ length: pictures }, () => ({ type: 'image' }));
+  return parts.map((message, i) => (i === asked ? { ...message, content: [...places, ...message.content] } : message));
+}

@@ -1,0 +1,158 @@
+import crypto from 'node:crypto';
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import type { ColumnPlan } from '../../data/columns.ts';
+import {
+  examplesOf,
+  factsOf,
+  noneLeft,
+  planned,
+  type DatasetOptions,
+  type DatasetSource,
+  type OpenDataset,
+  type PreparedExample,
+} from '../../data/dataset.ts';
+import { exampleSource } from '../../data/example-source.ts';
+import { isBroken, type BrokenRow, type RowSource } from '../../data/formats/rows.ts';
+import { pictureColumns, readPictureExample, type PictureExample } from '../../data/picture-rows.ts';
+import { openRecords, writeRecords, type OpenedRecords } from '../../data/prepared/cache-file.ts';
+import { makeRoom, preparedFolder } from '../../data/prepared/cache-folder.ts';
+import { contentSha256 } from '../../data/prepared/content.ts';
+import { chunksInMemory, fullDisk, isSmall } from '../../data/prepared/prepared.ts';
+import { chunkOf, type ReadRow, type RecordChunk } from '../../data/prepared/records.ts';
+import type { Example, Row } from '../../data/types.ts';
+import { UserError } from '../../engine/types.ts';
+import { fedOf, type FedPictures } from '../../models/vision/preparation/fed.ts';
+import { tokensWithPictures, type PictureReading } from './prepare.ts';
+import { PictureStore, type KeptPicture } from './picture-store.ts';
+
+/** An example whose pictures are read when they are needed. */
+export interface SeenExample extends PreparedExample {
+  /** its pictures' names */
+  readonly pictures: string[];
+  /** @throws UserError where a picture is another one by now */
+  fed(): Promise<FedPictures>;
+  /** the tokens of another conversation about the same pictures; a text says why it can't be used */
+  told(other: Example): Pick<PreparedExample, 'inputIds' | 'labels'> | string;
+}
+
+type Kept = { pictures?: KeptPicture[] };
+
+/** Rows that are looked at together: of large pictures no more are in memory. */
+const ROWS_AT_ONCE = 4;
+
+/**
+ * Reads a dataset with pictures: every one is looked at once, so that a row whose picture is missing, broken or too large is left out
+ * by name. Its hash is of the pictures, too.
+ * @throws UserError when no example is left
+ */
+export async function openPictureDataset(
+  source: DatasetSource,
+  index: number,
+  options: DatasetOptions,
+  reading: PictureReading,
+): Promise<OpenDataset<SeenExample>> {
+  const { rows, plan } = await planned(source, options);
+  const folder = commonFolder(rows.files);
+  const store = new PictureStore(reading.processor.options, folder);
+  const hash = crypto.createHash('sha256').update(await contentSha256(rows.files));
+  const chunks = pictureChunks(rows, plan, folder, reading, store, hash);
+  const records = (await isSmall(rows)) ? await chunksInMemory(chunks, rows) : await onDisk(chunks, rows);
+  const { examples, ...rest } = examplesOf(records, index, { ...options, long: 'drop' });
+  const facts = factsOf(source, rows, plan, records, pictureColumns(plan, rows.columns));
+  const seen = exampleSource(examples.count, examples.size, (i) => seenExample(examples.read(i), reading, store));
+  if (examples.count > 0) return { ...facts, ...rest, sha256: hash.digest('hex'), examples: seen };
+  records.close();
+  throw new UserError(noneLeft(source.path, rest.report));
+}
+
+/** With its example read now, as it may be used when its file is closed. */
+function seenExample(prepared: PreparedExample, reading: PictureReading, store: PictureStore): SeenExample {
+  const whole = { ...prepared };
+  const kept = (whole.example as Kept).pictures ?? [];
+  return {
+    ...whole,
+    pictures: kept.map(({ name }) => name),
+    fed: async () => fedOf(await Promise.all(kept.map((one) => store.read(one))), reading.processor, reading.patch),
+    told(other) {
+      const tokens = tokensWithPictures(other, kept, reading);
+      if (typeof tokens === 'string') return tokens;
+      return { inputIds: Int32Array.from(tokens.inputIds), labels: Int32Array.from(tokens.labels) };
+    },
+  };
+}
+
+/** Where the names in rows begin: the folder that holds all of the dataset's files. */
+function commonFolder(files: string[]): string {
+  const folders = files.map((file) => path.dirname(path.resolve(file)).split(path.sep));
+  const length = folders[0]!.findIndex((name, i) => folders.some((folder) => folder[i] !== name));
+  return folders[0]!.slice(0, length < 0 ? undefined : length).join(path.sep) || path.sep;
+}
+
+async function* pictureChunks(
+  rows: RowSource,
+  plan: ColumnPlan,
+  folder: string,
+  reading: PictureReading,
+  store: PictureStore,
+  hash: crypto.Hash,
+): AsyncGenerator<RecordChunk> {
+  for await (const batch of rows.rows())
+    for (let at = 0; at < batch.length; at += ROWS_AT_ONCE) {
+      const some = batch.slice(at, at + ROWS_AT_ONCE);
+      const read = await Promise.all(some.map((row) => readRow(row, plan, folder, reading, store)));
+      for (const one of read)
+        if ('example' in one) for (const { sha256 } of (one.example as Kept).pictures ?? []) hash.update(sha256);
+      yield chunkOf(read, (one) => one);
+    }
+}
+
+async function readRow(
+  row: Row | BrokenRow,
+  plan: ColumnPlan,
+  folder: string,
+  reading: PictureReading,
+  store: PictureStore,
+): Promise<ReadRow> {
+  if (isBroken(row)) return row;
+  const example = readPictureExample(row, plan, folder);
+  if (typeof example === 'string') return { row: row.row, reason: example };
+  try {
+    const kept = 'pictures' in example ? await keptOf(example, store) : undefined;
+    const tokens = tokensWithPictures(example, kept ?? [], reading);
+    if (typeof tokens === 'string') return { row: row.row, reason: tokens };
+    const whole: Example & Kept = kept ? { ...example, pictures: kept } : example;
+    return { row: row.row, example: whole, tokens };
+  } catch (error) {
+    if (error instanceof UserError) return { row: row.row, reason: error.message };
+    throw error;
+  }
+}
+
+async function keptOf({ pictures }: PictureExample, store: PictureStore): Promise<KeptPicture[]> {
+  const kept: KeptPicture[] = [];
+  for (const [i, source] of pictures.entries())
+    kept.push(await store.take(source, 'path' in source ? path.basename(source.path) : `picture ${i + 1}`));
+  return kept;
+}
+
+let files = 0;
+
+/** The records in a file that lasts as long as they are open: which pictures there are is looked at anew each time. */
+async function onDisk(chunks: AsyncIterable<RecordChunk>, { notes }: RowSource): Promise<OpenedRecords> {
+  const file = path.join(preparedFolder(), `pictures-${process.pid}-${++files}.records`);
+  try {
+    await writeRecords(file, chunks, () => Promise.resolve(notes));
+  } catch (error) {
+    throw fullDisk(error, file);
+  }
+  await makeRoom(preparedFolder(), file);
+  const opened = await openRecords(file);
+  if (!opened)
+    throw new UserError(`${file} can't be read back as it was written; check the disk, or set EFFILORA_CACHE`);
+  const close = () => {
+    opened.close();
+    void fsp.rm(file, { force: true });
+  };
+  return { ...opened, close };
+}

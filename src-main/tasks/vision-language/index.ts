@@ -1,0 +1,47 @@
+import { splitDataset } from '../../data/held-out.ts';
+import { UserError } from '../../engine/types.ts';
+import type { BatchTensors } from '../../models/batch.ts';
+import type { ModelFile } from '../../models/types.ts';
+import { VisionLanguageModel, type PictureBatch } from '../../models/vision/vision-language.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
+import { answerFlops, optionsOf } from '../answers.ts';
+import { datasetOptions, splitRunData } from '../run-data.ts';
+import type { RunData, Task } from '../task.ts';
+import { runShape } from '../text-plan.ts';
+import { openPictureDataset, type SeenExample } from './dataset.ts';
+import { batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
+import { pictureObjective } from './objective.ts';
+import { seeingFacts } from './plan.ts';
+import { pictureReading } from './reading.ts';
+import { PicturePrompts } from './samples.ts';
+
+/** The next token of texts with pictures, by a decoder behind a frozen tower. */
+export const visionLanguage: Task<SeenExample, PictureBatch, BatchTensors, VisionLanguageModel> = {
+  load: (file, format) => VisionLanguageModel.load(file, format),
+  examples: readPictures,
+  dataset: async (source, index, file, options) =>
+    openPictureDataset(source, index, options, await pictureReading(file, options)),
+  batch: batchOf,
+  objective: pictureObjective,
+  evaluate: meanLoss,
+  choices: {
+    of: optionsOf,
+    likelihoods: logLikelihoods,
+    likeliest: (model, example, candidates, _, adaptation) => likeliestOption(model, example, candidates, adaptation),
+  },
+  samples: ({ tokenizer }, heldOut, count) => new PicturePrompts(tokenizer, heldOut, count),
+  plan: { model: seeingFacts, shape: runShape, sampleFlops: answerFlops },
+};
+
+/** Reads and splits a recipe's datasets. @throws UserError */
+async function readPictures(recipe: Recipe, file: ModelFile): Promise<RunData<SeenExample>> {
+  if (recipe.training.long === 'cut')
+    throw new UserError(
+      'training.long is "cut", and a picture is never cut: of a model with pictures, examples that are too long are left out; remove training.long',
+    );
+  const options = datasetOptions(recipe, file);
+  const reading = await pictureReading(file, options);
+  return splitRunData(recipe, (source, index) =>
+    splitDataset(source, recipe.training, (part) => openPictureDataset(part, index, options, reading)),
+  );
+}

@@ -1,0 +1,115 @@
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import type { RunEvent } from '../../src-main/trainer/events.ts';
+import { startTrainer } from '../../src-main/trainer/supervisor.ts';
+import { inEnvironment, trainerAt } from '../support/trainer-moment.ts';
+import { resultOf, temporary } from '../trainer/support.ts';
+
+/** A tiny random Idefics3 (models/data/vision/make_talking.py), and pictures of one colour with the question for it. */
+const vision = path.join(import.meta.dirname, '../models/data/vision');
+const COLOURS = { red: [250, 20, 20], green: [20, 200, 30], blue: [30, 40, 240], white: [250, 250, 250] };
+const work = temporary('picture-run');
+const recipe = path.join(work, 'recipe.yaml');
+afterAll(() => fsp.rm(work, { recursive: true }));
+
+async function writeModel(): Promise<string> {
+  const model = path.join(work, 'model');
+  await fsp.cp(path.join(vision, 'talking/idefics3'), model, { recursive: true });
+  await fsp.copyFile(path.join(vision, 'processor/chat_template.jinja'), path.join(model, 'chat_template.jinja'));
+  const file = path.join(model, 'processor_config.json');
+  // Of two tiles and the whole.
+  await fsp.writeFile(file, (await fsp.readFile(file, 'utf8')).replace('"longest_edge": 64', '"longest_edge": 32'));
+  return model;
+}
+
+async function writeData(): Promise<string> {
+  const folder = path.join(work, 'data');
+  await fsp.mkdir(folder);
+  const rows = ['image,question,answer'];
+  for (const [i, [name, [r, g, b]]] of Array.from({ length: 4 })
+    .flatMap(() => Object.entries(COLOURS))
+    .entries()) {
+    const create = { width: 16 + i, height: 16, channels: 3 as const, background: { r: r!, g: g!, b: b! } };
+    await sharp({ create })
+      .png()
+      .toFile(path.join(folder, `${i}.png`));
+    rows.push(`${i}.png,What colour?,${name}`);
+  }
+  const whole = await fsp.readFile(path.join(folder, '0.png'));
+  await fsp.writeFile(path.join(folder, 'half.png'), whole.subarray(0, whole.length - 20));
+  await fsp.writeFile(path.join(work, 'outside.png'), whole);
+  await fsp.symlink(path.join(work, 'outside.png'), path.join(folder, 'link.png'));
+  for (const name of ['half.png', 'gone.png', 'link.png']) rows.push(`${name},What colour?,red`);
+  await fsp.writeFile(path.join(folder, 'metadata.csv'), `${rows.join('\n')}\n`);
+  return folder;
+}
+
+beforeAll(async () => {
+  const training = { steps: 8, batch: 3, accumulate: 2, sequenceLength: 400, learningRate: 3e-2, evalSplit: 4, evalEvery: 4, checkpointEvery: 4, samples: 2 }; // prettier-ignore
+  const method = { rank: 2, heads: 3, dropout: 0.1, reducer: { ratio: 0.5, warmup: 3, interval: 3 } };
+  const dataset = [{ path: await writeData(), acceptDropped: true }];
+  await fsp.writeFile(
+    recipe,
+    stringify({ model: await writeModel(), dataset, method, training, engine: 'tensorflow' }),
+  );
+});
+
+const run = (folder: string, resume: boolean, onEvent?: (event: RunEvent) => void) =>
+  startTrainer({ recipe, folder, resume, onEvent }).ended;
+const samplesOf = (folder: string) =>
+  fs
+    .readFileSync(path.join(folder, 'samples.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as object);
+
+describe('a run on pictures', () => {
+  const whole = path.join(work, 'whole');
+  const logs: string[] = [];
+  beforeAll(async () => {
+    const end = await run(whole, false, (event) => event.kind === 'log' && logs.push(event.line));
+    expect(end).toMatchObject({ outcome: 'finished' });
+  });
+
+  it('learns what it is shown, and leaves out by name the rows whose pictures it can’t see', () => {
+    const metrics = resultOf(whole).metrics as { loss: number; evalLoss?: number }[];
+    expect(metrics).toHaveLength(8);
+    expect(metrics.at(-1)!.loss).toBeLessThan(metrics[0]!.loss - 0.5);
+    const said = logs.join('\n');
+    expect(said).toContain('12 examples to train on, 4 held out');
+    expect(said).toMatch(/half\.png is not a whole PNG picture .*\(rows 17\)/);
+    expect(said).toMatch(/gone\.png can't be read \(ENOENT\).*\(rows 18\)/);
+    expect(said).toMatch(/link\.png lies outside the dataset’s folder.*\(rows 19\)/);
+  });
+
+  it('answers held-out questions and says about which picture', () => {
+    const lines = samplesOf(whole);
+    expect(lines).toHaveLength(2 * 3);
+    for (const line of lines)
+      expect(line).toMatchObject({ prompt: 'What colour?', pictures: [expect.stringMatching(/^\d+\.png$/)] });
+  });
+
+  it('killed after a checkpoint and resumed ends as if it had never been', async () => {
+    const folder = path.join(work, 'killed');
+    const moment = { kind: 'metrics', step: 6 } as const;
+    const killed = await inEnvironment(trainerAt(moment, 'SIGKILL').env, () => run(folder, false));
+    expect(killed).toMatchObject({ outcome: 'failed', message: expect.stringContaining('SIGKILL') as string });
+    expect(await run(folder, true)).toMatchObject({ outcome: 'finished' });
+    expect(resultOf(folder)).toEqual(resultOf(whole));
+    expect(samplesOf(folder)).toEqual(samplesOf(whole));
+  });
+
+  it('is not resumed on other pictures unnoticed', async () => {
+    const folder = path.join(work, 'changed');
+    const moment = { kind: 'metrics', step: 5 } as const;
+    await inEnvironment(trainerAt(moment, 'SIGKILL').env, () => run(folder, false));
+    const data = path.join(work, 'data');
+    await fsp.copyFile(path.join(data, '1.png'), path.join(data, '0.png'));
+    const end = await run(folder, true);
+    expect(end).toMatchObject({ outcome: 'failed', message: expect.stringContaining('has changed since') as string });
+  });
+});
