@@ -117,8 +117,8 @@ describe.each(['tensorflow', 'cpu'] as const)('a model with pictures on %s', (en
 describe.each(['tensorflow', 'cpu'] as const)('an answer to pictures on %s', (engine) => {
   it.each(FAMILIES)('begins and goes on as the whole texts say: %s', async (family) => {
     await openEngine(engine);
-    const { expected, model, adapter, batch, objective } = await open(family);
     const before = tf.memory().numTensors;
+    const { expected, model, adapter, batch, objective } = await open(family);
     const [{ inputIds, patches, grids }] = examplesOf(batch) as [ReturnType<typeof examplesOf>[number]];
     const width = model.language.config.vocabularySize;
     const seen = await model.seenIn(inputIds, { patches, grids });
@@ -137,9 +137,9 @@ describe.each(['tensorflow', 'cpu'] as const)('an answer to pictures on %s', (en
       if (i === 0) expect(largestDifference(found, first.slice(at * width, (at + 1) * width))).toBeLessThan(1e-3);
     }
     tf.dispose([tensors as unknown as tf.TensorContainer, logits, theirs]);
-    expect(tf.memory().numTensors).toBe(before);
     adapter.dispose();
     model.dispose();
+    expect(tf.memory().numTensors).toBe(before);
   });
 });
 
