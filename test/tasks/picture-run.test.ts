@@ -81,9 +81,9 @@ describe('a run on pictures', () => {
     expect(metrics.at(-1)!.loss).toBeLessThan(metrics[0]!.loss - 0.5);
     const said = logs.join('\n');
     expect(said).toContain('12 examples to train on, 4 held out');
-    expect(said).toMatch(/half\.png is not a whole PNG picture .*\(rows 17\)/);
-    expect(said).toMatch(/gone\.png can't be read \(ENOENT\).*\(rows 18\)/);
-    expect(said).toMatch(/link\.png lies outside the dataset’s folder.*\(rows 19\)/);
+    expect(said).toMatch(/half\.png is not a whole PNG picture .*\(rows 18\)/);
+    expect(said).toMatch(/gone\.png can't be read \(ENOENT\).*\(rows 19\)/);
+    expect(said).toMatch(/link\.png lies outside the dataset’s folder.*\(rows 20\)/);
   });
 
   it('answers held-out questions and says about which picture', () => {
