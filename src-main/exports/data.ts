@@ -1,13 +1,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { DatasetOptions, DatasetSource, PreparedExample } from '../data/dataset.ts';
+import type { DatasetOptions, DatasetSource, OpenDataset, PreparedExample } from '../data/dataset.ts';
 import { concatenated } from '../data/example-source.ts';
-import { evaluated, openSplitDataset, type SplitDataset } from '../data/held-out.ts';
+import { evaluated, splitDataset, type SplitDataset } from '../data/held-out.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import { UserError } from '../engine/types.ts';
 import { fileSha256 } from '../models/identity.ts';
 import type { ModelFile } from '../models/types.ts';
 import { recipeSchema, type Recipe } from '../recipe/recipe.ts';
+import { taskOf } from '../tasks/registry.ts';
 import { calibrationExamples } from './calibrate.ts';
 
 /** The examples an export is calibrated on, and others to measure the loss on. */
@@ -45,11 +46,14 @@ export async function exportData(
     sequenceLength: Math.min(sequenceLength, file.config.contextLength),
     vocabularySize: file.config.vocabularySize,
   };
+  const open = (part: DatasetSource, index: number) => taskOf(file).dataset(part, index, file, options) as Promise<OpenDataset>; // prettier-ignore
   const parts: SplitDataset[] = [];
   const { evalSplit = 0, seed = 0 }: Training = training;
   try {
     for (const [index, source] of sources.entries())
-      parts.push(await openSplitDataset(source, index, options, { evalSplit: evalSplit || HELD_OUT_SHARE, seed }));
+      parts.push(
+        await splitDataset(source, { evalSplit: evalSplit || HELD_OUT_SHARE, seed }, (part) => open(part, index)),
+      );
     return { name: sources.map(({ path: file }) => path.basename(file)).join(', '), ...exportDataOf(parts, training) };
   } finally {
     for (const { close } of parts) close();

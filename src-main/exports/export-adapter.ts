@@ -146,7 +146,9 @@ async function measureWritten(
   if (!data || !report.heldOut) return report;
   opened.freeModel();
   progress.check();
-  const file = await openModelFile(place);
+  const opens = await openModelFile(place);
+  // A GGUF is the language model alone; its mmproj holds what sees number by number.
+  const file = { ...opens, sees: opens.sees ?? opened.file.sees };
   try {
     const task = taskOf(file);
     const model = await task.load(file);

@@ -2,7 +2,7 @@ import { droppedHeads } from '../effilora/adapter-file.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { openEngine } from '../engine/index.ts';
 import { UserError } from '../engine/types.ts';
-import { loadCausalLM } from '../models/causal-lm.ts';
+import { loadConversant } from '../models/conversant.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from '../trainer/adapter-folder.ts';
@@ -63,7 +63,7 @@ export async function openForExport(
   request: ExportRequest,
 ): Promise<OpenedExport> {
   const engine = await openEngine(request.engine ?? 'auto');
-  const model = await loadCausalLM(file);
+  const model = await loadConversant(file);
   try {
     const adapter = adapterOnModel(stored, model, request.adapter);
     let loaded = true;

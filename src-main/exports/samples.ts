@@ -1,7 +1,8 @@
 import type { ExportData } from './data.ts';
 import { messageText } from '../models/message-text.ts';
 import { answer } from '../models/answer.ts';
-import type { OpenedModel } from '../trainer/opened-model.ts';
+import { taskOf } from '../tasks/registry.ts';
+import type { OpenedExport } from './open-export.ts';
 import type { Progress } from './progress.ts';
 
 /** A question of the held-out data and what the adapter answers, greedily. */
@@ -15,11 +16,12 @@ const TOKENS = 96;
 
 /** Answers to the first few held-out questions; none without a tokenizer or data in questions. */
 export async function sampleAnswers(
-  opened: OpenedModel,
+  opened: OpenedExport,
   data: ExportData | undefined,
   progress: Progress,
 ): Promise<Sample[]> {
   if (!opened.file.tokenizer) return [];
+  if (opened.file.sees) return aboutPictures(opened, data);
   const prompts = (data?.heldOut ?? []).flatMap(({ example }) => {
     if (example.kind === 'completion') return [{ prompt: example.prompt, raw: true }];
     if (example.kind !== 'chat') return [];
@@ -36,4 +38,12 @@ export async function sampleAnswers(
     samples.push({ prompt: question.prompt, answer: text.trim() });
   }
   return samples;
+}
+
+/** Likewise about pictures, as a run is asked. */
+async function aboutPictures({ file, model, adapter }: OpenedExport, data: ExportData | undefined): Promise<Sample[]> {
+  const lines = await taskOf(file)
+    .samples(file, data?.heldOut ?? [], SAMPLES)
+    .answer(0, model, adapter);
+  return lines.map(({ prompt, answer }) => ({ prompt, answer }));
 }

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PlainLora } from '../../src-main/effilora/exports/plain-lora.ts';
+import { exportAdapter } from '../../src-main/exports/export-adapter.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { MergedTensors } from '../../src-main/exports/merge.ts';
 import { writeMergedSeeing } from '../../src-main/exports/merged-seeing.ts';
@@ -12,6 +13,8 @@ import { openModelFile } from '../../src-main/models/open.ts';
 import { largestDifference } from '../models/support.ts';
 import { readAll } from '../models/vision/support.ts';
 import { runPython } from '../support/python.ts';
+import { writePictureData, writePictureModel } from '../tasks/support.ts';
+import { writeRandomAdapter } from './support.ts';
 
 /** Tiny random models with a LoRA, and their logits by transformers and PEFT (models/data/vision/make_models.py). */
 const data = path.join(import.meta.dirname, '../models/data/vision/models');
@@ -68,5 +71,23 @@ describe.each(FAMILIES)('an adapter of %s', (family) => {
     const width = ours.shape[2]!;
     const seen = (values: Float32Array) => values.filter((_, i) => here[Math.floor(i / width)] === 1);
     expect(largestDifference(seen(theirs.values), seen(ours.values))).toBeLessThan(1e-4);
+  });
+});
+
+describe('an export of a run on pictures', () => {
+  it.each(['peft', 'merged-gguf', 'effilora'] as const)('is calibrated on pictures, and measured: %s', async (to) => {
+    const place = fs.mkdtempSync(path.join(out, 'run-'));
+    const [model, data] = [await writePictureModel(place), await writePictureData(place)];
+    const recipe = { dataset: data, training: { sequenceLength: 400, evalSplit: 4 } };
+    const adapter = await writeRandomAdapter(path.join(place, 'adapter'), model, { rank: 2 }, undefined, recipe);
+    const done = await exportAdapter({ adapter, to, out: path.join(place, 'out'), engine: 'cpu' });
+    const names = done.files.map(({ name }) => name);
+    if (to === 'effilora') return expect(names).toContain('adapter.effilora');
+    expect(names).toContain(to === 'peft' ? 'adapter_model.safetensors' : 'mmproj-adapter.gguf');
+    const { base, exact, exported, examples } = done.fidelity!.heldOut!;
+    expect(examples).toBe(4);
+    // What the rows say is about the pictures: without them there would be none.
+    expect(Math.abs(exact - base)).toBeGreaterThan(0.01);
+    expect(Math.abs(exported - exact)).toBeLessThan(0.5 * Math.abs(exact - base));
   });
 });

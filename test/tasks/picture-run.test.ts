@@ -1,50 +1,29 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { RunEvent } from '../../src-main/trainer/events.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { inEnvironment, trainerAt } from '../support/trainer-moment.ts';
 import { resultOf, temporary } from '../trainer/support.ts';
+import { writePictureData, writePictureModel } from './support.ts';
 
-/** A tiny random Idefics3 (models/data/vision/make_talking.py), and pictures of one colour with the question for it. */
-const vision = path.join(import.meta.dirname, '../models/data/vision');
-const COLOURS = { red: [250, 20, 20], green: [20, 200, 30], blue: [30, 40, 240], white: [250, 250, 250] };
 const work = temporary('picture-run');
 const recipe = path.join(work, 'recipe.yaml');
 afterAll(() => fsp.rm(work, { recursive: true }));
 
-async function writeModel(): Promise<string> {
-  const model = path.join(work, 'model');
-  await fsp.cp(path.join(vision, 'talking/idefics3'), model, { recursive: true });
-  await fsp.copyFile(path.join(vision, 'processor/chat_template.jinja'), path.join(model, 'chat_template.jinja'));
-  const file = path.join(model, 'processor_config.json');
-  // Of two tiles and the whole.
-  await fsp.writeFile(file, (await fsp.readFile(file, 'utf8')).replace('"longest_edge": 64', '"longest_edge": 32'));
-  return model;
-}
-
+/** With a picture that is cut off, one that is not there, and a link that leads out. */
 async function writeData(): Promise<string> {
-  const folder = path.join(work, 'data');
-  await fsp.mkdir(folder);
-  const rows = ['image,question,answer'];
-  for (const [i, [name, [r, g, b]]] of Array.from({ length: 4 })
-    .flatMap(() => Object.entries(COLOURS))
-    .entries()) {
-    const create = { width: 16 + i, height: 16, channels: 3 as const, background: { r: r!, g: g!, b: b! } };
-    await sharp({ create })
-      .png()
-      .toFile(path.join(folder, `${i}.png`));
-    rows.push(`${i}.png,What colour?,${name}`);
-  }
+  const names = ['half.png', 'gone.png', 'link.png'];
+  const folder = await writePictureData(
+    work,
+    names.map((name) => `${name},What colour?,red`),
+  );
   const whole = await fsp.readFile(path.join(folder, '0.png'));
   await fsp.writeFile(path.join(folder, 'half.png'), whole.subarray(0, whole.length - 20));
   await fsp.writeFile(path.join(work, 'outside.png'), whole);
   await fsp.symlink(path.join(work, 'outside.png'), path.join(folder, 'link.png'));
-  for (const name of ['half.png', 'gone.png', 'link.png']) rows.push(`${name},What colour?,red`);
-  await fsp.writeFile(path.join(folder, 'metadata.csv'), `${rows.join('\n')}\n`);
   return folder;
 }
 
@@ -54,7 +33,7 @@ beforeAll(async () => {
   const dataset = [{ path: await writeData(), acceptDropped: true }];
   await fsp.writeFile(
     recipe,
-    stringify({ model: await writeModel(), dataset, method, training, engine: 'tensorflow' }),
+    stringify({ model: await writePictureModel(work), dataset, method, training, engine: 'tensorflow' }),
   );
 });
 

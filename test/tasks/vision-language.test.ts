@@ -8,6 +8,7 @@ import { fileLayoutOfB } from '../../src-main/effilora/layout.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { configFromHuggingFace, textPart } from '../../src-main/models/config-huggingface.ts';
+import { batchTensors, disposeBatch } from '../../src-main/models/batch.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { generate, type GeneratedToken } from '../../src-main/models/generate.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../src-main/models/vision/vision-language.ts';
@@ -143,10 +144,8 @@ describe.each(['tensorflow', 'cpu'] as const)('an answer to pictures on %s', (en
   });
 });
 
-it.each(FAMILIES)('a step with pictures is compiled, and has their loss and gradient norm: %s', async (family) => {
-  await openEngine('tensorflow');
-  const { expected, model, adapter, batch, objective } = await open(family);
-  const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });
+/** A step that has to be compiled. */
+function stepOf(objective: ReturnType<typeof pictureObjective>, adapter: Adapter, optimizer: AdamW): TrainingStep {
   const reducer = new Reducer(adapter.heads, 1, {
     ...{ ratio: 0, warmup: 1, interval: 1000, beta: 0.85, policy: 'topk', temperature: 1 },
     ...{ schedule: 'step', probe: true, minActivePerSite: 0, seed: 1 },
@@ -154,9 +153,19 @@ it.each(FAMILIES)('a step with pictures is compiled, and has their loss and grad
   const warn = (line: string) => {
     throw new Error(line);
   };
-  const step = new TrainingStep(objective, adapter, optimizer, reducer, {
-    ...{ routerShare: true, recompute: false, seed: 1, warn },
+  return new TrainingStep(objective, adapter, optimizer, reducer, {
+    routerShare: true,
+    recompute: false,
+    seed: 1,
+    warn,
   });
+}
+
+it.each(FAMILIES)('a step with pictures is compiled, and has their loss and gradient norm: %s', async (family) => {
+  await openEngine('tensorflow');
+  const { expected, model, adapter, batch, objective } = await open(family);
+  const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });
+  const step = stepOf(objective, adapter, optimizer);
   const report = await step.run(1, [pictureBatch(examplesOf(batch))], 1e-3);
   expect(report.loss).toBeCloseTo(expected.get('loss')!.values[0]!, 4);
   const squares = [...expected].flatMap(([name, { values }]) => (name.startsWith('gradient:') ? [...values] : []));
@@ -172,6 +181,22 @@ it.each(FAMILIES)('a step with pictures is compiled, and has their loss and grad
   optimizer.dispose();
   adapter.dispose();
   model.dispose();
+});
+
+it.each(FAMILIES)('takes texts without a picture as its language model does: %s', async (family) => {
+  await openEngine('tensorflow');
+  const { model, adapter, batch, objective } = await open(family);
+  const inputIds = batch.inputIds.map((id) => (id === model.imageToken ? 5 : id));
+  const alone: PictureBatch = { ...batch, inputIds, patches: new Float32Array(0), grids: [] };
+  const tensors = batchTensors(model.language.config, alone);
+  const own = tf.tidy(() => model.language.lossSum(tensors, { adaptation: adapter }));
+  const terms = objective.terms(alone);
+  const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });
+  const step = stepOf(objective, adapter, optimizer);
+  expect((await step.run(1, [alone], 1e-3)).loss).toBeCloseTo((await own.data())[0]! / terms, 4);
+  own.dispose();
+  disposeBatch(tensors);
+  for (const one of [step, optimizer, adapter, model]) one.dispose();
 });
 
 it('refuses texts whose image tokens are not as many as the pictures have features', async () => {

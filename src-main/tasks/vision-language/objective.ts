@@ -15,18 +15,27 @@ export function pictureObjective(model: VisionLanguageModel): Objective<PictureB
     anyLength: !model.looksAhead,
     tensors: (batch) => {
       const places = model.places(batch);
+      if (isTextAlone(batch)) return text.tensors(batch);
       const features = tf.tidy(() => model.features(asTensors(model.feeds(batch)), batch));
       return { ...text.tensors(model.laid(batch)), seen: { features, places: tf.tensor1d(places, 'int32') } };
     },
     forGraph: (batch, isOpen) => ({ ...batch, ...text.forGraph(batch, isOpen) }),
-    feeds: (batch, isOpen) => ({
-      ...text.feeds(model.laid(batch), isOpen),
-      ...model.feeds(batch),
-      places: { values: model.places(batch), shape: [isOpen ? VARYING : batch.inputIds.length] },
-    }),
-    fed: (inputs, batch, isOpen) => ({
-      ...text.fed(inputs, batch, isOpen),
-      seen: { features: model.features(inputs, batch), places: inputs.places as tf.Tensor1D },
-    }),
+    feeds: (batch, isOpen) => {
+      const places = model.places(batch);
+      if (isTextAlone(batch)) return text.feeds(batch, isOpen);
+      return {
+        ...text.feeds(model.laid(batch), isOpen),
+        ...model.feeds(batch),
+        places: { values: places, shape: [isOpen ? VARYING : batch.inputIds.length] },
+      };
+    },
+    fed: (inputs, batch, isOpen) => {
+      const tensors = text.fed(inputs, batch, isOpen);
+      if (isTextAlone(batch)) return tensors;
+      return { ...tensors, seen: { features: model.features(inputs, batch), places: inputs.places as tf.Tensor1D } };
+    },
   };
 }
+
+/** Texts that have no picture are the language model's own. */
+const isTextAlone = ({ grids }: PictureBatch) => grids.length === 0;
