@@ -9,7 +9,7 @@ import { calibrationBatches } from './calibrate.ts';
 import { exportData, type ExportData } from './data.ts';
 import { fit, withLosses } from './fidelity.ts';
 import { headMapSvg } from './head-map.ts';
-import { mmprojNotes, openMmproj } from './mmproj.ts';
+import { mmprojEntries, mmprojNotes } from './mmproj.ts';
 import { modelCard } from './model-card.ts';
 import { refuseUsed, writeNewFolder } from './new-folder.ts';
 import { openBaseModel, openForExport, readForExport, type OpenedExport } from './open-export.ts';
@@ -74,8 +74,11 @@ export async function exportAdapter(
 }
 
 /** What is to be known of a model that takes pictures as a GGUF with its mmproj. @throws UserError where it can't be one */
-const notesOf = async ({ sees }: ModelFile, { to }: Parsed): Promise<string[]> =>
-  sees && to === 'merged-gguf' ? mmprojNotes((await openMmproj(sees.folder)).config) : [];
+async function notesOf({ sees }: ModelFile, { to }: Parsed): Promise<string[]> {
+  if (!sees || to !== 'merged-gguf') return [];
+  await mmprojEntries(sees);
+  return mmprojNotes(sees);
+}
 
 const calibrationOf = ({ calibrate: path, calibrateAs }: Parsed): DatasetSource | undefined =>
   path === undefined ? undefined : { path, ...calibrateAs };

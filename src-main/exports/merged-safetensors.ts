@@ -12,7 +12,7 @@ import type { MergedTensors } from './merge.ts';
 /** Numbers as a merged model's safetensors have them. */
 export type FloatType = 'f32' | 'f16' | 'bf16';
 
-export const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+const DTYPES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 export const TORCH_DTYPES: Record<FloatType, string> = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' };
 
 /** What of a Hugging Face folder goes along as it is. */
@@ -35,16 +35,24 @@ export async function writeMergedSafetensors(
   type: FloatType,
   onTensor: (done: number, total: number) => void,
 ): Promise<void> {
-  const tensors = base.tensors.map(({ name, shape }): TensorToWrite => ({
-    name,
-    dtype: DTYPES[type],
-    shape,
-    bytes: async () => quantize(await merged.read(name), type),
-  }));
-  await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { format: 'pt' }, (done) =>
-    onTensor(done, tensors.length),
-  );
+  const tensors = base.tensors.map(({ name, shape }) => ({ name, shape, read: () => merged.read(name) }));
+  await writeWeights(folder, tensors, type, onTensor);
   await (base.format === 'gguf' ? textsOfGguf(folder, base, type) : textsOfFolder(folder, base, type));
+}
+
+/** Writes model.safetensors, tensor by tensor, each read in f32 when its turn comes. */
+export async function writeWeights(
+  folder: string,
+  tensors: { name: string; shape: number[]; read(): Promise<Float32Array> }[],
+  type: FloatType,
+  onTensor: (done: number, total: number) => void,
+): Promise<void> {
+  const written = tensors.map(({ name, shape, read }): TensorToWrite => ({
+    ...{ name, shape, dtype: DTYPES[type] },
+    bytes: async () => quantize(await read(), type),
+  }));
+  const file = path.join(folder, 'model.safetensors');
+  await writeSafetensors(file, written, { format: 'pt' }, (done) => onTensor(done, written.length));
 }
 
 export const writeJson = (folder: string, name: string, value: object) =>

@@ -1,14 +1,12 @@
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import { quantize } from '../models/gguf/quantize.ts';
 import { canonicalName, openTensors } from '../models/huggingface-weights.ts';
 import { readFloats } from '../models/safetensors.ts';
-import { writeSafetensors, type TensorToWrite } from '../models/safetensors-write.ts';
 import type { ModelFile } from '../models/types.ts';
 import { visionName } from '../models/vision/towers/loader.ts';
 import type { MergedTensors } from './merge.ts';
-import { copyTexts, DTYPES, TORCH_DTYPES, writeJson, type FloatType } from './merged-safetensors.ts';
+import { copyTexts, TORCH_DTYPES, writeJson, writeWeights, type FloatType } from './merged-safetensors.ts';
 import { languageModule, nameInside } from './seeing-names.ts';
 
 /** Buffers that transformers makes itself: whole numbers, or counted. */
@@ -32,20 +30,17 @@ export async function writeMergedSeeing(
     const inside = new Set(own.map(([name]) => canonicalName(name)));
     const elsewhere = base.tensors.filter(({ name }) => !inside.has(name));
     const module = languageModule(base);
-    const of = (name: string, shape: number[], read: () => Promise<Float32Array>): TensorToWrite => ({
-      ...{ name, shape, dtype: DTYPES[type] },
-      bytes: async () => quantize(await read(), type),
-    });
     const tensors = [
-      ...own.map(([name, { reader, entry }]) =>
-        of(name, entry.shape, () =>
-          visionName(entry) === undefined ? merged.read(canonicalName(name)) : readFloats(reader, entry),
-        ),
-      ),
-      ...elsewhere.map(({ name, shape }) => of(nameInside(name, module), shape, () => merged.read(name))),
+      ...own.map(([name, { reader, entry }]) => ({
+        ...{ name, shape: entry.shape },
+        read: () => (visionName(entry) === undefined ? merged.read(canonicalName(name)) : readFloats(reader, entry)),
+      })),
+      ...elsewhere.map(({ name, shape }) => ({
+        ...{ name: nameInside(name, module), shape },
+        read: () => merged.read(name),
+      })),
     ];
-    const file = path.join(folder, 'model.safetensors');
-    await writeSafetensors(file, tensors, { format: 'pt' }, (done) => onTensor(done, tensors.length));
+    await writeWeights(folder, tensors, type, onTensor);
   } finally {
     await close();
   }

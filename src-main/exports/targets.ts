@@ -42,7 +42,7 @@ export const WRITERS: Record<
     const tell = (done: number, total: number) => progress.at('writing', done, total);
     await writeMergedGguf(mergedFile(folder, name), opened.file, merged, name, type as GgufFileType, tell);
     const { sees } = opened.file;
-    if (sees) await writeMmproj(path.join(folder, `mmproj-${name}.gguf`), sees.folder);
+    if (sees) await writeMmproj(path.join(folder, `mmproj-${name}.gguf`), sees);
   },
 };
 

@@ -8,9 +8,7 @@ import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { MergedTensors } from '../../src-main/exports/merge.ts';
 import { writeMergedGguf } from '../../src-main/exports/merged-gguf.ts';
-import { mmprojNotes, openMmproj, writeMmproj } from '../../src-main/exports/mmproj.ts';
-import { textPart } from '../../src-main/models/config-huggingface.ts';
-import { openHuggingFaceFolder } from '../../src-main/models/huggingface-folder.ts';
+import { mmprojNotes, writeMmproj } from '../../src-main/exports/mmproj.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { decodePicture } from '../../src-main/models/vision/pictures/decode.ts';
 import { openPictureProcessor } from '../../src-main/models/vision/preparation/open.ts';
@@ -60,7 +58,7 @@ async function ours(
   file: string,
 ): Promise<[number, number][]> {
   const { options, placeholder } = await openPictureProcessor(folder);
-  const opened = await openHuggingFaceFolder(folder, textPart);
+  const opened = await openModelFile(folder);
   const prepared = preparePicture(await decodePicture(fs.readFileSync(file), file), options, file);
   const text = withPictures(PROMPT.replace('{}', mark), placeholder, [prepared]);
   const ids = opened.tokenizer!.encode(text, { addSpecialTokens: false });
@@ -88,13 +86,12 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
   it('is, beside its GGUF, the same model to llama.cpp, which sees its pictures', async () => {
     await openEngine('cpu');
     const folder = path.join(data, family);
-    const base = await openHuggingFaceFolder(folder, textPart);
+    const base = await openModelFile(folder);
     const [text, mmproj] = [path.join(out, `${family}.gguf`), path.join(out, `mmproj-${family}.gguf`)];
     const unchanged = new MergedTensors(base, { options: {} as AdapterOptions, tensors: [] });
     await writeMergedGguf(text, base, unchanged, family, 'f16', () => {});
-    await base.close();
-    await writeMmproj(mmproj, folder);
-    const [note] = mmprojNotes((await openMmproj(folder)).config);
+    await writeMmproj(mmproj, base.sees!);
+    const [note] = mmprojNotes(base.sees!);
     const pictures = [
       await picture(side, 'across', (x, y) => [250 * x, 250 * y, 128]),
       await picture(side, 'down', (x, y) => [250 - 250 * y, 60, 250 * x]),
@@ -107,9 +104,8 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
       number,
       number,
     ][][];
-    const file = await openModelFile(folder);
-    const model = await VisionLanguageModel.load(file);
-    await file.close();
+    const model = await VisionLanguageModel.load(base);
+    await base.close();
     const own = [await ours(model, folder, mark, pictures[0]!), await ours(model, folder, mark, pictures[1]!)];
     model.dispose();
     // Of another picture, it is another answer.

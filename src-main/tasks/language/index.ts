@@ -9,7 +9,7 @@ import { likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { readRunData } from './examples.ts';
 import { nextTokenObjective } from '../next-token.ts';
 import { modelFacts, runShape } from '../text-plan.ts';
-import { SamplePrompts } from './samples.ts';
+import { HeldOutPrompts } from '../held-out-prompts.ts';
 
 /** The next token of texts, by a decoder-only model. */
 export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM> = {
@@ -21,6 +21,7 @@ export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM>
   objective: nextTokenObjective,
   evaluate: meanLoss,
   choices: { of: optionsOf, likelihoods: logLikelihoods, likeliest: likeliestOption },
-  samples: ({ tokenizer }, heldOut, count) => new SamplePrompts(tokenizer, heldOut, count),
+  samples: ({ tokenizer }, heldOut, count) =>
+    new HeldOutPrompts({ writes: (model) => model }, tokenizer, heldOut, count),
   plan: { model: modelFacts, shape: runShape, sampleFlops: answerFlops },
 };

@@ -6,6 +6,7 @@ import { VisionLanguageModel, type PictureBatch } from '../../models/vision/visi
 import type { Recipe } from '../../recipe/recipe.ts';
 import { answerFlops, optionsOf } from '../answers.ts';
 import { datasetOptions, splitRunData } from '../run-data.ts';
+import { HeldOutPrompts, type Asked } from '../held-out-prompts.ts';
 import type { RunData, Task } from '../task.ts';
 import { runShape } from '../text-plan.ts';
 import { openPictureDataset, type SeenExample } from './dataset.ts';
@@ -13,7 +14,12 @@ import { batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation
 import { pictureObjective } from './objective.ts';
 import { seeingFacts } from './plan.ts';
 import { pictureReading } from './reading.ts';
-import { PicturePrompts } from './samples.ts';
+
+const ASKED: Asked<VisionLanguageModel, SeenExample> = {
+  writes: (model) => model.language,
+  seen: async (model, { ids, of }) => model.seenIn(ids, await of.fed()),
+  told: ({ pictures }) => ({ pictures }),
+};
 
 /** The next token of texts with pictures, by a decoder behind a frozen tower. */
 export const visionLanguage: Task<SeenExample, PictureBatch, BatchTensors, VisionLanguageModel> = {
@@ -29,7 +35,7 @@ export const visionLanguage: Task<SeenExample, PictureBatch, BatchTensors, Visio
     likelihoods: logLikelihoods,
     likeliest: (model, example, candidates, _, adaptation) => likeliestOption(model, example, candidates, adaptation),
   },
-  samples: ({ tokenizer }, heldOut, count) => new PicturePrompts(tokenizer, heldOut, count),
+  samples: ({ tokenizer }, heldOut, count) => new HeldOutPrompts(ASKED, tokenizer, heldOut, count),
   plan: { model: seeingFacts, shape: runShape, sampleFlops: answerFlops },
 };
 
