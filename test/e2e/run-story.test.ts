@@ -54,7 +54,7 @@ describe.skipIf(noBrowser)(`the story that a run's page tells (${noBrowser ?? 'i
     const library = openLibrary(join(scratch.folder, 'library.db'));
     const jobs = new JobStore(library);
     jobs.add(
-      { id: 'left', kind: 'export', name: 'poems as gguf', adapterId: null, folder: join(scratch.folder, 'left') },
+      { id: 'left', kind: 'export', name: 'poems as gguf', adapterId: null, folders: [join(scratch.folder, 'left')] },
       'gone',
     );
     jobs.end('left', 'interrupted', 'The studio was closed before this was done.', null);

@@ -73,8 +73,9 @@ describe('exports and imports', () => {
     expect(fs.readdirSync(at('adapters'))).toEqual(before);
   });
 
+  const gone = JSON.stringify({ ...ownIdentity(), started: 'of a process long gone' });
+
   it('are interrupted, and their beginnings gone, where the studio that did them has ended', async () => {
-    const gone = JSON.stringify({ ...ownIdentity(), started: 'of a process long gone' });
     const alive = JSON.stringify({ ...ownIdentity(), pid: process.ppid, started: 'x', host: 'attic' });
     const left = join(at('exports'), 'style peft 123456');
     fs.mkdirSync(`${left}.partial-77`);
@@ -87,9 +88,9 @@ describe('exports and imports', () => {
     for (const { owner, begun, job } of jobs)
       open.studio.library
         .prepare(
-          `INSERT INTO jobs (id, kind, name, folder, state, owner, created_at) VALUES (?, 'export', 'x', ?, 'running', ?, ?)`,
+          `INSERT INTO jobs (id, kind, name, folders, state, owner, created_at) VALUES (?, 'export', 'x', ?, 'running', ?, ?)`,
         )
-        .run(job, owner === gone ? left : '/nowhere/other', owner, begun);
+        .run(job, JSON.stringify([owner === gone ? left : '/nowhere/other']), owner, begun);
     const second = openStudio({ dataFolder: scratch.folder, trainer: player(1, 1), folders: [scratch.folder] });
     try {
       await expect.poll(() => second.jobs.get(jobs[0]!.job).state).toBe('interrupted');

@@ -19,4 +19,11 @@ describe.skipIf(process.platform !== 'linux')('killed in the middle (reads /proc
       expect(killed).toContain(victim);
     },
   );
+
+  it.each(['training', 'export', 'import'] as const)(
+    'studio during %s, when an adapter lies there that no row names yet: nothing of it is left over',
+    async (work) => {
+      expect(await arena.trial('studio', work, 'adapter written')).toBe('studio');
+    },
+  );
 });

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
+import { setImmediate as next, setTimeout as wait } from 'node:timers/promises';
 import { parse } from 'yaml';
 import type { Evaluation, Job, RunSummary } from '../../src-preload/contract/index.ts';
 import { openLibrary } from '../../src-main/studio/database/open.ts';
@@ -30,6 +30,9 @@ export const KILLS: [Victim, Work][] = [
   ['helper', 'import'],
   ['studio', 'import'],
 ];
+
+/** A part of the time that the work takes, or when the files of an adapter that it makes lie there and no row names them yet. */
+export type Moment = number | 'adapter written';
 
 /** A library with an adapter, and what its work comes to and how long it takes when nothing is killed. */
 export class Arena {
@@ -70,10 +73,12 @@ export class Arena {
     for (const folder of [this.folder, this.built]) fs.rmSync(folder, { recursive: true, force: true });
   }
 
-  /** Kills `victim` in the middle of `work`, at this part of the time that takes. Returns what was under way. @throws where anything is not as it has to be */
-  async trial(victim: Victim, work: Work, moment: number): Promise<string> {
+  /** Kills `victim` in the middle of `work`, at this moment. Returns what was under way. @throws where anything is not as it has to be */
+  async trial(victim: Victim, work: Work, moment: Moment): Promise<string> {
+    const there = fs.readdirSync(this.at('adapters'));
     const begun = await this.begin(work);
-    await wait(moment * this.took[work]!);
+    if (moment === 'adapter written') await this.untilWritten(there);
+    else await wait(moment * this.took[work]!);
     const before = this.studio.processes();
     const processId = before[victim];
     if (processId === undefined) {
@@ -93,6 +98,15 @@ export class Arena {
     await this.finish(work, begun);
     await this.check();
     return victim;
+  }
+
+  /** Looks without a pause, as the row follows within milliseconds. */
+  private async untilWritten(there: string[]): Promise<void> {
+    const isWritten = (name: string) =>
+      !there.includes(name) &&
+      !name.endsWith('.partial') &&
+      fs.existsSync(path.join(this.at('adapters'), name, 'adapter.json'));
+    while (!fs.readdirSync(this.at('adapters')).some(isWritten)) await next();
   }
 
   private at(name: string): string {

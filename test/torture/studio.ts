@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { PATIENCE_MS } from '../support/patience.ts';
 
 /** The processes of a studio by what they do. */
 export type Victim = 'studio' | 'trainer' | 'helper' | 'stage';
@@ -92,7 +93,7 @@ export function isThere(processId: number): boolean {
 }
 
 /** Looks until something is so. @throws when it isn't within that many milliseconds */
-export async function until<T>(what: string, look: () => T | Promise<T>, limit = 300_000): Promise<NonNullable<T>> {
+export async function until<T>(what: string, look: () => T | Promise<T>, limit = PATIENCE_MS): Promise<NonNullable<T>> {
   for (const end = performance.now() + limit; performance.now() < end; await wait(20)) {
     const found = await look();
     if (found) return found;

@@ -43,6 +43,11 @@ export class AdapterLibrary extends EventEmitter<{ change: [] }> {
     this.store = new AdapterStore(library);
   }
 
+  /** Where the files of the adapter with this id lie, or will. */
+  folderOf(id: string): string {
+    return join(this.folder, id);
+  }
+
   /** Takes in the adapters of runs that ended and aren't in yet, e.g. while no studio was open. */
   enterEnded(): Promise<void> {
     this.entering = this.entering.then(async () => {
@@ -59,8 +64,9 @@ export class AdapterLibrary extends EventEmitter<{ change: [] }> {
     await settlePair(run.folder);
     if (!ADAPTER_FILES.every((name) => existsSync(join(run.folder, name)))) return;
     const before = this.store.ofRun(run.id);
-    const id = before?.id ?? randomUUID();
-    const folder = join(this.folder, id);
+    // The run's own id: whoever enters it again after a crash takes the place of what was left without a row.
+    const id = before?.id ?? run.id;
+    const folder = this.folderOf(id);
     try {
       // By the run's name: whoever tries again after a crash takes what that left away.
       await copyAdapter(run.folder, folder, join(this.folder, `${run.id}.partial`));
@@ -143,7 +149,7 @@ export class AdapterLibrary extends EventEmitter<{ change: [] }> {
     modelReference: string,
     write: (folder: string) => Promise<unknown>,
   ): Promise<AdapterEntry> {
-    const folder = join(this.folder, id);
+    const folder = this.folderOf(id);
     try {
       await write(folder);
       const facts = await adapterFacts(folder, modelReference);

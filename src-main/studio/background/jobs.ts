@@ -30,7 +30,7 @@ interface Going {
 }
 
 /**
- * Work that goes on in the studio whoever looks: pages come and go, and find it by its row. What a job makes lies in a folder of
+ * Work that goes on in the studio whoever looks: pages come and go, and find it by its row. What a job makes lies in folders of
  * its own; where it fails, is cancelled, or its studio ends, nothing of that is left.
  */
 export class BackgroundJobs extends EventEmitter<{ change: [] }> {
@@ -47,17 +47,17 @@ export class BackgroundJobs extends EventEmitter<{ change: [] }> {
 
   /** What studios were doing that are gone now: it is interrupted, and its beginnings go. */
   async recover(): Promise<void> {
-    for (const { id, folder, owner, created_at } of this.store.running()) {
+    for (const { id, folders, owner, created_at } of this.store.running()) {
       const state = stateOfOwner(owner);
       const mayLive = state === 'alive' || (state === 'elsewhere' && Date.now() - created_at < LOST_MS);
       if (owner === this.owner || mayLive) continue;
-      await removeBeginnings(folder);
+      await this.removeBeginnings(folders);
       this.store.end(id, 'interrupted', 'The studio ended before this was done. Start it again.', null);
     }
     this.emit('change');
   }
 
-  /** Starts `work`, which fills the job's folder. */
+  /** Starts `work`, which fills the job's folders. */
   start(job: NewJob, work: (act: Act) => Promise<JobResult>): Job {
     this.store.add(job, this.owner);
     const stop = new AbortController();
@@ -117,7 +117,7 @@ export class BackgroundJobs extends EventEmitter<{ change: [] }> {
     await Promise.all([...this.going.values()].map(({ ended }) => ended));
   }
 
-  private async run({ id, folder }: NewJob, work: (act: Act) => Promise<JobResult>, act: Act): Promise<void> {
+  private async run({ id, folders }: NewJob, work: (act: Act) => Promise<JobResult>, act: Act): Promise<void> {
     let state: Job['state'] = 'done';
     let message: string | null = null;
     let result: JobResult | null = null;
@@ -126,7 +126,7 @@ export class BackgroundJobs extends EventEmitter<{ change: [] }> {
       act.signal.throwIfAborted();
     } catch (error) {
       result = null;
-      await removeBeginnings(folder).catch((failure: unknown) => console.error(failure));
+      await this.removeBeginnings(folders).catch((failure: unknown) => console.error(failure));
       if (act.signal.aborted) state = this.isClosing ? 'interrupted' : 'cancelled';
       else state = 'failed';
       if (state === 'interrupted') message = 'The studio was closed before this was done. Start it again.';
@@ -144,6 +144,11 @@ export class BackgroundJobs extends EventEmitter<{ change: [] }> {
     }
     this.going.delete(id);
     this.emit('change');
+  }
+
+  /** What a job had made when it ended in the middle, but for adapters that the library names by then. */
+  private async removeBeginnings(folders: string[]): Promise<void> {
+    for (const folder of folders) if (!this.store.isAdapter(folder)) await removeBeginning(folder);
   }
 
   private shown(job: Job): Job {
@@ -165,8 +170,7 @@ export class BackgroundJobs extends EventEmitter<{ change: [] }> {
 }
 
 /** A folder and what was being written to become it. */
-async function removeBeginnings(folder: string | null): Promise<void> {
-  if (folder === null) return;
+async function removeBeginning(folder: string): Promise<void> {
   const names = await readdir(dirname(folder)).catch(() => [] as string[]);
   const own = names.filter((name) => name === basename(folder) || name.startsWith(`${basename(folder)}.partial`));
   for (const name of own) await rm(join(dirname(folder), name), { recursive: true, force: true });

@@ -7,7 +7,7 @@ interface Row {
   kind: Job['kind'];
   name: string;
   adapter_id: string | null;
-  folder: string;
+  folders: string;
   state: Job['state'];
   message: string | null;
   result: string | null;
@@ -21,23 +21,21 @@ export interface NewJob {
   kind: Job['kind'];
   name: string;
   adapterId: string | null;
-  /** what it makes, and nobody else; null where it leaves nothing but rows of the library */
-  folder: string | null;
+  /** what it makes, and nobody else; none where it leaves nothing but rows of the library */
+  folders: string[];
 }
-
-const NO_FOLDER = '';
 
 /** Exports, imports and measurements of a library, those that have ended included. */
 export class JobStore {
   constructor(private readonly library: Library) {}
 
-  add({ id, kind, name, adapterId, folder }: NewJob, owner: string): void {
+  add({ id, kind, name, adapterId, folders }: NewJob, owner: string): void {
     this.library
       .prepare(
-        `INSERT INTO jobs (id, kind, name, adapter_id, folder, state, owner, created_at)
+        `INSERT INTO jobs (id, kind, name, adapter_id, folders, state, owner, created_at)
          VALUES (?, ?, ?, ?, ?, 'running', ?, ?)`,
       )
-      .run(id, kind, name, adapterId, folder ?? NO_FOLDER, owner, Date.now());
+      .run(id, kind, name, adapterId, JSON.stringify(folders), owner, Date.now());
   }
 
   end(id: string, state: Job['state'], message: string | null, result: JobResult | null): void {
@@ -59,11 +57,16 @@ export class JobStore {
   }
 
   /** Those that some studio is doing, or was when it ended. */
-  running(): (Pick<Row, 'id' | 'owner' | 'created_at'> & { folder: string | null })[] {
+  running(): (Pick<Row, 'id' | 'owner' | 'created_at'> & { folders: string[] })[] {
     const rows = this.library
-      .prepare(`SELECT id, folder, owner, created_at FROM jobs WHERE state = 'running'`)
+      .prepare(`SELECT id, folders, owner, created_at FROM jobs WHERE state = 'running'`)
       .all() as Row[];
-    return rows.map((row) => ({ ...row, folder: row.folder === NO_FOLDER ? null : row.folder }));
+    return rows.map((row) => ({ ...row, folders: JSON.parse(row.folders) as string[] }));
+  }
+
+  /** Whether a folder has become an adapter of the library: then it is no beginning. */
+  isAdapter(folder: string): boolean {
+    return this.library.prepare('SELECT 1 FROM adapters WHERE folder = ?').get(folder) !== undefined;
   }
 
   remove(id: string): void {

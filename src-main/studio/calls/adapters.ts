@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import type { Job } from '../../../src-preload/contract/index.ts';
 import { lineageOf } from '../adapters/lineage.ts';
 import { watchAdapters } from '../adapters/watch.ts';
@@ -14,12 +14,15 @@ async function startImport(studio: Studio, input: { path: string; model?: string
   const { model } = input.model ? input : await studio.worker.call('modelOfAdapter', { place });
   await checkReference(studio, model!);
   const id = randomUUID();
-  const folder = join(adapters.folder, id);
-  return studio.jobs.start({ id, kind: 'import', name: basename(place), adapterId: null, folder }, async (act) => {
-    act.tell({ stage: 'checking', done: 0, total: 1 });
-    const entry = await adapters.import(place, model!, { id, signal: act.signal });
-    return { outcome: null, adapterId: entry.id };
-  });
+  const folder = adapters.folderOf(id);
+  return studio.jobs.start(
+    { id, kind: 'import', name: basename(place), adapterId: null, folders: [folder] },
+    async (act) => {
+      act.tell({ stage: 'checking', done: 0, total: 1 });
+      const entry = await adapters.import(place, model!, { id, signal: act.signal });
+      return { outcome: null, adapterId: entry.id };
+    },
+  );
 }
 
 /** The library of adapters. */

@@ -26,7 +26,7 @@ export function evaluationCalls(studio: Studio) {
       const job = { ...on, columns: folders.map((folder) => ({ folder })), data };
       const asked = { name: input.name, adapters: input.adapters, names };
       return studio.jobs.start(
-        { id: randomUUID(), kind: 'evaluation', name: input.name, adapterId: null, folder: null },
+        { id: randomUUID(), kind: 'evaluation', name: input.name, adapterId: null, folders: [] },
         (act) => evaluate(studio, asked, job, act),
       );
     }),

@@ -24,10 +24,12 @@ export function exportCalls(studio: Studio) {
         studio.exportsFolder,
         folderName(row, asked.to, asked.type ?? EXPORT_CHOICES[asked.to].types[0]),
       );
+      const kept = keep && asked.to === 'peft' ? randomUUID() : undefined;
+      const folders = kept ? [folder, studio.adapters.folderOf(kept)] : [folder];
       const job = { ...asked, calibrateAs: reading, adapter: row.folder, model, engine, out: folder };
       return studio.jobs.start(
-        { id: randomUUID(), kind: 'export', name: `${row.name} as ${asked.to}`, adapterId: id, folder },
-        (act) => exportRow(studio, row, job, keep && asked.to === 'peft', act),
+        { id: randomUUID(), kind: 'export', name: `${row.name} as ${asked.to}`, adapterId: id, folders },
+        (act) => exportRow(studio, row, job, kept, act),
       );
     }),
   };
@@ -52,7 +54,7 @@ async function exportRow(
   studio: Studio,
   row: AdapterRow,
   job: ExportJob,
-  keep: boolean,
+  kept: string | undefined,
   { tell, signal }: Act,
 ): Promise<JobResult> {
   const { adapters } = studio;
@@ -64,7 +66,8 @@ async function exportRow(
   signal.throwIfAborted();
   if (!exported) throw new UserError('The export ended without a result. Start it again.');
   const { folder, files, fidelity } = exported;
-  const adapterId = keep ? await keepAsPlain(studio, row, folder, job.model!, signal) : null;
+  if (kept) await keepAsPlain(studio, row, kept, folder, job.model!, signal);
+  const adapterId = kept ?? null;
   studio.library
     .prepare('INSERT INTO adapter_exports (id, adapter_id, target, path, report, created_at) VALUES (?, ?, ?, ?, ?, ?)')
     .run(randomUUID(), row.id, job.to, folder, JSON.stringify(fidelity), Date.now());
@@ -73,11 +76,17 @@ async function exportRow(
 }
 
 /** A PEFT folder's entry in the library, to be tried beside the exact adapter. */
-async function keepAsPlain(studio: Studio, row: AdapterRow, place: string, model: string, signal: AbortSignal) {
-  const entry = { name: `${row.name}, as plain LoRA`, origin: 'export' as const };
+async function keepAsPlain(
+  { adapters, worker }: Studio,
+  row: AdapterRow,
+  id: string,
+  place: string,
+  model: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const entry = { id, name: `${row.name}, as plain LoRA`, origin: 'export' as const };
   const parents = [{ id: row.id, relation: 'exported from' }];
-  const { id } = await studio.adapters.make({ ...entry, parents }, model, (folder) =>
-    studio.worker.call('importAdapter', { place, model, folder }, { signal }),
+  await adapters.make({ ...entry, parents }, model, (folder) =>
+    worker.call('importAdapter', { place, model, folder }, { signal }),
   );
-  return id;
 }

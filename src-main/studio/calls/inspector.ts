@@ -24,7 +24,7 @@ export function inspectorCalls(studio: Studio) {
       const { row, on } = await onModel(id);
       const data = await checkedData(studio, asked.data, [row.folder]);
       return studio.jobs.start(
-        { id: randomUUID(), kind: 'curve', name: `Drop curve of ${row.name}`, adapterId: id, folder: null },
+        { id: randomUUID(), kind: 'curve', name: `Drop curve of ${row.name}`, adapterId: id, folders: [] },
         (act) => measureCurve(studio, row, { ...on, ...asked, data }, act),
       );
     }),

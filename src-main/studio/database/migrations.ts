@@ -67,4 +67,7 @@ export const MIGRATIONS: readonly string[] = [
   // What a person wants to remember of a run.
   `ALTER TABLE runs ADD COLUMN notes TEXT NOT NULL DEFAULT '';
    ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';`,
+  // A job may make several folders: an export, and the adapter that is kept of it.
+  `ALTER TABLE jobs RENAME COLUMN folder TO folders;
+   UPDATE jobs SET folders = CASE folders WHEN '' THEN '[]' ELSE json_array(folders) END;`,
 ];
