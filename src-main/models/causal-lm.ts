@@ -183,6 +183,19 @@ export class CausalLM {
     });
   }
 
+  /** The likeliest next token at each of `labelRows`, in their order, [labelled] int32; anything at padding. */
+  likeliestTokens(batch: BatchTensors, options: ForwardOptions): tf.Tensor1D {
+    return tf.tidy(() => {
+      const x = this.normed(this.hidden(batch, { recompute: false, ...options }), batch.labelRows);
+      const parts: tf.Tensor1D[] = [];
+      for (let start = 0; start < x.shape[0]; start += CHUNK_TOKENS) {
+        const rows = tf.slice(x, [start, 0], [Math.min(CHUNK_TOKENS, x.shape[0] - start), -1]);
+        parts.push(tf.tidy(() => tf.argMax(frozenProduct(rows, this.weights.head), 1)));
+      }
+      return tf.concat(parts);
+    });
+  }
+
   /** log softmax(x head^T)[label], [tokens] */
   private logProbabilitiesOf(x: Tensor2D, labels: tf.Tensor): tf.Tensor1D {
     return tf.tidy(() => {

@@ -102,7 +102,7 @@ export interface Evaluation {
   examples: number;
 }
 
-/** Examples that have a right answer among some. */
+/** Examples that have a right answer. */
 export interface Choices<Example = unknown, Model = TrainableModel> {
   /** an example's answer and the options to choose from, where it has them */
   of(example: Example): { answer: string; options: string[] } | undefined;
@@ -112,6 +112,8 @@ export interface Choices<Example = unknown, Model = TrainableModel> {
     examples: Iterable<Example>,
     adaptation?: Adaptation,
   ): Promise<{ sum: number; tokens: number }[]>;
+  /** whether the answer that each example asks for, written token by token, is its own to the letter */
+  toTheLetter(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<boolean[]>;
   /** which candidate is the likeliest as an example's answer; `options`: how the example was read */
   likeliest(
     model: Model,

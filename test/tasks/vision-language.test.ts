@@ -2,6 +2,7 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { PreparedExample } from '../../src-main/data/dataset.ts';
 import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
 import { fileLayoutOfB } from '../../src-main/effilora/layout.ts';
@@ -12,7 +13,10 @@ import { batchTensors, disposeBatch } from '../../src-main/models/batch.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { generate, type GeneratedToken } from '../../src-main/models/generate.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../src-main/models/vision/vision-language.ts';
+import { answersToTheLetter as ofTexts } from '../../src-main/tasks/language/evaluation.ts';
 import { pictureBatch } from '../../src-main/tasks/vision-language/batch.ts';
+import type { SeenExample } from '../../src-main/tasks/vision-language/dataset.ts';
+import { answersToTheLetter } from '../../src-main/tasks/vision-language/evaluation.ts';
 import { pictureObjective } from '../../src-main/tasks/vision-language/objective.ts';
 import { microBatchGradients } from '../../src-main/trainer/gradients.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
@@ -115,6 +119,27 @@ describe.each(['tensorflow', 'cpu'] as const)('a model with pictures on %s', (en
   });
 });
 
+/** A text whose tokens from `asked` on are its answer, and the same with another last token. */
+function tries(inputIds: Int32Array, asked: number) {
+  const other = inputIds.map((id, t) => (t === inputIds.length - 1 ? (id + 1) % 5 : id));
+  return [inputIds, other].map((ids) => ({ inputIds: ids, labels: ids.map((id, t) => (t < asked ? -100 : id)) }));
+}
+
+it('a text is right to the letter where it is what is written token by token', async () => {
+  await openEngine('tensorflow');
+  const before = tf.memory().numTensors;
+  const { model, adapter } = await open('llava');
+  const asked = Int32Array.from([3, 7, 5, 9]);
+  const ids: number[] = [];
+  for await (const { id } of generate(model.language, asked, { maxTokens: 4, stop: [], adaptation: adapter }))
+    ids.push(id);
+  const [right, wrong] = tries(Int32Array.from([...asked, ...ids]), asked.length) as PreparedExample[];
+  expect(await ofTexts(model.language, [right!, wrong!, right!], adapter)).toEqual([true, false, true]);
+  adapter.dispose();
+  model.dispose();
+  expect(tf.memory().numTensors).toBe(before);
+});
+
 describe.each(['tensorflow', 'cpu'] as const)('an answer to pictures on %s', (engine) => {
   it.each(FAMILIES)('begins and goes on as the whole texts say: %s', async (family) => {
     await openEngine(engine);
@@ -137,6 +162,9 @@ describe.each(['tensorflow', 'cpu'] as const)('an answer to pictures on %s', (en
       expect(largestDifference(found, own.slice(at * width, (at + 1) * width)), `token ${i}`).toBeLessThan(1e-3);
       if (i === 0) expect(largestDifference(found, first.slice(at * width, (at + 1) * width))).toBeLessThan(1e-3);
     }
+    // What was written so is right to the letter, and with another last token wrong.
+    const [right, wrong] = tries(answered, inputIds.length).map((one) => ({ ...one, fed: async () => ({ patches, grids }) }) as SeenExample); // prettier-ignore
+    expect(await answersToTheLetter(model, [wrong!, right!, wrong!], adapter)).toEqual([false, true, false]);
     tf.dispose([tensors as unknown as tf.TensorContainer, logits, theirs]);
     adapter.dispose();
     model.dispose();

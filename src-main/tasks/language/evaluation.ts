@@ -1,11 +1,13 @@
-import { packBatch } from '../../data/batches.ts';
+import { packBatch, padBatch } from '../../data/batches.ts';
 import { prepare, type DatasetOptions, type PreparedExample } from '../../data/dataset.ts';
 import { evaluationTokens } from '../../effilora/length-facts.ts';
+import { batchTensors, disposeBatch } from '../../models/batch.ts';
 import type { CausalLM } from '../../models/causal-lm.ts';
 import type { Adaptation } from '../../models/types.ts';
 import { withAnswer } from '../answers.ts';
 import { meanOf } from '../likelihood.ts';
 import type { Evaluation } from '../task.ts';
+import { rowsToTheLetter } from '../to-the-letter.ts';
 
 /** Cuts examples into batches of at most `evaluationTokens` tokens, in order. */
 function* batches(examples: Iterable<PreparedExample>, longest: number): Generator<PreparedExample[]> {
@@ -71,6 +73,22 @@ function sumsBySegment(
     });
     return { sum, tokens };
   });
+}
+
+/** Whether each example is answered to the letter. */
+export async function answersToTheLetter(
+  model: CausalLM,
+  examples: Iterable<PreparedExample>,
+  adaptation?: Adaptation,
+): Promise<boolean[]> {
+  const out: boolean[] = [];
+  for (const group of batches(examples, 1)) {
+    const batch = padBatch(group);
+    const tensors = batchTensors(model.config, batch);
+    out.push(...(await rowsToTheLetter(model, batch, tensors, adaptation)));
+    disposeBatch(tensors);
+  }
+  return out;
 }
 
 /** Mean loss over the label tokens of some examples. */

@@ -5,7 +5,7 @@ import { loadCausalLM, type CausalLM } from '../../models/causal-lm.ts';
 import type { TokenBatch } from '../../models/types.ts';
 import type { Task } from '../task.ts';
 import { answerFlops, optionsOf } from '../answers.ts';
-import { likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
+import { answersToTheLetter, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { readRunData } from './examples.ts';
 import { nextTokenObjective } from '../next-token.ts';
 import { modelFacts, runShape } from '../text-plan.ts';
@@ -20,7 +20,7 @@ export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM>
     packing ? packBatch(examples, sequenceLength) : padBatch(examples),
   objective: nextTokenObjective,
   evaluate: meanLoss,
-  choices: { of: optionsOf, likelihoods: logLikelihoods, likeliest: likeliestOption },
+  choices: { of: optionsOf, likelihoods: logLikelihoods, toTheLetter: answersToTheLetter, likeliest: likeliestOption },
   samples: ({ tokenizer }, heldOut, count) =>
     new HeldOutPrompts({ writes: (model) => model }, tokenizer, heldOut, count),
   plan: { model: modelFacts, shape: runShape, sampleFlops: answerFlops },

@@ -6,6 +6,7 @@ import type { PictureBatch, VisionLanguageModel } from '../../models/vision/visi
 import { withAnswer } from '../answers.ts';
 import { meanOf, type Likelihood } from '../likelihood.ts';
 import type { Evaluation } from '../task.ts';
+import { rowsToTheLetter } from '../to-the-letter.ts';
 import { pictureBatch } from './batch.ts';
 import type { SeenExample } from './dataset.ts';
 import { pictureObjective } from './objective.ts';
@@ -60,6 +61,22 @@ async function ofBatch(
     part.tokens++;
   });
   return parts;
+}
+
+/** Whether each example is answered to the letter. */
+export async function answersToTheLetter(
+  model: VisionLanguageModel,
+  examples: Iterable<SeenExample>,
+  adaptation?: Adaptation,
+): Promise<boolean[]> {
+  const out: boolean[] = [];
+  for (const group of groups(examples)) {
+    const batch = await batchOf(group);
+    const tensors = pictureObjective(model).tensors(batch);
+    out.push(...(await rowsToTheLetter(model.language, batch, tensors, adaptation)));
+    tf.dispose(tensors as unknown as tf.TensorContainer);
+  }
+  return out;
 }
 
 /** Mean loss over the label tokens of some examples. */

@@ -10,7 +10,7 @@ import { HeldOutPrompts, type Asked } from '../held-out-prompts.ts';
 import type { RunData, Task } from '../task.ts';
 import { runShape } from '../text-plan.ts';
 import { openPictureDataset, type SeenExample } from './dataset.ts';
-import { batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
+import { answersToTheLetter, batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { pictureObjective } from './objective.ts';
 import { seeingFacts } from './plan.ts';
 import { pictureReading } from './reading.ts';
@@ -33,6 +33,7 @@ export const visionLanguage: Task<SeenExample, PictureBatch, BatchTensors, Visio
   choices: {
     of: optionsOf,
     likelihoods: logLikelihoods,
+    toTheLetter: answersToTheLetter,
     likeliest: (model, example, candidates, _, adaptation) => likeliestOption(model, example, candidates, adaptation),
   },
   samples: ({ tokenizer }, heldOut, count) => new HeldOutPrompts(ASKED, tokenizer, heldOut, count),
