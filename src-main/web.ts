@@ -35,8 +35,8 @@ export interface WebHost {
   close(): Promise<void>;
 }
 
-/** One message from a page, bytes: recipes and drafts are small. */
-const MAX_MESSAGE_BYTES = 4 << 20;
+/** One message from a page, bytes: a picture to ask about (MOST_PICTURE_BYTES) in base64. */
+const MAX_MESSAGE_BYTES = 28 << 20;
 /** A body that isn't an upload: there is none. */
 const MAX_BODY_BYTES = 1 << 10;
 /** A request's headers have to be there by then, ms: a visitor that sends them byte by byte holds nothing open. */

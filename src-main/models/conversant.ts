@@ -1,11 +1,13 @@
 import { UserError } from '../engine/types.ts';
 import { loadCausalLM, type CausalLM } from './causal-lm.ts';
+import { joined } from './floats.ts';
 import { chatPrompt, rawPrompt } from './prompt.ts';
 import type { SeenPrompt } from './seen-prompt.ts';
-import type { ChatMessage, ChatTemplate, ContentPart, ModelFile, Tokenizer } from './types.ts';
+import type { ChatMessage, ChatTemplate, ContentPart, Conversation, ModelFile, Tokenizer } from './types.ts';
 import { decodePicture } from './vision/pictures/decode.ts';
-import { fedOf } from './vision/preparation/fed.ts';
-import { openPictureProcessor } from './vision/preparation/open.ts';
+import { fedOf, type FedPictures } from './vision/preparation/fed.ts';
+import { openPictureProcessor, type PictureProcessor } from './vision/preparation/open.ts';
+import type { PreparedPicture } from './vision/preparation/options.ts';
 import { markOf, withPictures } from './vision/preparation/placeholders.ts';
 import { preparePicture } from './vision/preparation/prepare.ts';
 import { VisionLanguageModel } from './vision/vision-language.ts';
@@ -28,35 +30,70 @@ export interface GivenPicture {
   bytes: Uint8Array;
 }
 
-/** What is asked: a conversation, whose first question gets what is said of the pictures unless it has places for them, or a text. */
+/** What is asked: a conversation, whose last question gets the pictures unless it has places for them, or a text. */
 export type Asking = { tokenizer: Tokenizer; template?: ChatTemplate; pictures?: GivenPicture[] } & (
-  { messages: ChatMessage[] } | { raw: string }
+  Conversation | { raw: string }
 );
 
-/** A prompt's tokens, and what the model sees in it. */
+/** A prompt, its tokens, and what the model sees in it. */
 export interface AskedPrompt {
+  /** with a mark for each picture */
+  text: string;
   ids: number[];
   seen?: SeenPrompt;
 }
 
+/** A picture as a model sees it. */
+export interface SeenPicture {
+  /** how it was cut */
+  size: Omit<PreparedPicture, 'rgb'>;
+  grids: FedPictures['grids'];
+  /** [features, hidden] */
+  features: Float32Array;
+}
+
+/** Looks at a picture. @throws UserError for one that can't be read or isn't taken */
+export async function seePicture(
+  { name, bytes }: GivenPicture,
+  processor: PictureProcessor,
+  model: VisionLanguageModel,
+): Promise<SeenPicture> {
+  const prepared = preparePicture(await decodePicture(bytes, name), processor.options, name);
+  const fed = fedOf([prepared], processor, model.vision.config.tower.patchSize);
+  const { rgb, ...size } = prepared;
+  void rgb;
+  return { size, grids: fed.grids, features: await model.featuresOf(fed) };
+}
+
+/** What is said where a model is shown a picture that it can't see. */
+export const readsTextAlone = (model: string) => `${model} reads text alone; choose a model that takes pictures`;
+
 /**
  * A prompt as training shows one.
+ * @param see looks at a picture, or knows it already
  * @throws UserError for pictures that the model doesn't take, or of which there are more or fewer than places for them
  */
-export async function askedPrompt(file: ModelFile, model: Conversant, asking: Asking): Promise<AskedPrompt> {
+export async function askedPrompt(
+  file: ModelFile,
+  model: Conversant,
+  asking: Asking,
+  see = seePicture,
+): Promise<AskedPrompt> {
   const { pictures = [] } = asking;
   if (!(model instanceof VisionLanguageModel)) {
-    if (pictures.length > 0) throw new UserError(`${file.name} reads text alone; choose a model that takes pictures`);
-    return { ids: written(asking).ids };
+    if (pictures.length > 0) throw new UserError(readsTextAlone(file.name));
+    return written(asking);
   }
   const processor = await openPictureProcessor(file.sees!.folder);
   const mark = markOf(processor.placeholder);
   const text = 'raw' in asking ? rawWith(asking.raw, mark, pictures.length) : written({ ...asking, messages: inParts(asking.messages, pictures.length) }).text; // prettier-ignore
-  const prepared = [];
-  for (const { name, bytes } of pictures) prepared.push(preparePicture(await decodePicture(bytes, name), processor.options, name)); // prettier-ignore
-  const whole = withPictures(text, processor.placeholder, prepared);
+  const seen = [];
+  for (const picture of pictures) seen.push(await see(picture, processor, model));
+  const sizes = seen.map(({ size }) => size);
+  const whole = withPictures(text, processor.placeholder, sizes);
   const ids = 'raw' in asking ? rawPrompt(asking.tokenizer, whole).ids : asking.tokenizer.encode(whole);
-  return { ids, seen: await model.seenIn(ids, fedOf(prepared, processor, model.vision.config.tower.patchSize)) };
+  const grids = seen.flatMap((one) => one.grids);
+  return { text, ids, seen: model.promptOf(ids, grids, joined(seen.map(({ features }) => features))) };
 }
 
 const written = ({ tokenizer, template, ...asking }: Asking) =>

@@ -5,7 +5,8 @@ import { ensurePackagedModel, PACKAGED_MODELS } from './default-model.ts';
 import { openGguf } from './gguf/open.ts';
 import { openHuggingFaceFolder } from './huggingface-folder.ts';
 import type { ModelFile } from './types.ts';
-import { openSeeingFolder, takesPictures } from './vision/open.ts';
+import { openSeeingFolder } from './vision/open.ts';
+import { takesPictures } from './vision/takes-pictures.ts';
 
 /**
  * The path of a model given by path or by name; a named one is fetched if it isn't there.

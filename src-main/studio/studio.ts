@@ -24,6 +24,7 @@ import { fileSecret, SettingsStore } from './settings.ts';
 import type { SecretStore } from './settings.ts';
 import { EvaluationStore } from './evaluations/store.ts';
 import { ChatStore } from './library/chats.ts';
+import { ChatPictures } from './library/chat-pictures.ts';
 import { ServedAdapters } from './serving/served-adapters.ts';
 import { Stage } from './stage/stage.ts';
 import { within } from './within.ts';
@@ -64,6 +65,7 @@ export interface Studio {
   stage: Stage;
   served: ServedAdapters;
   chats: ChatStore;
+  pictures: ChatPictures;
   evaluations: EvaluationStore;
   jobs: BackgroundJobs;
   storageFolders: { name: string; folder: string }[];
@@ -82,7 +84,8 @@ export function openStudio(options: StudioOptions): Studio {
   // Created for the user alone: others on this machine have no business in it.
   mkdirSync(dataFolder, { recursive: true, mode: 0o700 });
   const hubFolder = join(dataFolder, 'hub');
-  const folders = { runsFolder, adaptersFolder, exportsFolder, uploadsFolder, hubFolder, tablesFolder };
+  const picturesFolder = join(dataFolder, 'pictures');
+  const folders = { runsFolder, adaptersFolder, exportsFolder, uploadsFolder, hubFolder, tablesFolder, picturesFolder };
   for (const folder of Object.values(folders)) mkdirSync(folder, { recursive: true });
   const library = openLibrary(join(dataFolder, 'library.db'));
   const runs = new RunStore(library);
@@ -103,7 +106,8 @@ export function openStudio(options: StudioOptions): Studio {
   queue.start();
   const collecting = setInterval(collectGarbage, COLLECT_MS).unref();
   const jobs = new BackgroundJobs(library);
-  for (const cleared of [jobs.recover(), clearBeginnings(adaptersFolder)])
+  const pictures = new ChatPictures(library, worker, folders.picturesFolder);
+  for (const cleared of [jobs.recover(), clearBeginnings(adaptersFolder), pictures.sweep()])
     void cleared.catch((error: unknown) => console.error(error));
   return {
     dataFolder,
@@ -118,6 +122,7 @@ export function openStudio(options: StudioOptions): Studio {
     stage,
     served,
     chats: new ChatStore(library),
+    pictures,
     evaluations: new EvaluationStore(library),
     jobs,
     adapters,
@@ -180,13 +185,14 @@ const LAST_MS = 1_000;
 
 /** What the studio keeps on the disk, as the settings show it. */
 function storageFolders(
-  folders: Record<`${'runs' | 'adapters' | 'exports' | 'uploads' | 'hub' | 'tables'}Folder`, string>,
+  folders: Record<`${'runs' | 'adapters' | 'exports' | 'uploads' | 'hub' | 'tables' | 'pictures'}Folder`, string>,
 ) {
   return [
     { name: 'Runs', folder: folders.runsFolder },
     { name: 'Adapters', folder: folders.adaptersFolder },
     { name: 'Exports', folder: folders.exportsFolder },
     { name: 'Uploaded files', folder: folders.uploadsFolder },
+    { name: 'Pictures of conversations', folder: folders.picturesFolder },
     { name: 'From the hub', folder: folders.hubFolder },
     { name: 'Datasets of your own', folder: folders.tablesFolder },
     { name: 'Engine and embedded model', folder: cacheFolder() },

@@ -35,6 +35,8 @@ export const modelEntry = z.object({
   fits: z.enum(['yes', 'tight', 'no']),
   shape: modelShape.optional(),
   hasTokenizer: z.boolean().optional(),
+  /** takes pictures, as its files say */
+  sees: z.boolean().optional(),
   /** what is to be known of it, a sentence each */
   warnings: z.array(z.string()).optional(),
 });

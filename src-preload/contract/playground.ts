@@ -20,7 +20,32 @@ export const sampling = z.object({
 });
 export type Sampling = z.infer<typeof sampling>;
 
-const message = z.object({ role: z.enum(['system', 'user', 'assistant']), content: text });
+/** Of a picture in a conversation, and of one message. */
+export const MOST_PICTURE_BYTES = 20 << 20;
+export const MOST_PICTURES = 8;
+
+/** A picture that the studio keeps for its conversations. */
+export const chatPicture = z.object({
+  /** SHA-256 of its bytes */
+  id: z.string().regex(/^[0-9a-f]{64}$/),
+  name: z.string().min(1).max(255),
+  /** pixels */
+  width: z.number(),
+  height: z.number(),
+  /** it in small, as a data URL */
+  thumbnail: z.string().startsWith('data:image/webp;base64,').max(200_000),
+});
+export type ChatPicture = z.infer<typeof chatPicture>;
+
+const message = z.object({
+  role: z.enum(['system', 'user', 'assistant']),
+  content: text,
+  /** what a user's message is about; they stand before its text */
+  pictures: z
+    .array(chatPicture.pick({ id: true, name: true }))
+    .max(MOST_PICTURES)
+    .optional(),
+});
 export type PlaygroundMessage = z.infer<typeof message>;
 
 const shownToken = z.object({ text: z.string(), probability: z.number() });
@@ -60,6 +85,7 @@ export const conversation = z.object({
     .array(
       z.object({
         prompt: text,
+        pictures: z.array(chatPicture).max(MOST_PICTURES).optional(),
         answers: z.array(z.object({ text, tokens: z.number(), seconds: z.number() })).max(MOST_COLUMNS),
       }),
     )
@@ -96,6 +122,14 @@ export const playground = {
   prompt: oc
     .input(onModel.extend({ adapter: z.string().max(64).nullable(), messages: z.array(message).min(1).max(2_001) }))
     .output(z.object({ source: z.string(), prompt: z.string(), tokens: z.number() })),
+  /** whether the model takes pictures, as its files say, and what it is called */
+  sees: oc
+    .input(onModel.pick({ model: true }).extend({ adapter: z.string().max(64).nullable() }))
+    .output(z.object({ sees: z.boolean(), name: z.string() })),
+  /** looks at a picture (PNG, JPEG or WebP, in base64) and keeps it to be asked about */
+  addPicture: oc
+    .input(z.object({ name: z.string().min(1).max(255), data: z.string().max(Math.ceil(MOST_PICTURE_BYTES / 3) * 4) }))
+    .output(chatPicture),
   chats: oc.output(z.array(chatEntry)),
   chat: oc.input(byId).output(z.object({ id: z.string(), title: z.string(), conversation })),
   /** a new one without `id` */

@@ -1,4 +1,10 @@
-import type { Conversation, GenerateEvent, PlaygroundMessage, Sampling } from '../../src-preload/contract/index.ts';
+import type {
+  ChatPicture,
+  Conversation,
+  GenerateEvent,
+  PlaygroundMessage,
+  Sampling,
+} from '../../src-preload/contract/index.ts';
 
 export type ShownToken = Extract<GenerateEvent, { kind: 'token' }>;
 
@@ -15,6 +21,8 @@ export interface Answer {
 }
 export interface Turn {
   prompt: string;
+  /** what it is about */
+  pictures: ChatPicture[];
   answers: Answer[];
 }
 export interface Column {
@@ -28,14 +36,21 @@ export function emptyAnswer(): Answer {
   return { text: '', tokens: 0, seconds: 0, shown: [], state: 'waiting' };
 }
 
+type Asked = Pick<Turn, 'prompt' | 'pictures'>;
+
 /** What one column has heard and said so far, and the new prompt. */
-export function messagesFor(column: number, before: Turn[], prompt: string, system: string): PlaygroundMessage[] {
-  const said = before.flatMap(({ prompt: asked, answers }): PlaygroundMessage[] => [
-    { role: 'user', content: asked },
+export function messagesFor(column: number, before: Turn[], asked: Asked, system: string): PlaygroundMessage[] {
+  const said = before.flatMap(({ answers, ...turn }): PlaygroundMessage[] => [
+    messageOf(turn),
     { role: 'assistant', content: answers[column]?.text ?? '' },
   ]);
   const first: PlaygroundMessage[] = system.trim() ? [{ role: 'system', content: system }] : [];
-  return [...first, ...said, { role: 'user', content: prompt }];
+  return [...first, ...said, messageOf(asked)];
+}
+
+export function messageOf({ prompt, pictures }: Asked): PlaygroundMessage {
+  const shown = pictures.map(({ id, name }) => ({ id, name }));
+  return { role: 'user', content: prompt, ...(shown.length > 0 && { pictures: shown }) };
 }
 
 /** Takes an event into the answer of its column. */
@@ -54,15 +69,17 @@ export function takeEvent(answer: Answer, event: Exclude<GenerateEvent, { kind: 
 }
 
 export function keptTurns(turns: Turn[]): Conversation['turns'] {
-  return turns.map(({ prompt, answers }) => ({
+  return turns.map(({ prompt, pictures, answers }) => ({
     prompt,
+    ...(pictures.length > 0 && { pictures }),
     answers: answers.map(({ text, tokens, seconds }) => ({ text, tokens, seconds })),
   }));
 }
 
 export function openedTurns(turns: Conversation['turns']): Turn[] {
-  return turns.map(({ prompt, answers }) => ({
+  return turns.map(({ prompt, pictures = [], answers }) => ({
     prompt,
+    pictures,
     answers: answers.map((answer) => ({ ...emptyAnswer(), ...answer, state: 'done' })),
   }));
 }

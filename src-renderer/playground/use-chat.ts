@@ -1,3 +1,4 @@
+import type { ChatPicture } from '../../src-preload/contract/index.ts';
 import { shortened } from '../../src-preload/shortened.ts';
 import { computed, ref, shallowReactive, shallowRef, triggerRef } from 'vue';
 import { studio } from '../connection.ts';
@@ -25,12 +26,12 @@ export function useChat() {
   const { busy, error, run, stop } = useStream();
   const title = computed(() => shortened(turns.value[0]?.prompt ?? '', 80) || 'New conversation');
 
-  async function send(prompt: string) {
+  async function send(prompt: string, pictures: ChatPicture[] = []) {
     const before = turns.value;
     const answers = columns.value.map(() => shallowReactive(emptyAnswer()));
-    turns.value = [...before, { prompt, answers }];
+    turns.value = [...before, { prompt, pictures, answers }];
     status.value = 'Getting ready…';
-    await stream(before, prompt, answers);
+    await stream(before, { prompt, pictures }, answers);
     for (const answer of answers) answer.state = 'done';
     status.value = '';
     const said = answers.some(({ text }) => text !== '');
@@ -40,10 +41,10 @@ export function useChat() {
     if (said) await keep();
   }
 
-  async function stream(before: Turn[], prompt: string, answers: Answer[]) {
+  async function stream(before: Turn[], turn: Pick<Turn, 'prompt' | 'pictures'>, answers: Answer[]) {
     const asked = columns.value.map(({ adapter }, column) => ({
       adapter,
-      messages: messagesFor(column, before, prompt, system.value),
+      messages: messagesFor(column, before, turn, system.value),
     }));
     const request = { model: model.value, template: template.value, sampling: sampling.value, columns: asked };
     await run(
@@ -61,7 +62,7 @@ export function useChat() {
     if (!last) return;
     turns.value = turns.value.slice(0, -1);
     sampling.value = { ...sampling.value, seed: sampling.value.seed + 1 };
-    await send(last.prompt);
+    await send(last.prompt, last.pictures);
   }
 
   async function keep() {

@@ -1,19 +1,31 @@
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
+import { builtProcess } from '../support/built.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { writePictureModel } from '../tasks/support.ts';
 import { studioWithAdapters } from './support/adapters.ts';
 import type { StudioClient } from './support/client.ts';
+import { dragOnto } from './support/drag.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser } from './support/studio.ts';
 
+const PICTURES = join(import.meta.dirname, '../models/data/vision/pictures');
+const SCENE = join(PICTURES, 'scene.jpg');
+
 describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
+  let studioFolder = '';
   const open = studioWithAdapters(async (folder) => {
+    studioFolder = folder;
     const model = writeTinyChatModel(join(folder, 'tiny-chat'), { endless: true });
     await writeRandomAdapter(join(folder, 'exact'), model, { strength: 4 });
     await writeRandomAdapter(join(folder, 'pruned'), model, { strength: 2 });
+    const seeing = await writePictureModel(folder);
+    await writeRandomAdapter(join(folder, 'seeing'), seeing, { strength: 4 });
     return ['exact', 'pruned'];
   });
   let page: Page;
@@ -118,5 +130,81 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     expect(csv).toMatch(/^prompt,Base model,exact,pruned\r\n/);
     expect(csv).toContain("'=two");
     expect(errors).toEqual([]);
+  });
+
+  it('says of a model without eyes that it reads text alone, also to a picture that is dropped', async () => {
+    await page.getByText('tiny-chat reads text alone').waitFor();
+    await expect.poll(() => page.getByRole('button', { name: 'Add a picture…' }).count()).toBe(0);
+    await dragOnto(page.getByRole('region', { name: 'Conversation', exact: true }), [SCENE]);
+    await page.getByRole('alert').getByText('tiny-chat reads text alone; choose a base model that sees').waitFor();
+  });
+
+  it('asks every column about a picture that was dropped, chosen or pasted, and answers as the command line does', async () => {
+    const model = join(studioFolder, 'model');
+    await client.models.add({ path: model });
+    const { id } = await client.adapters.import({ path: join(studioFolder, 'seeing'), model });
+    await page.goto(`${page.url().split('#')[0]}#/playground?ids=${id}`);
+    await page.reload();
+    const add = page.getByRole('button', { name: 'Add a picture…' });
+    await add.waitFor();
+    const shown = (name: string) => page.getByRole('img', { name });
+    const remove = (name: string) => page.getByRole('button', { name: `Remove ${name}` });
+    await dragOnto(prompt(), [SCENE]);
+    await remove('scene.jpg').waitFor();
+    await checkAccessibility(page);
+
+    // By keyboard, from the button.
+    const choosing = page.waitForEvent('filechooser');
+    await add.focus();
+    await add.and(page.locator(':focus')).waitFor();
+    await page.keyboard.press('Enter');
+    await (await choosing).setFiles([join(PICTURES, 'plain.png'), join(PICTURES, '../pictures.json')]);
+    await page.getByRole('alert').getByText('pictures.json is no picture; PNG, JPEG and WebP are read').waitFor();
+    await remove('plain.png').click();
+    await shown('plain.png').waitFor({ state: 'detached' });
+    await page.evaluate(`(() => {
+      const data = new DataTransfer();
+      const bytes = Uint8Array.from(atob('${readFileSync(join(PICTURES, 'gray.png'), 'base64')}'), (one) => one.charCodeAt(0));
+      data.items.add(new File([bytes], 'image.png', { type: 'image/png' }));
+      const event = new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true });
+      document.querySelector('#prompt').dispatchEvent(event);
+    })()`);
+    await remove('image.png').click();
+    await shown('image.png').waitFor({ state: 'detached' });
+
+    await page.setViewportSize({ width: 390, height: 900 });
+    await shoot(page, 'playground-picture-390');
+    await checkAccessibility(page);
+    await page.setViewportSize({ width: 1360, height: 900 });
+    await page.getByText('Sampling and system prompt').click();
+    await page.getByLabel('Tokens at most').fill('12');
+    await page.getByLabel('Temperature').fill('0');
+    await prompt().fill('What is in the picture?');
+    await prompt().press('Enter');
+    for (const [name, ...more] of [['Base model'], ['seeing', '--adapter', join(studioFolder, 'seeing')]] as const) {
+      const asked = ['--prompt', 'What is in the picture?', '--picture', SCENE, '--max-tokens', '12', '--json'];
+      const args = [builtProcess('effilora.js'), 'generate', '--model', model, ...more, ...asked];
+      const { text } = JSON.parse((await promisify(execFile)(process.execPath, args)).stdout) as { text: string };
+      await expect.poll(() => answer(name).locator('p.text').textContent()).toBe(text);
+    }
+    const said = page.getByRole('region', { name: 'What was said' });
+    await said.getByRole('img', { name: 'scene.jpg' }).waitFor();
+    await remove('scene.jpg').waitFor({ state: 'detached' });
+
+    // Kept with the conversation, and asked about again.
+    await page.reload();
+    await page.getByRole('button', { name: 'What is in the picture?', exact: true }).click();
+    await said.getByRole('img', { name: 'scene.jpg' }).waitFor();
+    await add.waitFor();
+    const kept = async () => {
+      const [chat] = await client.playground.chats();
+      const { sampling, turns } = (await client.playground.chat({ id: chat!.id })).conversation;
+      return { seed: sampling.seed, turns: turns.map(({ pictures, answers }) => ({ pictures, answers: answers.map(({ text }) => text) })) }; // prettier-ignore
+    };
+    const { turns } = await kept();
+    await page.getByRole('button', { name: 'Regenerate' }).click();
+    await expect.poll(kept).toEqual({ seed: 1, turns });
+    await shoot(page, 'playground-picture');
+    expect(errors.filter((text) => !text.includes('400'))).toEqual([]);
   });
 });

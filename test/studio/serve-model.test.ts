@@ -232,7 +232,7 @@ describe('the endpoint', () => {
 
   it('refuses a body that is too large', async () => {
     const { url } = await open('127.0.0.1');
-    const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x'.repeat(5 << 20) }] });
+    const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x'.repeat(33 << 20) }] });
     const response = await fetch(`${url}/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: 'Bearer the-key' },

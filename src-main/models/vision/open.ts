@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../engine/types.ts';
@@ -10,29 +9,16 @@ import { openTensors } from '../huggingface-weights.ts';
 import { fileSha256, foldHashes } from '../identity.ts';
 import { readJsonFile } from '../json-file.ts';
 import type { ModelFile, SeeingFile } from '../types.ts';
+import { MOST_CONFIG_BYTES } from './takes-pictures.ts';
 import { renamedTokens, tokenNames } from './renamed-tokens.ts';
 import { visionConfig } from './towers/config.ts';
 import { visionName } from './towers/loader.ts';
 
-const MOST_CONFIG_BYTES = 16 << 20;
-
-const FAMILIES = ['idefics3', 'smolvlm', 'llava', 'gemma3', 'qwen2_5_vl'];
 const configSchema = z.looseObject({
   image_token_id: z.number().int().nonnegative().nullish(),
   image_token_index: z.number().int().nonnegative().nullish(),
   effilora_text_model: z.string().min(1).max(1000).nullish(),
 });
-
-/** Whether a folder's config.json is that of a model with pictures. */
-export async function takesPictures(folder: string): Promise<boolean> {
-  const file = path.join(folder, 'config.json');
-  if (!fs.existsSync(file)) return false;
-  const json = (await readJsonFile(file, MOST_CONFIG_BYTES)) as {
-    model_type?: unknown;
-    vision_config?: unknown;
-  } | null;
-  return FAMILIES.includes(String(json?.model_type)) && json?.vision_config != null;
-}
 
 /**
  * Opens a folder of a model with pictures. Its language model lies in the same folder, or is another model's file:

@@ -8,6 +8,7 @@ import type { ModelFile, TokenBatch } from '../types.ts';
 import type { WeightFormat } from '../weight-format.ts';
 import { axesOf, mergedSize, reachOf } from './laid.ts';
 import { VisionModel } from './towers/vision-model.ts';
+import type { PatchGrid } from './towers/windows.ts';
 import type { FedPictures } from './preparation/fed.ts';
 
 /** Texts with pictures on the host: which tokens are a picture's, their ids say. */
@@ -80,7 +81,7 @@ export class VisionLanguageModel {
   }
 
   /** The texts as the language model takes them, which may place a picture's tokens and let them see otherwise than text. */
-  laid(batch: PictureBatch): TokenBatch {
+  laid(batch: TokenBatch & Pick<PictureBatch, 'grids'>): TokenBatch {
     const isPicture = (token: number) => batch.inputIds[token] === this.imageToken;
     const { tower } = this.vision.config;
     if (this.looksAhead) return { ...batch, reach: reachOf(batch, isPicture) };
@@ -95,25 +96,36 @@ export class VisionLanguageModel {
   }
 
   /** The pictures' features from their feeds as tensors, [features, hidden]. */
-  features(inputs: Record<string, Tensor>, { grids }: PictureBatch): Tensor2D {
+  features(inputs: Record<string, Tensor>, { grids }: Pick<PictureBatch, 'grids'>): Tensor2D {
     return this.vision.features(inputs, grids);
   }
 
   /** What a prompt sees, for generation. Of the pictures, the prompt may have the first ones alone. */
   async seenIn(ids: ArrayLike<number>, pictures: FedPictures): Promise<SeenPrompt> {
+    return this.promptOf(ids, pictures.grids, await this.featuresOf(pictures));
+  }
+
+  /** What some pictures become, on the host, [features, hidden]. */
+  async featuresOf(pictures: FedPictures): Promise<Float32Array> {
+    if (pictures.grids.length === 0) return new Float32Array(0);
+    const features = tf.tidy(() =>
+      this.features(asTensors(this.vision.feeds(pictures.patches, pictures.grids)), pictures),
+    );
+    const values = (await features.data()) as Float32Array;
+    features.dispose();
+    return values;
+  }
+
+  /** A prompt with the features of its pictures. */
+  promptOf(ids: ArrayLike<number>, grids: PatchGrid[], features: Float32Array): SeenPrompt {
     const length = ids.length;
     const inputIds = Int32Array.from(ids);
     const positions = Int32Array.from({ length }, (_, i) => i);
     const row = { rows: 1, length, inputIds, positions, labels: inputIds, segments: new Int32Array(length) };
-    const batch: PictureBatch = { ...row, ...pictures };
-    const { reach, axes } = this.laid(batch);
+    const { reach, axes } = this.laid({ ...row, grids });
     let seen = 0;
     const places = inputIds.map((id) => (id === this.imageToken ? seen++ : -1));
-    if (pictures.grids.length === 0) return { places, features: new Float32Array(0), reach, axes };
-    const features = tf.tidy(() => this.features(asTensors(this.feeds(batch)), batch));
-    const values = (await features.data()) as Float32Array;
-    features.dispose();
-    return { places, features: values, reach, axes };
+    return { places, features, reach, axes };
   }
 
   dispose(): void {

@@ -34,7 +34,7 @@ export class ChatStore {
   /** Keeps a new conversation, or the newer state of one. */
   keep({ id, title, conversation: kept }: { id?: string; title: string; conversation: Conversation }): ChatEntry {
     const adapter = kept.columns.find((column) => column.adapter !== null)?.adapter ?? null;
-    const known = this.library.prepare('SELECT id FROM adapters WHERE id = ?').get(adapter) !== undefined;
+    const known = adapter !== null && this.library.prepare('SELECT id FROM adapters WHERE id = ?').get(adapter) !== undefined; // prettier-ignore
     const key = id ?? randomUUID();
     const now = Date.now();
     this.library

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import type { ModelEntry } from '../../../src-preload/contract/index.ts';
 import { isPackagedModelThere, PACKAGED_MODELS } from '../../models/default-model.ts';
+import { takesPictures } from '../../models/vision/takes-pictures.ts';
 import { fastestMeasured, guessedSpeed } from '../../trainer/machine-speed.ts';
 import type { Library } from '../database/open.ts';
 import type { ModelSummary } from '../work/types.ts';
@@ -60,7 +61,9 @@ export class ModelLibrary {
     const catalog = JSON.parse(await readFile(this.catalogPath, 'utf8')) as { models: CatalogModel[] };
     const searched = modelCaches().map(({ place, folder }) => `${place}: ${folder}`);
     const known = catalog.models.map((model) => catalogEntry(model, pace));
-    return { models: [...added, ...found, ...known].sort(byOrigin), searched };
+    const models = [...added, ...found, ...known].sort(byOrigin);
+    const seeing = await Promise.all(models.map(({ reference }) => seesAt(reference)));
+    return { models: models.map((model, i) => ({ ...model, sees: seeing[i]! })), searched };
   }
 
   add(path: string, summary: ModelSummary): ModelEntry {
@@ -77,6 +80,9 @@ export class ModelLibrary {
     this.library.prepare('DELETE FROM models WHERE id = ?').run(id);
   }
 }
+
+/** Whether a model takes pictures, as its folder's config.json says; one that can't be read says so when it is opened. */
+export const seesAt = (reference: string): Promise<boolean> => takesPictures(reference).catch(() => false);
 
 const ORIGINS: ModelEntry['origin'][] = ['default', 'library', 'found', 'catalog'];
 function byOrigin(a: ModelEntry, b: ModelEntry): number {

@@ -31,12 +31,15 @@ export interface ModelServer {
   close(): Promise<void>;
 }
 
-const MAX_BODY_BYTES = 4 << 20;
+/** With its pictures, in base64. */
+const MAX_BODY_BYTES = 32 << 20;
 /** A request has to be there by then, ms: its headers, and all of it. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 60_000;
 /** Requests answered or waiting; the model takes one at a time. */
 const MAX_REQUESTS = 32;
+/** Of all of them together, with their pictures. */
+const MAX_HELD_BYTES = 8 * MAX_BODY_BYTES;
 
 /** Serves a base model and adapters on it in OpenAI's form: /v1/chat/completions, streamed or whole, and /v1/models. */
 export async function serveModel(options: ServeOptions): Promise<ModelServer> {
@@ -91,17 +94,22 @@ const unknownModel = (model: string, known: string[]) =>
 
 function completions(app: FastifyInstance, options: ServeOptions): void {
   const { stage, on, baseName, adapters } = options;
-  let requests = 0;
+  let [requests, held] = [0, 0];
   app.post('/v1/chat/completions', async (request, reply) => {
     const body = parseCompletion(request.body);
     const folder = adapters.get(body.model);
     if (folder === undefined && body.model !== baseName) throw unknownModel(body.model, [baseName, ...adapters.keys()]);
     if (requests >= MAX_REQUESTS)
       throw new ApiError(429, `${requests} requests are waiting already; try again later`, 'rate_limit_exceeded');
+    const bytes = Number(request.headers['content-length'] ?? MAX_BODY_BYTES);
+    if (held + bytes > MAX_HELD_BYTES)
+      throw new ApiError(429, 'The requests that wait hold many pictures already; try again later', 'rate_limit_exceeded'); // prettier-ignore
     requests += 1;
+    held += bytes;
     const gone = new AbortController();
     reply.raw.once('close', () => {
       requests -= 1;
+      held -= bytes;
       gone.abort();
     });
     const parts = answerParts(stage, on, folder, body, gone.signal);

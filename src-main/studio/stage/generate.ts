@@ -1,10 +1,10 @@
 import { UserError } from '../../engine/types.ts';
 import { chatTemplate } from '../../models/chat-template.ts';
-import { askedPrompt, languageOf } from '../../models/conversant.ts';
+import { languageOf } from '../../models/conversant.ts';
 import { endingTurns } from '../../models/end-of-turn.ts';
 import { generate } from '../../models/generate.ts';
 import type { GeneratedToken } from '../../models/generate.ts';
-import { chatPrompt, endsOf } from '../../models/prompt.ts';
+import { endsOf } from '../../models/prompt.ts';
 import { StreamText } from '../../models/stream-text.ts';
 import type { ChatTemplate, ModelFile, Tokenizer } from '../../models/types.ts';
 import { modelOnStage } from './loaded.ts';
@@ -28,7 +28,7 @@ export async function generateJob(job: GenerateJob, { tell, signal }: Act<Genera
   const tokenizer = tokenizerOf(stage.file);
   let columns: Column[] = [];
   try {
-    for (const index of job.columns.keys()) columns.push(await openColumn(stage, job, index, tell));
+    for (const index of job.columns.keys()) columns.push(await openColumn(stage, job, index, { tell, signal }));
     while (columns.length > 0) {
       for (const column of columns) {
         signal.throwIfAborted();
@@ -47,16 +47,17 @@ async function openColumn(
   stage: LoadedModel,
   { columns, sampling, template }: GenerateJob,
   index: number,
-  tell: Act<GenerateEvent>['tell'],
+  act: Act<GenerateEvent>,
 ): Promise<Column> {
+  const { tell } = act;
   const { folder, off, ...conversation } = columns[index]!;
+  const { model } = stage;
   const started = performance.now();
   const copy = columns.slice(0, index).filter((column) => column.folder === folder).length;
   const adaptation = folder === undefined ? undefined : (await stage.adapter(folder, off, copy)).adapter;
   const milliseconds = performance.now() - started;
-  const { model, file } = stage;
-  const own = writing(file, template);
-  const { ids, seen } = await askedPrompt(file, model, { ...own, ...conversation });
+  const own = writing(stage.file, template);
+  const { ids, seen } = await stage.asked(own, conversation, act);
   tell({ kind: 'ready', column: index, milliseconds, promptTokens: ids.length });
   const stop = endsOf(languageOf(model).config, own.tokenizer);
   const tokens = generate(languageOf(model), ids, { ...sampling, adaptation, stop, seen });
@@ -85,9 +86,11 @@ async function advance(column: Column, tokenizer: Tokenizer, tell: Act<GenerateE
 }
 
 /** What a template makes of a conversation, before anything is generated. */
-export async function templateJob(job: TemplateJob, { tell }: Act<TemplateEvent>): Promise<void> {
-  const { file } = await modelOnStage(job, tell);
-  const { text, ids } = chatPrompt(writing(file, job.template), { messages: job.messages });
+export async function templateJob(job: TemplateJob, act: Act<TemplateEvent>): Promise<void> {
+  const { tell } = act;
+  const stage = await modelOnStage(job, tell);
+  const { file } = stage;
+  const { text, ids } = await stage.asked(writing(file, job.template), job, act);
   tell({ kind: 'template', source: file.chatTemplate?.source ?? '', prompt: text, tokens: ids.length });
 }
 

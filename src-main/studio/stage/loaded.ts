@@ -1,17 +1,22 @@
-import { stat } from 'node:fs/promises';
+import crypto from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Adapter } from '../../effilora/adapter.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { droppedHeads } from '../../effilora/adapter-file.ts';
 import { openEngine } from '../../engine/index.ts';
-import { loadConversant, type Conversant } from '../../models/conversant.ts';
+import { UserError } from '../../engine/types.ts';
+import { askedPrompt, loadConversant, seePicture } from '../../models/conversant.ts';
+import type { AskedPrompt, Asking, Conversant, SeenPicture } from '../../models/conversant.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
-import type { Off, OnModel } from './types.ts';
+import type { Act, Off, OnModel, PictureOnStage, SeenConversation } from './types.ts';
 
 /** So many adapters stay on the engine: going back to one of them takes no reading. */
 const KEPT_ADAPTERS = 6;
+/** So many pictures need not be looked at again: of a large one some MiB are kept, and seeing it takes longer than answering. */
+const KEPT_PICTURES = 16;
 
 export interface AdapterOnStage {
   adapter: Adapter;
@@ -21,6 +26,8 @@ export interface AdapterOnStage {
 /** A base model on the engine, and the adapters used last. */
 export class LoadedModel {
   private readonly adapters = new Map<string, AdapterOnStage>();
+  /** pictures by what they hold, those asked about last */
+  private readonly seen = new Map<string, SeenPicture>();
 
   private constructor(
     readonly key: string,
@@ -61,6 +68,30 @@ export class LoadedModel {
     return found;
   }
 
+  /** A prompt whose pictures are looked at once, however many columns and questions are about them. */
+  async asked(
+    { tokenizer, template }: Pick<Asking, 'tokenizer' | 'template'>,
+    { pictures = [], messages, tools, documents }: SeenConversation,
+    { tell, signal }: Act<{ kind: 'loading'; what: string }>,
+  ): Promise<AskedPrompt> {
+    const given = [];
+    for (const picture of pictures) given.push({ name: picture.name, bytes: await bytesOf(picture) });
+    const asking = { tokenizer, template, messages, tools, documents, pictures: given };
+    return askedPrompt(this.file, this.model, asking, async (picture, processor, model) => {
+      const key = crypto.createHash('sha256').update(picture.bytes).digest('hex');
+      const known = this.seen.get(key);
+      this.seen.delete(key);
+      if (!known) {
+        signal.throwIfAborted();
+        tell({ kind: 'loading', what: `Looking at ${picture.name}` });
+      }
+      const seen = known ?? (await seePicture(picture, processor, model));
+      this.seen.set(key, seen);
+      if (this.seen.size > KEPT_PICTURES) this.seen.delete(this.seen.keys().next().value!);
+      return seen;
+    });
+  }
+
   private async read(folder: string): Promise<AdapterOnStage> {
     const stored = await readAdapter(folder);
     return { description: stored.description, adapter: adapterOnModel(stored, this.model, basename(folder)) };
@@ -71,6 +102,13 @@ export class LoadedModel {
     this.model.dispose();
     await this.file.close();
   }
+}
+
+async function bytesOf(picture: PictureOnStage): Promise<Uint8Array> {
+  if ('bytes' in picture) return picture.bytes;
+  return readFile(picture.path).catch(() => {
+    throw new UserError(`The picture ${picture.name} is not there any more. Add it again.`);
+  });
 }
 
 const keyOf = ({ model, engine }: OnModel) => `${engine}:${model}`;

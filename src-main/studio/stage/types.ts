@@ -1,6 +1,6 @@
 import type { ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
 import type { Reading } from '../datasets/library.ts';
-import type { ChatMessage, Conversation } from '../../models/types.ts';
+import type { Conversation } from '../../models/types.ts';
 
 /** A base model to run, on the engine of the settings. */
 export interface OnModel {
@@ -41,8 +41,16 @@ export interface SamplingOnStage {
   alternatives: number;
 }
 
+/** A picture that is asked about: where it lies, or its bytes. */
+export type PictureOnStage = { name: string } & ({ path: string } | { bytes: Uint8Array });
+
+/** A conversation with its pictures, in the order of the parts `{ type: 'image' }` of its messages. */
+export interface SeenConversation extends Conversation {
+  pictures?: PictureOnStage[];
+}
+
 export interface GenerateJob extends OnModel {
-  columns: (ColumnOnStage & Conversation)[];
+  columns: (ColumnOnStage & SeenConversation)[];
   /** Jinja, instead of the model's own */
   template?: string;
   sampling: SamplingOnStage;
@@ -129,8 +137,7 @@ export type EvaluateEvent =
       secondsLeft: number;
     };
 
-export interface TemplateJob extends OnModel {
-  messages: ChatMessage[];
+export interface TemplateJob extends OnModel, SeenConversation {
   template?: string;
 }
 export type TemplateEvent =

@@ -20,6 +20,7 @@ import { importAdapter } from './import-adapter.ts';
 import { previewMix } from './preview.ts';
 import { proposePlan } from './plan.ts';
 import { recognise } from './recognise.ts';
+import { thumbnail } from './thumbnail.ts';
 import type { Jobs, ModelSummary } from './types.ts';
 
 let engines: Promise<EngineStatus[]> | undefined;
@@ -32,6 +33,7 @@ export const jobs: Jobs = {
     return (engines ??= engineStates());
   },
   inspectModel: async ({ reference }) => summaryOf(await modelOf(reference)),
+  thumbnail,
   preview: async (request) => previewMix(await modelOf(request.model), request),
   propose: async (request) => proposePlan(await modelOf(request.model), request),
   async identifyModel({ reference }) {

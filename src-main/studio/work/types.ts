@@ -1,5 +1,6 @@
 import type { PageRequest } from '../../data/look/page.ts';
 import type {
+  ChatPicture,
   DataLook,
   DatasetColumns,
   DatasetPreview,
@@ -48,6 +49,8 @@ export interface Jobs {
   engines(request: { refresh: boolean }): Promise<EngineStatus[]>;
   /** @throws UserError naming file and place when it is no model */
   inspectModel(request: { reference: string }): Promise<ModelSummary>;
+  /** @throws UserError for one that isn't read */
+  thumbnail(request: { name: string; bytes: Uint8Array }): Promise<Omit<ChatPicture, 'id' | 'name'>>;
   preview(request: PreviewRequest): Promise<DatasetPreview>;
   propose(request: PlanRequest): Promise<Plan>;
   /** hashes a model's file unless that was done before */

@@ -26,6 +26,46 @@ const readings = { ignoreIcc: true, failOn: 'error', limitInputPixels: MOST_PIXE
  * @throws UserError for what is broken, too large, animated, of another kind, in CMYK or of 16 bits a channel
  */
 export async function decodePicture(bytes: Uint8Array, name: string): Promise<Picture> {
+  const { broken } = await openedPicture(bytes, name);
+  const { data, info } = await sharp(bytes, readings)
+    .autoOrient()
+    .toColourspace('srgb')
+    .raw()
+    .toBuffer({ resolveWithObject: true })
+    .catch(broken);
+  const { width, height, channels } = info;
+  return {
+    width,
+    height,
+    rgb: channels === 4 ? onWhite(data) : new Uint8Array(data.buffer, data.byteOffset, data.length),
+  };
+}
+
+/** A picture in small. */
+export interface Thumbnail {
+  /** of the picture itself, upright, pixels */
+  width: number;
+  height: number;
+  /** no side longer than `side`, on white */
+  webp: Uint8Array;
+}
+
+/** A picture in small, for people. @throws UserError as `decodePicture` does */
+export async function thumbnailOf(bytes: Uint8Array, name: string, side: number): Promise<Thumbnail> {
+  const { header, broken } = await openedPicture(bytes, name);
+  const webp = await sharp(bytes, readings)
+    .autoOrient()
+    .resize({ width: side, height: side, fit: 'inside', withoutEnlargement: true })
+    .toColourspace('srgb')
+    .flatten({ background: '#fff' })
+    .webp({ quality: 80 })
+    .toBuffer()
+    .catch(broken);
+  return { ...header.autoOrient, webp };
+}
+
+/** What a picture's header says, and how a failure to decode it is told. */
+async function openedPicture(bytes: Uint8Array, name: string) {
   if (bytes.byteLength > MOST_BYTES)
     throw new UserError(
       `${name} has ${bytes.byteLength} bytes; pictures of up to ${MOST_BYTES} are read, make it smaller`,
@@ -41,18 +81,7 @@ export async function decodePicture(bytes: Uint8Array, name: string): Promise<Pi
     .metadata()
     .catch(broken);
   checkHeader(header, name);
-  const { data, info } = await sharp(bytes, readings)
-    .autoOrient()
-    .toColourspace('srgb')
-    .raw()
-    .toBuffer({ resolveWithObject: true })
-    .catch(broken);
-  const { width, height, channels } = info;
-  return {
-    width,
-    height,
-    rgb: channels === 4 ? onWhite(data) : new Uint8Array(data.buffer, data.byteOffset, data.length),
-  };
+  return { header, broken };
 }
 
 /** What can be told before decoding. */

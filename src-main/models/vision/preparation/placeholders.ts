@@ -43,7 +43,7 @@ function tilesText(
 }
 
 /** Puts each picture's tokens where its mark stands. @throws UserError when there are not as many marks as pictures */
-export function withPictures(text: string, placeholder: Placeholder, pictures: PreparedPicture[]): string {
+export function withPictures(text: string, placeholder: Placeholder, pictures: Omit<PreparedPicture, 'rgb'>[]): string {
   const mark = markOf(placeholder);
   const pieces = text.split(mark);
   if (pieces.length - 1 !== pictures.length)
