@@ -14,6 +14,8 @@ export interface AdamWOptions {
   clipNorm: number;
   /** learning rate of B over that of the rest (LoRA+, arXiv 2402.12354) */
   rateOfB: number;
+  /** learning rate of what is trained whole over that of the rest */
+  rateOfWhole: number;
 }
 
 export const ADAMW_DEFAULTS: AdamWOptions = {
@@ -23,6 +25,7 @@ export const ADAMW_DEFAULTS: AdamWOptions = {
   weightDecay: 0,
   clipNorm: 1,
   rateOfB: 1,
+  rateOfWhole: 1,
 };
 
 /** What is not updated; a Reducer says so. */
@@ -80,7 +83,7 @@ export class AdamW {
 
   /** Counts a step for every block that is updated and gives its numbers. The caller disposes them. */
   numbers(learningRate: number, frozen: Frozen): BlockNumbers {
-    const { beta1, beta2, weightDecay, rateOfB } = this.options;
+    const { beta1, beta2, weightDecay, rateOfB, rateOfWhole } = this.options;
     return this.#slots.map(({ trainable, steps }) => {
       const { role, blocks } = trainable;
       const rows = new Float32Array(4 * blocks);
@@ -88,7 +91,7 @@ export class AdamW {
         if (standsStill(trainable, block, frozen)) continue; // rate 0: nothing moves
         const t = ++steps[block]!;
         // A schedule's rate of 0 still moves the moments.
-        const rate = Math.max(learningRate * (role === 'B' ? rateOfB : 1), 1e-30);
+        const rate = Math.max(learningRate * (role === 'B' ? rateOfB : role === 'whole' ? rateOfWhole : 1), 1e-30);
         rows.set([rate, 1 / (1 - beta1 ** t), 1 / (1 - beta2 ** t), 1 - rate * weightDecay], 4 * block);
       }
       return tf.tensor2d(rows, [blocks, 4]);

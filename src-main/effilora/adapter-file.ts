@@ -1,10 +1,17 @@
 import { UserError } from '../engine/types.ts';
 import { Adapter } from './adapter.ts';
 import type { AdapterDescription } from './adapter-schema.ts';
-import { adapterTensors, adaptedSites, headNames, headsPerSite, type TensorSpec } from './methods/structure.ts';
+import {
+  adapterTensors,
+  adaptedSites,
+  blocksOf,
+  headNames,
+  headsPerSite,
+  type TensorSpec,
+} from './methods/structure.ts';
 import { headName, readHeadName, readSiteTensor, type SiteId } from './names.ts';
 import type { Reducer } from './reducer.ts';
-import type { AdapterOptions, HeadName, NamedTensor, SiteShape } from './types.ts';
+import type { AdapterOptions, HeadName, NamedTensor, SiteShape, WholeTensor } from './types.ts';
 
 /** A tensor as a file's header gives it. */
 export type TensorShape = Pick<NamedTensor, 'name' | 'shape'>;
@@ -56,6 +63,17 @@ export function checkAdapterTensors(
       `${file} does not fit this model: it holds ${extra}, for which the model has no place. It was trained on ${baseModel.name}; open it on that model.`,
     );
   }
+}
+
+/** @throws UserError where the model lacks what a file's adapter trained whole, or has it in another shape */
+export function checkWholeTensors({ method, baseModel }: AdapterDescription, model: WholeTensor[], file: string): void {
+  const known = new Map(model.map(({ name, shape }) => [name, list(shape)]));
+  const other = method.whole?.find(({ name, shape }) => known.get(name) !== list(shape));
+  if (!other) return;
+  const theirs = known.get(other.name);
+  throw new UserError(
+    `${file} does not fit this model: it holds ${other.name} ${list(other.shape)}, and the model ${theirs ? `has ${theirs}` : 'has no such tensor'}. It was trained on ${baseModel.name}; open it on that model.`,
+  );
 }
 
 /** The adapter in a file, on a model; its dropped heads are left out of the forward pass. Throws as `checkAdapterTensors`. */
@@ -135,7 +153,7 @@ function sitesOf(modelSites: SiteShape[], { method, heads, baseModel }: AdapterD
   const missing = names.find((name) => !(name in heads));
   const extra = Object.keys(heads).length > names.length;
   if (missing === undefined && !extra) return sites;
-  const layers = new Set(sites.map(({ block }) => block)).size;
+  const layers = blocksOf(sites);
   const theirs = new Set(Object.keys(heads).map((name) => readHeadName(name)?.block)).size;
   throw new UserError(
     theirs === layers

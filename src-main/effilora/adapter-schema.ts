@@ -1,9 +1,13 @@
 import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
+import { isOfLanguage } from './methods/structure.ts';
 import { headName, readHeadName } from './names.ts';
 
-/** `adapter.json`, beside `adapter.safetensors` (docs/method.md, Adapter file). */
-const ADAPTER_FORMAT_VERSION = 2;
+/**
+ * `adapter.json`, beside `adapter.safetensors` (docs/method.md, Adapter file). Version 3 is written for adapters that are not of the
+ * language model alone, which older studios can't put on a model.
+ */
+const ADAPTER_FORMAT_VERSION = 3;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits');
 
@@ -24,6 +28,27 @@ export const adapterOptionsSchema = z.object({
   dropout: z.number().min(0).lt(1),
   rsLora: z.boolean(),
   dora: z.boolean(),
+  /** what of the model is trained whole */
+  whole: z
+    .array(
+      z.object({
+        name: z.string().min(1).max(200),
+        shape: z
+          .array(
+            z
+              .number()
+              .int()
+              .positive()
+              .max(1 << 24),
+          )
+          .min(1)
+          .max(2),
+        group: z.string().min(1).max(100),
+      }),
+    )
+    .min(1)
+    .max(1000)
+    .optional(),
 });
 
 const headFacts = z.object({
@@ -36,7 +61,7 @@ const headFacts = z.object({
 /** As many digits as names are read with. */
 const count = z.number().int().nonnegative().max(999_999_999);
 
-/** In version 2 a head says its block, site and number. */
+/** From version 2 on a head says its block, site and number. */
 const headList = z
   .array(
     headFacts.extend({
@@ -74,6 +99,7 @@ const described = z.object({
 const versions = {
   1: described.extend({ heads: headRecord }),
   2: described.extend({ heads: headList }),
+  3: described.extend({ heads: headList }),
 };
 
 /** What an `adapter.json` of any version says; its heads by name. */
@@ -82,8 +108,12 @@ export type AdapterDescription = z.infer<(typeof versions)[1]>;
 /** The content of an `adapter.json` that `parseAdapterDescription` reads back as this description. */
 export function formatAdapterDescription(description: AdapterDescription): string {
   const heads = Object.entries(description.heads).map(([name, facts]) => ({ ...readHeadName(name)!, ...facts }));
-  return JSON.stringify({ ...description, formatVersion: ADAPTER_FORMAT_VERSION, heads }, null, 1);
+  return JSON.stringify({ ...description, formatVersion: versionOf(description), heads }, null, 1);
 }
+
+/** The oldest version that says it. Sites of other parts than the language model have the part's name before them. */
+const versionOf = ({ method }: Pick<AdapterDescription, 'method'>): number =>
+  method.whole || !method.targets.every(isOfLanguage) ? 3 : 2;
 
 /**
  * Checks an `adapter.json`.
@@ -104,10 +134,10 @@ export function parseAdapterDescription(text: string, file: string): AdapterDesc
       `${file} has format version ${version}, this studio knows up to ${ADAPTER_FORMAT_VERSION}: update the studio.`,
     );
   }
-  const schema = version === 1 || version === 2 ? versions[version] : undefined;
+  const schema = version === 1 || version === 2 || version === 3 ? versions[version] : undefined;
   if (!schema)
     throw new UserError(
-      `${file}, field formatVersion: must be 1 or ${ADAPTER_FORMAT_VERSION}. Export the adapter again.`,
+      `${file}, field formatVersion: must be 1 to ${ADAPTER_FORMAT_VERSION}. Export the adapter again.`,
     );
   const result = schema.safeParse(json);
   if (result.success) return result.data;

@@ -7,7 +7,15 @@ import { ALL_STAY, type Drop, DroppedHeads } from './dropped-heads.ts';
 import { dropout, featureNoise } from './dropout.ts';
 import { gradientTimes } from './gradient-times.ts';
 import { fileLayoutOfB, memoryLayoutOfB } from './layout.ts';
-import { adaptedSites, adapterTensors, headNames, headsPerSite, scaleOf, siteTensors } from './methods/structure.ts';
+import {
+  adaptedSites,
+  adapterTensors,
+  headNames,
+  headsPerSite,
+  LANGUAGE,
+  scaleOf,
+  siteTensors,
+} from './methods/structure.ts';
 import type { SiteTensors } from './methods/structure.ts';
 import { inBlock, type SiteId, siteName as key } from './names.ts';
 import { tapShare } from './router-share.ts';
@@ -18,6 +26,7 @@ import type {
   HeldTensor,
   LayerTensors,
   NamedTensor,
+  RowInputs,
   SiteShape,
   StepInputs,
 } from './types.ts';
@@ -55,7 +64,9 @@ export class Adapter {
   /** called with x [tokens, in], A and z = concat_j(omega_j h) [tokens, N * r] of every site that runs, to calibrate an export */
   observeHeads?: (site: SiteShape, x: Tensor2D, a: Tensor2D, z: Tensor2D) => void;
   readonly #sites = new Map<string, Site>();
-  readonly #layers = new Map<number, LayerTensors>();
+  /** by group and block */
+  readonly #layers = new Map<string, LayerTensors>();
+  readonly #groups: ReadonlySet<string>;
   #structure?: string;
   #dropped: DroppedHeads;
 
@@ -65,6 +76,7 @@ export class Adapter {
     this.#dropped = new DroppedHeads([], options, ALL_STAY);
     this.sites = adaptedSites(modelSites, options);
     this.heads = headNames(this.sites, options);
+    this.#groups = new Set([...this.sites, ...(options.whole ?? [])].map(({ group }) => group));
     const variables = new Map<string, Trainable>();
     for (const spec of adapterTensors(this.sites, options)) variables.set(spec.name, fresh(spec, seed));
     this.trainables = [...variables.values()];
@@ -74,7 +86,7 @@ export class Adapter {
   #addSite(shape: SiteShape, firstHead: number, variables: Map<string, Trainable>, seed: number): void {
     const { options } = this;
     const heads = headsPerSite(options);
-    const layer = this.#layers.get(shape.block) ?? {};
+    const layer = this.#layers.get(blockKey(shape)) ?? {};
     const names = siteTensors(shape, options);
     const local = { ...names };
     for (const key of ['A', 'B', 'router', 'magnitude'] as const) {
@@ -86,23 +98,41 @@ export class Adapter {
     variables.get(names.B)!.firstHead = firstHead;
     const tap = names.router === undefined ? undefined : variableOf(tf.zeros<tf.Rank.R2>([1, heads]));
     const noise = options.dropout > 0 ? tf.keep(featureNoise(seed, shape)) : undefined;
-    this.#layers.set(shape.block, layer);
+    this.#layers.set(blockKey(shape), layer);
     this.#sites.set(key(shape), { shape, names: local, firstHead, tap, noise });
   }
 
-  /** The tensors block `layer` uses, by their names in the file without `layers.<i>.`; and a tap a site where its share is wanted. */
-  parameters(layer: number): LayerTensors {
-    const tensors = this.#taught(layer);
-    if (!this.step?.shareWeight) return tensors;
+  /**
+   * The tensors block `layer` of a part of the model uses, by their names in the file without `layers.<i>.`; and a tap a site where its
+   * share is wanted.
+   */
+  parameters(layer: number, group = LANGUAGE): LayerTensors {
+    const tensors =
+      group === LANGUAGE ? this.#taught(layer) : { ...this.#layers.get(blockKey({ group, block: layer })) };
+    if (!this.#rows(group)?.shareWeight) return tensors;
     for (const { shape, tap } of this.#sites.values()) {
-      if (shape.block === layer && tap) tensors[tapName(shape)] = tap;
+      if (shape.block === layer && shape.group === group && tap) tensors[tapName(shape)] = tap;
     }
     return tensors;
   }
 
+  /** Whether anything of that part of the model learns. */
+  adapts(group: string): boolean {
+    return this.#groups.has(group);
+  }
+
+  /** A tensor of the model that is trained whole, as it is now; undefined where that one is frozen. */
+  whole(name: string): Tensor2D | undefined {
+    return this.options.whole?.some((tensor) => tensor.name === name) ? this.#variable(name) : undefined;
+  }
+
+  #rows(group: string): RowInputs | undefined {
+    return group === LANGUAGE ? this.step : this.step?.parts?.[group];
+  }
+
   /** Its tensors; of those it shares with other layers, where it does not teach them, without a gradient. */
   #taught(layer: number): LayerTensors {
-    const tensors = { ...this.#layers.get(layer) };
+    const tensors = { ...this.#layers.get(blockKey({ group: LANGUAGE, block: layer })) };
     const teaches = this.step?.teaches && tf.slice(this.step.teaches, [layer], [1]);
     if (!teaches) return tensors;
     for (const [name, tensor] of Object.entries(tensors)) {
@@ -149,14 +179,15 @@ export class Adapter {
 
   /** True where the engine has the whole site in one piece and nothing looks into it: no dropout, no drop, no observer. */
   #isWhole({ shape }: Site): boolean {
-    const isOpen = this.observeRouter || this.observeHeads || this.step?.dropout || this.#dropped.maskOf(shape);
+    const isOpen =
+      this.observeRouter || this.observeHeads || this.#rows(shape.group)?.dropout || this.#dropped.maskOf(shape);
     return hasLowRank() && !isOpen;
   }
 
   #mixedWhole({ names, shape }: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
     // Without a router there is one head, whose weight is 1: softmax of a single number.
     const router = (names.router ? parameters[names.router] : tf.zeros([1, inputs.x.shape[1]])) as Tensor2D;
-    const weight = this.step?.shareWeight;
+    const weight = this.#rows(shape.group)?.shareWeight;
     const share = weight && names.router !== undefined && { tap: parameters[tapName(shape)] as Tensor2D, weight };
     return lowRankMixture({ ...inputs, router }, { active, share: share || undefined });
   }
@@ -171,7 +202,7 @@ export class Adapter {
   /** concat_j(omega_j h) [tokens, N * r]; h itself without a router. */
   #weightedHeads(site: Site, x: Tensor2D, a: Tensor2D, parameters: LayerTensors): Tensor2D {
     const { rank, dropout: rate } = this.options;
-    const noise = this.step?.dropout;
+    const { dropout: noise, shareWeight: weight } = this.#rows(site.shape.group) ?? {};
     const dropped = noise && site.noise ? dropout(x, rate, noise, site.noise) : undefined;
     const mask = this.#dropped.maskOf(site.shape);
     if (site.names.router === undefined) {
@@ -182,7 +213,6 @@ export class Adapter {
     let mixed: Tensor2D = dropped
       ? tf.concat([tf.matMul<Tensor2D>(dropped, a, false, true), tf.matMul<Tensor2D>(x, router, false, true)], 1)
       : tf.matMul(x, tf.concat([a, router], 0), false, true); // (A x | router x) in one product
-    const weight = this.step?.shareWeight;
     if (weight) mixed = tapShare(mixed, parameters[tapName(site.shape)] as Tensor2D, weight, rank);
     const bias = this.#dropped.biasOf(site.shape);
     if (bias) mixed = tf.add<Tensor2D>(mixed, bias);
@@ -209,6 +239,14 @@ export class Adapter {
       const norms = tf.tidy(() => outputNorms(weight(shape)));
       this.#variable(siteTensors(shape, this.options).magnitude!).assign(norms);
       norms.dispose();
+    }
+  }
+
+  /** The start of what is trained whole: as the model has it. `tensor` gives its numbers, which stay the model's. */
+  initialiseWhole(tensor: (name: string) => tf.Tensor): void {
+    for (const { name } of this.options.whole ?? []) {
+      const variable = this.#variable(name);
+      tf.tidy(() => variable.assign(tf.reshape(tensor(name), variable.shape)));
     }
   }
 
@@ -255,5 +293,7 @@ export class Adapter {
     return this.trainables.find((trainable) => trainable.name === name)!.variable;
   }
 }
+
+const blockKey = ({ group, block }: { group: string; block: number }) => `${block} ${group}`;
 
 const tapName = ({ site }: { site: string }) => `${site}.share`;

@@ -17,9 +17,10 @@ export function dropout(x: Tensor2D, rate: number, p: Tensor2D, q: Tensor2D): Te
   });
 }
 
-/** p of a step's micro-batch. */
-export function tokenNoise(seed: number, step: number, microBatch: number, tokens: number): Tensor2D {
-  return tf.tensor2d(uniform(seed, `dropout.${step}.${microBatch}`, tokens, 10, 100), [tokens, 1]);
+/** p of a step's micro-batch. @param part other than the language model whose rows they are */
+export function tokenNoise(seed: number, step: number, microBatch: number, tokens: number, part?: string): Tensor2D {
+  const of = part === undefined ? '' : `.${part}`;
+  return tf.tensor2d(uniform(seed, `dropout.${step}.${microBatch}${of}`, tokens, 10, 100), [tokens, 1]);
 }
 
 /** q of a site. */

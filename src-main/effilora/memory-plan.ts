@@ -1,5 +1,5 @@
-import { headsPerSite, parameterCounts } from './methods/structure.ts';
-import type { AdapterOptions, SiteShape } from './types.ts';
+import { headsPerSite, isOfLanguage, parameterCounts } from './methods/structure.ts';
+import type { AdapterOptions, SiteShape, WholeTensor } from './types.ts';
 
 /** How frozen weights are held, best first; `file`: in the blocks in which they lie in their file. */
 export const PRECISIONS = ['file', 'f32', 'bf16', 'int8', 'int4'] as const;
@@ -33,8 +33,10 @@ export interface ModelFacts {
   tiedEmbeddings: boolean;
   /** longest sequence, tokens */
   contextLength: number;
-  /** every linear that can be adapted */
+  /** every linear of the language model that can be adapted */
   sites: SiteShape[];
+  /** of a model that takes pictures: what of tower and connector can be adapted, or trained whole */
+  seeing?: { sites: SiteShape[]; whole: WholeTensor[] };
 }
 
 /** What the plan needs to know of an engine. */
@@ -119,13 +121,13 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
 const counted = new WeakMap<SiteShape[], Map<string, number>>();
 
 /** How many numbers an adapter of a model trains. Counted once: a proposal weighs hundreds of runs of a few methods. */
-export function trainedNumbers({ sites }: ModelFacts, method: AdapterOptions): number {
+export function trainedNumbers({ sites, seeing }: ModelFacts, method: AdapterOptions): number {
   const byMethod = counted.get(sites) ?? new Map<string, number>();
   counted.set(sites, byMethod);
   const key = JSON.stringify(method);
   const known = byMethod.get(key);
   if (known !== undefined) return known;
-  const adapted = sites.filter(({ site }) => method.targets.includes(site));
+  const adapted = [...sites, ...(seeing?.sites ?? [])].filter(({ site }) => method.targets.includes(site));
   const { all } = parameterCounts(adapted, method);
   byMethod.set(key, all);
   return all;
@@ -163,7 +165,7 @@ function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, lean:
   const attention = (2 * attentionHeads + 2 * keyValueHeads) * headSize; // q, k, v, output
   const cheap = intermediateSize + 2 * hiddenSize; // the gate's output, and both norms'
   const wide = attention + 2 * intermediateSize + (lean ? 0 : cheap);
-  const adapter = targets.length * (rank + heads + (lean ? 0 : heads + heads * rank)); // h and logits; omega, omega_j h
+  const adapter = targets.filter(isOfLanguage).length * (rank + heads + (lean ? 0 : heads + heads * rank)); // h and logits; omega, omega_j h
   // Composed: scores, masked scores, softmax.
   const scores = engine.fusedAttention ? model.attentionHeads : 3 * model.attentionHeads * run.sequenceLength;
   const inF32 = 2 * model.hiddenSize + adapter + scores; // x and x + attention, whatever the products are

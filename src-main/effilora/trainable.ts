@@ -3,7 +3,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { TensorSpec } from './methods/structure.ts';
 import { uniform } from './random.ts';
 
-/** A trainable tensor in its layout in memory: A [r, in], B [N * r, out], router [N, in], magnitude [1, out]. */
+/** A trainable tensor in its layout in memory: A [r, in], B [N * r, out], router [N, in], magnitude [1, out], whole [rows, width]. */
 export interface Trainable extends TensorSpec {
   variable: tf.Variable<tf.Rank.R2>;
   /** equal blocks of rows with an optimizer state each: N for B, else 1 */
@@ -23,7 +23,8 @@ export function fresh(spec: TensorSpec, seed: number): Trainable {
   return { ...spec, variable: variableOf(start), blocks: spec.role === 'B' ? spec.shape[0]! : 1 };
 }
 
-function memoryShape({ role, shape }: TensorSpec): [number, number] {
+function memoryShape({ role, shape, width }: TensorSpec): [number, number] {
+  if (role === 'whole') return [shape.reduce((size, axis) => size * axis, 1) / width, width];
   if (role === 'B') return [shape[0]! * shape[2]!, shape[1]!];
   if (role === 'magnitude') return [1, shape[0]!];
   return [shape[0]!, shape[1]!];

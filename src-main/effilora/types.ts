@@ -6,9 +6,9 @@ import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 export interface SiteShape {
   /** where it lies in the model, by Hugging Face's names, e.g. `model.layers.0.self_attn.q_proj` */
   path: string;
-  /** the block it belongs to, counted through the whole model in the order of its forward pass */
+  /** the block it belongs to, counted through its part of the model in the order of the forward pass */
   block: number;
-  /** its name inside the block, e.g. `q_proj` */
+  /** its name inside the block, e.g. `q_proj`; of what no language model has, with the part's name before it: `tower.q_proj` */
   site: string;
   /** part of the model, e.g. `language`: A is shared inside one, never across */
   group: string;
@@ -23,6 +23,15 @@ export interface SiteShape {
 
 export type MethodName = 'lora' | 'hydralora' | 'effilora';
 
+/** A tensor of the base model that is trained itself, whole: the adapter holds its new numbers. */
+export interface WholeTensor {
+  /** as the model calls it, e.g. `connector.linear_1.weight` */
+  name: string;
+  shape: number[];
+  /** part of the model that it belongs to, e.g. `connector` */
+  group: string;
+}
+
 /** Structure of an adapter: everything that fixes its tensors' names and shapes and its forward pass. */
 export interface AdapterOptions {
   name: MethodName;
@@ -34,6 +43,8 @@ export interface AdapterOptions {
   targets: string[];
   /** `<layer>.<site>` where only some of the targets' sites are adapted; undefined: in every layer */
   sites?: string[];
+  /** what is trained whole beside the sites; undefined: nothing */
+  whole?: WholeTensor[];
   /** global: one A per input width; module: one A per site name */
   share: 'global' | 'module';
   /** site: a router per site; layer: one per layer and input width */
@@ -85,14 +96,20 @@ export interface HeldTensor {
   read(): Promise<Float32Array>;
 }
 
+/** What a step feeds in for the rows that the linears of one part of the model see. */
+export interface RowInputs {
+  /** [rows, 1]: 1 / (the step's real rows) at real ones, 0 at padding; undefined: no router share wanted */
+  shareWeight?: Tensor2D;
+  /** [rows, 1], see dropout.ts; undefined: no dropout */
+  dropout?: Tensor2D;
+}
+
 /** What one training step feeds into the adapter: small tensors, so that a captured step stays valid when they change. */
-export interface StepInputs {
+export interface StepInputs extends RowInputs {
   /** per adapted site [N]: 1 where a head's gradient is computed, 0 where it costs nothing and is zero */
   active: Tensor1D[];
-  /** [tokens, 1]: 1 / (the step's real tokens) at real tokens, 0 at padding; undefined: no router share wanted */
-  shareWeight?: Tensor2D;
-  /** [tokens, 1], see dropout.ts; undefined: no dropout */
-  dropout?: Tensor2D;
+  /** the same for the rows of other parts than the language model, by their group; a part that does not run has none */
+  parts?: Record<string, RowInputs>;
   /** [layers of the model]: 1 where a layer teaches the tensors it shares with others, 0 where it is only observed; undefined: all teach */
   teaches?: Tensor1D;
 }

@@ -2,6 +2,7 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { DatasetSource } from '../data/dataset.ts';
 import { UserError } from '../engine/types.ts';
+import { isOfLanguage } from '../effilora/methods/structure.ts';
 import { openModelFile } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
@@ -120,6 +121,10 @@ async function approximate(work: Work): Promise<FidelityReport> {
   if (!data && adapter.options.name !== 'lora')
     throw new UserError(
       "The adapter's training data is not there any more; name a dataset like it with --calibrate, which the export needs",
+    );
+  if (adapter.options.whole || !adapter.options.targets.every(isOfLanguage))
+    throw new UserError(
+      'The adapter is in what sees pictures, too, which this form does not hold; export it as one file to share (--to effilora)',
     );
   if (request.to === 'gguf' && adapter.options.dora)
     throw new UserError(

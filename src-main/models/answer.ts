@@ -1,5 +1,12 @@
 import { UserError } from '../engine/types.ts';
-import { askedPrompt, languageOf, type AskedPrompt, type Conversant, type GivenPicture } from './conversant.ts';
+import {
+  askedPrompt,
+  languageOf,
+  type AskedPrompt,
+  type Asking,
+  type Conversant,
+  type GivenPicture,
+} from './conversant.ts';
 import { generate, type GenerateOptions } from './generate.ts';
 import { endsOf } from './prompt.ts';
 import { StreamText } from './stream-text.ts';
@@ -27,20 +34,30 @@ export interface AnswerPiece {
   tokens: number;
 }
 
-/** A prompt as training shows a question, or as it stands where it is raw. @throws UserError without a tokenizer */
-export function promptOf(file: ModelFile, model: Conversant, question: Question): Promise<AskedPrompt> {
+/**
+ * A prompt as training shows a question, or as it stands where it is raw.
+ * @param adaptation what the answer will be made with
+ * @throws UserError without a tokenizer
+ */
+export function promptOf(
+  file: ModelFile,
+  model: Conversant,
+  question: Question,
+  adaptation?: Adaptation,
+): Promise<AskedPrompt> {
   const { name, tokenizer, chatTemplate: template } = file;
   const { prompt, system, raw, pictures } = question;
   if (!tokenizer) throw new UserError(`${name} has no tokenizer, so it can't read text; add its tokenizer.json`);
-  if (raw) return askedPrompt(file, model, { tokenizer, pictures, raw: system ? `${system}\n\n${prompt}` : prompt });
+  const asked = (asking: Asking) => askedPrompt(file, model, asking, { adaptation });
+  if (raw) return asked({ tokenizer, pictures, raw: system ? `${system}\n\n${prompt}` : prompt });
   const messages: ChatMessage[] = [{ role: 'user', content: prompt }];
   if (system) messages.unshift({ role: 'system', content: system });
-  return askedPrompt(file, model, { tokenizer, template, pictures, messages });
+  return asked({ tokenizer, template, pictures, messages });
 }
 
 /** Answers a prompt, piece by piece. @throws UserError for a prompt that is empty or fills the context */
 export async function* answer({ file, model, adapter }: Answering, question: Question): AsyncGenerator<AnswerPiece> {
-  const { ids, seen } = await promptOf(file, model, question);
+  const { ids, seen } = await promptOf(file, model, question, adapter);
   const stream = new StreamText(file.tokenizer!);
   const { maxTokens, seed, temperature, topP, topK } = question;
   const language = languageOf(model);

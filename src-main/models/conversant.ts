@@ -3,7 +3,15 @@ import { loadCausalLM, type CausalLM } from './causal-lm.ts';
 import { joined } from './floats.ts';
 import { chatPrompt, rawPrompt } from './prompt.ts';
 import type { SeenPrompt } from './seen-prompt.ts';
-import type { ChatMessage, ChatTemplate, ContentPart, Conversation, ModelFile, Tokenizer } from './types.ts';
+import type {
+  Adaptation,
+  ChatMessage,
+  ChatTemplate,
+  ContentPart,
+  Conversation,
+  ModelFile,
+  Tokenizer,
+} from './types.ts';
 import { decodePicture } from './vision/pictures/decode.ts';
 import { fedOf, type FedPictures } from './vision/preparation/fed.ts';
 import { openPictureProcessor, type PictureProcessor } from './vision/preparation/open.ts';
@@ -57,12 +65,13 @@ export async function seePicture(
   { name, bytes }: GivenPicture,
   processor: PictureProcessor,
   model: VisionLanguageModel,
+  adaptation?: Adaptation,
 ): Promise<SeenPicture> {
   const prepared = preparePicture(await decodePicture(bytes, name), processor.options, name);
   const fed = fedOf([prepared], processor, model.vision.config.tower.patchSize);
   const { rgb, ...size } = prepared;
   void rgb;
-  return { size, grids: fed.grids, features: await model.featuresOf(fed) };
+  return { size, grids: fed.grids, features: await model.featuresOf(fed, adaptation) };
 }
 
 /** What is said where a model is shown a picture that it can't see. */
@@ -70,14 +79,15 @@ export const readsTextAlone = (model: string) => `${model} reads text alone; cho
 
 /**
  * A prompt as training shows one.
- * @param see looks at a picture, or knows it already
+ * @param how.see looks at a picture, or knows it already
+ * @param how.adaptation what the answer will be made with: pictures may be seen otherwise with it
  * @throws UserError for pictures that the model doesn't take, or of which there are more or fewer than places for them
  */
 export async function askedPrompt(
   file: ModelFile,
   model: Conversant,
   asking: Asking,
-  see = seePicture,
+  { see = seePicture, adaptation }: { see?: typeof seePicture; adaptation?: Adaptation } = {},
 ): Promise<AskedPrompt> {
   const { pictures = [] } = asking;
   if (!(model instanceof VisionLanguageModel)) {
@@ -88,7 +98,7 @@ export async function askedPrompt(
   const mark = markOf(processor.placeholder);
   const text = 'raw' in asking ? rawWith(asking.raw, mark, pictures.length) : written({ ...asking, messages: inParts(asking.messages, pictures.length) }).text; // prettier-ignore
   const seen = [];
-  for (const picture of pictures) seen.push(await see(picture, processor, model));
+  for (const picture of pictures) seen.push(await see(picture, processor, model, adaptation));
   const sizes = seen.map(({ size }) => size);
   const whole = withPictures(text, processor.placeholder, sizes);
   const ids = 'raw' in asking ? rawPrompt(asking.tokenizer, whole).ids : asking.tokenizer.encode(whole);

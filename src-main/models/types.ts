@@ -1,6 +1,6 @@
 import type { TokenizerDescription } from './tokenizer/tokenizer.ts';
 import type { VisionConfig } from './vision/towers/config.ts';
-import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
 /** The model families this room can run; further families (vision towers, diffusion) join this union. */
 export type Architecture = 'llama' | 'qwen2' | 'qwen3' | 'gemma3';
@@ -220,7 +220,8 @@ export interface ModelFile {
 /** One adapted linear inside the forward pass. */
 export interface SiteId {
   block: number;
-  site: SiteName;
+  /** of a decoder's block one of `SiteName`; of what sees pictures as vision/towers/sites.ts names it */
+  site: string;
 }
 
 /** The tensors an adaptation needs inside one block, by name: explicit, so that a block can be recomputed in backward. */
@@ -236,8 +237,12 @@ export interface Adaptation {
    * (observes, leaves heads out), so that no graph can be shared.
    */
   readonly structure?: string;
-  /** tensors block `layer` uses (A, its B, its routers), trainable ones among them */
-  parameters(layer: number): LayerParameters;
+  /** tensors block `layer` uses (A, its B, its routers), trainable ones among them; of the language model unless a part is named */
+  parameters(layer: number, part?: string): LayerParameters;
+  /** whether it does anything in a part of the model beside the language model */
+  adapts?(part: string): boolean;
+  /** what it has in the place of one of the model's tensors, in its shape or as rows of its last axis */
+  whole?(name: string): Tensor | undefined;
   /** x [tokens, in], y = W x + b [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] on demand, `bias` the frozen bias (DoRA). */
   apply(
     site: SiteId,

@@ -5,12 +5,13 @@ import { nearest } from '../engine/nearest.ts';
 /** Every key a recipe may have, by the path it stands at. */
 const KEYS: Record<string, string[]> = {
   '': ['model', 'dataset', 'method', 'training', 'engine', 'budget', 'init'],
-  method: ['name', 'rank', 'heads', 'alpha', 'targets', 'share', 'router', 'dropout', 'rsLora', 'dora', 'reducer'],
+  method: ['name', 'rank', 'heads', 'alpha', 'targets', 'vision', 'share', 'router', 'dropout', 'rsLora', 'dora', 'reducer'],
   'method.reducer': [
     'ratio', 'warmup', 'interval', 'beta', 'policy', 'importanceAtMost', 'temperature', 'schedule', 'finalStep', 'probe', 'minActivePerSite', 'tolerance',
   ],
+  'method.vision': ['tower', 'connector'],
   training: [
-    'steps', 'epochs', 'batch', 'accumulate', 'sequenceLength', 'packing', 'loss', 'learningRate', 'rateOfB', 'schedule', 'warmupSteps',
+    'steps', 'epochs', 'batch', 'accumulate', 'sequenceLength', 'packing', 'loss', 'learningRate', 'rateOfB', 'rateOfConnector', 'schedule', 'warmupSteps',
     'weightDecay', 'clipNorm', 'seed', 'precision', 'weights', 'recompute', 'evalSplit', 'evalEvery', 'patience', 'shuffle', 'checkpointEvery',
     'checkpointMinutes', 'keepCheckpoints', 'headsEvery', 'samples', 'tensorboard',
   ],

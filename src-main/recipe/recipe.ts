@@ -56,6 +56,13 @@ const methodSchema = z.strictObject({
     .array(z.enum(DECODER_SITES))
     .min(1)
     .default([...DECODER_SITES]),
+  /** of a model that takes pictures: what of that which sees them learns, too */
+  vision: z
+    .strictObject({
+      tower: z.enum(['frozen', 'adapted']).default('frozen'),
+      connector: z.enum(['frozen', 'adapted', 'whole']).default('frozen'),
+    })
+    .optional(),
   share: z.enum(['global', 'module']).default('global'),
   router: z.enum(['site', 'layer']).default('site'),
   dropout: z.number().min(0).max(0.95).default(0),
@@ -79,6 +86,8 @@ const trainingSchema = z.strictObject({
   learningRate: z.number().positive().max(1).optional(),
   /** learning rate of B over that of the rest */
   rateOfB: z.number().positive().default(1),
+  /** learning rate of a connector that is trained whole over that of the rest */
+  rateOfConnector: z.number().positive().default(0.1),
   schedule: z.enum(['constant', 'linear', 'cosine']).default('cosine'),
   warmupSteps: z.number().int().nonnegative().default(0),
   weightDecay: z.number().nonnegative().default(0),
@@ -167,6 +176,7 @@ function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
     throw new UserError(
       `${file}: method.reducer.finalStep (${reducer.finalStep}) has to lie behind warmup (${reducer.warmup})`,
     );
+  checkPrefix(method, file);
   if (reducer.policy === 'prefix' && reducer.minActivePerSite > 0)
     throw new UserError(
       `${file}: method.reducer.minActivePerSite can't be kept by the policy prefix, which freezes whole layers; leave it out or take topk`,
@@ -185,6 +195,15 @@ function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
     training: { ...training, learningRate: training.learningRate ?? DEFAULT_LEARNING_RATES[method.name] },
     init: recipe.init && resolve(recipe.init),
   };
+}
+
+/** @throws UserError where layers are to freeze whole from the bottom, and what lies below them learns */
+export function checkPrefix({ reducer, vision }: Pick<Recipe['method'], 'reducer' | 'vision'>, file: string): void {
+  const learns = vision !== undefined && (vision.tower !== 'frozen' || vision.connector !== 'frozen');
+  if (reducer.policy === 'prefix' && learns)
+    throw new UserError(
+      `${file}: method.reducer.policy is prefix, which ends the backward pass above frozen layers, and what sees pictures lies below them; take topk, or leave method.vision out`,
+    );
 }
 
 /** A complete recipe as YAML, which reproduces the run. */

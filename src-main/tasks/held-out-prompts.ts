@@ -12,7 +12,7 @@ export interface Asked<Model, Of extends PreparedExample> {
   /** the part of it that writes */
   writes(model: Model): CausalLM;
   /** what it sees of an example; nothing of a text */
-  seen?(model: Model, prompt: SamplePrompt<Of>): Promise<SeenPrompt>;
+  seen?(model: Model, prompt: SamplePrompt<Of>, adaptation: Adaptation): Promise<SeenPrompt>;
   /** what a line says of the example besides */
   told?(of: Of): Pick<SampleLine, 'pictures'>;
 }
@@ -38,7 +38,7 @@ export class HeldOutPrompts<Model, Of extends PreparedExample> implements Sample
     for (const asked of this.prompts) {
       const { of, ids, prompt, expected } = asked;
       const stop = endsOf(language.config, this.tokenizer!);
-      const seen = await this.asked.seen?.(model, asked);
+      const seen = await this.asked.seen?.(model, asked, adaptation);
       const tokens = generate(language, ids, { maxTokens: ANSWER_TOKENS, adaptation, stop, seen });
       const answer = await textOf(tokens, this.tokenizer!);
       lines.push({ step, prompt, ...this.asked.told?.(of), answer: answer.trim(), expected });

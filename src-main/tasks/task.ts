@@ -2,7 +2,7 @@ import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { DatasetFacts, DatasetOptions, DatasetSource, OpenDataset } from '../data/dataset.ts';
 import type { ExampleSource } from '../data/example-source.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
-import type { AdapterOptions, SiteShape } from '../effilora/types.ts';
+import type { AdapterOptions, SiteShape, WholeTensor } from '../effilora/types.ts';
 import type { Feeds } from '../models/feeds.ts';
 import type { Adaptation, ModelFile } from '../models/types.ts';
 import type { WeightFormat } from '../models/weight-format.ts';
@@ -22,6 +22,10 @@ export interface TrainableModel {
   sites(): SiteShape[];
   /** the frozen weight of a site, [in, out]; the caller disposes it */
   siteWeight(site: SiteShape): Tensor2D;
+  /** what can be trained whole besides; absent: nothing */
+  wholeTensors?(): WholeTensor[];
+  /** one of these as it is frozen; it stays the model's */
+  wholeTensor?(name: string): Tensor;
   dispose(): void;
 }
 
@@ -45,6 +49,8 @@ export interface Objective<Batch = unknown, Tensors extends object = object> {
   terms(batch: Batch): number;
   /** a number for each row that the adapted linears see: 1, or 0 for padding */
   units(batch: Batch): Uint8Array;
+  /** the same for the rows that other parts of the model see, by their group; one that does not run is absent */
+  parts?(batch: Batch): Record<string, Uint8Array>;
   /** the batch on the engine; dispose it */
   tensors(batch: Batch): Tensors;
   /** whether one graph may take any number of rows; false: one for each of few sizes */

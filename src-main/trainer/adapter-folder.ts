@@ -3,7 +3,7 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { DatasetFacts } from '../data/dataset.ts';
 import type { Adapter } from '../effilora/adapter.ts';
-import { describeHeads, openAdapter, withoutDropped } from '../effilora/adapter-file.ts';
+import { checkWholeTensors, describeHeads, openAdapter, withoutDropped } from '../effilora/adapter-file.ts';
 import {
   formatAdapterDescription,
   parseAdapterDescription,
@@ -128,5 +128,6 @@ export function adapterOnModel({ description, tensors }: StoredAdapter, model: T
     throw new UserError(
       `${place} does not fit this model: it was trained on ${name}, a ${architecture}, and this is a ${model.architecture}; open it on that model`,
     );
+  checkWholeTensors(description, model.wholeTensors?.() ?? [], place);
   return openAdapter(description, tensors, model.sites(), place);
 }

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW } from '../effilora/adamw.ts';
+import type { RowInputs } from '../effilora/types.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { fusedKernels } from '../engine/fused-kernels.ts';
 import type { Compiler } from '../engine/tensorflow/compile.ts';
@@ -11,6 +12,7 @@ import type { Precision } from '../engine/tensorflow/analysis.ts';
 import { VARYING } from '../engine/tensorflow/varying-size.ts';
 import { exampleTensors, feedsKey, type Feeds } from '../models/feeds.ts';
 import type { Objective } from '../tasks/task.ts';
+import { partsOf } from './parts.ts';
 import { applyGradients, microBatchGradients, shareWeights, type StepNumbers } from './gradients.ts';
 
 /** What changes from step to step. */
@@ -19,6 +21,8 @@ export interface StepValues<Batch> {
   /** of all batches, as the objective counts them */
   terms: number;
   units: number;
+  /** units of the other parts of the model, by their group */
+  parts: Record<string, number>;
   /** [heads of the model]: 1 where a head's gradient is computed */
   observed: Float32Array;
   /** so many layers from the bottom have no backward pass */
@@ -28,7 +32,7 @@ export interface StepValues<Batch> {
   /** AdamW's rows [blocks of all trainables, 4] */
   numbers: Float32Array;
   /** of a micro-batch by its rows, [rows, 1] */
-  dropout?: (microBatch: number, rows: number) => Float32Array;
+  dropout?: (microBatch: number, rows: number, part?: string) => Float32Array;
 }
 
 /** What a graph gives, and which variables it gives new values. */
@@ -97,6 +101,11 @@ export class CompiledTraining<Batch, Tensors extends object> {
       shareWeight: { values: shareWeights(units, values.units), shape: [rows, 1] },
     };
     if (values.dropout) feeds.dropout = { values: values.dropout(index, units.length), shape: [rows, 1] };
+    for (const [part, own] of Object.entries(partsOf(this.objective, this.adapter, batch))) {
+      const [count, all] = [own.length, values.parts[part]!];
+      feeds[`shareWeight.${part}`] = { values: shareWeights(own, all), shape: [count, 1] };
+      if (values.dropout) feeds[`dropout.${part}`] = { values: values.dropout(index, count, part), shape: [count, 1] };
+    }
     if (values.teaches) feeds.teaches = { values: values.teaches, shape: [values.teaches.length] };
     return feeds;
   }
@@ -146,6 +155,9 @@ export class CompiledTraining<Batch, Tensors extends object> {
       active: tf.unstack(observed) as Tensor1D[],
       shareWeight: inputs.shareWeight as Tensor2D,
       dropout: inputs.dropout as Tensor2D | undefined,
+      parts: Object.fromEntries(
+        Object.keys(partsOf(objective, adapter, batch)).map((part) => [part, rowsOf(inputs, part)]),
+      ),
       teaches: inputs.teaches as Tensor1D | undefined,
     };
     try {
@@ -189,3 +201,9 @@ export class CompiledTraining<Batch, Tensors extends object> {
     return applyGradients(this.adapter, this.optimizer, used, rows);
   }
 }
+
+/** What is fed of the rows of a part of the model. */
+const rowsOf = (inputs: Record<string, Tensor>, part: string): RowInputs => ({
+  shareWeight: inputs[`shareWeight.${part}`] as Tensor2D,
+  dropout: inputs[`dropout.${part}`] as Tensor2D | undefined,
+});

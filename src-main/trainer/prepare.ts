@@ -5,7 +5,7 @@ import { fewHeldOut } from '../data/order.ts';
 import { Adapter } from '../effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
 import { flopsPerToken, recomputationFor } from '../effilora/memory-plan.ts';
-import { headsPerSite } from '../effilora/methods/structure.ts';
+import { headsPerSite, isOfLanguage } from '../effilora/methods/structure.ts';
 import { Reducer } from '../effilora/reducer.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
 import { packedKernels } from '../engine/frozen.ts';
@@ -16,7 +16,8 @@ import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import { engineFacts } from './engine-facts.ts';
-import type { Recipe } from '../recipe/recipe.ts';
+import { checkPrefix, type Recipe } from '../recipe/recipe.ts';
+import { methodOf, seeingOptions, type SeeingParts } from '../recipe/vision.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { Objective, RunData, Task, TrainableModel } from '../tasks/task.ts';
 import { TrainingStep } from './step.ts';
@@ -43,11 +44,23 @@ export function stepsOf({ training }: Recipe, examples: number): number {
   return Math.max(1, Math.ceil((training.epochs! * examples) / (training.batch * training.accumulate)));
 }
 
-/** A recipe's method as the adapter's options. */
-export function adapterOptions({ method }: Recipe): AdapterOptions {
+/**
+ * A recipe's method as the adapter's options.
+ * @param parts what the model sees pictures with
+ * @throws UserError where method.vision is of another model
+ */
+export function adapterOptions({ method }: Recipe, parts?: SeeingParts): AdapterOptions {
   const { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora } = method;
-  return { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora };
+  const seeing = seeingOptions(method.vision, parts);
+  const options = { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora };
+  return { ...options, ...seeing, targets: [...targets, ...seeing.targets] };
 }
+
+/** What of a model sees pictures; nothing of one of text alone. */
+const partsOfModel = (model: TrainableModel): SeeingParts => ({
+  sites: model.sites().filter(({ site }) => !isOfLanguage(site)),
+  whole: model.wholeTensors?.() ?? [],
+});
 
 /** Opens engine, model, data and adapter for a recipe. @throws UserError in one sentence for whatever does not fit */
 export async function openRun(recipe: Recipe, log: (line: string) => void): Promise<Run> {
@@ -129,10 +142,13 @@ function planned(
 async function openStart(recipe: Recipe, model: TrainableModel): Promise<Adapter> {
   if (recipe.init !== undefined) {
     const adapter = adapterOnModel(await readAdapter(recipe.init), model, recipe.init);
-    Object.assign(recipe.method, adapter.options);
+    Object.assign(recipe.method, methodOf(adapter.options));
+    checkPrefix(recipe.method, recipe.init);
     return adapter;
   }
-  const adapter = new Adapter(model.sites(), adapterOptions(recipe), recipe.training.seed);
+  const options = adapterOptions(recipe, partsOfModel(model));
+  const adapter = new Adapter(model.sites(), options, recipe.training.seed);
+  adapter.initialiseWhole((name) => model.wholeTensor!(name));
   adapter.initialiseMagnitudes((site) => model.siteWeight(site));
   return adapter;
 }
@@ -144,9 +160,12 @@ function trainingStep(
   steps: number,
   log: (line: string) => void,
 ): TrainingStep {
-  const { weightDecay, clipNorm, rateOfB, seed, recompute, precision } = recipe.training;
+  const { weightDecay, clipNorm, rateOfB, rateOfConnector, seed, recompute, precision } = recipe.training;
   const { reducer } = recipe.method;
-  const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, weightDecay, clipNorm, rateOfB });
+  const optimizer = new AdamW(adapter.trainables, {
+    ...ADAMW_DEFAULTS,
+    ...{ weightDecay, clipNorm, rateOfB, rateOfWhole: rateOfConnector },
+  });
   const options = { ...reducer, finalStep: reducer.finalStep ?? steps, seed };
   return new TrainingStep(
     objective,

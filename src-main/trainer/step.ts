@@ -3,14 +3,15 @@ import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
 import { tokenNoise } from '../effilora/dropout.ts';
-import { headsPerSite, layerOfHead } from '../effilora/methods/structure.ts';
+import { headsPerSite, LANGUAGE, layerOfHead } from '../effilora/methods/structure.ts';
 import type { Reducer } from '../effilora/reducer.ts';
-import type { HeadName, StepInputs } from '../effilora/types.ts';
+import type { HeadName, RowInputs, StepInputs } from '../effilora/types.ts';
 import { hasHalfPrecision, inHalfPrecision } from '../engine/fused-kernels.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { NotRecordable } from '../engine/tensorflow/recorder.ts';
 import { UserError } from '../engine/types.ts';
 import type { Objective, TrainableModel } from '../tasks/task.ts';
+import { partsOf, partUnits } from './parts.ts';
 import { CompiledTraining } from './compiled-step.ts';
 import {
   applyGradients,
@@ -24,6 +25,8 @@ import {
 interface Counts {
   terms: number;
   units: number;
+  /** of the other parts of the model, by their group */
+  parts: Record<string, number>;
 }
 
 const noNumber = (step: number, loss: number) =>
@@ -87,22 +90,30 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     const { adapter, objective, reducer } = this;
     const terms = batches.reduce((sum, batch) => sum + objective.terms(batch), 0);
     const units = batches.reduce((sum, batch) => objective.units(batch).reduce((all, unit) => all + unit, sum), 0);
+    const parts = partUnits(batches.map((batch) => partsOf(objective, adapter, batch)));
     if (terms === 0) throw new UserError(`Step ${step} has ${objective.withoutTerms}`);
     const frozen = reducer.frozen;
     const below = reducer.layersWithoutBackward(step);
-    const numbers = await this.#numbers(step, batches, learningRate, { terms, units });
+    const numbers = await this.#numbers(step, batches, learningRate, { terms, units, parts });
     const [gradNorm, ...heads] = numbers.report;
     reducer.observe(step, heads.slice(0, adapter.heads.length));
     reducer.select(step);
-    const routerShare = this.#routerShare(heads.slice(adapter.heads.length), below);
+    const routerShare = this.#routerShare(heads.slice(adapter.heads.length), below, parts);
     return { loss: numbers.loss, gradNorm: gradNorm!, terms, units, frozen, routerShare };
   }
 
-  /** The router's share of every head; no number where the share, a gradient, was not measured: in layers without backward. */
-  #routerShare(shares: ArrayLike<number>, withoutBackward: number): Float32Array | undefined {
+  /**
+   * The router's share of every head; no number where the share, a gradient, was not measured: in layers without backward, and in
+   * parts of the model that the step had nothing for.
+   */
+  #routerShare(shares: ArrayLike<number>, withoutBackward: number, parts: Counts['parts']): Float32Array | undefined {
     if (!this.options.routerShare || shares.length === 0) return undefined;
-    const { heads } = this.adapter;
-    return Float32Array.from(shares, (share, head) => (layerOfHead(heads[head]!) < withoutBackward ? NaN : share));
+    const { heads, sites, options } = this.adapter;
+    const isMeasured = (head: number) => {
+      const { group } = sites[Math.floor(head / headsPerSite(options))]!;
+      return group === LANGUAGE ? layerOfHead(heads[head]!) >= withoutBackward : group in parts;
+    };
+    return Float32Array.from(shares, (share, head) => (isMeasured(head) ? share : NaN));
   }
 
   /** What the layers do in `step`: those frozen whole have no backward pass, or one that only observes their heads. */
@@ -124,8 +135,8 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     const numbers = Float32Array.from(rows.flatMap((tensor) => [...tensor.dataSync()]));
     tf.dispose(rows);
     const { seed } = this.options;
-    const noise = (index: number, rows: number) => {
-      const tensor = tokenNoise(seed, step, index, rows);
+    const noise = (index: number, rows: number, part?: string) => {
+      const tensor = tokenNoise(seed, step, index, rows, part);
       const values = tensor.dataSync() as Float32Array;
       tensor.dispose();
       return values;
@@ -188,36 +199,38 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     }
   }
 
-  #microBatch(step: number, index: number, batch: Batch, { terms, units }: Counts): MicroBatchGradients {
+  #microBatch(step: number, index: number, batch: Batch, counts: Counts): MicroBatchGradients {
     const { adapter, objective, options } = this;
     const tensors = objective.tensors(batch);
-    const inputs = this.#inputs(step, index, batch, units);
+    const inputs = this.#inputs(step, index, batch, counts);
     const recompute = options.recompute === 'auto' || options.recompute;
     const { withoutBackward } = this.#passes(step);
     adapter.step = inputs;
     try {
       const passes = { recompute, withoutBackward };
-      const gradients = () => microBatchGradients(objective, adapter, tensors, tf.scalar(1 / terms), passes);
+      const gradients = () => microBatchGradients(objective, adapter, tensors, tf.scalar(1 / counts.terms), passes);
       return tf.tidy(() => (options.precision === 'bf16' ? inHalfPrecision(gradients) : gradients()));
     } finally {
       adapter.step = undefined;
       tf.dispose(tensors as tf.TensorContainer);
-      tf.dispose(
-        [...inputs.active, inputs.shareWeight, inputs.dropout, inputs.teaches].filter((one) => one !== undefined),
-      );
+      tf.dispose(inputs as unknown as tf.TensorContainer);
     }
   }
 
-  #inputs(step: number, index: number, batch: Batch, all: number): StepInputs {
+  #inputs(step: number, index: number, batch: Batch, counts: Counts): StepInputs {
     const { adapter, objective, reducer, options } = this;
     const heads = headsPerSite(adapter.options);
     const observed = reducer.observed(step);
     const { teaches } = this.#passes(step);
-    const units = objective.units(batch);
+    const rowsOf = (units: Uint8Array, all: number, part?: string): RowInputs => ({
+      shareWeight: options.routerShare ? tf.tensor2d(shareWeights(units, all), [units.length, 1]) : undefined,
+      dropout: adapter.options.dropout > 0 ? tokenNoise(options.seed, step, index, units.length, part) : undefined,
+    });
+    const parts = Object.entries(partsOf(objective, adapter, batch));
     return {
       active: adapter.sites.map((_, site) => tf.tensor1d(observed.slice(site * heads, (site + 1) * heads))),
-      shareWeight: options.routerShare ? tf.tensor2d(shareWeights(units, all), [units.length, 1]) : undefined,
-      dropout: adapter.options.dropout > 0 ? tokenNoise(options.seed, step, index, units.length) : undefined,
+      ...rowsOf(objective.units(batch), counts.units),
+      parts: Object.fromEntries(parts.map(([part, units]) => [part, rowsOf(units, counts.parts[part]!, part)])),
       teaches: teaches && tf.tensor1d(teaches),
     };
   }

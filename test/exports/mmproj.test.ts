@@ -17,7 +17,7 @@ import { withPictures } from '../../src-main/models/vision/preparation/placehold
 import { preparePicture } from '../../src-main/models/vision/preparation/prepare.ts';
 import { VisionLanguageModel } from '../../src-main/models/vision/vision-language.ts';
 import { pictureBatch } from '../../src-main/tasks/vision-language/batch.ts';
-import { pictureObjective } from '../../src-main/tasks/vision-language/objective.ts';
+import { pictureObjective, withFeatures } from '../../src-main/tasks/vision-language/objective.ts';
 import { packagesOf, runPython } from '../support/python.ts';
 
 /** Tiny random models with a tokenizer (models/data/vision/make_talking.py). */
@@ -74,7 +74,7 @@ async function ours(
   ]);
   const tensors = pictureObjective(model).tensors(batch);
   const last = tf.tidy(() => {
-    const logits = model.language.tokenLogits(tensors);
+    const logits = model.language.tokenLogits(withFeatures(model, tensors));
     return tf.logSoftmax(tf.slice(logits, [ids.length - 1, 0], [1, -1]));
   });
   const values = (await last.data()) as Float32Array;

@@ -6,6 +6,8 @@ import { stringify } from 'yaml';
 import type { RunEvent } from '../../src-main/trainer/events.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { inEnvironment, trainerAt } from '../support/trainer-moment.ts';
+import { largestDifference } from '../models/support.ts';
+import { readAll } from '../models/vision/support.ts';
 import { resultOf, temporary } from '../trainer/support.ts';
 import { writePictureData, writePictureModel } from './support.ts';
 
@@ -29,7 +31,8 @@ async function writeData(): Promise<string> {
 
 beforeAll(async () => {
   const training = { steps: 8, batch: 3, accumulate: 2, sequenceLength: 400, learningRate: 3e-2, evalSplit: 4, evalEvery: 4, checkpointEvery: 4, samples: 2 }; // prettier-ignore
-  const method = { rank: 2, heads: 3, dropout: 0.1, reducer: { ratio: 0.5, warmup: 3, interval: 3 } };
+  const vision = { tower: 'adapted', connector: 'whole' };
+  const method = { rank: 2, heads: 3, dropout: 0.1, vision, reducer: { ratio: 0.5, warmup: 3, interval: 3 } };
   const dataset = [{ path: await writeData(), acceptDropped: true }];
   await fsp.writeFile(
     recipe,
@@ -63,6 +66,26 @@ describe('a run on pictures', () => {
     expect(said).toMatch(/half\.png is not a whole PNG picture .*\(rows 18\)/);
     expect(said).toMatch(/gone\.png can't be read \(ENOENT\).*\(rows 19\)/);
     expect(said).toMatch(/link\.png lies outside the dataset’s folder.*\(rows 20\)/);
+  });
+
+  it('teaches what sees, too: heads of the tower, and the connector’s own tensors', async () => {
+    const { method, formatVersion } = JSON.parse(fs.readFileSync(path.join(whole, 'adapter.json'), 'utf8')) as {
+      method: { targets: string[]; whole: object[] };
+      formatVersion: number;
+    };
+    expect(formatVersion).toBe(3);
+    expect(method.targets).toEqual(expect.arrayContaining(['q_proj', 'tower.q_proj', 'tower.fc2']));
+    const name = 'connector.modality_projection.proj.weight';
+    expect(method.whole).toEqual([expect.objectContaining({ name })]);
+    const learned = await readAll(path.join(whole, 'adapter.safetensors'));
+    const before = await readAll(path.join(work, 'model', 'model.safetensors'));
+    const [now, then] = [learned.get(name)!, before.get(`model.${name}`)!];
+    expect(now.shape).toEqual(then.shape);
+    expect(largestDifference(now.values, then.values)).toBeGreaterThan(1e-4);
+    expect(Math.max(...learned.get('layers.0.tower.q_proj.B')!.values)).toBeGreaterThan(0);
+    expect([...learned.keys()]).toEqual(expect.arrayContaining([expect.stringMatching(/^shared\.A\.tower\.\d+$/)]));
+    const shares = fs.readFileSync(path.join(whole, 'heads.jsonl'), 'utf8');
+    expect(shares).toContain('"0.tower.q_proj.0"');
   });
 
   it('answers held-out questions and says about which picture', () => {

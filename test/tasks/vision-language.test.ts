@@ -17,38 +17,17 @@ import { answersToTheLetter as ofTexts } from '../../src-main/tasks/language/eva
 import { pictureBatch } from '../../src-main/tasks/vision-language/batch.ts';
 import type { SeenExample } from '../../src-main/tasks/vision-language/dataset.ts';
 import { answersToTheLetter } from '../../src-main/tasks/vision-language/evaluation.ts';
-import { pictureObjective } from '../../src-main/tasks/vision-language/objective.ts';
+import { pictureObjective, withFeatures } from '../../src-main/tasks/vision-language/objective.ts';
 import { microBatchGradients } from '../../src-main/trainer/gradients.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
 import { largestDifference } from '../models/support.ts';
-import { patchesOf, readAll } from '../models/vision/support.ts';
+import { readAll } from '../models/vision/support.ts';
+import { batchOf, examplesOf } from './seen-batches.ts';
 
 /** Tiny random models with pictures: transformers' logits, and PEFT's LoRA with its gradients (models/data/vision/make_models.py). */
 const data = path.join(import.meta.dirname, '../models/data/vision/models');
 const FAMILIES = ['idefics3', 'llava', 'gemma3', 'qwen2.5-vl'];
 const SITES = ['q_proj', 'v_proj', 'o_proj', 'down_proj'];
-
-type Expected = Awaited<ReturnType<typeof readAll>>;
-
-/** Two texts, with two pictures and with one. */
-function batchOf(expected: Expected): PictureBatch {
-  const whole = (name: string) => Int32Array.from(expected.get(name)!.values);
-  const [rows, length] = expected.get('ids')!.shape as [number, number];
-  return {
-    ...{ rows, length, inputIds: whole('ids'), labels: whole('labels') },
-    positions: Int32Array.from({ length: rows * length }, (_, t) => t % length),
-    segments: whole('mask').map((here) => here - 1),
-    ...picturesOf(expected.get('pixels')!),
-  };
-}
-
-/** Of one size as pixels, else already as patches. */
-function picturesOf(pixels: NonNullable<ReturnType<Expected['get']>>): Pick<PictureBatch, 'patches' | 'grids'> {
-  if (pixels.shape.length === 4)
-    return { patches: patchesOf(pixels), grids: Array.from({ length: 3 }, () => ({ rows: 4, columns: 4 })) };
-  const sizes = [[4, 4], [2, 6], [6, 4]] as const; // prettier-ignore
-  return { patches: Float32Array.from(pixels.values), grids: sizes.map(([rows, columns]) => ({ rows, columns })) };
-}
 
 async function open(family: string) {
   const expected = await readAll(path.join(data, family, 'expected.safetensors'));
@@ -65,25 +44,6 @@ async function open(family: string) {
   return { expected, model, adapter, batch: batchOf(expected), objective: pictureObjective(model) };
 }
 
-const areaOf = ({ rows, columns }: { rows: number; columns: number }) => rows * columns;
-const sumOf = (values: number[]) => values.reduce((sum, value) => sum + value, 0);
-
-/** Each text with its own pictures, and no padding. */
-function examplesOf({ rows, length, inputIds, labels, segments, patches, grids }: PictureBatch) {
-  const of = [0, 2, 3];
-  const [all, size] = [grids.map(areaOf), patches.length / sumOf(grids.map(areaOf))];
-  const start = (picture: number) => sumOf(all.slice(0, picture)) * size;
-  return Array.from({ length: rows }, (_, row) => {
-    const here = (values: Int32Array) =>
-      values.subarray(row * length, (row + 1) * length).filter((_, t) => segments[row * length + t]! >= 0);
-    return {
-      ...{ inputIds: here(inputIds), labels: here(labels) },
-      patches: patches.subarray(start(of[row]!), start(of[row + 1]!)),
-      grids: grids.slice(of[row], of[row + 1]),
-    };
-  });
-}
-
 const before = { numTensors: 0 };
 
 describe.each(['tensorflow', 'cpu'] as const)('a model with pictures on %s', (engine) => {
@@ -96,7 +56,7 @@ describe.each(['tensorflow', 'cpu'] as const)('a model with pictures on %s', (en
   it.each(FAMILIES)('has the logits and the adapter gradients of transformers and PEFT: %s', async (family) => {
     const { expected, model, adapter, batch, objective } = await open(family);
     const tensors = objective.tensors(batch);
-    const logits = model.language.tokenLogits(tensors, { adaptation: adapter });
+    const logits = tf.tidy(() => model.language.tokenLogits(withFeatures(model, tensors), { adaptation: adapter }));
     const [values, theirs] = [await logits.data(), expected.get('logits')!.values];
     const width = model.language.config.vocabularySize;
     for (const [t, segment] of batch.segments.entries()) {
@@ -153,7 +113,9 @@ describe.each(['tensorflow', 'cpu'] as const)('an answer to pictures on %s', (en
     for await (const token of generate(model.language, inputIds, options)) tokens.push(token);
     const answered = Int32Array.from([...inputIds, ...tokens.map(({ id }) => id)]);
     const tensors = objective.tensors(pictureBatch([{ inputIds: answered, labels: answered, patches, grids }]));
-    const logits = tf.tidy(() => tf.logSoftmax(model.language.tokenLogits(tensors, { adaptation: adapter })));
+    const logits = tf.tidy(() =>
+      tf.logSoftmax(model.language.tokenLogits(withFeatures(model, tensors), { adaptation: adapter })),
+    );
     const theirs = tf.tidy(() => tf.logSoftmax(tf.tensor2d(expected.get('logits')!.values, [batch.inputIds.length, width]))); // prettier-ignore
     const [own, first] = [await logits.data(), await theirs.data()];
     for (const [i, { top }] of tokens.entries()) {

@@ -2,15 +2,15 @@ import { UserError } from '../../engine/types.ts';
 import { headName, inBlock, readHeadName, siteName, siteTensor } from '../names.ts';
 import type { AdapterOptions, HeadName, SiteShape } from '../types.ts';
 
-/** What a tensor of an adapter is: down-projection, up-projections, router, or DoRA's magnitude. */
-export type TensorRole = 'A' | 'B' | 'router' | 'magnitude';
+/** What a tensor of an adapter is: down-projection, up-projections, router, DoRA's magnitude, or a tensor of the model trained whole. */
+export type TensorRole = 'A' | 'B' | 'router' | 'magnitude' | 'whole';
 
 /** One trainable tensor under its name and shape in `adapter.safetensors` (docs/method.md, Adapter file). */
 export interface TensorSpec {
   name: string;
   role: TensorRole;
   shape: number[];
-  /** width of the input it reads; of the output for magnitudes */
+  /** width of the input it reads; of the output for magnitudes; the last axis of a whole one */
   width: number;
   /** the layer it belongs to; undefined where layers share it */
   layer?: number;
@@ -18,6 +18,9 @@ export interface TensorSpec {
 
 /** The group of a language model's blocks. */
 export const LANGUAGE = 'language';
+
+/** Whether a target is the language model's: in other parts its name begins with the part's. */
+export const isOfLanguage = (target: string): boolean => !target.includes('.');
 
 /** The names of the tensors that act at one site. */
 export interface SiteTensors {
@@ -46,10 +49,12 @@ export function scaleOf(options: AdapterOptions): number {
  * | hydralora | `layers.<i>.<site>.A` | `layers.<i>.<site>.B` | `layers.<i>.<site>.router` |
  * | effilora | `shared.A.<in_features>`, share module: `shared.A.<site>` | as above | as above, router layer: `layers.<i>.router.<in_features>` |
  *
- * With DoRA each site also has `layers.<i>.<site>.magnitude` [out].
+ * With DoRA each site also has `layers.<i>.<site>.magnitude` [out]. In other parts of the model than the language model, what sites
+ * share has the part's name in it: `shared.A.tower.768`.
  */
 export function siteTensors(shape: SiteShape, options: AdapterOptions): SiteTensors {
-  const { block, inFeatures } = shape;
+  const { block, inFeatures, group } = shape;
+  const part = group === LANGUAGE ? '' : `${group}.`;
   return {
     A: options.name === 'effilora' ? sharedA(shape, options) : siteTensor(shape, 'A'),
     B: siteTensor(shape, 'B'),
@@ -57,16 +62,16 @@ export function siteTensors(shape: SiteShape, options: AdapterOptions): SiteTens
       options.name === 'lora'
         ? undefined
         : options.router === 'layer'
-          ? inBlock(block, `router.${inFeatures}`)
+          ? inBlock(block, `${part}router.${inFeatures}`)
           : siteTensor(shape, 'router'),
     magnitude: options.dora ? siteTensor(shape, 'magnitude') : undefined,
   };
 }
 
-/** Language models' files name no group; the other parts' A stand apart by theirs. */
+/** Language models' files name no group; the other parts' A stand apart by theirs, which their sites' names begin with. */
 function sharedA({ group, site, inFeatures }: SiteShape, options: AdapterOptions): string {
-  const shared = options.share === 'module' ? site : String(inFeatures);
-  return group === LANGUAGE ? `shared.A.${shared}` : `shared.A.${group}.${shared}`;
+  if (options.share === 'module') return `shared.A.${site}`;
+  return group === LANGUAGE ? `shared.A.${inFeatures}` : `shared.A.${group}.${inFeatures}`;
 }
 
 /** The sites of a model that an adapter adapts, in the model's order. Throws where a target is no site of the model. */
@@ -86,11 +91,17 @@ export function adaptedSites(sites: SiteShape[], options: AdapterOptions): SiteS
   const adapted = targeted.filter((shape) => chosen.delete(siteName(shape)));
   const [missing] = chosen;
   if (missing === undefined) return adapted;
-  const layers = new Set(sites.map(({ block }) => block)).size;
+  const layers = blocksOf(sites);
   throw new UserError(`It adapts ${missing}, the model has ${layers} layers of ${[...known].join(', ')}.`);
 }
 
-/** Every trainable tensor of an adapter, shared ones first, then by layer and site. `sites` are the adapted ones. */
+/** How many blocks a model's sites lie in; of its language model where it has one. */
+export function blocksOf(sites: SiteShape[]): number {
+  const own = sites.filter(({ group }) => group === LANGUAGE);
+  return new Set((own.length > 0 ? own : sites).map(({ block }) => block)).size;
+}
+
+/** Every trainable tensor of an adapter, shared ones first, then by layer and site, then whole ones. `sites` are the adapted ones. */
 export function adapterTensors(sites: SiteShape[], options: AdapterOptions): TensorSpec[] {
   const { rank } = options;
   const heads = headsPerSite(options);
@@ -112,7 +123,10 @@ export function adapterTensors(sites: SiteShape[], options: AdapterOptions): Ten
     add(shape.block, names.router, 'router', [heads, shape.inFeatures], shape.inFeatures);
     add(shape.block, names.magnitude, 'magnitude', [shape.outFeatures], shape.outFeatures);
   }
-  const all = [...specs.values()];
+  const whole = (options.whole ?? []).map(({ name, shape }): TensorSpec => {
+    return { name, role: 'whole', shape, width: shape.at(-1)! };
+  });
+  const all = [...specs.values(), ...whole];
   return [...all.filter(isShared), ...all.filter((spec) => !isShared(spec))];
 }
 
@@ -130,7 +144,7 @@ export const layerOfHead = (name: HeadName): number => readHeadName(name)!.block
 
 /** How many numbers an adapter trains, in all and by role. */
 export function parameterCounts(sites: SiteShape[], options: AdapterOptions): Record<TensorRole | 'all', number> {
-  const counts = { A: 0, B: 0, router: 0, magnitude: 0, all: 0 };
+  const counts = { A: 0, B: 0, router: 0, magnitude: 0, whole: 0, all: 0 };
   for (const { role, shape } of adapterTensors(sites, options)) {
     const size = shape.reduce((a, b) => a * b, 1);
     counts[role] += size;

@@ -4,15 +4,22 @@ import { UserError } from '../../engine/types.ts';
 import { loadCausalLM, type CausalLM } from '../causal-lm.ts';
 import { asTensors, type Feeds } from '../feeds.ts';
 import type { SeenPrompt } from '../seen-prompt.ts';
-import type { ModelFile, TokenBatch } from '../types.ts';
+import type { Adaptation, ModelFile, TokenBatch } from '../types.ts';
 import type { WeightFormat } from '../weight-format.ts';
 import { axesOf, mergedSize, reachOf } from './laid.ts';
+import { withoutBackward } from '../without-backward.ts';
+import type { SeeingPass } from './towers/parts.ts';
+import { CONNECTOR, connectorTensors, seeingSites, TOWER, type SeeingTensor } from './towers/sites.ts';
 import { VisionModel } from './towers/vision-model.ts';
 import type { PatchGrid } from './towers/windows.ts';
 import type { FedPictures } from './preparation/fed.ts';
 
 /** Texts with pictures on the host: which tokens are a picture's, their ids say. */
 export interface PictureBatch extends TokenBatch, FedPictures {}
+
+/** Whether pictures are seen otherwise with an adaptation. */
+export const changesSeeing = (adaptation: Adaptation | undefined): boolean =>
+  [TOWER, CONNECTOR].some((part) => adaptation?.adapts?.(part));
 
 /** A language model with what it sees with, both frozen, on the engine in use. */
 export class VisionLanguageModel {
@@ -51,13 +58,25 @@ export class VisionLanguageModel {
     return [...this.language.matrices, ...this.vision.tensors.values()];
   }
 
-  /** The sites of its language model. */
-  sites(): ReturnType<CausalLM['sites']> {
-    return this.language.sites();
+  /** The sites of its language model, then those of the tower and of the connector. */
+  sites(): (ReturnType<CausalLM['sites']>[number] | ReturnType<typeof seeingSites>[number])[] {
+    return [...this.language.sites(), ...seeingSites(this.vision.config)];
   }
 
-  siteWeight(site: { block: number; site: string }): Tensor2D {
-    return this.language.siteWeight(site);
+  siteWeight(site: { block: number; site: string; group: string }): Tensor2D {
+    return site.group === TOWER || site.group === CONNECTOR
+      ? this.vision.siteWeight(site)
+      : this.language.siteWeight(site);
+  }
+
+  /** What can be trained whole: the connector. */
+  wholeTensors(): SeeingTensor[] {
+    return connectorTensors(this.vision.config);
+  }
+
+  /** One of them as it is frozen; it stays this model's. */
+  wholeTensor(name: string): Tensor {
+    return this.vision.tensors.get(name)!;
   }
 
   /**
@@ -95,21 +114,25 @@ export class VisionLanguageModel {
     return this.vision.feeds(patches, grids);
   }
 
-  /** The pictures' features from their feeds as tensors, [features, hidden]. */
-  features(inputs: Record<string, Tensor>, { grids }: Pick<PictureBatch, 'grids'>): Tensor2D {
-    return this.vision.features(inputs, grids);
+  /**
+   * The pictures' features from their feeds as tensors, [features, hidden]; where nothing that they are made by learns, nothing of it is
+   * kept for backward.
+   */
+  features(inputs: Record<string, Tensor>, { grids }: Pick<PictureBatch, 'grids'>, pass: SeeingPass = {}): Tensor2D {
+    const run = () => this.vision.features(inputs, grids, pass);
+    return changesSeeing(pass.adaptation) ? run() : withoutBackward(run, inputs.patches as Tensor2D);
   }
 
   /** What a prompt sees, for generation. Of the pictures, the prompt may have the first ones alone. */
-  async seenIn(ids: ArrayLike<number>, pictures: FedPictures): Promise<SeenPrompt> {
-    return this.promptOf(ids, pictures.grids, await this.featuresOf(pictures));
+  async seenIn(ids: ArrayLike<number>, pictures: FedPictures, adaptation?: Adaptation): Promise<SeenPrompt> {
+    return this.promptOf(ids, pictures.grids, await this.featuresOf(pictures, adaptation));
   }
 
   /** What some pictures become, on the host, [features, hidden]. */
-  async featuresOf(pictures: FedPictures): Promise<Float32Array> {
+  async featuresOf(pictures: FedPictures, adaptation?: Adaptation): Promise<Float32Array> {
     if (pictures.grids.length === 0) return new Float32Array(0);
     const features = tf.tidy(() =>
-      this.features(asTensors(this.vision.feeds(pictures.patches, pictures.grids)), pictures),
+      this.features(asTensors(this.vision.feeds(pictures.patches, pictures.grids)), pictures, { adaptation }),
     );
     const values = (await features.data()) as Float32Array;
     features.dispose();

@@ -54,10 +54,11 @@ async function openColumn(
   const { model } = stage;
   const started = performance.now();
   const copy = columns.slice(0, index).filter((column) => column.folder === folder).length;
-  const adaptation = folder === undefined ? undefined : (await stage.adapter(folder, off, copy)).adapter;
+  const on = folder === undefined ? undefined : await stage.adapter(folder, off, copy);
+  const adaptation = on?.adapter;
   const milliseconds = performance.now() - started;
   const own = writing(stage.file, template);
-  const { ids, seen } = await stage.asked(own, conversation, act);
+  const { ids, seen } = await stage.asked(own, conversation, act, on);
   tell({ kind: 'ready', column: index, milliseconds, promptTokens: ids.length });
   const stop = endsOf(languageOf(model).config, own.tokenizer);
   const tokens = generate(languageOf(model), ids, { ...sampling, adaptation, stop, seen });

@@ -8,6 +8,7 @@ import { openEngine } from '../../engine/index.ts';
 import { UserError } from '../../engine/types.ts';
 import { askedPrompt, loadConversant, seePicture } from '../../models/conversant.ts';
 import type { AskedPrompt, Asking, Conversant, SeenPicture } from '../../models/conversant.ts';
+import { changesSeeing } from '../../models/vision/vision-language.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
@@ -20,6 +21,8 @@ const KEPT_PICTURES = 16;
 
 export interface AdapterOnStage {
   adapter: Adapter;
+  /** tells it and the heads it leaves out from others */
+  key: string;
   description: AdapterDescription;
 }
 
@@ -54,7 +57,7 @@ export class LoadedModel {
   async adapter(folder: string, off?: Off, copy = 0): Promise<AdapterOnStage> {
     const { mtimeMs } = await stat(join(folder, 'adapter.safetensors'));
     const key = `${folder}:${mtimeMs}:${copy}`;
-    const found = this.adapters.get(key) ?? (await this.read(folder));
+    const found = this.adapters.get(key) ?? (await this.read(folder, key));
     this.adapters.delete(key);
     this.adapters.set(key, found);
     for (const [old, { adapter }] of this.adapters) {
@@ -65,36 +68,39 @@ export class LoadedModel {
     const { adapter, description } = found;
     const heads = new Set([...droppedHeads(description), ...(off?.heads ?? [])]);
     adapter.drop({ heads, renormalize: off?.renormalize ?? description.renormalize });
-    return found;
+    return { ...found, key: `${key}:${JSON.stringify(off ?? null)}` };
   }
 
-  /** A prompt whose pictures are looked at once, however many columns and questions are about them. */
+  /** A prompt whose pictures are looked at once, however many columns and questions are about them; once more where an adapter sees otherwise. */
   async asked(
     { tokenizer, template }: Pick<Asking, 'tokenizer' | 'template'>,
     { pictures = [], messages, tools, documents }: SeenConversation,
     { tell, signal }: Act<{ kind: 'loading'; what: string }>,
+    on?: AdapterOnStage,
   ): Promise<AskedPrompt> {
     const given = [];
     for (const picture of pictures) given.push({ name: picture.name, bytes: await bytesOf(picture) });
     const asking = { tokenizer, template, messages, tools, documents, pictures: given };
-    return askedPrompt(this.file, this.model, asking, async (picture, processor, model) => {
-      const key = crypto.createHash('sha256').update(picture.bytes).digest('hex');
+    const eyes = changesSeeing(on?.adapter) ? on!.key : '';
+    const see: typeof seePicture = async (picture, processor, model, adaptation) => {
+      const key = `${crypto.createHash('sha256').update(picture.bytes).digest('hex')}:${eyes}`;
       const known = this.seen.get(key);
       this.seen.delete(key);
       if (!known) {
         signal.throwIfAborted();
         tell({ kind: 'loading', what: `Looking at ${picture.name}` });
       }
-      const seen = known ?? (await seePicture(picture, processor, model));
+      const seen = known ?? (await seePicture(picture, processor, model, adaptation));
       this.seen.set(key, seen);
       if (this.seen.size > KEPT_PICTURES) this.seen.delete(this.seen.keys().next().value!);
       return seen;
-    });
+    };
+    return askedPrompt(this.file, this.model, asking, { see, adaptation: on?.adapter });
   }
 
-  private async read(folder: string): Promise<AdapterOnStage> {
+  private async read(folder: string, key: string): Promise<AdapterOnStage> {
     const stored = await readAdapter(folder);
-    return { description: stored.description, adapter: adapterOnModel(stored, this.model, basename(folder)) };
+    return { key, description: stored.description, adapter: adapterOnModel(stored, this.model, basename(folder)) };
   }
 
   async close(): Promise<void> {

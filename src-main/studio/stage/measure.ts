@@ -52,7 +52,7 @@ export async function probeJob(job: ProbeJob, { tell, signal }: Act<ProbeEvent>)
   tell({ kind: 'loss', loss, tokens, examples: examples.length, name });
   if (!stage.file.tokenizer || !job.prompt.trim()) return;
   const { maxTokens } = job;
-  const { ids, seen } = await promptOf(stage.file, stage.model, { prompt: job.prompt, maxTokens });
+  const { ids, seen } = await promptOf(stage.file, stage.model, { prompt: job.prompt, maxTokens }, adapter);
   const stream = new StreamText(stage.file.tokenizer);
   for await (const { id } of generate(languageOf(stage.model), ids, { maxTokens, adaptation: adapter, seen })) {
     signal.throwIfAborted();

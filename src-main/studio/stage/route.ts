@@ -3,6 +3,7 @@ import { UserError } from '../../engine/types.ts';
 import { batchTensors, disposeBatch } from '../../models/batch.ts';
 import { padBatch } from '../../data/batches.ts';
 import { languageOf } from '../../models/conversant.ts';
+import { isOfLanguage } from '../../effilora/methods/structure.ts';
 import { modelOnStage } from './loaded.ts';
 import type { Act, RouteEvent, RouteJob } from './types.ts';
 
@@ -27,6 +28,8 @@ export async function routeJob(job: RouteJob, { tell }: Act<RouteEvent>): Promis
   };
   try {
     tf.tidy(() => void languageOf(stage.model).hidden(batch, { adaptation: adapter, recompute: false }));
+    if (!omega && !isOfLanguage(job.site))
+      throw new UserError(`${job.site} is in what sees pictures, and a text doesn't pass it. Choose another site.`);
     if (!omega)
       throw new UserError(`The adapter has no router at layer ${job.layer}, ${job.site}. Choose another site.`);
     const values = await omega.data();

@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { checkAdapterTensors } from '../../effilora/adapter-file.ts';
+import { checkAdapterTensors, checkWholeTensors } from '../../effilora/adapter-file.ts';
 import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
-import { modelSites } from '../../models/weights.ts';
+import { sitesOfFile } from '../../models/file-sites.ts';
 import { readAnyAdapter } from '../../exports/read-any.ts';
 import { writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import type { StoredAdapter } from '../../trainer/stored-adapter.ts';
@@ -15,7 +15,9 @@ import type { StoredAdapter } from '../../trainer/stored-adapter.ts';
 export async function importAdapter(place: string, model: ModelFile, folder: string): Promise<void> {
   const stored = await readAnyAdapter(place, model.config);
   checkArchitecture(stored, model, basename(place));
-  checkAdapterTensors(stored.tensors, modelSites(model.config), stored.description, basename(place));
+  const { sites, whole } = sitesOfFile(model);
+  checkWholeTensors(stored.description, whole, basename(place));
+  checkAdapterTensors(stored.tensors, sites, stored.description, basename(place));
   checkNumbers(stored, basename(place));
   const { baseModel } = stored.description;
   const unnamed = /^0*$/.test(baseModel.sha256);

@@ -4,11 +4,10 @@ import { fewHeldOut } from '../../data/order.ts';
 import { propose, reducerReason } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import type { Proposal, Reason } from '../../effilora/configurator.ts';
-import { flopsPerToken, memoryPlan } from '../../effilora/memory-plan.ts';
+import { flopsPerToken, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
 import type { MemoryPlan } from '../../effilora/memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
-import { parameterCounts } from '../../effilora/methods/structure.ts';
 import type { MethodName } from '../../effilora/types.ts';
 import { speedFacts } from '../../trainer/machine-speed.ts';
 import { taskOf } from '../../tasks/registry.ts';
@@ -16,6 +15,7 @@ import { engineFacts } from '../../trainer/engine-facts.ts';
 import { knownFacts } from './data-facts.ts';
 import { heldOutFacts, secondsBesideSteps } from './plan-time.ts';
 import { parseRecipe, type Recipe } from '../../recipe/recipe.ts';
+import { seeingOptions } from '../../recipe/vision.ts';
 import { checkOption, withOptions } from '../../recipe/options.ts';
 import { chooseEngine } from '../../engine/index.ts';
 import { UserError } from '../../engine/types.ts';
@@ -51,9 +51,11 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     const recipe = withFixedOptions(recipeOf(request, run), request.fixed);
     const whole = completeRecipe(recipe);
     const heldOut = heldOutFacts(whole, data);
-    const shape = { ...run.training, method: run.method };
+    const { targets, ...more } = seeingOptions(whole.method.vision, facts.seeing);
+    const method = { ...run.method, ...more, targets: [...run.method.targets, ...targets] };
+    const shape = { ...run.training, method };
     const beside = secondsBesideSteps(whole, shape, heldOut, facts, engine, speedFacts(chosen), plan);
-    return { proposal, run, recipe, whole, heldOut, beside };
+    return { proposal, run: { ...run, method }, recipe, whole, heldOut, beside };
   };
   const free = proposed(request.seconds);
   // The time is for steps and all else together.
@@ -69,7 +71,6 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const share = backwardShare(whole.method.reducer, run.training.steps, facts.layers);
   const flops = flopsPerToken(facts, shape, exampleTokens, share) * batch * accumulate * exampleTokens;
   const fits = memory.total <= limitBytes;
-  const sites = facts.sites.filter(({ site }) => run.method.targets.includes(site));
   return {
     recipe,
     values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
@@ -93,7 +94,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
       sites: run.method.targets,
       heads: run.method.heads,
       rank: run.method.rank,
-      trainableParameters: parameterCounts(sites, run.method).all,
+      trainableParameters: trainedNumbers(facts, run.method),
       frozenShare: run.method.name === 'effilora' ? run.method.reducer.ratio : 0,
     },
   };

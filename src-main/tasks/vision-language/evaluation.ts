@@ -9,7 +9,7 @@ import type { Evaluation } from '../task.ts';
 import { rowsToTheLetter } from '../to-the-letter.ts';
 import { pictureBatch } from './batch.ts';
 import type { SeenExample } from './dataset.ts';
-import { pictureObjective } from './objective.ts';
+import { pictureObjective, withFeatures } from './objective.ts';
 
 /** Consecutive examples that make a batch of at most `evaluationTokens` tokens with its padding, or a lone longer one. */
 function* groups<Sized extends { inputIds: Int32Array }>(examples: Iterable<Sized>): Generator<Sized[]> {
@@ -50,7 +50,9 @@ async function ofBatch(
   adaptation?: Adaptation,
 ): Promise<Likelihood[]> {
   const tensors = pictureObjective(model).tensors(batch);
-  const picked = model.language.pickedLogProbabilities(tensors, { adaptation });
+  const picked = tf.tidy(() =>
+    model.language.pickedLogProbabilities(withFeatures(model, tensors, { adaptation }), { adaptation }),
+  );
   const values = await picked.data();
   picked.dispose();
   tf.dispose(tensors as unknown as tf.TensorContainer);
@@ -73,8 +75,9 @@ export async function answersToTheLetter(
   for (const group of groups(examples)) {
     const batch = await batchOf(group);
     const tensors = pictureObjective(model).tensors(batch);
-    out.push(...(await rowsToTheLetter(model.language, batch, tensors, adaptation)));
-    tf.dispose(tensors as unknown as tf.TensorContainer);
+    const seen = withFeatures(model, tensors, { adaptation });
+    out.push(...(await rowsToTheLetter(model.language, batch, seen, adaptation)));
+    tf.dispose([seen, tensors] as unknown as tf.TensorContainer);
   }
   return out;
 }

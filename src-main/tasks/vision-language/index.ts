@@ -1,6 +1,5 @@
 import { splitDataset } from '../../data/held-out.ts';
 import { UserError } from '../../engine/types.ts';
-import type { BatchTensors } from '../../models/batch.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../models/vision/vision-language.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
@@ -11,18 +10,18 @@ import type { RunData, Task } from '../task.ts';
 import { runShape } from '../text-plan.ts';
 import { openPictureDataset, type SeenExample } from './dataset.ts';
 import { answersToTheLetter, batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
-import { pictureObjective } from './objective.ts';
+import { pictureObjective, type PictureTensors } from './objective.ts';
 import { seeingFacts } from './plan.ts';
 import { pictureReading } from './reading.ts';
 
 const ASKED: Asked<VisionLanguageModel, SeenExample> = {
   writes: (model) => model.language,
-  seen: async (model, { ids, of }) => model.seenIn(ids, await of.fed()),
+  seen: async (model, { ids, of }, adaptation) => model.seenIn(ids, await of.fed(), adaptation),
   told: ({ pictures }) => ({ pictures }),
 };
 
-/** The next token of texts with pictures, by a decoder behind a frozen tower. */
-export const visionLanguage: Task<SeenExample, PictureBatch, BatchTensors, VisionLanguageModel> = {
+/** The next token of texts with pictures, by a decoder behind a tower. */
+export const visionLanguage: Task<SeenExample, PictureBatch, PictureTensors, VisionLanguageModel> = {
   load: (file, format) => VisionLanguageModel.load(file, format),
   examples: readPictures,
   dataset: async (source, index, file, options) =>

@@ -1,5 +1,7 @@
 import type { ModelFacts } from '../../effilora/memory-plan.ts';
 import type { ModelFile } from '../../models/types.ts';
+import { isOfLanguage } from '../../effilora/methods/structure.ts';
+import { sitesOfFile } from '../../models/file-sites.ts';
 import { modelFacts } from '../text-plan.ts';
 
 const F32_BYTES = 4;
@@ -11,5 +13,7 @@ export function seeingFacts(file: Pick<ModelFile, 'name' | 'config' | 'tensors' 
     (sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1),
     0,
   );
-  return { ...facts, parameters: facts.parameters + numbers, fileBytes: facts.fileBytes + F32_BYTES * numbers };
+  const { sites, whole } = sitesOfFile(file);
+  const seeing = { sites: sites.filter(({ site }) => !isOfLanguage(site)), whole };
+  return { ...facts, seeing, parameters: facts.parameters + numbers, fileBytes: facts.fileBytes + F32_BYTES * numbers };
 }

@@ -1,10 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { rmsNorm } from '../../../engine/fused.ts';
 import { activate } from './activation.ts';
 import type { ConnectorConfig, EncoderConfig } from './config.ts';
 import type { VisionLoader } from './loader.ts';
-import { linear, type VisionLinear } from './parts.ts';
+import { adapted, adaptedNorm, linear, type SeeingPass, type VisionLinear } from './parts.ts';
 
 type EncoderConnector = Exclude<ConnectorConfig, { kind: 'merge' }>;
 
@@ -50,20 +49,27 @@ export function connect(
   config: EncoderConnector,
   tower: EncoderConfig,
   weights: ConnectorWeights,
+  { adaptation }: SeeingPass = {},
 ): Tensor2D {
   const side = Math.floor(tower.imageSize / tower.patchSize);
   return tf.tidy(() => {
     switch (config.kind) {
       case 'shuffle':
-        return linear(blocks(x, side, config.scale), weights.first);
+        return linear(blocks(x, side, config.scale), weights.first, { adaptation });
       case 'mlp': {
         const patches = config.dropClass ? withoutClass(x, side * side) : x;
-        return linear(activate(linear(patches, weights.first), config.activation), weights.second!);
+        return linear(activate(linear(patches, weights.first, { adaptation }), config.activation), weights.second!, {
+          adaptation,
+        });
       }
       case 'pool': {
         const block = side / config.tokensPerSide;
         const pooled = tf.mean(tf.reshape(blocks(x, side, block), [-1, block ** 2, x.shape[1]]), 1);
-        return linear(rmsNorm(pooled as Tensor2D, weights.norm!, config.epsilon), weights.first);
+        const name = 'connector.mm_soft_emb_norm.weight';
+        const normed = adaptedNorm(pooled as Tensor2D, name, weights.norm!, config.epsilon, adaptation);
+        return linear(normed, {
+          weight: adapted('connector.mm_input_projection_weight', weights.first.weight, adaptation),
+        });
       }
     }
   });

@@ -4,7 +4,15 @@ import { activate } from './activation.ts';
 import { attendAll } from './attention.ts';
 import type { EncoderConfig } from './config.ts';
 import { patchLinear, type VisionLoader } from './loader.ts';
-import { layerNorm, linear, type LayerNorm, type VisionLinear } from './parts.ts';
+import {
+  layerNorm,
+  linear,
+  towerLayer,
+  type LayerNorm,
+  type LinearPass,
+  type SeeingPass,
+  type VisionLinear,
+} from './parts.ts';
 
 interface EncoderLayer {
   norm1: LayerNorm;
@@ -64,12 +72,18 @@ export async function loadEncoder(config: EncoderConfig, loader: VisionLoader): 
 }
 
 /** Patches [pictures * patches, 3 * patch * patch] of whole pictures -> [pictures * tokens, hidden], CLIP's class token first. */
-export function encode(patches: Tensor2D, config: EncoderConfig, weights: EncoderWeights): Tensor2D {
+export function encode(
+  patches: Tensor2D,
+  config: EncoderConfig,
+  weights: EncoderWeights,
+  pass: SeeingPass = {},
+): Tensor2D {
   return tf.tidy(() => {
     const perPicture = Math.floor(config.imageSize / config.patchSize) ** 2;
     const pictures = patches.shape[0] / perPicture;
     const x = weights.layers.reduce(
-      (value, layer) => encoderLayer(value, layer, config, pictures),
+      (value, layer, block) =>
+        towerLayer((input, own) => encoderLayer(input, layer, config, pictures, own), value, block, pass),
       embedded(linear(patches, weights.patches), pictures, config, weights),
     );
     return weights.after ? layerNorm(x, weights.after, config.epsilon) : x;
@@ -87,12 +101,18 @@ function embedded(x: Tensor2D, pictures: number, config: EncoderConfig, weights:
   return weights.before ? layerNorm(placed, weights.before, config.epsilon) : placed;
 }
 
-function encoderLayer(x: Tensor2D, layer: EncoderLayer, config: EncoderConfig, pictures: number): Tensor2D {
+function encoderLayer(
+  x: Tensor2D,
+  layer: EncoderLayer,
+  config: EncoderConfig,
+  pictures: number,
+  pass: LinearPass,
+): Tensor2D {
   return tf.tidy(() => {
     const normed = layerNorm(x, layer.norm1, config.epsilon);
-    const [q, k, v] = [layer.query, layer.key, layer.value].map((each) => linear(normed, each)) as [Tensor2D, Tensor2D, Tensor2D]; // prettier-ignore
-    const middle = tf.add<Tensor2D>(x, linear(attendAll(q, k, v, pictures, config.heads), layer.out));
-    const up = activate(linear(layerNorm(middle, layer.norm2, config.epsilon), layer.up), config.activation);
-    return tf.add<Tensor2D>(middle, linear(up, layer.down));
+    const [q, k, v] = [layer.query, layer.key, layer.value].map((each) => linear(normed, each, pass)) as [Tensor2D, Tensor2D, Tensor2D]; // prettier-ignore
+    const middle = tf.add<Tensor2D>(x, linear(attendAll(q, k, v, pictures, config.heads), layer.out, pass));
+    const up = activate(linear(layerNorm(middle, layer.norm2, config.epsilon), layer.up, pass), config.activation);
+    return tf.add<Tensor2D>(middle, linear(up, layer.down, pass));
   });
 }

@@ -72,6 +72,7 @@ function loaderOf(folder: string, entries: FolderWeights['entries'], tensors: Ma
   return {
     tensor,
     linear: async (name, outFeatures, inFeatures, biased = true) => ({
+      name,
       weight: (await tensor(`${name}.weight`, [outFeatures, inFeatures])) as Tensor2D,
       bias: biased ? ((await tensor(`${name}.bias`, [outFeatures])) as Tensor1D) : undefined,
     }),

@@ -1,10 +1,29 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { rmsNorm } from '../../../engine/fused.ts';
+import { recomputed } from '../../recompute.ts';
+import type { Adaptation, LayerParameters } from '../../types.ts';
+import { seeingSite, TOWER } from './sites.ts';
 
 /** weight [out, in] as in the file */
 export interface VisionLinear {
+  /** of the one form that towers have here; undefined: it is not adapted */
+  name?: string;
   weight: Tensor2D;
   bias?: Tensor1D;
+}
+
+/** How pictures go through tower and connector. */
+export interface SeeingPass {
+  adaptation?: Adaptation;
+  /** keep only the input of each of the tower's layers for backward */
+  recompute?: boolean;
+}
+
+/** How rows go through a linear: with what is adapted, and its block's tensors where they are at hand. */
+export interface LinearPass {
+  adaptation?: Adaptation;
+  parameters?: LayerParameters;
 }
 
 export interface LayerNorm {
@@ -12,12 +31,56 @@ export interface LayerNorm {
   bias: Tensor1D;
 }
 
-/** y = x W^T + bias */
-export function linear(x: Tensor2D, { weight, bias }: VisionLinear): Tensor2D {
+/** y = x W^T + bias, and what the adaptation makes of it. */
+export function linear(
+  x: Tensor2D,
+  { name, ...frozen }: VisionLinear,
+  { adaptation, parameters }: LinearPass = {},
+): Tensor2D {
   return tf.tidy(() => {
+    const weight = adapted(`${name}.weight`, frozen.weight, adaptation);
+    const bias = frozen.bias && adapted(`${name}.bias`, frozen.bias, adaptation);
     const product: Tensor2D = tf.matMul(x, weight, false, true);
-    return bias ? tf.add<Tensor2D>(product, bias) : product;
+    const y = bias ? tf.add<Tensor2D>(product, bias) : product;
+    const site = adaptation && name !== undefined && seeingSite(name);
+    if (!site || !adaptation.adapts?.(site.group)) return y;
+    const own = parameters ?? adaptation.parameters(site.block, site.group);
+    return adaptation.apply(site, x, y, own, () => tf.transpose(weight), bias);
   });
+}
+
+/** A tensor, or what the adaptation has in its place. */
+export function adapted<T extends Tensor1D | Tensor2D>(name: string, frozen: T, adaptation?: Adaptation): T {
+  const whole = adaptation?.whole?.(name);
+  return whole ? (tf.reshape(whole, frozen.shape) as T) : frozen;
+}
+
+/** An RMSNorm whose weight may be trained. */
+export function adaptedNorm(
+  x: Tensor2D,
+  name: string,
+  frozen: Tensor1D,
+  epsilon: number,
+  adaptation?: Adaptation,
+): Tensor2D {
+  const weight = adapted(name, frozen, adaptation);
+  // The norm itself has no gradient for its weight.
+  return weight === frozen
+    ? rmsNorm(x, frozen, epsilon)
+    : tf.tidy(() => tf.mul(rmsNorm(x, tf.onesLike(frozen), epsilon), weight));
+}
+
+/** One of the tower's layers; backward runs it again where that is wanted and anything of the tower learns. */
+export function towerLayer(
+  layer: (x: Tensor2D, pass: LinearPass) => Tensor2D,
+  x: Tensor2D,
+  block: number,
+  { adaptation, recompute }: SeeingPass,
+): Tensor2D {
+  if (!adaptation?.adapts?.(TOWER)) return layer(x, {});
+  const run = (input: Tensor2D, parameters: LayerParameters) => layer(input, { adaptation, parameters });
+  const parameters = adaptation.parameters(block, TOWER);
+  return recompute ? recomputed(run, x, parameters) : run(x, parameters);
 }
 
 /** (x - mean) / deviation * weight + bias (arXiv 1607.06450) */

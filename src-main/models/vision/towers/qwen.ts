@@ -7,7 +7,7 @@ import { activate } from './activation.ts';
 import { attendAll } from './attention.ts';
 import type { QwenConfig } from './config.ts';
 import { patchLinear, type VisionLoader } from './loader.ts';
-import { linear, type VisionLinear } from './parts.ts';
+import { adaptedNorm, linear, towerLayer, type LinearPass, type SeeingPass, type VisionLinear } from './parts.ts';
 import { placed, type WindowLayout } from './windows.ts';
 
 const EPSILON = 1e-6;
@@ -86,16 +86,25 @@ export function encodeQwen(
   layout: Pick<WindowLayout, 'windows' | 'length'>,
   config: QwenConfig,
   weights: QwenWeights,
+  pass: SeeingPass = {},
 ): Tensor2D {
   return tf.tidy(() => {
     const places = { cos: inputs.towerCos as Tensor2D, sin: inputs.towerSin as Tensor2D, hidden: inputs.hidden! };
     const x = weights.layers.reduce(
-      (value, layer, i) => qwenLayer(value, layer, config.full.includes(i), layout, places, config.heads),
+      (value, layer, i) =>
+        towerLayer(
+          (input, own) => qwenLayer(input, layer, config.full.includes(i), layout, places, config.heads, own),
+          value,
+          i,
+          pass,
+        ),
       linear(inputs.patches as Tensor2D, weights.patches),
     );
-    const merged = tf.reshape(rmsNorm(x, weights.norm, EPSILON), [-1, weights.first.weight.shape[1]]) as Tensor2D;
+    const { adaptation } = pass;
+    const normed = adaptedNorm(x, 'tower.merger.ln_q.weight', weights.norm, EPSILON, adaptation);
+    const merged = tf.reshape(normed, [-1, weights.first.weight.shape[1]]) as Tensor2D;
     const rows = pickRows(merged, inputs.blocks as Tensor1D);
-    return linear(activate(linear(rows, weights.first), 'gelu'), weights.second);
+    return linear(activate(linear(rows, weights.first, { adaptation }), 'gelu'), weights.second, { adaptation });
   });
 }
 
@@ -106,18 +115,19 @@ function qwenLayer(
   layout: Pick<WindowLayout, 'windows' | 'length'>,
   { cos, sin, hidden }: Places,
   heads: number,
+  pass: LinearPass,
 ): Tensor2D {
   return tf.tidy(() => {
-    const joint = linear(rmsNorm(x, layer.norm1, EPSILON), layer.joint);
+    const joint = linear(rmsNorm(x, layer.norm1, EPSILON), layer.joint, pass);
     const [q, k, v] = tf.split(joint, 3, 1) as [Tensor2D, Tensor2D, Tensor2D];
     const turned = [rotary(q, cos, sin, heads), rotary(k, cos, sin, heads), v] as const;
     const attended = full
       ? byPicture(turned, layout, hidden, heads)
       : attendAll(...turned, hidden.shape[0]!, heads, hidden);
-    const middle = tf.add<Tensor2D>(x, linear(attended, layer.out));
+    const middle = tf.add<Tensor2D>(x, linear(attended, layer.out, pass));
     const normed = rmsNorm(middle, layer.norm2, EPSILON);
-    const inner = gated(linear(normed, layer.gate), linear(normed, layer.up), 'silu');
-    return tf.add<Tensor2D>(middle, linear(inner, layer.down));
+    const inner = gated(linear(normed, layer.gate, pass), linear(normed, layer.up, pass), 'silu');
+    return tf.add<Tensor2D>(middle, linear(inner, layer.down, pass));
   });
 }
 

@@ -9,6 +9,8 @@ import { connect, loadConnector } from './connector.ts';
 import { encode, loadEncoder } from './encoder.ts';
 import { withVisionLoader, type VisionLoader } from './loader.ts';
 import { encodeQwen, loadQwen, qwenFeeds } from './qwen.ts';
+import type { SeeingPass } from './parts.ts';
+import { encoderRows, seeingSite, type SeeingPart } from './sites.ts';
 import { windowLayout, windowsOf, type PatchGrid } from './windows.ts';
 
 /** A tower with its connector, in two halves: what is laid on the host, and what the engine computes. */
@@ -25,7 +27,9 @@ interface Seeing {
    * to the weights.
    * @param inputs the feeds as tensors
    */
-  features(inputs: Record<string, Tensor>, grids: PatchGrid[]): Tensor2D;
+  features(inputs: Record<string, Tensor>, grids: PatchGrid[], pass?: SeeingPass): Tensor2D;
+  /** of every row that the tower's linears see: 1, or 0 where there is no patch */
+  rows(grids: PatchGrid[]): Uint8Array;
 }
 
 const MOST_CONFIG_BYTES = 16 << 20;
@@ -57,8 +61,23 @@ export class VisionModel {
     return this.seeing.feeds(patches, grids);
   }
 
-  features(inputs: Record<string, Tensor>, grids: PatchGrid[]): Tensor2D {
-    return this.seeing.features(inputs, grids);
+  features(inputs: Record<string, Tensor>, grids: PatchGrid[], pass?: SeeingPass): Tensor2D {
+    return this.seeing.features(inputs, grids, pass);
+  }
+
+  /** The rows that the linears of each part see of these pictures: 1, or 0 where there is no patch. */
+  rows(grids: PatchGrid[]): Record<SeeingPart, Uint8Array> {
+    return { tower: this.seeing.rows(grids), connector: new Uint8Array(this.tokens(grids)).fill(1) };
+  }
+
+  /** The frozen weight of a site, [in, out]; the caller disposes it. */
+  siteWeight({ group, block, site }: { group: string; block: number; site: string }): Tensor2D {
+    const isIt = (name: string) => {
+      const found = seeingSite(name.replace(/\.weight$/, ''));
+      return name.endsWith('.weight') && found?.group === group && found.block === block && found.site === site;
+    };
+    const [, weight] = [...this.tensors].find(([name]) => isIt(name))!;
+    return tf.transpose(weight as Tensor2D);
   }
 
   dispose(): void {
@@ -75,7 +94,8 @@ async function loadSeeing({ tower, connector }: VisionConfig, loader: VisionLoad
         checkGrids(grids, ({ rows, columns }) => rows % tower.merge === 0 && columns % tower.merge === 0);
         return qwenFeeds(patches, windowLayout(grids, tower), width * tower.frames);
       },
-      features: (inputs, grids) => encodeQwen(inputs, windowsOf(grids, tower), tower, weights),
+      features: (inputs, grids, pass) => encodeQwen(inputs, windowsOf(grids, tower), tower, weights, pass),
+      rows: (grids) => Uint8Array.from(windowLayout(grids, tower).patches, (patch) => Number(patch >= 0)),
     };
   }
   if (connector.kind === 'merge') throw new Error('a merger belongs to its own tower');
@@ -87,7 +107,9 @@ async function loadSeeing({ tower, connector }: VisionConfig, loader: VisionLoad
       checkGrids(grids, ({ rows, columns }) => rows === side && columns === side);
       return { patches: { values: patches, shape: [grids.length * side ** 2, width] } };
     },
-    features: ({ patches }) => tf.tidy(() => connect(encode(patches as Tensor2D, tower, weights), connector, tower, joint)), // prettier-ignore
+    features: ({ patches }, _, pass) =>
+      tf.tidy(() => connect(encode(patches as Tensor2D, tower, weights, pass), connector, tower, joint, pass)),
+    rows: (grids) => new Uint8Array(grids.length * encoderRows(tower)).fill(1),
   };
 }
 
