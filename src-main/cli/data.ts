@@ -1,10 +1,11 @@
 import { Option, type Command } from 'commander';
-import { measureDataset, type DatasetFacts } from '../data/dataset.ts';
+import type { DatasetFacts } from '../data/dataset.ts';
 import { droppedLines, dropsMany } from '../data/dropped.ts';
 import { heldOutSplitOf } from '../data/held-out.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import { UserError } from '../engine/types.ts';
 import { readingOptions as forModel } from '../data/reading-options.ts';
+import { taskOf } from '../tasks/registry.ts';
 import { command, modelOption } from './command.ts';
 import { EXIT } from './exit.ts';
 import { note, printJson } from './output.ts';
@@ -39,7 +40,7 @@ export function dataCommand(program: Command): void {
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
   const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
-    const { source, ...dataset } = await measureDataset(sourceOf(path, flags), 0, forModel(file, flags));
+    const { source, ...dataset } = await taskOf(file).measure(sourceOf(path, flags), file, forModel(file, flags));
     const { report, ...facts } = dataset;
     const heldOut = heldOutSplitOf(source, dataset, 1);
     if (flags.json) return printJson({ dataset: path, ...facts, heldOut, ...report });

@@ -130,7 +130,8 @@ export function examplesOf({ records, facts, close }: OpenedRecords, index: numb
   return { examples: view.examples, report: reportOf(facts, view), close };
 }
 
-async function* firstRows(batches: AsyncIterable<(Row | BrokenRow)[]>, most: number) {
+/** The first rows alone. */
+export async function* firstRows(batches: AsyncIterable<(Row | BrokenRow)[]>, most: number) {
   let left = most;
   for await (const batch of batches) {
     yield batch.slice(0, left);

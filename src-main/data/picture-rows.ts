@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { ChatMessage, ContentPart } from '../models/types.ts';
-import type { ColumnPlan } from './columns.ts';
+import { UserError } from '../engine/types.ts';
+import { planColumns, type ColumnPlan } from './columns.ts';
 import { isMessageList, isPresent, parsedIfText, RowRefusal } from './field-text.ts';
 import { isObject } from './formats/source.ts';
 import { readExample } from './read-example.ts';
@@ -15,11 +16,21 @@ export type PictureExample = Extract<Example, { kind: 'chat' }> & {
   pictures: PictureSource[];
 };
 
+export interface NamedPicture {
+  name: string;
+  source: PictureSource;
+}
+
+/** What a row's picture is called: its file's name, else its place in the row, from 0. */
+export const pictureName = (source: PictureSource, place: number) =>
+  'path' in source ? path.basename(source.path) : `picture ${place + 1}`;
+
 /** What datasets write where a picture belongs. */
 const MARK = '<image>';
 const COLUMN = /^(image|picture|photo)s?$/i;
 /** The column by which a folder of pictures has them in its metadata.csv or metadata.jsonl. */
 const FILE_NAME = 'file_name';
+const PICTURE_NAME = /\.(png|jpe?g|webp|gif|bmp|tiff?|heic|avif)$/i;
 
 /** The columns that pictures are read from. */
 export function pictureColumns({ media, columns }: ColumnPlan, names: string[]): string[] {
@@ -53,6 +64,39 @@ export function readPictureExample(row: Row, plan: ColumnPlan, folder: string): 
   } catch (error) {
     if (error instanceof RowRefusal) return error.message;
     throw error;
+  }
+}
+
+/**
+ * A row's pictures whatever serves as what in it, and what is wrong with them.
+ * @param columns the dataset's
+ */
+export function picturesIn(
+  row: Row,
+  columns: string[],
+  folder: string,
+): { pictures: NamedPicture[]; problem?: string } {
+  const named = (sources: PictureSource[]) => sources.map((source, i) => ({ name: pictureName(source, i), source }));
+  try {
+    const plan = planOf(columns);
+    const own = pictureColumns(plan, columns).flatMap((name) =>
+      // Other files are named so, too.
+      given(row.fields[name]).filter((one) => name !== FILE_NAME || PICTURE_NAME.test(String(one))),
+    );
+    return { pictures: named([...own.map((one) => sourceOf(one, folder)), ...withMarks(row.fields, plan, folder).inside]) }; // prettier-ignore
+  } catch (error) {
+    if (error instanceof RowRefusal) return { pictures: [], problem: error.message };
+    throw error;
+  }
+}
+
+/** As its columns are recognised, or else those of pictures alone. */
+function planOf(columns: string[]): ColumnPlan {
+  try {
+    return planColumns(columns, '');
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { format: 'text', columns: {}, media: columns.filter((name) => COLUMN.test(name)) };
   }
 }
 

@@ -50,12 +50,15 @@ export function readExample({ row, fields }: Row, { format, columns, media }: Co
   }
 }
 
+const PICTURES = /^(image|picture|photo)s?$/i;
+
 /** An answer about a picture teaches guessing to who doesn't see it. */
 function checkMedia(value: unknown, column: string): void {
   if (!isPresent(value) || value === '' || (Array.isArray(value) && value.length === 0)) return;
-  throw new RowRefusal(
-    `it comes with something to see or hear (column "${column}"), and only text is read; to learn its text alone, leave that column out`,
-  );
+  const instead = PICTURES.test(column)
+    ? 'the base model reads text alone; choose one that sees pictures, or leave that column out to learn the text by itself'
+    : 'only text is read; to learn its text alone, leave that column out';
+  throw new RowRefusal(`it comes with something to see or hear (column "${column}"), and ${instead}`);
 }
 
 function checkWeight(fields: Fields): void {

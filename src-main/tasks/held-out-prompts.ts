@@ -14,7 +14,7 @@ export interface Asked<Model, Of extends PreparedExample> {
   /** what it sees of an example; nothing of a text */
   seen?(model: Model, prompt: SamplePrompt<Of>, adaptation: Adaptation): Promise<SeenPrompt>;
   /** what a line says of the example besides */
-  told?(of: Of): Pick<SampleLine, 'pictures'>;
+  told?(of: Of, step: number): Promise<Pick<SampleLine, 'pictures' | 'thumbnails'>>;
 }
 
 /** Held-out prompts that a run is asked again and again. */
@@ -41,7 +41,7 @@ export class HeldOutPrompts<Model, Of extends PreparedExample> implements Sample
       const seen = await this.asked.seen?.(model, asked, adaptation);
       const tokens = generate(language, ids, { maxTokens: ANSWER_TOKENS, adaptation, stop, seen });
       const answer = await textOf(tokens, this.tokenizer!);
-      lines.push({ step, prompt, ...this.asked.told?.(of), answer: answer.trim(), expected });
+      lines.push({ step, prompt, ...(await this.asked.told?.(of, step)), answer: answer.trim(), expected });
     }
     return lines;
   }

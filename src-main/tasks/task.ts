@@ -130,12 +130,23 @@ export interface Choices<Example = unknown, Model = TrainableModel> {
   ): Promise<string>;
 }
 
+/** An example's picture, for people. */
+export interface ShownPicture {
+  name: string;
+  /** of its file */
+  bytes: Uint8Array;
+  /** that it becomes */
+  tokens: number;
+}
+
 /** One line of samples.jsonl: what the model answers to a held-out prompt at an evaluation. */
 export interface SampleLine {
   step: number;
   prompt: string;
   /** the pictures it is about, by name */
   pictures?: string[];
+  /** before the first update: they in small, as data URLs, so that a run shows them wherever its data is later */
+  thumbnails?: string[];
   answer: string;
   /** the dataset's own answer */
   expected: string;
@@ -176,6 +187,17 @@ export interface Task<
     file: ModelFile,
     options: DatasetOptions,
   ): Promise<OpenDataset<Example>>;
+  /** the first rows of a large dataset, the whole of a small one; there may be no example among them. @throws UserError */
+  sample(
+    source: DatasetSource,
+    index: number,
+    file: ModelFile,
+    options: DatasetOptions,
+  ): Promise<OpenDataset<Example> & { whole: boolean }>;
+  /** what becomes of a dataset's rows. @throws UserError as `dataset` does */
+  measure(source: DatasetSource, file: ModelFile, options: DatasetOptions): Promise<DatasetFacts>;
+  /** the first `most` of the pictures that an example is about; missing where a task has none. @throws UserError */
+  pictures?(example: Example, most: number): Promise<ShownPicture[]>;
   /** what a micro-batch is made of these examples; pictures of theirs are read then. @throws UserError where they can't be */
   batch(examples: Example[], training: Pick<Recipe['training'], 'packing' | 'sequenceLength'>): Batch | Promise<Batch>;
   objective(model: Model): Objective<Batch, Tensors>;

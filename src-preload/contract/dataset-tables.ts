@@ -1,5 +1,6 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
+import { shownPicture } from './pictures.ts';
 import { EXAMPLE_FORMATS, TEXT_ENCODINGS } from './choices.ts';
 
 /** How the columns of a dataset are read. */
@@ -52,7 +53,16 @@ export type DataLook = z.infer<typeof dataLook>;
 export const rowPage = z.object({
   columns: z.array(z.string()),
   /** `reason`: why a row can't be read */
-  rows: z.array(z.object({ row: z.number(), values: z.array(z.string()), reason: z.string().optional() })),
+  rows: z.array(
+    z.object({
+      row: z.number(),
+      values: z.array(z.string()),
+      reason: z.string().optional(),
+      /** the first of those it names or holds, and what is wrong with one */
+      pictures: z.array(shownPicture).optional(),
+      problem: z.string().optional(),
+    }),
+  ),
   matching: z.number(),
   all: z.number(),
   /** changes that can be taken back */

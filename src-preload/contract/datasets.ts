@@ -1,5 +1,6 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
+import { shownPicture } from './pictures.ts';
 import { datasetTables, exampleFormat } from './dataset-tables.ts';
 
 export const mixPart = z.object({
@@ -95,6 +96,8 @@ export const datasetPreview = z.object({
       tokens: z.number(),
       truncated: z.boolean(),
       spans: z.array(z.object({ text: z.string(), loss: z.boolean() })),
+      /** the first of those it is about, and the tokens that each becomes */
+      pictures: z.array(shownPicture.extend({ tokens: z.number() })).optional(),
     }),
   ),
 });

@@ -44,6 +44,7 @@ export type { EngineStatus, FolderListing, FoundKind, GpuStatus, InstallEvent, M
 export * from './curves.ts';
 export * from './inspector.ts';
 export type { ModelEntry } from './models.ts';
+export type { ShownPicture } from './pictures.ts';
 export * from './plans.ts';
 export * from './evaluations.ts';
 export * from './exports.ts';

@@ -1,6 +1,7 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 import { MOST_COLUMNS } from './choices.ts';
+import { shownPicture } from './pictures.ts';
 
 const text = z.string().max(100_000);
 
@@ -25,15 +26,10 @@ export const MOST_PICTURE_BYTES = 20 << 20;
 export const MOST_PICTURES = 8;
 
 /** A picture that the studio keeps for its conversations. */
-export const chatPicture = z.object({
+export const chatPicture = shownPicture.extend({
   /** SHA-256 of its bytes */
   id: z.string().regex(/^[0-9a-f]{64}$/),
   name: z.string().min(1).max(255),
-  /** pixels */
-  width: z.number(),
-  height: z.number(),
-  /** it in small, as a data URL */
-  thumbnail: z.string().startsWith('data:image/webp;base64,').max(200_000),
 });
 export type ChatPicture = z.infer<typeof chatPicture>;
 

@@ -4,6 +4,8 @@ import type { SampleRecord } from '../../src-preload/contract/index.ts';
 export interface Question {
   prompt: string;
   expected: string;
+  /** what it is about, in small */
+  pictures: { name: string; thumbnail: string }[];
   /** before the first update; undefined where that was not measured */
   before?: string;
   answers: { step: number; answer: string; changed: boolean }[];
@@ -14,8 +16,12 @@ export function questionsOf(samples: SampleRecord[]): Question[] {
   const questions = new Map<string, Question>();
   for (const { step, prompt, answer, ...rest } of samples) {
     const expected = typeof rest['expected'] === 'string' ? rest['expected'] : '';
-    const key = JSON.stringify([prompt, expected]);
-    const question = questions.get(key) ?? { prompt, expected, answers: [] };
+    const names = textsIn(rest['pictures']);
+    const key = JSON.stringify([prompt, expected, names]);
+    const question = questions.get(key) ?? { prompt, expected, pictures: [], answers: [] };
+    const thumbnails = textsIn(rest['thumbnails']).filter((url) => url.startsWith('data:image/webp;base64,'));
+    // Only what was asked before the first update comes with them.
+    if (thumbnails.length > 0) question.pictures = thumbnails.map((thumbnail, i) => ({ name: names[i] ?? '', thumbnail })); // prettier-ignore
     questions.set(key, question);
     if (step === 0) question.before = answer;
     else
@@ -23,3 +29,6 @@ export function questionsOf(samples: SampleRecord[]): Question[] {
   }
   return [...questions.values()];
 }
+
+const textsIn = (value: unknown) =>
+  Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : [];

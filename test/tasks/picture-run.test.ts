@@ -93,6 +93,9 @@ describe('a run on pictures', () => {
     expect(lines).toHaveLength(2 * 3);
     for (const line of lines)
       expect(line).toMatchObject({ prompt: 'What colour?', pictures: [expect.stringMatching(/^\d+\.png$/)] });
+    // In small once, with the answers before training.
+    const small = lines.map((line) => (line as { thumbnails?: string[] }).thumbnails?.length);
+    expect(small).toEqual([1, 1, undefined, undefined, undefined, undefined]);
   });
 
   it('killed after a checkpoint and resumed ends as if it had never been', async () => {

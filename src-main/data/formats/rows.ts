@@ -127,3 +127,10 @@ export async function readRows(file: string, part: PlacePart = {}): Promise<Rows
       else result.rows.push(row);
   return result;
 }
+
+/** Where the names in rows begin: the folder that holds all of the dataset's files. */
+export function commonFolder(files: string[]): string {
+  const folders = files.map((file) => path.dirname(path.resolve(file)).split(path.sep));
+  const length = folders[0]!.findIndex((name, i) => folders.some((folder) => folder[i] !== name));
+  return folders[0]!.slice(0, length < 0 ? undefined : length).join(path.sep) || path.sep;
+}

@@ -125,9 +125,12 @@ export function textsOf(fields: Record<string, unknown>): Record<string, string>
 
 function shownText(value: unknown): string {
   if (!isPresent(value)) return '';
-  if (typeof value === 'string') return value;
-  return ArrayBuffer.isView(value) ? `(${value.byteLength} bytes)` : jsonText(value);
+  if (ArrayBuffer.isView(value)) return `(${value.byteLength} bytes)`;
+  return (typeof value === 'string' ? value : jsonText(value)).replace(DATA_URL, '$1…');
 }
+
+/** A picture in the text itself, of which nobody reads the letters. */
+const DATA_URL = /(data:image\/[\w.+-]+;base64,)[A-Za-z0-9+/=]{32,}/g;
 
 function factsOf(name: string, values: string[]): ColumnFacts {
   const filled = values.filter((value) => value.trim() !== '');

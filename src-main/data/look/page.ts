@@ -1,13 +1,23 @@
-import { isBroken, openRows, type PlacePart } from '../formats/rows.ts';
+import { commonFolder, isBroken, openRows, type PlacePart } from '../formats/rows.ts';
+import { picturesIn, type PictureSource } from '../picture-rows.ts';
 import { textsOf } from './look.ts';
 
 /** Some of a dataset's rows as a table shows them. */
 export interface RowPage {
   columns: string[];
-  rows: { row: number; values: string[]; reason?: string }[];
+  rows: RowOfPage[];
   /** rows that match, and all */
   matching: number;
   all: number;
+}
+
+export interface RowOfPage {
+  row: number;
+  values: string[];
+  reason?: string;
+  /** what it names or holds, and what is wrong with them */
+  pictures: { name: string; source: PictureSource }[];
+  problem?: string;
 }
 
 export interface PageRequest {
@@ -22,11 +32,15 @@ export interface PageRequest {
 }
 
 /** @throws UserError where the file can't be read */
-export async function pageOf({ path, search, only, from, count }: PageRequest, part: PlacePart): Promise<RowPage> {
+export async function pageOf(
+  { path, search, only, from, count }: PageRequest,
+  part: PlacePart,
+): Promise<RowPage & { folder: string }> {
   const source = await openRows(path, part);
+  const folder = commonFolder(source.files);
   const words = search.toLocaleLowerCase().split(/\s+/).filter(Boolean);
   const wanted = only && new Set(only);
-  const page: RowPage = { columns: source.columns, rows: [], matching: 0, all: 0 };
+  const page = { folder, columns: source.columns, rows: [] as RowOfPage[], matching: 0, all: 0 };
   for await (const batch of source.rows())
     for (const row of batch) {
       page.all += 1;
@@ -36,7 +50,7 @@ export async function pageOf({ path, search, only, from, count }: PageRequest, p
       const all = words.length > 0 ? values.join('\n').toLocaleLowerCase() : '';
       if (!words.every((word) => all.includes(word))) continue;
       if (page.matching >= from && page.rows.length < count)
-        page.rows.push({ row: row.row, values, reason: isBroken(row) ? row.reason : undefined });
+        page.rows.push(isBroken(row) ? { row: row.row, values, reason: row.reason, pictures: [] } : { row: row.row, values, ...picturesIn(row, source.columns, folder) }); // prettier-ignore
       page.matching += 1;
     }
   return page;

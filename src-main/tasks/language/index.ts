@@ -1,5 +1,5 @@
 import { packBatch, padBatch } from '../../data/batches.ts';
-import { openDataset, type PreparedExample } from '../../data/dataset.ts';
+import { measureDataset, openDataset, openSample, type PreparedExample } from '../../data/dataset.ts';
 import type { BatchTensors } from '../../models/batch.ts';
 import { loadCausalLM, type CausalLM } from '../../models/causal-lm.ts';
 import type { TokenBatch } from '../../models/types.ts';
@@ -11,11 +11,16 @@ import { nextTokenObjective } from '../next-token.ts';
 import { modelFacts, runShape } from '../text-plan.ts';
 import { HeldOutPrompts } from '../held-out-prompts.ts';
 
+/** Rows of a file that a first look is at: read and tokenized in about a second. */
+const FIRST_ROWS = 200;
+
 /** The next token of texts, by a decoder-only model. */
 export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM> = {
   load: loadCausalLM,
   examples: readRunData,
   dataset: (source, index, _, options) => openDataset(source, index, options),
+  sample: (source, index, _, options) => openSample(source, index, options, FIRST_ROWS),
+  measure: (source, _, options) => measureDataset(source, 0, options),
   batch: (examples, { packing, sequenceLength }) =>
     packing ? packBatch(examples, sequenceLength) : padBatch(examples),
   objective: nextTokenObjective,

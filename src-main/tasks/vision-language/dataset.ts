@@ -5,6 +5,7 @@ import type { ColumnPlan } from '../../data/columns.ts';
 import {
   examplesOf,
   factsOf,
+  firstRows,
   noneLeft,
   planned,
   type DatasetOptions,
@@ -13,8 +14,8 @@ import {
   type PreparedExample,
 } from '../../data/dataset.ts';
 import { exampleSource } from '../../data/example-source.ts';
-import { isBroken, type BrokenRow, type RowSource } from '../../data/formats/rows.ts';
-import { pictureColumns, readPictureExample, type PictureExample } from '../../data/picture-rows.ts';
+import { commonFolder, isBroken, type BrokenRow, type RowSource } from '../../data/formats/rows.ts';
+import { pictureColumns, pictureName, readPictureExample, type PictureExample } from '../../data/picture-rows.ts';
 import { openRecords, writeRecords, type OpenedRecords } from '../../data/prepared/cache-file.ts';
 import { makeRoom, preparedFolder } from '../../data/prepared/cache-folder.ts';
 import { contentSha256 } from '../../data/prepared/content.ts';
@@ -23,7 +24,8 @@ import { chunkOf, type ReadRow, type RecordChunk } from '../../data/prepared/rec
 import type { Example, Row } from '../../data/types.ts';
 import { UserError } from '../../engine/types.ts';
 import { fedOf, type FedPictures } from '../../models/vision/preparation/fed.ts';
-import { tokensWithPictures, type PictureReading } from './prepare.ts';
+import type { ShownPicture } from '../task.ts';
+import { pictureTokens, tokensWithPictures, type PictureReading } from './prepare.ts';
 import { PictureStore, type KeptPicture } from './picture-store.ts';
 
 /** An example whose pictures are read when they are needed. */
@@ -32,6 +34,8 @@ export interface SeenExample extends PreparedExample {
   readonly pictures: string[];
   /** @throws UserError where a picture is another one by now */
   fed(): Promise<FedPictures>;
+  /** the first of its pictures as they lie there, and how many tokens each becomes. @throws UserError as `fed` does */
+  shown(most: number): Promise<ShownPicture[]>;
   /** the tokens of another conversation about the same pictures; a text says why it can't be used */
   told(other: Example): Pick<PreparedExample, 'inputIds' | 'labels'> | string;
 }
@@ -40,6 +44,8 @@ type Kept = { pictures?: KeptPicture[] };
 
 /** Rows that are looked at together: of large pictures no more are in memory. */
 const ROWS_AT_ONCE = 4;
+/** Rows of a first look, whose pictures are decoded. */
+const FIRST_ROWS = 24;
 
 /**
  * Reads a dataset with pictures: every one is looked at once, so that a row whose picture is missing, broken or too large is left out
@@ -52,7 +58,32 @@ export async function openPictureDataset(
   options: DatasetOptions,
   reading: PictureReading,
 ): Promise<OpenDataset<SeenExample>> {
-  const { rows, plan } = await planned(source, options);
+  const dataset = await openPictures(source, index, options, reading);
+  if (dataset.examples.count > 0) return dataset;
+  dataset.close();
+  throw new UserError(noneLeft(source.path, dataset.report));
+}
+
+/** The first rows of a dataset with pictures; there may be no example among them. @throws UserError where it can't be read */
+export async function openPictureSample(
+  source: DatasetSource,
+  index: number,
+  options: DatasetOptions,
+  reading: PictureReading,
+): Promise<OpenDataset<SeenExample> & { whole: boolean }> {
+  const dataset = await openPictures(source, index, options, reading, FIRST_ROWS);
+  return { ...dataset, whole: dataset.report.examples < FIRST_ROWS };
+}
+
+async function openPictures(
+  source: DatasetSource,
+  index: number,
+  options: DatasetOptions,
+  reading: PictureReading,
+  most?: number,
+): Promise<OpenDataset<SeenExample>> {
+  const { rows: all, plan } = await planned(source, options);
+  const rows = most === undefined ? all : { ...all, rows: () => firstRows(all.rows(), most) };
   const folder = commonFolder(rows.files);
   const store = new PictureStore(reading.processor.options, folder);
   const hash = crypto.createHash('sha256').update(await contentSha256(rows.files));
@@ -61,9 +92,7 @@ export async function openPictureDataset(
   const { examples, ...rest } = examplesOf(records, index, { ...options, long: 'drop' });
   const facts = factsOf(source, rows, plan, records, pictureColumns(plan, rows.columns));
   const seen = exampleSource(examples.count, examples.size, (i) => seenExample(examples.read(i), reading, store));
-  if (examples.count > 0) return { ...facts, ...rest, sha256: hash.digest('hex'), examples: seen };
-  records.close();
-  throw new UserError(noneLeft(source.path, rest.report));
+  return { ...facts, ...rest, sha256: hash.digest('hex'), examples: seen };
 }
 
 /** With its example read now, as it may be used when its file is closed. */
@@ -74,19 +103,20 @@ function seenExample(prepared: PreparedExample, reading: PictureReading, store: 
     ...whole,
     pictures: kept.map(({ name }) => name),
     fed: async () => fedOf(await Promise.all(kept.map((one) => store.read(one))), reading.processor, reading.patch),
+    shown: (most) =>
+      Promise.all(
+        kept.slice(0, most).map(async (one) => ({
+          name: one.name,
+          bytes: await store.bytes(one),
+          tokens: pictureTokens(one, reading),
+        })),
+      ),
     told(other) {
       const tokens = tokensWithPictures(other, kept, reading);
       if (typeof tokens === 'string') return tokens;
       return { inputIds: Int32Array.from(tokens.inputIds), labels: Int32Array.from(tokens.labels) };
     },
   };
-}
-
-/** Where the names in rows begin: the folder that holds all of the dataset's files. */
-function commonFolder(files: string[]): string {
-  const folders = files.map((file) => path.dirname(path.resolve(file)).split(path.sep));
-  const length = folders[0]!.findIndex((name, i) => folders.some((folder) => folder[i] !== name));
-  return folders[0]!.slice(0, length < 0 ? undefined : length).join(path.sep) || path.sep;
 }
 
 async function* pictureChunks(
@@ -131,8 +161,7 @@ async function readRow(
 
 async function keptOf({ pictures }: PictureExample, store: PictureStore): Promise<KeptPicture[]> {
   const kept: KeptPicture[] = [];
-  for (const [i, source] of pictures.entries())
-    kept.push(await store.take(source, 'path' in source ? path.basename(source.path) : `picture ${i + 1}`));
+  for (const [i, source] of pictures.entries()) kept.push(await store.take(source, pictureName(source, i)));
   return kept;
 }
 

@@ -1,6 +1,7 @@
 import { splitDataset } from '../../data/held-out.ts';
 import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
+import { dataUrl, thumbnailOf } from '../../models/vision/pictures/decode.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../models/vision/vision-language.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import { answerFlops, optionsOf } from '../answers.ts';
@@ -8,16 +9,22 @@ import { datasetOptions, splitRunData } from '../run-data.ts';
 import { HeldOutPrompts, type Asked } from '../held-out-prompts.ts';
 import type { RunData, Task } from '../task.ts';
 import { runShape } from '../text-plan.ts';
-import { openPictureDataset, type SeenExample } from './dataset.ts';
+import { openPictureDataset, openPictureSample, type SeenExample } from './dataset.ts';
 import { answersToTheLetter, batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { pictureObjective, type PictureTensors } from './objective.ts';
 import { seeingFacts } from './plan.ts';
 import { pictureReading } from './reading.ts';
 
+/** Longest side of a sample's picture as the run's files have it, pixels. */
+const SAMPLE_SIDE = 192;
+
 const ASKED: Asked<VisionLanguageModel, SeenExample> = {
   writes: (model) => model.language,
   seen: async (model, { ids, of }, adaptation) => model.seenIn(ids, await of.fed(), adaptation),
-  told: ({ pictures }) => ({ pictures }),
+  told: async (example, step) => ({
+    pictures: example.pictures,
+    ...(step === 0 && { thumbnails: await thumbnailsOf(example) }),
+  }),
 };
 
 /** The next token of texts with pictures, by a decoder behind a tower. */
@@ -26,6 +33,14 @@ export const visionLanguage: Task<SeenExample, PictureBatch, PictureTensors, Vis
   examples: readPictures,
   dataset: async (source, index, file, options) =>
     openPictureDataset(source, index, options, await pictureReading(file, options)),
+  sample: async (source, index, file, options) =>
+    openPictureSample(source, index, options, await pictureReading(file, options)),
+  async measure(source, file, options) {
+    const dataset = await openPictureDataset(source, 0, options, await pictureReading(file, options));
+    dataset.close();
+    return dataset;
+  },
+  pictures: (example, most) => example.shown(most),
   batch: batchOf,
   objective: pictureObjective,
   evaluate: meanLoss,
@@ -38,6 +53,13 @@ export const visionLanguage: Task<SeenExample, PictureBatch, PictureTensors, Vis
   samples: ({ tokenizer }, heldOut, count) => new HeldOutPrompts(ASKED, tokenizer, heldOut, count),
   plan: { model: seeingFacts, shape: runShape, sampleFlops: answerFlops },
 };
+
+async function thumbnailsOf({ pictures, shown }: SeenExample): Promise<string[]> {
+  const urls = [];
+  for (const { name, bytes } of await shown(pictures.length))
+    urls.push(dataUrl(await thumbnailOf(bytes, name, SAMPLE_SIDE)));
+  return urls;
+}
 
 /** Reads and splits a recipe's datasets. @throws UserError */
 async function readPictures(recipe: Recipe, file: ModelFile): Promise<RunData<SeenExample>> {

@@ -2,11 +2,12 @@ import crypto from 'node:crypto';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
+import { pictureBytes } from '../../data/picture-bytes.ts';
 import type { PictureSource } from '../../data/picture-rows.ts';
 import { makeRoom, touch } from '../../data/prepared/cache-folder.ts';
 import { cacheFolder } from '../../engine/folders.ts';
 import { UserError } from '../../engine/types.ts';
-import { decodePicture, MOST_BYTES } from '../../models/vision/pictures/decode.ts';
+import { decodePicture } from '../../models/vision/pictures/decode.ts';
 import type { PictureOptions, PreparedPicture } from '../../models/vision/preparation/options.ts';
 import { preparePicture } from '../../models/vision/preparation/prepare.ts';
 
@@ -45,7 +46,7 @@ export class PictureStore {
 
   /** Looks at a picture. @throws UserError for one that can't be read or isn't taken */
   async take(source: PictureSource, name: string): Promise<KeptPicture> {
-    const bytes = await this.bytesOf(source, name);
+    const bytes = await pictureBytes(source, this.folder, name);
     const sha256 = crypto.createHash('sha256').update(bytes).digest('hex');
     const { rgb, ...size } = (await this.kept(sha256)) ?? (await this.make(bytes, sha256, name));
     void rgb;
@@ -56,9 +57,14 @@ export class PictureStore {
   /** A picture as it was looked at. @throws UserError where its file is another one by now */
   async read({ sha256, name, source }: KeptPicture): Promise<PreparedPicture> {
     const there = await this.kept(sha256);
-    if (there) return there;
-    const bytes = await this.bytesOf('path' in source ? source : { bytes: Buffer.from(source.base64, 'base64') }, name);
-    if (crypto.createHash('sha256').update(bytes).digest('hex') === sha256) return this.make(bytes, sha256, name);
+    return there ?? this.make(await this.bytes({ sha256, name, source }), sha256, name);
+  }
+
+  /** The bytes of a picture as it was looked at. @throws UserError where its file is another one by now */
+  async bytes({ sha256, name, source }: Pick<KeptPicture, 'sha256' | 'name' | 'source'>): Promise<Uint8Array> {
+    const from = 'path' in source ? source : { bytes: Buffer.from(source.base64, 'base64') };
+    const bytes = await pictureBytes(from, this.folder, name);
+    if (crypto.createHash('sha256').update(bytes).digest('hex') === sha256) return bytes;
     throw new UserError(`${name} was changed while it was in use; put it back as it was, or start again`);
   }
 
@@ -92,23 +98,5 @@ export class PictureStore {
     if (rgb.length !== tiles * width * height * 3 || (crc32(rgb) | 0) !== crc) return undefined;
     await touch(file);
     return { tiles, width, height, rows, columns, rgb };
-  }
-
-  private async bytesOf(source: PictureSource, name: string): Promise<Uint8Array> {
-    if ('bytes' in source) return source.bytes;
-    const gone = (error: NodeJS.ErrnoException) => {
-      throw new UserError(`${name} can't be read (${error.code}); is it beside the dataset?`);
-    };
-    const [file, folder] = await Promise.all([source.path, this.folder].map((place) => fsp.realpath(place))).catch(
-      gone,
-    );
-    const inside = path.relative(folder!, file!);
-    if (inside.startsWith('..') || path.isAbsolute(inside))
-      throw new UserError(`${name} lies outside the dataset’s folder, where a link leads; put the file itself there`);
-    const stat = await fsp.stat(file!).catch(gone);
-    if (!stat.isFile()) throw new UserError(`${name} is no file`);
-    if (stat.size > MOST_BYTES)
-      throw new UserError(`${name} has ${stat.size} bytes; pictures of up to ${MOST_BYTES} are read, make it smaller`);
-    return fsp.readFile(file!).catch(gone);
   }
 }

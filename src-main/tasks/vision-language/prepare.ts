@@ -44,6 +44,12 @@ export function tokensWithPictures(
   }
 }
 
+/** How many tokens a picture becomes, with those that stand around it. */
+export const pictureTokens = (
+  picture: Omit<PreparedPicture, 'rgb'>,
+  { tokenizer, processor: { placeholder } }: PictureReading,
+): number => tokenizer.encode(pictureText(placeholder, picture), { addSpecialTokens: false }).length;
+
 /** Templates of models with pictures go through the parts of every message. */
 const inParts = ({ content, ...message }: ChatMessage): ChatMessage => ({
   ...message,

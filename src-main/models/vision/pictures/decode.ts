@@ -64,6 +64,9 @@ export async function thumbnailOf(bytes: Uint8Array, name: string, side: number)
   return { ...header.autoOrient, webp };
 }
 
+/** As the page shows it. */
+export const dataUrl = ({ webp }: Thumbnail) => `data:image/webp;base64,${Buffer.from(webp).toString('base64')}`;
+
 /** What a picture's header says, and how a failure to decode it is told. */
 async function openedPicture(bytes: Uint8Array, name: string) {
   if (bytes.byteLength > MOST_BYTES)
