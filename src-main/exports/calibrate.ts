@@ -1,16 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { PreparedExample } from '../data/dataset.ts';
 import type { ExampleSource } from '../data/example-source.ts';
 import { shuffled, randomStream } from '../engine/random.ts';
 import type { Adapter } from '../effilora/adapter.ts';
 import { Calibration, inputMomentBytes } from '../effilora/exports/moments.ts';
-import { headsPerSite } from '../effilora/methods/structure.ts';
+import { headsPerSite, LANGUAGE } from '../effilora/methods/structure.ts';
 import type { SiteShape } from '../effilora/types.ts';
 import type { ModelFile } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { TrainableModel } from '../tasks/task.ts';
+import { partsOf, partUnits } from '../trainer/parts.ts';
 import type { Progress } from './progress.ts';
 
 /** Calibration runs over this many tokens at most, in batches of so many. */
@@ -70,15 +70,15 @@ export async function observe(
     const longest = Math.max(...examples.map(({ inputIds }) => inputIds.length));
     const batch = await task.batch(examples, { packing: true, sequenceLength: longest });
     const tensors = objective.tensors(batch);
-    const counts = Float32Array.from(objective.units(batch));
-    const mask: Tensor2D = tf.tensor2d(counts, [counts.length, 1]);
-    calibration.begin(mask);
+    const rows = Object.entries({ [LANGUAGE]: objective.units(batch), ...partsOf(objective, adapter, batch) });
+    const masks = rows.map(([part, own]) => [part, tf.tensor2d(Float32Array.from(own), [own.length, 1])] as const);
+    calibration.begin(Object.fromEntries(masks));
     try {
       tf.tidy(() => void objective.forward(tensors, { adaptation: adapter, recompute: false }));
     } finally {
-      await calibration.end(counts.reduce((sum, count) => sum + count, 0));
+      await calibration.end(partUnits([Object.fromEntries(rows)]));
       tf.dispose(tensors as tf.TensorContainer);
-      mask.dispose();
+      tf.dispose(masks.map(([, mask]) => mask));
     }
     // The engine answers without a turn of the event loop: a wish to stop has to get in.
     await setImmediate();

@@ -2,7 +2,10 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { DatasetSource } from '../data/dataset.ts';
 import { UserError } from '../engine/types.ts';
+import { Adapter } from '../effilora/adapter.ts';
+import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { isOfLanguage } from '../effilora/methods/structure.ts';
+import type { AdapterOptions } from '../effilora/types.ts';
 import { openModelFile } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
@@ -122,9 +125,9 @@ async function approximate(work: Work): Promise<FidelityReport> {
     throw new UserError(
       "The adapter's training data is not there any more; name a dataset like it with --calibrate, which the export needs",
     );
-  if (adapter.options.whole || !adapter.options.targets.every(isOfLanguage))
+  if (request.to === 'gguf' && isSeeing(adapter.options))
     throw new UserError(
-      'The adapter is in what sees pictures, too, which this form does not hold; export it as one file to share (--to effilora)',
+      'The adapter is in what sees pictures, too, and a GGUF LoRA file is of the language model alone; export a merged model with its mmproj (--to merged-gguf) or a PEFT folder instead',
     );
   if (request.to === 'gguf' && adapter.options.dora)
     throw new UserError(
@@ -137,7 +140,7 @@ async function approximate(work: Work): Promise<FidelityReport> {
     progress.at('writing', 0, 1);
     await WRITERS[request.to as keyof typeof WRITERS](folder, { opened, plain, name, type, progress });
     const written = modelOf(request.to, folder, name);
-    if (written) fidelity = await measureWritten(work, written, report);
+    if (written) fidelity = await measureWritten(work, plain, written, report);
     await writeTexts(folder, work, fidelity);
     await fsp.writeFile(path.join(folder, 'fidelity.json'), `${JSON.stringify(fidelity, null, 1)}\n`);
     progress.at('writing', 1, 1);
@@ -145,9 +148,20 @@ async function approximate(work: Work): Promise<FidelityReport> {
   return fidelity;
 }
 
+/** Whether an adapter is not of the language model alone. */
+const isSeeing = ({ whole, targets }: AdapterOptions) => whole !== undefined || !targets.every(isOfLanguage);
+
+/** The part of a plain LoRA that is in what sees pictures; undefined where nothing is. */
+function seeingOf({ options, tensors }: PlainLora): PlainLora | undefined {
+  if (!isSeeing(options)) return undefined;
+  const targets = options.targets.filter((target) => !isOfLanguage(target));
+  return { options: { ...options, targets }, tensors };
+}
+
 /** The loss of a merged model as it was written, its rounding included. */
 async function measureWritten(
   { opened, data, progress }: Work,
+  plain: PlainLora,
   place: string,
   report: FidelityReport,
 ): Promise<FidelityReport> {
@@ -155,15 +169,19 @@ async function measureWritten(
   opened.freeModel();
   progress.check();
   const opens = await openModelFile(place);
-  // A GGUF is the language model alone; its mmproj holds what sees number by number.
+  // A GGUF is the language model alone; its mmproj holds what sees number by number, what that learned worked in.
   const file = { ...opens, sees: opens.sees ?? opened.file.sees };
+  const seeing = opens.sees ? undefined : seeingOf(plain);
   try {
     const task = taskOf(file);
     const model = await task.load(file);
+    const learned = seeing && new Adapter(model.sites(), seeing.options, 0);
+    learned?.import(seeing!.tensors);
     try {
-      const { loss } = await task.evaluate(model, data.heldOut);
+      const { loss } = await task.evaluate(model, data.heldOut, learned);
       return withLosses(report, { ...report.heldOut, exported: loss });
     } finally {
+      learned?.dispose();
       model.dispose();
     }
   } finally {

@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
-import { scaleOf } from '../effilora/methods/structure.ts';
+import { isOfLanguage, scaleOf } from '../effilora/methods/structure.ts';
 import { readSiteTensor, siteTensor, type SiteId } from '../effilora/names.ts';
 import { outputNorms } from '../effilora/weight-decomposition.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import type { ModelFile } from '../models/types.ts';
+import { inFileForm, seeingSite } from '../models/vision/towers/sites.ts';
 import { linearPath } from '../models/weights.ts';
 
 /** Reads a base model's tensors with a plain LoRA worked into the linears it adapts. */
@@ -22,8 +23,22 @@ export class MergedTensors {
     this.#tensors = new Map(plain.tensors.map((tensor) => [tensor.name, tensor]));
     for (const { name } of plain.tensors) {
       const tensor = readSiteTensor(name);
-      if (tensor?.part === 'A') this.#adapted.set(`${linearPath(tensor.block, tensor.site)}.weight`, tensor);
+      if (tensor?.part === 'A' && isOfLanguage(tensor.site))
+        this.#adapted.set(`${linearPath(tensor.block, tensor.site)}.weight`, tensor);
     }
+  }
+
+  /**
+   * A tensor of tower or connector likewise, or as it was trained whole.
+   * @param name of the one form that towers have here
+   * @param values as the base model's file has them
+   */
+  async seen(name: string, values: Float32Array): Promise<Float32Array> {
+    const whole = this.#tensors.get(name);
+    if (whole) return inFileForm(whole, whole.data).data;
+    const site = seeingSite(name.replace(/\.weight$/, ''));
+    const isAdapted = site && name.endsWith('.weight') && this.#tensors.has(siteTensor(site, 'A'));
+    return isAdapted ? this.#merged(values, site) : values;
   }
 
   /** Whether a tensor, by its Hugging Face name, is changed by the adapter. */

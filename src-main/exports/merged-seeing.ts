@@ -13,8 +13,7 @@ import { languageModule, nameInside } from './seeing-names.ts';
 const MADE = /(position_ids|inv_freq)$/;
 
 /**
- * Writes a merged model that takes pictures as a Hugging Face folder: the language model with what it learned, and what it sees with
- * as it was. A language model that lies elsewhere comes into the folder.
+ * Writes a merged model that takes pictures as a Hugging Face folder: the language model and what it sees with, each with what it learned. A language model that lies elsewhere comes into the folder.
  */
 export async function writeMergedSeeing(
   folder: string,
@@ -33,7 +32,11 @@ export async function writeMergedSeeing(
     const tensors = [
       ...own.map(([name, { reader, entry }]) => ({
         ...{ name, shape: entry.shape },
-        read: () => (visionName(entry) === undefined ? merged.read(canonicalName(name)) : readFloats(reader, entry)),
+        read: async () => {
+          const ours = visionName(entry);
+          if (ours === undefined) return merged.read(canonicalName(name));
+          return merged.seen(ours, await readFloats(reader, entry));
+        },
       })),
       ...elsewhere.map(({ name, shape }) => ({
         ...{ name: nameInside(name, module), shape },

@@ -4,6 +4,7 @@ import { readFloats } from '../models/safetensors.ts';
 import type { SeeingFile } from '../models/types.ts';
 import { openPictureProcessor } from '../models/vision/preparation/open.ts';
 import { visionName } from '../models/vision/towers/loader.ts';
+import type { MergedTensors } from './merge.ts';
 import { mmprojMetadata } from './mmproj-metadata.ts';
 import { mmprojTensors } from './mmproj-tensors.ts';
 
@@ -23,16 +24,16 @@ export async function mmprojEntries({ folder, config }: SeeingFile): Promise<Map
 export const mmprojNotes = ({ config }: SeeingFile): string[] => (config.tower.kind === 'clip' ? [CLASS_TOKEN] : []);
 
 /**
- * Writes what a model sees with as an mmproj file, which llama.cpp takes beside the language model's GGUF.
+ * Writes what a model sees with, and what that learned, as an mmproj file, which llama.cpp takes beside the language model's GGUF.
  * @throws UserError as `mmprojEntries`
  */
-export async function writeMmproj(file: string, sees: SeeingFile): Promise<void> {
+export async function writeMmproj(file: string, sees: SeeingFile, merged: MergedTensors): Promise<void> {
   const entries = await mmprojEntries(sees);
   const { entries: found, close } = await openTensors(sees.folder, visionName);
   try {
     const tensors = [...found].flatMap(([ours, { reader, entry }]) =>
       mmprojTensors(ours, entry.shape, sees.config).map(({ name, shape, of }): GgufTensorToWrite => {
-        const bytes = async () => new Uint8Array(of(await readFloats(reader, entry)).buffer);
+        const bytes = async () => new Uint8Array(of(await merged.seen(ours, await readFloats(reader, entry))).buffer);
         return { name, shape, type: 'f32', bytes };
       }),
     );

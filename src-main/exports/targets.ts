@@ -10,7 +10,6 @@ import type { OpenedExport } from './open-export.ts';
 import { writePeft } from './peft.ts';
 import type { Progress } from './progress.ts';
 import type { ExportTarget, ExportType } from './request.ts';
-import { languageModule } from './seeing-names.ts';
 
 /** What the files of a target are made of. */
 export interface TargetParts {
@@ -27,8 +26,7 @@ export const WRITERS: Record<
   Exclude<ExportTarget, 'effilora'>,
   (folder: string, parts: TargetParts) => Promise<void>
 > = {
-  peft: (folder, { plain, opened }) =>
-    writePeft(folder, plain, opened.stored.description.baseModel.name, languageModule(opened.file)),
+  peft: (folder, { plain, opened }) => writePeft(folder, plain, opened.stored.description.baseModel.name, opened.file),
   gguf: (folder, { plain, opened, name, type }) =>
     writeGgufLora(path.join(folder, `${name}.gguf`), plain, opened.file.config, name, type as 'f32' | 'f16'),
   async 'merged-safetensors'(folder, { plain, opened, type, progress }) {
@@ -42,7 +40,7 @@ export const WRITERS: Record<
     const tell = (done: number, total: number) => progress.at('writing', done, total);
     await writeMergedGguf(mergedFile(folder, name), opened.file, merged, name, type as GgufFileType, tell);
     const { sees } = opened.file;
-    if (sees) await writeMmproj(path.join(folder, `mmproj-${name}.gguf`), sees);
+    if (sees) await writeMmproj(path.join(folder, `mmproj-${name}.gguf`), sees, merged);
   },
 };
 

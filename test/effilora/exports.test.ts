@@ -65,12 +65,12 @@ async function calibrate(adapter: Adapter): Promise<Calibration> {
     [half, 50],
   ] as const) {
     const mask = tf.tensor2d(Array.from({ length: half + padding }, (_, t) => [Number(t < half)]));
-    calibration.begin(mask);
+    calibration.begin({ language: mask });
     runAll(adapter, (site) => {
       const own = tf.slice(inputs(site), [from, 0], [half, -1]);
       return tf.concat([own, tf.ones([padding, site.inFeatures])]) as Tensor2D;
     });
-    await calibration.end(half);
+    await calibration.end({ language: half });
   }
   return calibration;
 }
@@ -243,9 +243,9 @@ describe('the static export', () => {
     const calibration = await calibrate(adapter);
     const before = tf.memory().numTensors;
     const mask = tf.ones<tf.Rank.R2>([TOKENS, 1]);
-    calibration.begin(mask);
+    calibration.begin({ language: mask });
     tf.tidy(() => runAll(adapter, inputs));
-    await calibration.end(TOKENS);
+    await calibration.end({ language: TOKENS });
     mask.dispose();
     expect(tf.memory().numTensors).toBe(before);
     calibration.dispose();

@@ -90,7 +90,7 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
     const [text, mmproj] = [path.join(out, `${family}.gguf`), path.join(out, `mmproj-${family}.gguf`)];
     const unchanged = new MergedTensors(base, { options: {} as AdapterOptions, tensors: [] });
     await writeMergedGguf(text, base, unchanged, family, 'f16', () => {});
-    await writeMmproj(mmproj, base.sees!);
+    await writeMmproj(mmproj, base.sees!, unchanged);
     const [note] = mmprojNotes(base.sees!);
     const pictures = [
       await picture(side, 'across', (x, y) => [250 * x, 250 * y, 128]),

@@ -4,7 +4,7 @@ import { uniform } from '../../src-main/effilora/random.ts';
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { DECODER_SITES } from '../../src-main/models/types.ts';
-import { modelSites } from '../../src-main/models/weights.ts';
+import { sitesOfFile } from '../../src-main/models/file-sites.ts';
 import { writeStoredAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import type { StoredAdapter } from '../../src-main/trainer/stored-adapter.ts';
 
@@ -35,7 +35,7 @@ export async function randomAdapter(
     dora: false,
     ...changes,
   };
-  const adapter = new Adapter(modelSites(file.config), method, 3);
+  const adapter = new Adapter(sitesOfFile(file).sites, method, 3);
   const tensors = (await adapter.export()).map((tensor) => {
     const bound = tensor.name.endsWith('.B') ? sizes.B : tensor.name.includes('router') ? sizes.router : 0.1;
     const magnitude = tensor.name.endsWith('.magnitude') ? 1 : 0;

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../adapter.ts';
-import { headsPerSite } from '../methods/structure.ts';
+import { UserError } from '../../engine/types.ts';
+import { headsPerSite, LANGUAGE } from '../methods/structure.ts';
 import { siteName as key } from '../names.ts';
 import type { SiteShape } from '../types.ts';
 
@@ -40,7 +41,7 @@ interface Sums {
  * Collects moments of an adapter's sites while a model runs. Its memory does not grow with the tokens: [r + N * r] squared a
  * site, and for the layers in `inputLayers` [in, in] for every distinct input.
  *
- *     calibration.begin(mask); run the model; await calibration.end();      as often as there are batches
+ *     calibration.begin(masks); run the model; await calibration.end(counts);      as often as there are batches
  */
 export class Calibration {
   readonly #adapter: Adapter;
@@ -54,19 +55,27 @@ export class Calibration {
   /** which entry of `#inputs` a site reads */
   readonly #inputOf = new Map<string, string>();
   #lastInput: { id: number; name: string } | undefined;
-  tokens = 0;
+  /** real rows that the linears of each part of the model saw */
+  readonly #rows = new Map<string, number>();
 
   constructor(adapter: Adapter, inputLayers: ReadonlySet<number> = new Set()) {
     this.#adapter = adapter;
     this.#inputLayers = inputLayers;
   }
 
-  /** Observes from now on. mask [tokens, 1]: 1 at tokens that count, 0 at padding. */
-  begin(mask: Tensor2D): void {
+  /** Tokens that the language model saw. */
+  get tokens(): number {
+    return this.#rows.get(LANGUAGE) ?? 0;
+  }
+
+  /** Observes from now on. masks by part of the model, [rows, 1]: 1 at rows that count, 0 at padding. */
+  begin(masks: Record<string, Tensor2D>): void {
     this.#adapter.observeRouter = (site, omega) => {
+      const mask = masks[site.group]!;
       this.#omegas.set(key(site), tf.keep(tf.matMul<Tensor2D>(mask, omega, true, false)));
     };
     this.#adapter.observeHeads = (site, x, a, z) => {
+      const mask = masks[site.group]!;
       const masked = tf.mul<Tensor2D>(x, mask);
       const h = tf.matMul<Tensor2D>(masked, a, false, true);
       const zMasked = tf.mul<Tensor2D>(z, mask);
@@ -86,12 +95,12 @@ export class Calibration {
     this.#inputOf.set(key(site), this.#lastInput.name);
   }
 
-  /** Adds up what the batch gave and stops observing. `tokens`: those that the mask counts. */
-  async end(tokens: number): Promise<void> {
+  /** Adds up what the batch gave and stops observing. `counts`: the rows that each mask counts. */
+  async end(counts: Record<string, number>): Promise<void> {
     this.#adapter.observeRouter = undefined;
     this.#adapter.observeHeads = undefined;
     this.#lastInput = undefined;
-    this.tokens += tokens;
+    for (const [part, count] of Object.entries(counts)) this.#rows.set(part, (this.#rows.get(part) ?? 0) + count);
     for (const [name, gram] of this.#grams) {
       const omega = this.#omegas.get(name);
       const sums = this.#sums.get(name) ?? {
@@ -109,20 +118,26 @@ export class Calibration {
 
   /** The moments of a site; a dropped head's omega counts as 0, as its z does. */
   moments(site: SiteShape): SiteMoments {
-    const { gram, omega } = this.#sums.get(key(site))!;
+    const sums = this.#sums.get(key(site));
+    if (!sums)
+      throw new UserError(
+        `No example that the export is calibrated on passes ${key(site)}: they have no pictures; name a dataset that has some with --calibrate`,
+      );
+    const { gram, omega } = sums;
+    const rows = this.#rows.get(site.group)!;
     const r = this.#adapter.options.rank;
     const width = Math.round(Math.sqrt(gram.length));
-    const part = (top: number, left: number, rows: number, columns: number): Matrix => {
-      const data = new Float64Array(rows * columns);
-      for (let i = 0; i < rows; i++)
-        for (let j = 0; j < columns; j++) data[i * columns + j] = gram[(top + i) * width + left + j]! / this.tokens;
-      return { rows, columns, data };
+    const part = (top: number, left: number, height: number, columns: number): Matrix => {
+      const data = new Float64Array(height * columns);
+      for (let i = 0; i < height; i++)
+        for (let j = 0; j < columns; j++) data[i * columns + j] = gram[(top + i) * width + left + j]! / rows;
+      return { rows: height, columns, data };
     };
     const zz = part(r, r, width - r, width - r);
     const heads = headsPerSite(this.#adapter.options);
     const means = Float64Array.from({ length: heads }, (_, j) => {
       const dropped = zz.data.every((value, i) => Math.floor(i / zz.columns / r) !== j || value === 0);
-      return dropped ? 0 : omega.length ? omega[j]! / this.tokens : 1;
+      return dropped ? 0 : omega.length ? omega[j]! / rows : 1;
     });
     return { hh: part(0, 0, r, r), zh: part(r, 0, width - r, r), zz, omega: means };
   }
@@ -139,7 +154,8 @@ export class Calibration {
 
   /** The moments of the input that these sites in `inputLayers` share, z one site's after the other's; the caller disposes them. */
   inputMoments(...sites: SiteShape[]): InputMoments {
-    const scaled = (sum: Tensor2D) => tf.mul<Tensor2D>(sum, 1 / this.tokens);
+    const rows = this.#rows.get(sites[0]!.group)!;
+    const scaled = (sum: Tensor2D) => tf.mul<Tensor2D>(sum, 1 / rows);
     const input = this.#inputs.get(this.#inputOf.get(key(sites[0]!))!)!;
     return tf.tidy(() => ({
       zx: scaled(tf.concat(sites.map((site) => this.#products.get(key(site))!))),

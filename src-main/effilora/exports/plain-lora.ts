@@ -16,7 +16,7 @@ export type SiteForm =
   /** z ~ L x: L [N * r, in], and which heads stay */
   | { kind: 'rank-nr'; l: Float32Array; heads: number[] };
 
-/** An adapter of method `lora`: what every other runtime understands. */
+/** An adapter of method `lora`: what every other runtime understands; its tensors, then what is trained whole. */
 export interface PlainLora {
   options: AdapterOptions;
   tensors: NamedTensor[];
@@ -33,7 +33,7 @@ export function wideRank(rank: number, forms: Iterable<{ heads: number[] }>): nu
  *     rank r:      lora_A = A,  lora_B = [B_1 ... B_N] P
  *     rank N * r:  lora_A = L,  lora_B = [B_1 ... B_N]
  *
- * With DoRA the magnitudes are chosen so that each output keeps its gain magnitude / norm of the adapted weight.
+ * What is trained whole goes along as it is. With DoRA the magnitudes are chosen so that each output keeps its gain magnitude / norm of the adapted weight.
  * @param forms by `<layer>.<site>`, all of one kind
  * @param weight a site's frozen W [in, out], for DoRA; disposed here
  */
@@ -57,6 +57,8 @@ export async function plainLora(
       tensors.push({ name: siteTensor(shape, 'magnitude'), shape: [outFeatures], data });
     }
   }
+  for (const { name, shape } of options.whole ?? [])
+    tensors.push({ name, shape, data: Float32Array.from(await adapter.whole(name)!.data()) });
   const alpha = scaleOf(options) * rank;
   const plain = { ...options, name: 'lora' as const, rank, heads: 1, alpha, rsLora: false, dropout: 0 };
   return { options: { ...plain, share: 'global', router: 'site' }, tensors };

@@ -33,9 +33,15 @@ export function seeingSite(name: string): SeeingSite | undefined {
   return inside ? { group: CONNECTOR, block: 0, site: `${CONNECTOR}.${inside}` } : undefined;
 }
 
-/** Every linear of tower and connector that can be adapted, in the order of the forward pass. */
+/** Every linear of tower and connector that can be adapted, by its name, with its site. */
+export const seeingLinears = (config: VisionConfig): { name: string; site: SeeingSite }[] =>
+  linearsOf(config).map(([name]) => ({ name, site: seeingSite(name)! }));
+
+const linearsOf = (config: VisionConfig): Linear[] => [...towerLinears(config.tower), ...connectorLinears(config)];
+
+/** The sites of tower and connector, in the order of the forward pass. */
 export function seeingSites(config: VisionConfig) {
-  return [...towerLinears(config.tower), ...connectorLinears(config)].map(([name, outFeatures, inFeatures]) => ({
+  return linearsOf(config).map(([name, outFeatures, inFeatures]) => ({
     ...seeingSite(name)!,
     ...{ path: modulePath(name, config), inFeatures, outFeatures },
     kind: 'linear' as const,
