@@ -8,6 +8,7 @@ import {
   trainedNumbers,
 } from './memory-plan.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts, Precision, RunShape } from './memory-plan.ts';
+import { seenShape, type SeenFacts } from './seen.ts';
 import type { AdapterOptions, ReducerOptions } from './types.ts';
 
 export interface DataFacts extends LengthFacts {
@@ -16,6 +17,8 @@ export interface DataFacts extends LengthFacts {
   sampled: number;
   /** kinds of task: the elbow of k-means over the examples' TF-IDF (HydraLoRA's procedure) */
   clusters: number;
+  /** what they bring to be seen before the blocks */
+  seen?: SeenFacts;
 }
 
 /** What the user gives. */
@@ -134,6 +137,7 @@ function* candidatesOf(model: ModelFacts, data: DataFacts, engine: EngineFacts):
     const shape = {
       ...{ method, precision, products: 'f32' as const, sequenceLength, batch, tokens, recompute },
       evaluationTokens: evaluationTokens(sequenceLength),
+      seen: seenShape(data.seen, method, batch, data.meanTokens, evaluationTokens(sequenceLength)),
     };
     return recompute ? { ...shape, recompute: bestRecomputation(model, engine, shape) } : shape;
   };
@@ -158,9 +162,13 @@ function adapterOf(rank: number, heads: number, targets: string[]): AdapterOptio
   return { ...structure, rank, heads, alpha: 2 * rank, targets };
 }
 
-/** Covers the 95th percentile, in steps of 64 tokens, within the model's context; then shorter by halves, down to 64. */
-function lengthsOf({ contextLength }: ModelFacts, { p95Tokens }: DataFacts): number[] {
+/**
+ * Covers the 95th percentile, in steps of 64 tokens, within the model's context; then shorter by halves, down to 64. What is seen is
+ * never cut: there all examples have to fit.
+ */
+function lengthsOf({ contextLength }: ModelFacts, { p95Tokens, maxTokens, seen }: DataFacts): number[] {
   const rounded = (tokens: number) => Math.min(contextLength, Math.max(64, Math.ceil(tokens / 64) * 64));
+  if (seen) return [rounded(maxTokens)];
   const lengths = [rounded(p95Tokens)];
   while (lengths.at(-1)! > 64) lengths.push(rounded(lengths.at(-1)! / 2));
   return [...new Set(lengths)];
@@ -240,7 +248,11 @@ function memoryWarnings(
 }
 
 function lengthWarnings(data: DataFacts, run: RunShape): string[] {
-  if (data.p95Tokens <= run.sequenceLength) return [];
+  if (data.seen && data.maxTokens > run.sequenceLength)
+    return [
+      `Examples longer than ${run.sequenceLength} tokens, which is all that the model reads, are left out, as their ${data.seen.name} are never cut (the longest has ${data.maxTokens}): make the ${data.seen.name} smaller, or split the examples.`,
+    ];
+  if (data.seen || data.p95Tokens <= run.sequenceLength) return [];
   return [
     `Examples longer than ${run.sequenceLength} tokens are cut (the 95th percentile is ${data.p95Tokens}): raise the memory, or split the long examples.`,
   ];
@@ -261,8 +273,9 @@ function reasonsFor(run: Candidate, first: Candidate, data: DataFacts, time: Tim
     },
     {
       choice: 'sequenceLength',
-      text: `${sequenceLength} tokens: the 95th percentile of the examples is ${data.p95Tokens}. ${kept(sequenceLength === first.sequenceLength, forMemory)}`,
+      text: `${sequenceLength} tokens: ${data.seen ? `the longest example has ${data.maxTokens} with its ${data.seen.name}` : `the 95th percentile of the examples is ${data.p95Tokens}`}. ${kept(sequenceLength === first.sequenceLength, forMemory)}`,
     },
+    ...(data.seen ? [{ choice: data.seen.name, text: data.seen.said }] : []),
     {
       choice: 'rank',
       text: `Rank ${method.rank}, shared A for every layer. ${kept(method.rank === first.method.rank, forMemory)}`,

@@ -1,4 +1,5 @@
 import { headsPerSite, isOfLanguage, parameterCounts } from './methods/structure.ts';
+import type { SeenShape } from './seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from './types.ts';
 
 /** How frozen weights are held, best first; `file`: in the blocks in which they lie in their file. */
@@ -37,6 +38,8 @@ export interface ModelFacts {
   sites: SiteShape[];
   /** of a model that takes pictures: what of tower and connector can be adapted, or trained whole */
   seeing?: { sites: SiteShape[]; whole: WholeTensor[] };
+  /** bytes of what sees before the blocks; frozen in f32, whatever the blocks are in */
+  seesBytes?: number;
 }
 
 /** What the plan needs to know of an engine. */
@@ -61,6 +64,8 @@ export interface EngineFacts {
   keptOverhead: number;
   /** norms, gates and weighted heads are made again in backward, whatever else is kept */
   makesCheapAgain: boolean;
+  /** what allocation adds to the weights of what sees, as a factor */
+  seesOverhead: number;
   /** what the loss took is not given back before the first block's gradients are there */
   lossLingers: boolean;
   /** of a step as `flopsPerToken` counts it: floating-point operations a second */
@@ -81,6 +86,8 @@ export interface RunShape {
   tokens: number;
   /** blocks that backward computes again together; false or 0: none */
   recompute: boolean | number;
+  /** what examples bring to be seen before the blocks */
+  seen?: SeenShape;
   /** the most tokens a batch of held-out examples has; 0: the run does not evaluate, and answers nothing */
   evaluationTokens: number;
 }
@@ -102,16 +109,21 @@ export interface MemoryPlan {
 /** Predicts the peak of a run. */
 export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape): MemoryPlan {
   const trained = 4 * trainedNumbers(model, run.method);
-  const activations = activationBytes(model, engine, run);
+  const seen = run.seen ?? { bytes: 0, evaluationBytes: 0, keptBytes: 0 };
+  const activations = activationBytes(model, engine, run) + seen.keptBytes * engine.keptOverhead;
   const step = transientBytes(model, engine, run, trained);
   const parts = {
-    frozenWeights: frozenBytes(model, run.precision),
+    frozenWeights: frozenBytes(model, run.precision) + (model.seesBytes ?? 0) * engine.seesOverhead,
     adapter: trained,
     // Frozen heads keep their moments, and at probing steps every head has a gradient.
     gradientsAndMoments: 3 * trained,
     activations,
-    // An evaluation takes the place of what a step keeps.
-    transient: Math.max(step, evaluationBytes(model, engine, run) - activations, answerBytes(model, run)),
+    transient: Math.max(
+      step,
+      // What is seen is seen before blocks keep anything, and an evaluation takes the place of what a step keeps.
+      Math.max(seen.bytes, seen.evaluationBytes, evaluationBytes(model, engine, run)) - activations,
+      answerBytes(model, run),
+    ),
     engine: engine.ownBytes,
   };
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
@@ -197,7 +209,7 @@ function answerBytes({ layers, keyValueHeads, headSize }: ModelFacts, run: RunSh
 }
 
 /**
- * Floating-point operations of a step a token: 2 a weight forward, 2 for the input's gradient, 2 more where blocks are
+ * Floating-point operations of a step a token, and with it of what its example brings to be seen: 2 a weight forward, 2 for the input's gradient, 2 more where blocks are
  * recomputed (frozen weights have no gradient); 6 to 8 a number of the adapter; attention over half of an example's tokens on
  * average, 2 products forward and 5 backward.
  * @param backward share of the blocks that have a backward pass, on the mean of the steps (policy prefix: `backwardShare`)
@@ -210,5 +222,5 @@ export function flopsPerToken(model: ModelFacts, run: RunShape, exampleTokens: n
   const passes = 2 + (2 + again) * backward;
   const adapter = (2 + (4 + again) * backward) * trainedNumbers(model, { ...run.method, share: 'module' });
   const attention = (2 + (5 + again) * backward) * attentionHeads * headSize * exampleTokens * layers;
-  return passes * blocks + 4 * head + adapter + attention;
+  return passes * blocks + 4 * head + adapter + attention + (run.seen?.flops ?? 0) / exampleTokens;
 }

@@ -2,6 +2,7 @@ import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { DatasetFacts, DatasetOptions, DatasetSource, OpenDataset } from '../data/dataset.ts';
 import type { ExampleSource } from '../data/example-source.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
+import type { SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from '../effilora/types.ts';
 import type { Feeds } from '../models/feeds.ts';
 import type { Adaptation, ModelFile } from '../models/types.ts';
@@ -160,8 +161,16 @@ export interface Samples<Model = TrainableModel> {
 /** What a plan reckons with. */
 export interface PlanFacts {
   model(file: Pick<ModelFile, 'name' | 'config' | 'tensors' | 'sees'>): ModelFacts;
+  /** what examples bring to be seen beside their tokens; undefined: nothing */
+  seen(file: Pick<ModelFile, 'sees'>, examples: ExampleSource<unknown>): SeenFacts | undefined;
   /** a recipe's steps over examples of these sizes; recomputation is left to be chosen where it is auto */
-  shape(recipe: Recipe, method: AdapterOptions, sizes: ArrayLike<number>, engine: EngineFacts): RunShape;
+  shape(
+    recipe: Recipe,
+    method: AdapterOptions,
+    sizes: ArrayLike<number>,
+    engine: EngineFacts,
+    seen?: SeenFacts,
+  ): RunShape;
   /** floating-point operations of a sample at most, from a model of so many parameters */
   sampleFlops(parameters: number): number;
 }

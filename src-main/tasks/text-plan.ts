@@ -1,5 +1,6 @@
 import { evaluationTokens, lengthFacts, mostTokens } from '../effilora/length-facts.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
+import { seenShape, type SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
 import type { ModelFile } from '../models/types.ts';
 import { modelSites } from '../models/weights.ts';
@@ -22,15 +23,19 @@ export function runShape(
   method: AdapterOptions,
   exampleTokens: ArrayLike<number>,
   { endToEnd }: EngineFacts,
+  seen?: SeenFacts,
 ): RunShape {
   const { precision: products, weights, sequenceLength, batch, recompute, evalSplit } = training;
+  const lengths = lengthFacts(exampleTokens);
+  const heldOutTokens = evalSplit > 0 ? evaluationTokens(sequenceLength) : 0;
   return {
     method,
     precision: weights === 'auto' ? 'file' : weights,
     products,
     sequenceLength,
-    tokens: mostTokens(lengthFacts(exampleTokens), endToEnd, sequenceLength, batch),
+    tokens: mostTokens(lengths, endToEnd, sequenceLength, batch),
     recompute: recompute !== 'auto' && recompute,
-    evaluationTokens: evalSplit > 0 ? evaluationTokens(sequenceLength) : 0,
+    evaluationTokens: heldOutTokens,
+    seen: seenShape(seen, method, batch, lengths.meanTokens, heldOutTokens),
   };
 }

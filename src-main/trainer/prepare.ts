@@ -34,6 +34,8 @@ export interface Run {
   steps: number;
   /** as effilora/memory-plan.ts counts them */
   flopsPerToken: number;
+  /** and, forward, of what an example brings to be seen */
+  seenFlops: number;
   /** when its opening began, as performance.now() says */
   begun: number;
 }
@@ -78,10 +80,10 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const adapter = await openStart(recipe, model);
   const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
   const steps = stepsOf(recipe, perEpoch);
-  const { recompute, flopsPerToken } = planned(recipe, task, adapter, file, data, engine, log);
+  const { recompute, ...flops } = planned(recipe, task, adapter, file, data, engine, log);
   const planning = { ...recipe, training: { ...recipe.training, recompute } };
   const step = trainingStep(planning, task.objective(model), adapter, steps, log);
-  return { task, engine, file, data, model, steps, flopsPerToken, step, begun };
+  return { task, engine, file, data, model, steps, ...flops, step, begun };
 }
 
 /** Reading takes threads, and loading mostly the disk: neither waits for the other. */
@@ -126,16 +128,20 @@ function planned(
   const budgetBytes = recipe.budget?.memoryBytes;
   const [model, facts] = [task.plan.model(file), engineFacts(engine, precision)];
   const lengths = sizesOf(train);
-  const shape = task.plan.shape(recipe, adapter.options, lengths, facts);
+  const shape = task.plan.shape(recipe, adapter.options, lengths, facts, task.plan.seen(file, train));
+  const seenFlops = shape.seen?.forwardFlops ?? 0;
   const meanTokens = lengths.reduce((sum, length) => sum + length, 0) / lengths.length;
-  const flops = (chosen: boolean | number) => flopsPerToken(model, { ...shape, recompute: chosen }, meanTokens);
-  if (recompute !== 'auto') return { recompute, flopsPerToken: flops(recompute) };
+  const chose = (recompute: boolean | number) => ({
+    ...{ recompute, seenFlops },
+    flopsPerToken: flopsPerToken(model, { ...shape, recompute }, meanTokens),
+  });
+  if (recompute !== 'auto') return chose(recompute);
   const isCounted = stepCompiler() !== undefined || engine.name === 'webgpu';
-  if (budgetBytes === undefined || !isCounted) return { recompute, flopsPerToken: flops(!stepCompiler()) };
+  if (budgetBytes === undefined || !isCounted) return { ...chose(!stepCompiler()), recompute };
   const chosen = recomputationFor(model, facts, shape, budgetBytes);
   if (chosen)
     log(`Blocks are computed again in backward, ${chosen} at a time: the memory does not hold what they all keep`);
-  return { recompute: chosen, flopsPerToken: flops(chosen) };
+  return chose(chosen);
 }
 
 /** A fresh adapter of the recipe's method, or the one of `init`, whose structure then is the run's. */

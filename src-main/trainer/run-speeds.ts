@@ -12,6 +12,8 @@ interface Measured {
   products: 'f32' | 'bf16';
   /** as effilora/memory-plan.ts counts them */
   flopsPerToken: number;
+  /** of what a sample's question brings to be seen, at the steps' speed */
+  seenFlops: number;
   model: { parameters: number; layers: number };
   sampleFlops: PlanFacts['sampleFlops'];
   /** when the run began to load, as performance.now() says */
@@ -20,7 +22,8 @@ interface Measured {
 
 /** What a run measures of the machine, for the plans to come. */
 export class RunSpeeds {
-  private stepsKept = false;
+  /** floating-point operations a second, once the steps have told */
+  private reached?: number;
   private answers = { count: 0, seconds: 0 };
 
   constructor(private readonly run: Measured) {}
@@ -28,9 +31,10 @@ export class RunSpeeds {
   /** What the first steps reach, once they are through. */
   async steps({ calibrated, tokensAStep }: TimeLeft): Promise<void> {
     const { engine, products, flopsPerToken } = this.run;
-    if (this.stepsKept || calibrated === undefined || flopsPerToken * tokensAStep < SMALLEST_STEP_FLOPS) return;
-    this.stepsKept = true;
-    await keepSpeed(engine, products, flopsPerToken / calibrated);
+    if (this.reached !== undefined || calibrated === undefined || flopsPerToken * tokensAStep < SMALLEST_STEP_FLOPS)
+      return;
+    this.reached = flopsPerToken / calibrated;
+    await keepSpeed(engine, products, this.reached);
   }
 
   /** So many sample answers took so long. Not those before the first step: graphs were compiled for them. */
@@ -44,11 +48,12 @@ export class RunSpeeds {
    * @param worked seconds that its steps and evaluations explain at the speed they had when they were under way
    */
   async beside(worked: number): Promise<void> {
-    if (!this.stepsKept) return;
-    const { engine, model, sampleFlops, begun } = this.run;
+    if (this.reached === undefined) return;
+    const { engine, model, sampleFlops, seenFlops, begun } = this.run;
     const { count, seconds } = this.answers;
     // As if each were of full length: that answers end early is a saving that a plan may reckon with.
-    if (seconds > 0) await keepSpeed(engine, 'answers', (count * sampleFlops(model.parameters)) / seconds);
+    const writing = seconds - (count * seenFlops) / this.reached;
+    if (writing > 0) await keepSpeed(engine, 'answers', (count * sampleFlops(model.parameters)) / writing);
     const setUp = (performance.now() - begun) / 1000 - worked;
     if (setUp > 0) await keepSpeed(engine, 'set-up', model.layers / setUp);
   }

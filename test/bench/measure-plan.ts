@@ -1,14 +1,17 @@
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { exampleSource } from '../../src-main/data/example-source.ts';
 import { flopsPerToken, memoryPlan } from '../../src-main/effilora/memory-plan.ts';
+import { seenShape } from '../../src-main/effilora/seen.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import { modelFacts } from '../../src-main/tasks/text-plan.ts';
+import type { EncoderConfig } from '../../src-main/models/vision/towers/config.ts';
+import { taskOf } from '../../src-main/tasks/registry.ts';
 import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { TimeLeft } from '../../src-main/trainer/time-left.ts';
 import { adapterStructure, type OurOptions } from './options.ts';
 import { Runner } from './runner.ts';
 
-export type Configuration = Pick<OurOptions, 'model' | 'precision' | 'rows' | 'length' | 'recompute'>;
+export type Configuration = Pick<OurOptions, 'model' | 'precision' | 'rows' | 'length' | 'recompute' | 'pictures'>;
 
 /** What the plan says of a configuration, and what a process that trains by it takes. */
 export interface Measured {
@@ -25,7 +28,7 @@ const program = fileURLToPath(new URL('./ours-step.ts', import.meta.url));
 
 /** Trains a few steps of full rows in a process of its own: one that compiles, some that calibrate, `steps` that are measured. */
 export async function measurePlan(configuration: Configuration, steps = 3, calibrating = 3): Promise<Measured> {
-  const { model, precision, rows, length, recompute } = configuration;
+  const { model, precision, rows, length, recompute, pictures = 0 } = configuration;
   const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
   const options: OurOptions = { ...configuration, rank: 16, heads: 3, frozen: 0, threads };
   const runner = new Runner<{ peakBytes: number; seconds: number[] }>(
@@ -41,10 +44,17 @@ export async function measurePlan(configuration: Configuration, steps = 3, calib
   for (const each of first.seconds) time.step(each, tokens);
 
   const file = await openModelFile(await resolveModel(model));
-  const facts = modelFacts(file);
+  const { plan } = taskOf(file);
+  const facts = plan.model(file);
+  const { imageSize } = { imageSize: 0, ...(file.sees?.config.tower as EncoderConfig | undefined) };
+  const picture = { tiles: 1, width: imageSize, height: imageSize };
+  const example = { example: { pictures: Array.from({ length: pictures }, () => picture) } };
+  const examples = exampleSource(rows, () => length, () => example); // prettier-ignore
+  const method = adapterStructure(options);
+  const seen = seenShape(plan.seen(file, examples), method, rows, length, 0);
   await file.close();
   const shape = {
-    ...({ method: adapterStructure(options), precision: 'file', products: precision } as const),
+    ...({ method, seen, precision: 'file', products: precision } as const),
     ...{ sequenceLength: length, tokens, recompute, evaluationTokens: 0 },
   };
   return {

@@ -17,6 +17,8 @@ export interface OurOptions {
   recompute: boolean | number;
   /** how frozen weights are held; default as they lie in the file */
   weights?: WeightFormat;
+  /** at the beginning of each row, of a model that takes pictures; default 0 */
+  pictures?: number;
   threads: number;
 }
 

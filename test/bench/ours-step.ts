@@ -5,10 +5,11 @@ import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
 import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
-import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
-import type { TokenBatch } from '../../src-main/models/types.ts';
-import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
+import type { ModelFile, TokenBatch } from '../../src-main/models/types.ts';
+import type { PictureBatch } from '../../src-main/models/vision/vision-language.ts';
+import { featuresOf, type EncoderConfig } from '../../src-main/models/vision/towers/config.ts';
+import { taskOf } from '../../src-main/tasks/registry.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
 import { adapterStructure, type OurOptions } from './options.ts';
 
@@ -18,7 +19,8 @@ const options = JSON.parse((await lines.next()).value as string) as OurOptions;
 process.env.OMP_NUM_THREADS = String(options.threads);
 await openEngine('tensorflow');
 const file = await openModelFile(await resolveModel(options.model));
-const model = await loadCausalLM(file, options.weights);
+const task = taskOf(file);
+const model = await task.load(file, options.weights);
 const structure = adapterStructure(options);
 const adapter = new Adapter(model.sites(), structure, 1);
 const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });
@@ -35,7 +37,7 @@ const reducer = new Reducer(adapter.heads, headsPerSite(structure), {
   minActivePerSite: 0,
   seed: 1,
 });
-const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, {
+const step = new TrainingStep(task.objective(model), adapter, optimizer, reducer, {
   routerShare: false,
   recompute: options.recompute,
   seed: 1,
@@ -43,11 +45,15 @@ const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, red
   warn: (line) => process.stderr.write(`${line}\n`),
 });
 
+/** Tokens up to here no text is made of: a model that takes pictures has their token among them. */
+const RESERVED = 17;
+
 /** The same tokens every step: any token of the vocabulary, a label at each. */
 function batch(): TokenBatch {
   const tokens = options.rows * options.length;
-  const inputIds = Int32Array.from({ length: tokens }, (_, t) => (t * 7919 + 13) % file.config.vocabularySize);
-  return {
+  const count = file.config.vocabularySize - RESERVED;
+  const inputIds = Int32Array.from({ length: tokens }, (_, t) => RESERVED + ((t * 7919 + 13) % count));
+  const text = {
     rows: options.rows,
     length: options.length,
     inputIds,
@@ -55,6 +61,21 @@ function batch(): TokenBatch {
     positions: Int32Array.from(inputIds, (_, t) => t % options.length),
     segments: new Int32Array(tokens),
   };
+  return file.sees ? withPictures(text, file.sees) : text;
+}
+
+/** Noise as pictures at the beginning of each row; their tokens have no label. */
+function withPictures(text: TokenBatch, { config, imageToken }: NonNullable<ModelFile['sees']>): PictureBatch {
+  const { imageSize, patchSize } = config.tower as EncoderConfig;
+  const side = imageSize / patchSize;
+  const pictures = options.pictures ?? 0;
+  const grids = Array.from({ length: options.rows * pictures }, () => ({ rows: side, columns: side }));
+  const seen = pictures * featuresOf({ rows: side, columns: side }, config);
+  const ofPicture = (t: number) => t % text.length < seen;
+  const inputIds = text.inputIds.map((id, t) => (ofPicture(t) ? imageToken : id));
+  const labels = text.labels.map((id, t) => (ofPicture(t) ? -100 : id));
+  const patches = new Float32Array(grids.length * side ** 2 * 3 * patchSize ** 2).map((_, i) => ((i * 7919) % 511) / 255 - 1); // prettier-ignore
+  return { ...text, inputIds, labels, patches, grids };
 }
 
 let count = 0;

@@ -52,6 +52,7 @@ const engine: EngineFacts = {
   logitsCopies: 3,
   updatesInPlace: false,
   keptOverhead: 1,
+  seesOverhead: 1,
   makesCheapAgain: true,
   lossLingers: true,
   endToEnd: true,

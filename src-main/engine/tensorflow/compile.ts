@@ -29,6 +29,9 @@ export interface StepDefinition {
   session?: Session;
 }
 
+/** Garbage that is given back before a session is filled, bytes: the first run comes with what all of it takes. */
+const FILL_BYTES = 4e6;
+
 /** Compiles steps written on tfjs operations into graphs. A tensor that a step reads moves into its session. */
 export class Compiler {
   /** tfjs's tensors that live in sessions */
@@ -107,7 +110,7 @@ export class Compiler {
     recorder.release((id) => this.tensors.has(id));
     const assigned = live.filter(({ update }) => !inPlace.has(update.node));
     const lowered = lowering.lower([...outputs, ...assigned.map(({ update }) => update)]);
-    await session.fill(fills);
+    await this.fill(session, fills);
     this.tensors.group(placed.filter((resident) => resident !== undefined));
     this.tensors.group(
       fills.map(({ resident }) => resident),
@@ -136,6 +139,11 @@ export class Compiler {
     );
   }
 
+  private fill(session: Session, fills: Fill[]): Promise<void> {
+    this.tensors.leftBehind(0, FILL_BYTES);
+    return session.fill(fills);
+  }
+
   private record(
     recorder: Recorder,
     described: Map<number, { dtype: number; shape: number[] }>,
@@ -146,7 +154,10 @@ export class Compiler {
     const idsOf = this.backend.getInputTensorIds;
     this.backend.binding = recorder.asBinding();
     this.backend.getInputTensorIds = (tensors) => {
+      // tfjs keeps a tensor's numbers in JavaScript's memory until it is used first
+      const left = tensors.reduce((sum, one) => sum + ('dataId' in one ? (this.data(one).values?.byteLength ?? 0) : 0), 0); // prettier-ignore
       const ids = idsOf.call(this.backend, tensors);
+      this.tensors.leftBehind(left);
       tensors.forEach((tensor, i) => {
         if ('dataId' in tensor && !described.has(ids[i]!)) described.set(ids[i]!, this.data(tensor));
         else if (!('dataId' in tensor)) described.set(ids[i]!, { dtype: 9, shape: [] });

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import { collectGarbage } from '../collect-garbage.ts';
 import type { Addon, StagedTensor } from './addon.ts';
 import { DataType } from './addon.ts';
 import type { NodeBackend } from './fused.ts';
@@ -35,6 +36,9 @@ interface ReadGroup {
 /** What residents that change are read in at a time, bytes: reading all of a training's state at once would take as much again. */
 const READ_BYTES = 16e6;
 
+/** Garbage that is left alone, bytes: V8 collects numbers late that it holds for others, and weights in f32 would lie there once more. */
+const LEFT_BYTES = 64e6;
+
 /**
  * Which of tfjs's tensors live in a session. tfjs still has such a tensor, but its memory is the session's: reading it asks the
  * session, and eager code that uses it gets a copy.
@@ -48,6 +52,8 @@ export class ResidentTensors {
   private latest?: { group: ReadGroup; values: Map<Resident, ArrayBuffer> };
   /** real tensors made again from residents for eager use */
   private readonly copies = new Map<number, number>();
+  /** garbage since it was collected */
+  private leftBytes = 0;
 
   /** From now on tfjs reads through this. */
   constructor(
@@ -76,10 +82,20 @@ export class ResidentTensors {
     const values = this.backend.binding.tensorDataSync(id);
     const resident = session.resident(type, shape, dtype);
     const staged = this.addon.stage(dtype, shape, values);
+    this.leftBehind(values.byteLength);
     if (this.residents.has(id)) this.dismiss(id);
     else this.binding.deleteTensor(id);
     this.residents.set(id, resident);
     return { resident, staged };
+  }
+
+  /** So many more bytes of JavaScript's memory are garbage; gives it back where that is more than `most` in all. */
+  leftBehind(bytes: number, most = LEFT_BYTES): void {
+    this.leftBytes += bytes;
+    if (this.leftBytes <= most) return;
+    collectGarbage();
+    this.addon.trim();
+    this.leftBytes = 0;
   }
 
   /** Residents that are read in few runs from now on, in this order, or frozen ones in one; but for those that are grouped already. */

@@ -74,6 +74,7 @@ async function mixFacts(model: ModelFile, request: PlanRequest, evalSplit: numbe
       sampled: sampled.length,
       ...lengthFacts(sizesOf(examples)),
       clusters: heterogeneity(texts).clusters,
+      seen: taskOf(model).plan.seen(model, examples),
     };
   } finally {
     for (const { close } of datasets) close();

@@ -1,6 +1,7 @@
 import { heldOutCount } from '../../data/order.ts';
 import { flopsPerToken } from '../../effilora/memory-plan.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../../effilora/memory-plan.ts';
+import type { SeenFacts } from '../../effilora/seen.ts';
 import type { SpeedFacts } from '../../trainer/machine-speed.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import type { PlanFacts } from '../../tasks/task.ts';
@@ -39,6 +40,7 @@ export function secondsBesideSteps(
   engine: EngineFacts,
   speed: SpeedFacts,
   { sampleFlops }: Pick<PlanFacts, 'sampleFlops'>,
+  seen?: Pick<SeenFacts, 'mean' | 'flops'>,
 ): number {
   const setUp = model.layers * speed.setUpSecondsALayer;
   if (heldOut.examples === 0) return setUp;
@@ -48,6 +50,8 @@ export function secondsBesideSteps(
   const shape: RunShape = { ...run, products: 'f32', tokens: 0, evaluationTokens: 0, recompute: false };
   // Forward alone is half of a step's operations, about.
   const loss = (examples * tokens * flopsPerToken(model, shape, tokens)) / 2 / engine.flopsPerSecond;
-  const answers = (Math.min(samples, heldOut.examples) * sampleFlops(model.parameters)) / speed.answerFlopsPerSecond;
-  return setUp + (1 + Math.ceil(steps / evalEvery)) * (loss + answers);
+  const asked = Math.min(samples, heldOut.examples);
+  const answers = (asked * sampleFlops(model.parameters)) / speed.answerFlopsPerSecond;
+  const seeing = seen ? ((examples + asked) * seen.mean * seen.flops) / engine.flopsPerSecond : 0;
+  return setUp + (1 + Math.ceil(steps / evalEvery)) * (loss + answers + seeing);
 }

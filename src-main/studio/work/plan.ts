@@ -3,6 +3,7 @@ import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { fewHeldOut } from '../../data/order.ts';
 import { propose, reducerReason } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
+import { seenShape } from '../../effilora/seen.ts';
 import type { Proposal, Reason } from '../../effilora/configurator.ts';
 import { flopsPerToken, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
@@ -54,7 +55,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     const { targets, ...more } = seeingOptions(whole.method.vision, facts.seeing);
     const method = { ...run.method, ...more, targets: [...run.method.targets, ...targets] };
     const shape = { ...run.training, method };
-    const beside = secondsBesideSteps(whole, shape, heldOut, facts, engine, speedFacts(chosen), plan);
+    const beside = secondsBesideSteps(whole, shape, heldOut, facts, engine, speedFacts(chosen), plan, data.seen);
     return { proposal, run: { ...run, method }, recipe, whole, heldOut, beside };
   };
   const free = proposed(request.seconds);
@@ -65,7 +66,8 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
   const evaluates = request.fixed['training.evalSplit'] !== 0 || data.parts.some(({ separate }) => separate);
   const heldOutTokens = evaluates ? evaluationTokens(sequenceLength) : 0;
-  const shape = { ...run.training, products, tokens, evaluationTokens: heldOutTokens, method: run.method } as const;
+  const seen = seenShape(data.seen, run.method, batch, data.meanTokens, heldOutTokens);
+  const shape = { ...run.training, products, tokens, seen, evaluationTokens: heldOutTokens, method: run.method } as const; // prettier-ignore
   const memory = memoryPlan(facts, engine, shape);
   const exampleTokens = Math.min(data.meanTokens, sequenceLength);
   const share = backwardShare(whole.method.reducer, run.training.steps, facts.layers);

@@ -28,5 +28,5 @@ export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM>
   choices: { of: optionsOf, likelihoods: logLikelihoods, toTheLetter: answersToTheLetter, likeliest: likeliestOption },
   samples: ({ tokenizer }, heldOut, count) =>
     new HeldOutPrompts({ writes: (model) => model }, tokenizer, heldOut, count),
-  plan: { model: modelFacts, shape: runShape, sampleFlops: answerFlops },
+  plan: { model: modelFacts, seen: () => undefined, shape: runShape, sampleFlops: answerFlops },
 };

@@ -12,7 +12,7 @@ import { runShape } from '../text-plan.ts';
 import { openPictureDataset, openPictureSample, type SeenExample } from './dataset.ts';
 import { answersToTheLetter, batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { pictureObjective, type PictureTensors } from './objective.ts';
-import { seeingFacts } from './plan.ts';
+import { pictureFacts, seeingFacts } from './plan.ts';
 import { pictureReading } from './reading.ts';
 
 /** Longest side of a sample's picture as the run's files have it, pixels. */
@@ -51,7 +51,7 @@ export const visionLanguage: Task<SeenExample, PictureBatch, PictureTensors, Vis
     likeliest: (model, example, candidates, _, adaptation) => likeliestOption(model, example, candidates, adaptation),
   },
   samples: ({ tokenizer }, heldOut, count) => new HeldOutPrompts(ASKED, tokenizer, heldOut, count),
-  plan: { model: seeingFacts, shape: runShape, sampleFlops: answerFlops },
+  plan: { model: seeingFacts, seen: pictureFacts, shape: runShape, sampleFlops: answerFlops },
 };
 
 async function thumbnailsOf({ pictures, shown }: SeenExample): Promise<string[]> {

@@ -27,7 +27,7 @@ export function visionName({ name }: SafetensorsEntry): string | undefined {
 }
 
 /** What a file may hold that no features are made of: SigLIP's head, positions that are counted, what lies above the layer that is taken. */
-const isUnused = (name: string, layers: number) =>
+export const isUnused = (name: string, layers: number) =>
   /^tower\.(head\.|embeddings\.position_ids$|post_layernorm\.)/.test(name) ||
   Number(/^tower\.encoder\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) >= layers;
 

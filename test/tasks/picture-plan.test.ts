@@ -1,0 +1,56 @@
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openModelFile } from '../../src-main/models/open.ts';
+import type { ModelFile } from '../../src-main/models/types.ts';
+import { proposePlan } from '../../src-main/studio/work/plan.ts';
+import { readingOptions } from '../../src-main/data/reading-options.ts';
+import { taskOf } from '../../src-main/tasks/registry.ts';
+import { temporary } from '../trainer/support.ts';
+import { writePictureData, writePictureModel } from './support.ts';
+
+const work = temporary('picture-plan');
+let file: ModelFile;
+let data: string;
+beforeAll(async () => {
+  file = await openModelFile(await writePictureModel(work));
+  data = await writePictureData(work);
+});
+afterAll(async () => {
+  await file.close();
+  await fsp.rm(work, { recursive: true });
+});
+
+// The tower: 16 patches of 4 x 4 pixels a tile, 2 layers of 16 numbers, 24 inside; a tile is 4 tokens of 32 numbers. Of the 16 pictures
+// all are 2 x 2 tiles and the whole but the widest, 31 x 16 pixels: 2 tiles and the whole.
+describe('the plan of a run on pictures', () => {
+  it('counts the products of a tile by hand, and as many tiles as there are', async () => {
+    const task = taskOf(file);
+    const { examples, close } = await task.dataset({ path: data }, 0, file, readingOptions(file));
+    const seen = task.plan.seen(file, examples)!;
+    close();
+    expect(seen).toMatchObject({ mean: (15 * 5 + 3) / 16, most: 5 });
+    const layer = 4 * 16 * 16 + 2 * 16 * 24;
+    const products = 16 * (3 * 4 * 4 * 16 + 2 * layer) + 4 * (4 * 16 * 32);
+    const attention = 2 * (2 * 16 * 16 * 16) * 2;
+    expect(seen.flops).toBe(2 * products + attention);
+  });
+
+  it('holds what sees in f32, whatever the blocks are in', () => {
+    // But for the last norm, which CLIP has no use for.
+    const numbers = 784 + 256 + 2 * (1792 + 104 + 64) + 2048;
+    expect(taskOf(file).plan.model(file).seesBytes).toBe(4 * numbers);
+    expect(taskOf({ ...file, sees: undefined }).plan.model(file).seesBytes).toBeUndefined();
+  });
+
+  it('says what a picture takes, and lets no example be cut', async () => {
+    const request = { model: path.join(work, 'model'), mix: [{ path: data, weight: 1 }], fixed: {} };
+    const plan = await proposePlan(file, { ...request, memoryBytes: 64 * 2 ** 30 });
+    expect(plan.choices.find(({ name }) => name === 'Pictures')?.reason).toMatch(
+      /^A picture is 12 to 20 tokens, 20 on average, which count into the sequence length\. What the model sees with takes 1 MiB/,
+    );
+    // Short of memory, too: a shorter sequence would leave out what it can't cut.
+    const small = await proposePlan(file, { ...request, memoryBytes: 1e6 });
+    expect(small.recipe.training.sequenceLength).toBe(plan.recipe.training.sequenceLength);
+  });
+});
