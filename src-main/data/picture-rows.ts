@@ -32,6 +32,9 @@ const COLUMN = /^(image|picture|photo)s?$/i;
 const FILE_NAME = 'file_name';
 const PICTURE_NAME = /\.(png|jpe?g|webp|gif|bmp|tiff?|heic|avif)$/i;
 
+/** Whether a column of this name may hold pictures. */
+export const isOfPictures = (name: string) => COLUMN.test(name) || name === FILE_NAME;
+
 /** The columns that pictures are read from. */
 export function pictureColumns({ media, columns }: ColumnPlan, names: string[]): string[] {
   const found = media.filter((name) => COLUMN.test(name));

@@ -17,11 +17,14 @@ let open: ReturnType<typeof openTestStudio>;
 let model: string;
 let data: string;
 
+/** Two of one question, long enough to be nearly another, about two pictures; the third says the same of the second again. */
+const LONG = ['0.png', '1.png', '1.png'].map((name) => `${name},Which of the four colours that there are here does this picture have?,red`); // prettier-ignore
+
 beforeAll(async () => {
   open = openTestStudio(scratch.folder, player(1, 1));
   model = await writePictureModel(scratch.folder);
   const names = ['half.png', 'gone.png', 'huge.png'];
-  data = await writePictureData(scratch.folder, names.map((name) => `${name},What colour?,red`)); // prettier-ignore
+  data = await writePictureData(scratch.folder, [...names.map((name) => `${name},What colour?,red`), ...LONG]); // prettier-ignore
   const whole = await fs.readFile(join(data, '0.png'));
   await fs.writeFile(join(data, 'half.png'), whole.subarray(0, -20));
   const huge = { width: 10_000, height: 10_000, channels: 3 as const, background: '#fff' };
@@ -37,7 +40,7 @@ const REASONS = [/^half\.png is not a whole PNG/, /^gone\.png can't be read \(EN
 it('previews a folder of pictures with what each becomes, what is learned, and the rows whose pictures are no use', async () => {
   const mix = [{ path: data, weight: 1 }];
   const { report, examples, whole } = await open.client.datasets.preview({ model, mix, sequenceLength: 400 });
-  expect([whole, report.examples, report.kept]).toEqual([true, 19, 16]);
+  expect([whole, report.examples, report.kept]).toEqual([true, 22, 19]);
   expect(report.dropped.map(({ reason, rows }) => ({ reason, rows }))).toEqual(
     REASONS.map((reason, i) => ({ reason: expect.stringMatching(reason) as string, rows: [18 + i] })),
   );
@@ -60,7 +63,7 @@ it('is reported by the command line as training reads it', async () => {
   const asked = [builtProcess('effilora.js'), 'data', data, '--model', model, '--sequence-length', '400', '--json'];
   const { stdout } = await promisify(execFile)(process.execPath, asked);
   const { examples, kept, dropped, tokens } = JSON.parse(stdout) as DataReport;
-  expect([examples, kept, dropped.map(({ rows }) => rows)]).toEqual([19, 16, [[18], [19], [20]]]);
+  expect([examples, kept, dropped.map(({ rows }) => rows)]).toEqual([22, 19, [[18], [19], [20]]]);
   const mix = [{ path: data, weight: 1 }];
   const { report } = await open.client.datasets.preview({ model, mix, sequenceLength: 400 });
   expect(tokens).toBe(report.tokens);
@@ -80,6 +83,9 @@ it('shows the pictures of its rows, and what is wrong with one', async () => {
     expect(thumbnail.length).toBeLessThan(20_000);
     expect(width).toBe(30);
   }
+  // The same question about another picture is another question.
+  const { duplicates } = await open.client.datasets.look({ id });
+  expect(duplicates).toEqual({ same: [[22, 23]], near: [], contradicting: [] });
   await expect(open.client.datasets.own({ id })).rejects.toThrow('is about pictures, which lie beside it');
 });
 

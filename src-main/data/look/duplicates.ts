@@ -10,6 +10,8 @@ export interface Duplicates {
 
 interface Said {
   row: number;
+  /** its pictures: the same question about another one is another question */
+  about?: string;
   question: string;
   answer: string;
 }
@@ -29,9 +31,10 @@ export class DuplicateFinder {
   readonly #bands = new Map<string, number[]>();
   readonly #runs = new Map<number, Set<number>>();
 
-  add({ row, question, answer }: Said): void {
-    const [asked, told] = [plain(question), plain(answer)];
-    const said = `${asked}\0${told}`;
+  add({ row, about = '', question, answer }: Said): void {
+    const [words, told] = [plain(question), plain(answer)];
+    const asked = words && `${about}\0${words}`;
+    const said = `${about}\0${words}\0${told}`;
     const before = this.#bySaid.get(said);
     if (before) return void before.push(row);
     this.#bySaid.set(said, [row]);
@@ -39,7 +42,7 @@ export class DuplicateFinder {
       const answers = this.#byQuestion.get(asked) ?? new Map<string, number>();
       this.#byQuestion.set(asked, answers.set(told, row));
     }
-    this.#sign(row, runsOfWords(`${asked} ${told}`));
+    this.#sign(row, runsOfWords(`${words} ${told}`, about));
   }
 
   get found(): Duplicates {
@@ -85,10 +88,10 @@ const plain = (text: string) =>
     .replace(/[\s\p{P}\p{S}]+/gu, ' ')
     .trim();
 
-/** Every three words in a row, as numbers. */
-function runsOfWords(text: string): Set<number> {
+/** Every three words in a row, as numbers: others where they are about something else. */
+function runsOfWords(text: string, about: string): Set<number> {
   const words = text.split(' ');
-  return new Set(words.map((_, i) => hash(words.slice(i, i + 3).join(' '))));
+  return new Set(words.map((_, i) => hash(about + words.slice(i, i + 3).join(' '))));
 }
 
 /** FNV-1a. */

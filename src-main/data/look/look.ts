@@ -3,6 +3,7 @@ import { UserError } from '../../engine/types.ts';
 import { planColumns } from '../columns.ts';
 import { isMessageList, isPresent, parsedIfText } from '../field-text.ts';
 import { jsonText } from '../formats/json-values.ts';
+import { isOfPictures } from '../picture-rows.ts';
 import { isBroken, openRows, type PlacePart } from '../formats/rows.ts';
 import { addRow } from '../prepared/row-facts.ts';
 import { DuplicateFinder, type Duplicates } from './duplicates.ts';
@@ -55,8 +56,10 @@ export async function guessAt(path: string, part: PlacePart): Promise<Pick<DataL
 export async function lookAt(path: string, part: PlacePart, roles?: Roles): Promise<DataLook> {
   const { source, rows, broken, guess, ...table } = await tableAt(path, part);
   const { question, answer } = roles ?? answersIn(guess);
+  const pictures = table.columns.map(({ name }) => name).filter((name) => isOfPictures(name) && name !== question);
   const said = rows.map(({ row, texts }) => ({
     row,
+    about: pictures.map((name) => texts[name] ?? '').join('\n'),
     question: question === undefined ? '' : (texts[question] ?? ''),
     answer: answer === undefined ? '' : (texts[answer] ?? ''),
   }));
@@ -152,7 +155,7 @@ function isEmpty(said: { question: string; answer: string }, { question, answer 
   return (question !== undefined && said.question.trim() === '') || (answer !== undefined && said.answer.trim() === '');
 }
 
-function duplicatesAmong(said: { row: number; question: string; answer: string }[]): Duplicates {
+function duplicatesAmong(said: { row: number; about: string; question: string; answer: string }[]): Duplicates {
   const finder = new DuplicateFinder();
   for (const one of said) if ((one.question + one.answer).trim() !== '') finder.add(one);
   return finder.found;

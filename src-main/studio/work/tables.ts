@@ -7,6 +7,7 @@ import { lookAt } from '../../data/look/look.ts';
 import { openRows } from '../../data/formats/rows.ts';
 import { pageOf, type RowOfPage } from '../../data/look/page.ts';
 import { pictureBytes } from '../../data/picture-bytes.ts';
+import { isOfPictures } from '../../data/picture-rows.ts';
 import { UserError } from '../../engine/types.ts';
 import { copyRows, undoable } from '../datasets/own-rows.ts';
 import { named } from './preview.ts';
@@ -32,8 +33,6 @@ export async function pageOfTable({ sheet, config, ...request }: Request<'rows'>
   };
 }
 
-/** Columns that name pictures. */
-const PICTURES = /^((image|picture|photo)s?|file_name)$/i;
 /** Pictures of one row. */
 const SHOWN_PICTURES = 4;
 
@@ -53,7 +52,7 @@ async function shownRow({ pictures, ...row }: RowOfPage, folder: string): Promis
 
 /** Where the encoding is given, of the same text in UTF-8. */
 export async function ownTable({ path: from, encoding, file, ...part }: Request<'ownTable'>) {
-  if ((await openRows(from, part)).columns.some((name) => PICTURES.test(name)))
+  if ((await openRows(from, part)).columns.some(isOfPictures))
     throw new UserError(
       `${from} is about pictures, which lie beside it: a copy elsewhere would lose them. Change the file itself.`,
     );
