@@ -1,6 +1,6 @@
 import { Option, type Command } from 'commander';
 import type { EngineName } from '../engine/types.ts';
-import { measure } from '../trainer/measure.ts';
+import { measure, type Measurement } from '../trainer/measure.ts';
 import { openForRunning } from '../trainer/opened-model.ts';
 import { adapterOption, command, engineOption, modelOption } from './command.ts';
 import { note, printJson } from './output.ts';
@@ -22,7 +22,7 @@ export function evalCommand(program: Command): void {
   const evaluation = command(
     program,
     'eval',
-    'measure the loss, and where examples have options the accuracy, on a dataset',
+    'measure the loss, and where examples have a right answer the accuracy, on a dataset',
     [
       'eval --model smollm2-135m --dataset held-out.jsonl',
       'eval --model smollm2-135m --adapter runs/my-run --dataset held-out.jsonl --json',
@@ -53,11 +53,19 @@ async function evaluate(flags: EvalFlags): Promise<void> {
     console.log(`loss        ${result.loss.toFixed(4)}  (mean over ${result.tokens} label tokens)`);
     console.log(`perplexity  ${result.perplexity.toFixed(3)}`);
     if (result.accuracy !== undefined)
-      console.log(
-        `accuracy    ${(100 * result.accuracy).toFixed(1)} %  (${result.accuracyExamples} examples with options)`,
-      );
+      console.log(`accuracy    ${(100 * result.accuracy).toFixed(1)} %  (${basis(result.accuracyBy!)})`);
     console.log(`examples    ${result.examples}${dropped ? `, ${dropped} dropped (see effilora data)` : ''}`);
   } finally {
     await opened.close();
   }
+}
+
+/** What the accuracy is of, in words. */
+function basis({ options, agreement, exact }: NonNullable<Measurement['accuracyBy']>): string {
+  const parts = [
+    [options, 'examples with options'],
+    [agreement, 'by agreement with several people’s answers'],
+    [exact, 'to the letter'],
+  ] as const;
+  return parts.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : [])).join(', ');
 }

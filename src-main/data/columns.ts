@@ -8,6 +8,11 @@ export type Mapping = Record<string, string>;
 const SYSTEM = { system: ['system', 'system_prompt'] };
 /** Of a row: 0 leaves it out, 1 is what every row has. */
 const WEIGHT = { weight: ['weight'] };
+/** What several people answered to the same question. */
+const ANSWERS = { answers: ['answers'] };
+/** The texts of the options that an answer's letter names. */
+export const OPTION_LETTERS = ['A', 'B', 'C', 'D', 'E'] as const;
+const OPTIONS = Object.fromEntries(OPTION_LETTERS.map((letter) => [letter, [letter]]));
 const TOOLS = { tools: ['tools'], documents: ['documents'] };
 
 /** The columns each format is recognised by: every required field by one of its names. Order decides between them. */
@@ -20,20 +25,23 @@ const FORMATS: { format: ExampleFormat; required: Record<string, string[]>; opti
   {
     format: 'chat',
     required: { messages: ['messages', 'conversations', 'conversation', 'chat'] },
-    optional: { ...SYSTEM, ...TOOLS, ...WEIGHT },
+    optional: { ...SYSTEM, ...TOOLS, ...ANSWERS, ...WEIGHT },
   },
   {
     format: 'instruction',
     required: {
       instruction: ['instruction', 'question', 'query'],
-      output: ['output', 'response', 'answer_text', 'answer'],
+      output: ['output', 'response', 'answer_text', 'answer', 'answers'],
     },
-    optional: { input: ['input', 'context'], ...SYSTEM, history: ['history'], answer: ['answer'], ...TOOLS, ...WEIGHT },
+    optional: {
+      ...{ input: ['input', 'context', 'hint'], ...SYSTEM, history: ['history'], answer: ['answer'] },
+      ...{ ...ANSWERS, ...OPTIONS, ...TOOLS, ...WEIGHT },
+    },
   },
   {
     format: 'completion',
     required: { prompt: ['prompt'], completion: ['completion', 'response'] },
-    optional: { answer: ['answer'], label: ['label'], ...SYSTEM, ...TOOLS, ...WEIGHT },
+    optional: { answer: ['answer'], ...ANSWERS, label: ['label'], ...SYSTEM, ...TOOLS, ...WEIGHT },
   },
   { format: 'text', required: { text: ['text', 'content', 'document'] }, optional: WEIGHT },
 ];

@@ -1,4 +1,5 @@
 import type { ChatMessage } from '../models/types.ts';
+import { answersOf, withOptions } from './answers.ts';
 import type { ColumnPlan } from './columns.ts';
 import { fieldText, integers, isLearned, isMessageList, isPresent, parsedIfText, RowRefusal } from './field-text.ts';
 import { readList, readMessages } from './messages.ts';
@@ -103,6 +104,7 @@ function chat(fields: Fields, given: ChatMessage[]): Example {
     messages,
     tools: fields.list('tools'),
     documents: fields.list('documents'),
+    answers: answersOf(fields.value('answers')),
   };
 }
 
@@ -116,18 +118,21 @@ function withSystem(messages: ChatMessage[], system: string): ChatMessage[] {
 }
 
 function instruction(fields: Fields): Example {
+  const answers = answersOf(fields.value('answers'));
   const asked = fields.filled('instruction');
-  const output = fields.filled('output');
   const input = fields.text('input');
+  const among = withOptions(fields, input ? `${asked}\n\n${input}` : asked);
+  const output = among?.answer ?? answersOf(fields.value('output'))?.[0] ?? fields.filled('output');
   const messages = [
     ...history(fields.value('history')),
-    { role: 'user', content: input ? `${asked}\n\n${input}` : asked },
+    { role: 'user', content: among?.asked ?? (input ? `${asked}\n\n${input}` : asked) },
     { role: 'assistant', content: output },
   ];
   const { tools, documents } = { tools: fields.list('tools'), documents: fields.list('documents') };
-  const answer = fields.text('answer') || undefined;
+  const answer = among?.answer ?? (fields.text('answer') || undefined);
+  const options = among?.options ?? answerOptions(asked);
   const system = withSystem(messages, fields.text('system'));
-  return { kind: 'chat', row: fields.row, messages: system, tools, documents, answer, options: answerOptions(asked) };
+  return { kind: 'chat', row: fields.row, messages: system, tools, documents, answer, options, answers };
 }
 
 /** Earlier turns, [question, answer] each. */
@@ -165,7 +170,8 @@ function completion(fields: Fields): Example {
   const answer = fields.text('answer') || undefined;
   for (const field of ['system', 'tools', 'documents'])
     if (fields.text(field).trim()) throw new RowRefusal(`its ${field} needs messages; read it with the mapping instruction=prompt`); // prettier-ignore
-  return { kind: 'completion', row: fields.row, prompt, completion: written, answer, options: answerOptions(prompt) };
+  const among = { options: answerOptions(prompt), answers: answersOf(fields.value('answers')) };
+  return { kind: 'completion', row: fields.row, prompt, completion: written, answer, ...among };
 }
 
 /** The options of an instruction's "Answer format: a/b/c" line. */

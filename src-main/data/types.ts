@@ -22,8 +22,18 @@ export type Example =
       documents?: unknown[];
       answer?: string;
       options?: string[];
+      /** of several people to the same question */
+      answers?: string[];
     }
-  | { kind: 'completion'; row: number; prompt: string; completion: string; answer?: string; options?: string[] }
+  | {
+      kind: 'completion';
+      row: number;
+      prompt: string;
+      completion: string;
+      answer?: string;
+      options?: string[];
+      answers?: string[];
+    }
   | { kind: 'text'; row: number; text: string }
   | { kind: 'tokens'; row: number; inputIds: number[]; labels?: number[] };
 

@@ -10,6 +10,22 @@ export const ANSWER_TOKENS = 48;
 /** Floating-point operations of an answer of full length, from a model of so many parameters: 2 a weight and token. */
 export const answerFlops = (parameters: number): number => ANSWER_TOKENS * 2 * parameters;
 
+/** Longer ones are told, not named: to compare them letter by letter would say little. */
+const COMPARED_LETTERS = 60;
+
+/**
+ * The answer that is compared, where an example has one: short, without options, and of several people or about a
+ * picture. `given`: those of several people.
+ */
+export function writtenAnswerOf(prepared: PreparedExample): { expected: string; given?: string[] } | undefined {
+  const { example } = prepared;
+  if (optionsOf(prepared) || (example.kind !== 'chat' && example.kind !== 'completion')) return undefined;
+  const given = example.answers;
+  if (!given && !('pictures' in example)) return undefined;
+  const expected = given?.[0] ?? example.answer ?? questionOf(example)?.expected ?? '';
+  return expected === '' || expected.length > COMPARED_LETTERS ? undefined : { expected, given };
+}
+
 /** The whole characters of an answer: one that its last token only begins, as the answer is cut there, is left out. */
 export async function textOf(tokens: AsyncIterable<{ id: number }>, tokenizer: Tokenizer): Promise<string> {
   const text = new StreamText(tokenizer);

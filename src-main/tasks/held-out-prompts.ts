@@ -12,7 +12,7 @@ export interface Asked<Model, Of extends PreparedExample> {
   /** the part of it that writes */
   writes(model: Model): CausalLM;
   /** what it sees of an example; nothing of a text */
-  seen?(model: Model, prompt: SamplePrompt<Of>, adaptation: Adaptation): Promise<SeenPrompt>;
+  seen?(model: Model, prompt: SamplePrompt<Of>, adaptation?: Adaptation): Promise<SeenPrompt>;
   /** what a line says of the example besides */
   told?(of: Of, step: number): Promise<Pick<SampleLine, 'pictures' | 'thumbnails'>>;
 }
@@ -32,7 +32,7 @@ export class HeldOutPrompts<Model, Of extends PreparedExample> implements Sample
   }
 
   /** The likeliest answer to each prompt, from the model with `adaptation`. */
-  async answer(step: number, model: Model, adaptation: Adaptation): Promise<SampleLine[]> {
+  async answer(step: number, model: Model, adaptation?: Adaptation): Promise<SampleLine[]> {
     const language = this.asked.writes(model);
     const lines: SampleLine[] = [];
     for (const asked of this.prompts) {

@@ -113,6 +113,8 @@ export interface Evaluation {
 export interface Choices<Example = unknown, Model = TrainableModel> {
   /** an example's answer and the options to choose from, where it has them */
   of(example: Example): { answer: string; options: string[] } | undefined;
+  /** its answer where that is short and is to be compared, and those of several people where they are known */
+  written(example: Example): { expected: string; given?: string[] } | undefined;
   /** log-likelihood of what carries loss in each example, and how many tokens that is. Examples are gone through twice. */
   likelihoods(
     model: Model,
@@ -155,7 +157,7 @@ export interface SampleLine {
 
 /** Held-out prompts that a run is asked again and again. */
 export interface Samples<Model = TrainableModel> {
-  answer(step: number, model: Model, adaptation: Adaptation): Promise<SampleLine[]>;
+  answer(step: number, model: Model, adaptation?: Adaptation): Promise<SampleLine[]>;
 }
 
 /** What a plan reckons with. */

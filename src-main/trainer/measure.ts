@@ -1,19 +1,22 @@
 import type { DatasetOptions, DatasetSource, PreparedExample } from '../data/dataset.ts';
 import { readingOptions, type ReadingOptions } from '../data/reading-options.ts';
 import type { DataReport } from '../data/types.ts';
+import { agreement } from '../tasks/agreement.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { Evaluation } from '../tasks/task.ts';
 import type { OpenedModel } from './opened-model.ts';
 
 /** What `effilora eval` says of a model on a dataset. */
 export interface Measurement extends Evaluation {
-  /** share of the examples with options whose right one was likeliest; undefined where none has options */
+  /** of the examples that have a right answer, the share that is right; undefined where none has */
   accuracy?: number;
   accuracyExamples?: number;
+  /** how many of them were told by their options, by several people's answers (agreement) and to the letter (exact) */
+  accuracyBy?: { options: number; agreement: number; exact: number };
   report: DataReport;
 }
 
-/** Mean loss over the label tokens of a dataset, and accuracy where its examples have options. @throws UserError */
+/** Mean loss over the label tokens of a dataset, and accuracy where its examples have a right answer. @throws UserError */
 export async function measure(
   opened: OpenedModel,
   source: DatasetSource,
@@ -25,30 +28,61 @@ export async function measure(
   try {
     const evaluation = await taskOf(file).evaluate(model, examples, adapter);
     const answered = await accuracy(opened, examples, options);
-    return { ...evaluation, accuracy: answered?.accuracy, accuracyExamples: answered?.examples, report };
+    return { ...evaluation, ...answered, report };
   } finally {
     close();
   }
 }
 
-/**
- * Share of the examples whose right option has the highest log-likelihood among the options of their "Answer format" line.
- * @returns undefined where no example has an answer and options
- */
+/** Share of the right answers, where examples have one. */
 async function accuracy(
-  { file, model, adapter }: OpenedModel,
+  opened: OpenedModel,
   prepared: Iterable<unknown>,
   options: DatasetOptions,
-): Promise<{ accuracy: number; examples: number } | undefined> {
-  const { choices } = taskOf(file);
-  let [examples, right] = [0, 0];
+): Promise<Pick<Measurement, 'accuracy' | 'accuracyExamples' | 'accuracyBy'>> {
+  const by = { options: 0, agreement: 0, exact: 0 };
+  let right = 0;
   for (const example of prepared) {
-    const question = choices.of(example);
-    if (!question) continue;
-    examples++;
-    if (question.answer === (await choices.likeliest(model, example, question.options, options, adapter))) right++;
+    const judged = await judge(opened, example, options);
+    if (!judged) continue;
+    by[judged.by]++;
+    right += judged.right;
   }
-  return examples === 0 ? undefined : { accuracy: right / examples, examples };
+  const examples = by.options + by.agreement + by.exact;
+  return examples === 0 ? {} : { accuracy: right / examples, accuracyExamples: examples, accuracyBy: by };
+}
+
+/** How right a model's answer is, 0 to 1, by what that was told, and the answer where it was written or chosen. */
+export interface Judged {
+  right: number;
+  by: 'options' | 'agreement' | 'exact';
+  answer?: string;
+}
+
+/**
+ * Of an example with options: whether the right one has the highest log-likelihood among them. Of one with several people's answers:
+ * how far the likeliest answer agrees with them. Of another short answer: whether it is the likeliest to the letter.
+ * @returns undefined where an example has no such answer
+ */
+export async function judge(
+  { file, model, adapter }: Pick<OpenedModel, 'file' | 'model' | 'adapter'>,
+  example: unknown,
+  options: DatasetOptions,
+): Promise<Judged | undefined> {
+  const { choices, samples } = taskOf(file);
+  const question = choices.of(example);
+  if (question) {
+    const answer = await choices.likeliest(model, example, question.options, options, adapter);
+    return { right: Number(answer === question.answer), by: 'options', answer };
+  }
+  const asked = choices.written(example);
+  if (!asked) return undefined;
+  if (!asked.given) {
+    const [right] = await choices.toTheLetter(model, [example], adapter);
+    return { right: Number(right), by: 'exact' };
+  }
+  const [line] = await samples(file, [example], 1).answer(1, model, adapter);
+  return line && { right: agreement(line.answer, asked.given), by: 'agreement', answer: line.answer };
 }
 
 /** A dataset's examples as an opened model reads them. @throws UserError */

@@ -9,7 +9,7 @@ export const evaluatedColumn = z.object({
   name: z.string(),
   /** mean over all label tokens */
   loss: z.number(),
-  /** share of the questions whose right option was likeliest, with its 95 % interval; nothing where none has options */
+  /** mean rightness of the answers, with its 95 % interval; nothing where no example has an answer that is right or wrong */
   accuracy: z.object({ share: z.number(), low: z.number(), high: z.number() }).nullable(),
 });
 export type EvaluatedColumn = z.infer<typeof evaluatedColumn>;
@@ -21,8 +21,10 @@ export const evaluation = z.object({
   model: z.string(),
   data: z.string(),
   examples: z.number(),
-  /** those with options to choose from */
+  /** those whose answer is right or wrong */
   questions: z.number(),
+  /** what told that: the likeliest of their options, agreement with several people's answers, or that an answer is theirs to the letter */
+  by: z.object({ options: z.number(), agreement: z.number(), exact: z.number() }).optional(),
   columns: z.array(evaluatedColumn),
 });
 export type Evaluation = z.infer<typeof evaluation>;
@@ -31,7 +33,9 @@ export type Evaluation = z.infer<typeof evaluation>;
 export const differingExample = z.object({
   question: z.string(),
   answer: z.string(),
-  results: z.array(z.object({ loss: z.number(), chosen: z.string().nullable() })),
+  results: z.array(
+    z.object({ loss: z.number(), chosen: z.string().nullable(), right: z.number().nullable().optional() }),
+  ),
 });
 export type DifferingExample = z.infer<typeof differingExample>;
 

@@ -53,14 +53,14 @@ describe('evaluation', () => {
   it('weighs losses by their tokens and finds what differs', () => {
     const question = { question: 'q', answer: 'a', options: ['a', 'b'] };
     const one = [
-      { loss: 1, tokens: 3, chosen: 'a' },
-      { loss: 2, tokens: 1, chosen: 'b' },
+      { loss: 1, tokens: 3, chosen: 'a', right: 1 },
+      { loss: 2, tokens: 1, chosen: 'b', right: 0 },
     ];
     const other = [
-      { loss: 1, tokens: 3, chosen: 'a' },
-      { loss: 5, tokens: 1, chosen: 'a' },
+      { loss: 1, tokens: 3, chosen: 'a', right: 1 },
+      { loss: 5, tokens: 1, chosen: 'a', right: 1 },
     ];
-    expect(summaryOf([question, question], one)).toMatchObject({ loss: 1.25, accuracy: { share: 0.5 } });
+    expect(summaryOf(one)).toMatchObject({ loss: 1.25, accuracy: { share: 0.5 } });
     const differing = differingExamples([question, question], [one, other]);
     expect(differing.map(({ results }) => results.map(({ chosen }) => chosen))).toEqual([['b', 'a']]);
   });
@@ -71,6 +71,7 @@ describe('evaluation', () => {
     const { evaluation, differing, differingInAll } = await open.client.evaluations.get({ id: result!.evaluationId! });
     const { columns, examples, questions } = evaluation;
     expect([examples, questions, columns.length]).toEqual([12, 12, 2]);
+    expect(evaluation.by).toEqual({ options: 12, agreement: 0, exact: 0 });
     // The same loss as the inspector measures on the same examples.
     const inspected = [];
     const asked = { id, heads: [], data: { path, examples: 12 }, prompt: '' };

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { JobResult } from '../../../src-preload/contract/index.ts';
 import { UserError } from '../../engine/types.ts';
 import type { Act } from '../background/jobs.ts';
-import { differingExamples, summaryOf } from '../evaluations/summary.ts';
+import { differingExamples, measuredBy, summaryOf } from '../evaluations/summary.ts';
 import type { Question } from '../evaluations/summary.ts';
 import type { EvaluateJob, ExampleResult } from '../stage/types.ts';
 import { nameOfModel } from '../library/model-names.ts';
@@ -64,12 +64,14 @@ async function evaluate(
   if (left > 0) throw new UserError('The evaluation ended before it was complete. Start it again.');
   const columns = adapters.map((adapter, column) => ({
     ...{ adapter, name: names[column]! },
-    ...summaryOf(questions, results[column]!),
+    ...summaryOf(results[column]!),
   }));
+  const by = measuredBy(results[0]!);
   const evaluation = {
     ...{ id: randomUUID(), name, createdAt: Date.now(), model: nameOfModel(job.model), data, columns },
     examples: questions.length,
-    questions: questions.filter(({ options }) => options.length > 0).length,
+    questions: by.options + by.agreement + by.exact,
+    by,
   };
   const differing = differingExamples(questions, results);
   const kept = { evaluation, differing: differing.slice(0, KEPT_EXAMPLES), differingInAll: differing.length };

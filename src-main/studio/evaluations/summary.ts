@@ -16,22 +16,24 @@ export function wilson(right: number, all: number): { share: number; low: number
 }
 
 /** Loss and accuracy of one column. */
-export function summaryOf(questions: Question[], results: ExampleResult[]): Pick<EvaluatedColumn, 'loss' | 'accuracy'> {
+export function summaryOf(results: ExampleResult[]): Pick<EvaluatedColumn, 'loss' | 'accuracy'> {
   const tokens = results.reduce((sum, result) => sum + result.tokens, 0);
   const loss = results.reduce((sum, result) => sum + result.loss * result.tokens, 0) / tokens;
-  const asked = questions.map((question, at) => ({ question, result: results[at]! })).filter(hasOptions);
-  const right = asked.filter(({ question, result }) => result.chosen === question.answer).length;
-  return { loss, accuracy: asked.length > 0 ? wilson(right, asked.length) : null };
+  const rights = results.flatMap(({ right }) => right ?? []);
+  // Agreements are shares: of a mean of such the interval is too wide, if anything.
+  const sum = rights.reduce((all, right) => all + right, 0);
+  return { loss, accuracy: rights.length > 0 ? wilson(sum, rights.length) : null };
 }
 
 /** Examples the columns differ on, the widest apart in loss first. `results` by column and example. */
 export function differingExamples(questions: Question[], results: ExampleResult[][]): DifferingExample[] {
-  const withOptions = questions.some(({ options }) => options.length > 0);
+  const isJudged = results.flat().some(({ right }) => right !== undefined);
   return questions
     .map((question, at) => {
       const found = results.map((column) => column[at]!);
       const losses = found.map(({ loss }) => loss);
-      const differs = withOptions ? new Set(found.map(({ chosen }) => chosen)).size > 1 : results.length > 1;
+      const said = ({ chosen, right }: ExampleResult) => chosen ?? right;
+      const differs = isJudged ? new Set(found.map(said)).size > 1 : results.length > 1;
       return { question, found, differs, spread: Math.max(...losses) - Math.min(...losses) };
     })
     .filter(({ differs }) => differs)
@@ -39,10 +41,12 @@ export function differingExamples(questions: Question[], results: ExampleResult[
     .map(({ question, found }) => ({
       question: question.question,
       answer: question.answer,
-      results: found.map(({ loss, chosen }) => ({ loss, chosen: chosen ?? null })),
+      results: found.map(({ loss, chosen, right }) => ({ loss, chosen: chosen ?? null, right: right ?? null })),
     }));
 }
 
-function hasOptions({ question }: { question: Question }): boolean {
-  return question.options.length > 0;
+/** How many examples' answers were told right or wrong, and by what. */
+export function measuredBy(results: ExampleResult[]): { options: number; agreement: number; exact: number } {
+  const count = (what: ExampleResult['by']) => results.filter(({ by }) => by === what).length;
+  return { options: count('options'), agreement: count('agreement'), exact: count('exact') };
 }

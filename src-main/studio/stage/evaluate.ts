@@ -6,6 +6,7 @@ import { taskOf } from '../../tasks/registry.ts';
 import type { Choices } from '../../tasks/task.ts';
 import { examplesOnStage } from './data.ts';
 import { modelOnStage } from './loaded.ts';
+import { judge } from '../../trainer/measure.ts';
 import type { Act, EvaluateEvent, EvaluateJob } from './types.ts';
 
 /** Examples whose loss is computed at a time: enough to fill a batch, few enough to be cancelled soon. */
@@ -13,7 +14,7 @@ const AT_A_TIME = 8;
 /** A question is shown up to this many characters. */
 const SHOWN = 600;
 
-/** Loss and chosen option of every example under every column. */
+/** Loss and answer of every example under every column. */
 export async function evaluateJob(job: EvaluateJob, { tell, signal }: Act<EvaluateEvent>): Promise<void> {
   const stage = await modelOnStage(job, tell);
   const first = job.columns.find(({ folder }) => folder !== undefined);
@@ -34,11 +35,10 @@ export async function evaluateJob(job: EvaluateJob, { tell, signal }: Act<Evalua
         await setImmediate();
         signal.throwIfAborted();
         const { sum, tokens } = sums[at]!;
-        const candidates = choices.of(example)?.options;
-        const chosen = candidates && (await choices.likeliest(stage.model, example, candidates, options, adapter));
+        const judged = await judge({ file: stage.file, model: stage.model, adapter }, example, options);
         done += 1;
         const secondsLeft = ((performance.now() - started) / 1000 / done) * (total - done);
-        const result = { loss: -sum / tokens, tokens, chosen };
+        const result = { loss: -sum / tokens, tokens, chosen: judged?.answer, right: judged?.right, by: judged?.by };
         tell({ kind: 'result', column, example: from + at, result, done, total, secondsLeft });
       }
     }

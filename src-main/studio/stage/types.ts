@@ -122,7 +122,11 @@ export interface EvaluateJob extends OnModel {
 export interface ExampleResult {
   loss: number;
   tokens: number;
+  /** the answer that was chosen, or written */
   chosen?: string;
+  /** how right it is, 0 to 1, and what told that; nothing of an example without such an answer */
+  right?: number;
+  by?: 'options' | 'agreement' | 'exact';
 }
 export type EvaluateEvent =
   | { kind: 'loading'; what: string }

@@ -4,7 +4,7 @@ import type { BatchTensors } from '../../models/batch.ts';
 import { loadCausalLM, type CausalLM } from '../../models/causal-lm.ts';
 import type { TokenBatch } from '../../models/types.ts';
 import type { Task } from '../task.ts';
-import { answerFlops, optionsOf } from '../answers.ts';
+import { answerFlops, optionsOf, writtenAnswerOf } from '../answers.ts';
 import { answersToTheLetter, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { readRunData } from './examples.ts';
 import { nextTokenObjective } from '../next-token.ts';
@@ -25,7 +25,13 @@ export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM>
     packing ? packBatch(examples, sequenceLength) : padBatch(examples),
   objective: nextTokenObjective,
   evaluate: meanLoss,
-  choices: { of: optionsOf, likelihoods: logLikelihoods, toTheLetter: answersToTheLetter, likeliest: likeliestOption },
+  choices: {
+    of: optionsOf,
+    written: writtenAnswerOf,
+    likelihoods: logLikelihoods,
+    toTheLetter: answersToTheLetter,
+    likeliest: likeliestOption,
+  },
   samples: ({ tokenizer }, heldOut, count) =>
     new HeldOutPrompts({ writes: (model) => model }, tokenizer, heldOut, count),
   plan: { model: modelFacts, seen: () => undefined, shape: runShape, sampleFlops: answerFlops },

@@ -4,7 +4,7 @@ import type { ModelFile } from '../../models/types.ts';
 import { dataUrl, thumbnailOf } from '../../models/vision/pictures/decode.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../models/vision/vision-language.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
-import { answerFlops, optionsOf } from '../answers.ts';
+import { answerFlops, optionsOf, writtenAnswerOf } from '../answers.ts';
 import { datasetOptions, splitRunData } from '../run-data.ts';
 import { HeldOutPrompts, type Asked } from '../held-out-prompts.ts';
 import type { RunData, Task } from '../task.ts';
@@ -46,6 +46,7 @@ export const visionLanguage: Task<SeenExample, PictureBatch, PictureTensors, Vis
   evaluate: meanLoss,
   choices: {
     of: optionsOf,
+    written: writtenAnswerOf,
     likelihoods: logLikelihoods,
     toTheLetter: answersToTheLetter,
     likeliest: (model, example, candidates, _, adaptation) => likeliestOption(model, example, candidates, adaptation),
