@@ -241,6 +241,7 @@ describe('web host', () => {
       'adapters',
       'exports',
       'hub',
+      'pictures',
       'runs',
       'tables',
       'uploads',
