@@ -13,6 +13,7 @@ import { calibrationBatches } from './calibrate.ts';
 import { exportData, type ExportData } from './data.ts';
 import { fit, withLosses } from './fidelity.ts';
 import { headMapSvg } from './head-map.ts';
+import { isMmproj } from '../models/vision/towers/source.ts';
 import { mmprojEntries, mmprojNotes } from './mmproj.ts';
 import { modelCard } from './model-card.ts';
 import { refuseUsed, writeNewFolder } from './new-folder.ts';
@@ -79,6 +80,10 @@ export async function exportAdapter(
 
 /** What is to be known of a model that takes pictures as a GGUF with its mmproj. @throws UserError where it can't be one */
 async function notesOf({ sees }: ModelFile, { to }: Parsed): Promise<string[]> {
+  if (sees && isMmproj(sees.place) && to === 'merged-safetensors')
+    throw new UserError(
+      'A model that was opened from a GGUF with its mmproj has no Hugging Face folder to be merged into; export it as GGUF with mmproj (--to merged-gguf) or as a PEFT folder',
+    );
   if (!sees || to !== 'merged-gguf') return [];
   await mmprojEntries(sees);
   return mmprojNotes(sees);

@@ -36,9 +36,19 @@ export class MergedTensors {
   async seen(name: string, values: Float32Array): Promise<Float32Array> {
     const whole = this.#tensors.get(name);
     if (whole) return inFileForm(whole, whole.data).data;
-    const site = seeingSite(name.replace(/\.weight$/, ''));
-    const isAdapted = site && name.endsWith('.weight') && this.#tensors.has(siteTensor(site, 'A'));
-    return isAdapted ? this.#merged(values, site) : values;
+    const site = this.#seeingSite(name);
+    return site ? this.#merged(values, site) : values;
+  }
+
+  /** Whether a tensor of tower or connector is changed. */
+  changesSeen(name: string): boolean {
+    return this.#tensors.has(name) || this.#seeingSite(name) !== undefined;
+  }
+
+  /** The adapted site whose weight it is. */
+  #seeingSite(name: string): SiteId | undefined {
+    const site = name.endsWith('.weight') ? seeingSite(name.replace(/\.weight$/, '')) : undefined;
+    return site && this.#tensors.has(siteTensor(site, 'A')) ? site : undefined;
   }
 
   /** Whether a tensor, by its Hugging Face name, is changed by the adapter. */

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { canonicalName, openTensors } from '../models/huggingface-weights.ts';
 import { readFloats } from '../models/safetensors.ts';
 import type { ModelFile } from '../models/types.ts';
-import { visionName } from '../models/vision/towers/loader.ts';
+import { visionName } from '../models/vision/towers/names.ts';
 import type { MergedTensors } from './merge.ts';
 import { copyTexts, TORCH_DTYPES, writeJson, writeWeights, type FloatType } from './merged-safetensors.ts';
 import { languageModule, nameInside } from './seeing-names.ts';
@@ -22,7 +22,7 @@ export async function writeMergedSeeing(
   type: FloatType,
   onTensor: (done: number, total: number) => void,
 ): Promise<void> {
-  const source = base.sees!.folder;
+  const source = base.sees!.place;
   const { entries, close } = await openTensors(source, ({ name }) => name);
   try {
     const own = [...entries].filter(([name]) => !MADE.test(name));

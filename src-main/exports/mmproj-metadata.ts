@@ -86,6 +86,10 @@ function ofConnector({ tower, connector }: VisionConfig, options: PictureOptions
       return [named('gemma3'), scale(Math.floor(imageSize / patchSize) / connector.tokensPerSide)];
     }
     case 'mlp':
+      if (!connector.dropClass)
+        throw new UserError(
+          `${folder}: "vision_feature_select_strategy" is full, and llama.cpp leaves the class token out. Export the merged folder`,
+        );
       // It would take the last layer but one.
       return [named('mlp'), ['clip.vision.feature_layer', ggufValue.i32s([tower.layers])]];
     case 'merge':

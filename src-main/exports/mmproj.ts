@@ -3,10 +3,13 @@ import { openTensors } from '../models/huggingface-weights.ts';
 import { readFloats } from '../models/safetensors.ts';
 import type { SeeingFile } from '../models/types.ts';
 import { openPictureProcessor } from '../models/vision/preparation/open.ts';
-import { visionName } from '../models/vision/towers/loader.ts';
+import { openMmproj } from '../models/vision/mmproj/header.ts';
+import { mmprojTensors } from '../models/vision/mmproj/tensors.ts';
+import { visionName } from '../models/vision/towers/names.ts';
+import { changeableTensors } from '../models/vision/towers/sites.ts';
+import { isMmproj, openSeeingSource } from '../models/vision/towers/source.ts';
 import type { MergedTensors } from './merge.ts';
 import { mmprojMetadata } from './mmproj-metadata.ts';
-import { mmprojTensors } from './mmproj-tensors.ts';
 
 /** https://github.com/ggml-org/llama.cpp/issues/25814 */
 const CLASS_TOKEN =
@@ -16,8 +19,8 @@ const CLASS_TOKEN =
  * All that an mmproj file says beside its tensors.
  * @throws UserError for what llama.cpp has no words for, or where a file of the folder is missing
  */
-export async function mmprojEntries({ folder, config }: SeeingFile): Promise<Map<string, Uint8Array>> {
-  return mmprojMetadata(config, (await openPictureProcessor(folder)).options, folder);
+export async function mmprojEntries({ place, config }: SeeingFile): Promise<Map<string, Uint8Array>> {
+  return mmprojMetadata(config, (await openPictureProcessor(place)).options, place);
 }
 
 /** What llama.cpp does otherwise with such a model's pictures, a sentence each. */
@@ -28,8 +31,9 @@ export const mmprojNotes = ({ config }: SeeingFile): string[] => (config.tower.k
  * @throws UserError as `mmprojEntries`
  */
 export async function writeMmproj(file: string, sees: SeeingFile, merged: MergedTensors): Promise<void> {
+  if (isMmproj(sees.place)) return rewriteMmproj(file, sees, merged);
   const entries = await mmprojEntries(sees);
-  const { entries: found, close } = await openTensors(sees.folder, visionName);
+  const { entries: found, close } = await openTensors(sees.place, visionName);
   try {
     const tensors = [...found].flatMap(([ours, { reader, entry }]) =>
       mmprojTensors(ours, entry.shape, sees.config).map(({ name, shape, of }): GgufTensorToWrite => {
@@ -40,5 +44,28 @@ export async function writeMmproj(file: string, sees: SeeingFile, merged: Merged
     await writeGguf(file, entries, tensors);
   } finally {
     await close();
+  }
+}
+
+/** The mmproj that a model was opened with again, byte for byte but for the tensors that changed. */
+async function rewriteMmproj(file: string, { place, config }: SeeingFile, merged: MergedTensors): Promise<void> {
+  const [{ opened }, source] = [await openMmproj(place), await openSeeingSource(place)];
+  try {
+    const changed = new Map<string, () => Promise<Uint8Array>>();
+    for (const { name, shape } of changeableTensors(config).filter((tensor) => merged.changesSeen(tensor.name)))
+      for (const part of mmprojTensors(name, shape, config))
+        changed.set(part.name, async () => {
+          const values = await source.find(name, shape)!.read();
+          return new Uint8Array(part.of(await merged.seen(name, values)).buffer);
+        });
+    const tensors = [...opened.header.tensors.values()].map((tensor): GgufTensorToWrite => {
+      const { name, shape, type } = tensor;
+      const bytes = changed.get(name);
+      return bytes ? { name, shape, type: 'f32', bytes } : { name, shape, type, bytes: () => opened.read(tensor) };
+    });
+    await writeGguf(file, opened.header.entries, tensors);
+  } finally {
+    await opened.close();
+    await source.close();
   }
 }

@@ -3,6 +3,7 @@ import type { Adapter } from '../effilora/adapter.ts';
 import { openEngine } from '../engine/index.ts';
 import { UserError } from '../engine/types.ts';
 import { loadConversant } from '../models/conversant.ts';
+import { isHashOf } from '../models/identity.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from '../trainer/adapter-folder.ts';
@@ -49,7 +50,7 @@ export async function openBaseModel({ description }: StoredAdapter, given?: stri
     );
   const file = await openModelFile(await resolveModel(reference));
   const { name, sha256 } = description.baseModel;
-  if (given !== undefined || sha256 === UNKNOWN || sha256 === (await file.sha256())) return file;
+  if (given !== undefined || sha256 === UNKNOWN || (await isHashOf(sha256, file))) return file;
   await file.close();
   throw new UserError(
     `${file.path} is not the file the adapter was trained on (${name}, SHA-256 ${sha256.slice(0, 12)}…); name that one, or another of the same model, with --model`,

@@ -94,7 +94,7 @@ export async function askedPrompt(
     if (pictures.length > 0) throw new UserError(readsTextAlone(file.name));
     return written(asking);
   }
-  const processor = await openPictureProcessor(file.sees!.folder);
+  const processor = await openPictureProcessor(file.sees!.place);
   const mark = markOf(processor.placeholder);
   const text = 'raw' in asking ? rawWith(asking.raw, mark, pictures.length) : written({ ...asking, messages: inParts(asking.messages, pictures.length) }).text; // prettier-ignore
   const seen = [];

@@ -5,6 +5,7 @@ import { ensurePackagedModel, PACKAGED_MODELS } from './default-model.ts';
 import { openGguf } from './gguf/open.ts';
 import { openHuggingFaceFolder } from './huggingface-folder.ts';
 import type { ModelFile } from './types.ts';
+import { mmprojBeside, withMmproj } from './vision/mmproj/beside.ts';
 import { openSeeingFolder } from './vision/open.ts';
 import { takesPictures } from './vision/takes-pictures.ts';
 
@@ -26,13 +27,24 @@ export async function resolveModel(nameOrPath: string, log: (line: string) => vo
  * @throws UserError
  */
 export async function openModelFile(place: string, log: (line: string) => void = () => {}): Promise<ModelFile> {
-  const file = (await takesPicturesAt(place)) ? await openSeeingFolder(place, (named) => openTextOf(place, named, log)) : await openText(place); // prettier-ignore
+  const file = (await takesPicturesAt(place)) ? await openSeeingFolder(place, (named) => openTextOf(place, named, log)) : isFolder(place) ? await openText(place) : await openGgufSeeing(place); // prettier-ignore
   for (const warning of file.warnings ?? []) log(warning);
   return file;
 }
 
 async function openText(place: string): Promise<ModelFile> {
   return isFolder(place) ? openHuggingFaceFolder(place) : openGguf(place);
+}
+
+/** A GGUF, with what the mmproj beside it sees. */
+async function openGgufSeeing(place: string): Promise<ModelFile> {
+  const text = await openGguf(place);
+  const mmproj = mmprojBeside(place);
+  if (!mmproj) return text;
+  return withMmproj(text, mmproj).catch(async (error: unknown) => {
+    await text.close();
+    throw error;
+  });
 }
 
 const takesPicturesAt = async (place: string) => isFolder(place) && (await takesPictures(place));

@@ -179,13 +179,15 @@ export interface ChatTemplate {
 
 /** What a model sees pictures with, as it lies on disk. */
 export interface SeeingFile {
-  /** holds its weights, and says how pictures are prepared */
-  folder: string;
+  /** a folder, or an mmproj file: holds its weights, and says how pictures are prepared */
+  place: string;
   config: VisionConfig;
   /** id of the token that stands for one feature of a picture */
   imageToken: number;
   /** of tower and connector, by names that begin with `tower.` or `connector.` */
   tensors: TensorInfo[];
+  /** SHA-256 of the language model alone, where that is a whole model: an adapter may have been trained on it before it saw */
+  textSha256?(): Promise<string>;
 }
 
 /** A base model as it lies on disk, opened: header read and validated, nothing large in memory yet. */

@@ -3,6 +3,7 @@ import { openEngine } from '../engine/index.ts';
 import type { EngineName, EngineStatus } from '../engine/types.ts';
 import { loadConversant, type Conversant } from '../models/conversant.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
+import { isHashOf } from '../models/identity.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
@@ -52,7 +53,7 @@ export async function openForRunning(
 /** The same shapes are no proof of the same model; another file of the same model (another quantization) is welcome. */
 async function warnOfAnotherBase({ description }: StoredAdapter, file: ModelFile, log: (line: string) => void) {
   const { name, sha256 } = description.baseModel;
-  if (/^0*$/.test(sha256) || sha256 === (await file.sha256())) return;
+  if (/^0*$/.test(sha256) || (await isHashOf(sha256, file))) return;
   log(
     `The adapter was trained on another file (${name}) than ${file.name}: on another model its answers are worthless.`,
   );

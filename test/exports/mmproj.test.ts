@@ -11,6 +11,8 @@ import { writeMergedGguf } from '../../src-main/exports/merged-gguf.ts';
 import { mmprojNotes, writeMmproj } from '../../src-main/exports/mmproj.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { decodePicture } from '../../src-main/models/vision/pictures/decode.ts';
+import { isHashOf } from '../../src-main/models/identity.ts';
+import { mmprojBeside } from '../../src-main/models/vision/mmproj/beside.ts';
 import { openPictureProcessor } from '../../src-main/models/vision/preparation/open.ts';
 import { patchRows } from '../../src-main/models/vision/preparation/patches.ts';
 import { withPictures } from '../../src-main/models/vision/preparation/placeholders.ts';
@@ -18,6 +20,7 @@ import { preparePicture } from '../../src-main/models/vision/preparation/prepare
 import { VisionLanguageModel } from '../../src-main/models/vision/vision-language.ts';
 import { pictureBatch } from '../../src-main/tasks/vision-language/batch.ts';
 import { pictureObjective, withFeatures } from '../../src-main/tasks/vision-language/objective.ts';
+import { largestDifference } from '../models/support.ts';
 import { packagesOf, runPython } from '../support/python.ts';
 
 /** Tiny random models with a tokenizer (models/data/vision/make_talking.py). */
@@ -53,12 +56,12 @@ const sizeOf = ({ width, height }: { width: number; height: number }, patch: num
 /** log p of every next token by our own model. */
 async function ours(
   model: VisionLanguageModel,
-  folder: string,
+  place: string,
   mark: string,
   file: string,
 ): Promise<[number, number][]> {
-  const { options, placeholder } = await openPictureProcessor(folder);
-  const opened = await openModelFile(folder);
+  const opened = await openModelFile(place);
+  const { options, placeholder } = await openPictureProcessor(opened.sees!.place);
   const prepared = preparePicture(await decodePicture(fs.readFileSync(file), file), options, file);
   const text = withPictures(PROMPT.replace('{}', mark), placeholder, [prepared]);
   const ids = opened.tokenizer!.encode(text, { addSpecialTokens: false });
@@ -107,7 +110,31 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
     const model = await VisionLanguageModel.load(base);
     await base.close();
     const own = [await ours(model, folder, mark, pictures[0]!), await ours(model, folder, mark, pictures[1]!)];
-    model.dispose();
+    // The pair is a base model itself: it sees what the folder's sees.
+    const pair = await openModelFile(text);
+    const again = await VisionLanguageModel.load(pair);
+    expect(pair.sees).toMatchObject({ place: mmproj, imageToken: base.sees!.imageToken });
+    expect(rounded(again.vision.config)).toEqual(rounded(model.vision.config));
+    expect(rounded(await openPictureProcessor(mmproj))).toEqual(rounded(await openPictureProcessor(folder)));
+    const seen = [...model.vision.tensors.keys()];
+    expect([...again.vision.tensors.keys()].sort()).toEqual(seen.sort());
+    for (const name of seen) {
+      const [one, other] = [model.vision.tensors.get(name)!, again.vision.tensors.get(name)!];
+      expect(other.shape).toEqual(one.shape);
+      expect(largestDifference(await other.data(), (await one.data()) as Float32Array), name).toBeLessThan(1e-6);
+    }
+    const alone = path.join(fs.mkdtempSync(path.join(out, 'alone-')), 'alone.gguf');
+    fs.copyFileSync(text, alone);
+    const without = await openModelFile(alone);
+    expect(without.sees).toBeUndefined();
+    // An adapter that was trained before the mmproj came is still this model's.
+    expect(await isHashOf(await without.sha256(), pair)).toBe(true);
+    expect(await pair.sha256()).not.toBe(await without.sha256());
+    await without.close();
+    // Its language model lies in f16.
+    expect(apart(await ours(again, text, mark, pictures[0]!), own[0]!)).toBeLessThan(0.02);
+    await pair.close();
+    for (const one of [again, model]) one.dispose();
     // Of another picture, it is another answer.
     expect(apart(told[0]!, told[1]!)).toBeGreaterThan(0.2);
     for (const [i, theirs] of told.entries()) {
@@ -118,6 +145,49 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
     expect(note?.includes('25814') ?? false).toBe(family === 'llava');
   });
 });
+
+describe('an mmproj beside a GGUF', () => {
+  const folderOf = (...names: string[]) => {
+    const folder = fs.mkdtempSync(path.join(out, 'beside-'));
+    for (const name of names) fs.writeFileSync(path.join(folder, name), '');
+    return folder;
+  };
+
+  it.each([
+    ['by its name', ['model.gguf', 'mmproj-model.gguf', 'mmproj-other.gguf'], 'mmproj-model.gguf', true],
+    ['whatever their numbers', ['model.gguf', 'mmproj-model-F16.gguf', 'x.gguf'], 'mmproj-model-F16.gguf', true],
+    ['where both are alone', ['model.gguf', 'mmproj-f16.gguf'], 'mmproj-f16.gguf', false],
+  ])('is the model’s %s', (_, names, file, isNamed) => {
+    const folder = folderOf(...names);
+    expect(mmprojBeside(path.join(folder, 'model.gguf'))).toEqual({ file: path.join(folder, file), isNamed });
+  });
+
+  it.each([
+    ['several could be', ['model.gguf', 'mmproj-model-f16.gguf', 'mmproj-model-q8_0.gguf']],
+    ['it may be of another model', ['model.gguf', 'other.gguf', 'mmproj.gguf']],
+  ])('is not guessed where %s', (_, names) => {
+    expect(mmprojBeside(path.join(folderOf(...names), 'model.gguf'))).toBeUndefined();
+  });
+
+  it('of another family is said and left, or refused where it is the model’s by its name', async () => {
+    const folder = folderOf();
+    const [text, file] = [path.join(folder, 'model.gguf'), path.join(folder, 'mmproj.gguf')];
+    fs.copyFileSync(path.join(out, 'idefics3.gguf'), text);
+    fs.copyFileSync(path.join(out, 'mmproj-gemma3.gguf'), file);
+    const alone = await openModelFile(text);
+    expect(alone.sees).toBeUndefined();
+    expect(alone.warnings?.join()).toContain('so that the model reads text alone: ');
+    await alone.close();
+    fs.renameSync(file, path.join(folder, 'mmproj-model.gguf'));
+    await expect(openModelFile(text)).rejects.toThrow("it is another model's");
+    fs.writeFileSync(path.join(folder, 'mmproj-model.gguf'), fs.readFileSync(text));
+    await expect(openModelFile(text)).rejects.toThrow('is no mmproj file: its general.architecture is llama');
+  });
+});
+
+/** Numbers as an mmproj has them, in f32. */
+const rounded = (value: unknown): unknown =>
+  JSON.parse(JSON.stringify(value), (_, one: unknown) => (typeof one === 'number' ? Math.fround(one) : one));
 
 /** How far apart the log-probabilities are at most. */
 const apart = (ours: [number, number][], theirs: [number, number][]) => {

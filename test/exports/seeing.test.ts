@@ -172,5 +172,16 @@ describe('an export of a run on pictures', () => {
     // What the rows say is about the pictures: without them there would be none.
     expect(Math.abs(exact - base)).toBeGreaterThan(0.01);
     expect(Math.abs(exported - exact)).toBeLessThan(0.5 * Math.abs(exact - base));
+    if (to !== 'merged-gguf') return;
+    // What was written is a base model itself, and so is what is made of that.
+    const pair = path.join(place, 'out', 'adapter.gguf');
+    const second = await writeRandomAdapter(path.join(place, 'second'), pair, method, { B: 0.1, router: 0.5 }, recipe);
+    const again = await exportAdapter({ adapter: second, to, out: path.join(place, 'again'), engine: 'cpu' });
+    const losses = again.fidelity!.heldOut!;
+    expect(losses.base).toBeCloseTo(exported, 4);
+    expect(Math.abs(losses.exported - losses.exact)).toBeLessThan(0.5 * Math.abs(losses.exact - losses.base));
+    await expect(
+      exportAdapter({ adapter: second, to: 'merged-safetensors', out: path.join(place, 'no'), engine: 'cpu' }),
+    ).rejects.toThrow('has no Hugging Face folder to be merged into');
   });
 });

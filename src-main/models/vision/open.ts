@@ -5,14 +5,13 @@ import { chatTemplate } from '../chat-template.ts';
 import { textPart } from '../config-huggingface.ts';
 import { endingTurns } from '../end-of-turn.ts';
 import { openHuggingFaceFolder, readTexts, templateSources } from '../huggingface-folder.ts';
-import { openTensors } from '../huggingface-weights.ts';
 import { fileSha256, foldHashes } from '../identity.ts';
 import { readJsonFile } from '../json-file.ts';
 import type { ModelFile, SeeingFile } from '../types.ts';
 import { MOST_CONFIG_BYTES } from './takes-pictures.ts';
 import { renamedTokens, tokenNames } from './renamed-tokens.ts';
 import { visionConfig } from './towers/config.ts';
-import { visionName } from './towers/loader.ts';
+import { openSeeingSource } from './towers/source.ts';
 
 const configSchema = z.looseObject({
   image_token_id: z.number().int().nonnegative().nullish(),
@@ -43,19 +42,8 @@ export async function openSeeingFolder(
   if (imageToken == null)
     throw new UserError(`${file} doesn't say "image_token_id", by which a picture's tokens are known`);
   const config = visionConfig(json, file);
-  const seen = await openTensors(folder, visionName);
-  const tensors = [...seen.entries].map(
-    ([
-      name,
-      {
-        entry: { shape, dtype, byteLength },
-      },
-    ]) => ({
-      ...{ name, shape, byteLength },
-      type: dtype.toLowerCase(),
-    }),
-  );
-  const sees: SeeingFile = { folder, config, imageToken, tensors };
+  const seen = await openSeeingSource(folder);
+  const sees: SeeingFile = { place: folder, config, imageToken, tensors: seen.infos };
   await seen.close();
   const text = other == null ? await openHuggingFaceFolder(folder, textPart) : await openText(other);
   try {

@@ -35,7 +35,7 @@ export class VisionLanguageModel {
     if (!file.sees) throw new UserError(`${file.path} is a model of text alone; give one that takes pictures`);
     const language = await loadCausalLM(file, format);
     try {
-      return new VisionLanguageModel(language, await VisionModel.load(file.sees.folder), file.sees.imageToken);
+      return new VisionLanguageModel(language, await VisionModel.load(file.sees.place), file.sees.imageToken);
     } catch (error) {
       language.dispose();
       throw error;

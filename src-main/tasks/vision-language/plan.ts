@@ -7,7 +7,7 @@ import { sitesOfFile } from '../../models/file-sites.ts';
 import type { SeenFacts } from '../../effilora/seen.ts';
 import type { ModelFile, SeeingFile } from '../../models/types.ts';
 import { featuresOf, type VisionConfig } from '../../models/vision/towers/config.ts';
-import { isUnused } from '../../models/vision/towers/loader.ts';
+import { isUnused } from '../../models/vision/towers/names.ts';
 import { modelFacts } from '../text-plan.ts';
 import type { KeptPicture } from './picture-store.ts';
 

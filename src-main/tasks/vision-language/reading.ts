@@ -11,12 +11,12 @@ export async function pictureReading(file: ModelFile, options: DatasetOptions): 
   const { sees, tokenizer } = file;
   if (!sees) throw new UserError(`${file.path} is a model of text alone; give one that takes pictures`);
   if (!tokenizer) throw new UserError(`${file.name} has no tokenizer, so it can't read text; add its tokenizer.json`);
-  const processor = await openPictureProcessor(sees.folder);
+  const processor = await openPictureProcessor(sees.place);
   const { placeholder } = processor;
   const ids = tokenizer.encode(placeholder.image, { addSpecialTokens: false });
   if (ids.join() !== String(sees.imageToken))
     throw new UserError(
-      `${path.join(sees.folder, 'config.json')}: image_token_id is ${sees.imageToken}, and the tokenizer reads ${placeholder.image} as ${ids.join(', ')}; fetch the whole folder`,
+      `${path.join(sees.place, 'config.json')}: image_token_id is ${sees.imageToken}, and the tokenizer reads ${placeholder.image} as ${ids.join(', ')}; fetch the whole folder`,
     );
   const { imageSize, patchSize: patch } = { imageSize: undefined, ...sees.config.tower };
   const told = placeholder.kind === 'idefics3' ? placeholder.perTile : placeholder.kind === 'gemma3' ? placeholder.perPicture : undefined; // prettier-ignore
@@ -25,7 +25,7 @@ export async function pictureReading(file: ModelFile, options: DatasetOptions): 
     const features = featuresOf({ rows: side, columns: side }, sees.config);
     if (told !== features)
       throw new UserError(
-        `${path.join(sees.folder, 'processor_config.json')} writes ${told} tokens for a picture (image_seq_len), of which the model sees ${features}; fetch the whole folder`,
+        `${path.join(sees.place, 'processor_config.json')} writes ${told} tokens for a picture (image_seq_len), of which the model sees ${features}; fetch the whole folder`,
       );
   }
   const { template, loss, sequenceLength } = options;

@@ -49,7 +49,7 @@ describe('a folder whose text side is another model', () => {
     await writeInTwo();
     const before = tf.memory().numTensors;
     const [file, other] = [await openModelFile(folder), await openModelFile(whole)];
-    expect(file.sees).toEqual({ ...other.sees, folder });
+    expect(file.sees).toEqual({ ...other.sees, place: folder });
     expect(file.config).toEqual(expect.objectContaining({ ...other.config, eosTokenIds: expect.anything() as number[] })); // prettier-ignore
     expect(file.name).toBe(path.basename(folder));
     const [model, same] = [await VisionLanguageModel.load(file), await VisionLanguageModel.load(other)];

@@ -3,15 +3,14 @@ import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../../engine/types.ts';
 import { readJsonFile } from '../../json-file.ts';
+import { mmprojProcessor } from '../mmproj/preparation.ts';
+import { isMmproj } from '../towers/source.ts';
 import type { PictureOptions } from './options.ts';
 import type { Placeholder } from './placeholders.ts';
 import { pictureOptions, processorJson } from './processor-file.ts';
+import type { PictureProcessor } from './processor.ts';
 
-/** How a model's pictures are prepared, and what they are in its texts. */
-export interface PictureProcessor {
-  options: PictureOptions;
-  placeholder: Placeholder;
-}
+export type { PictureProcessor };
 
 const count = z
   .number()
@@ -35,8 +34,9 @@ const tokensSchema = z.looseObject({
 type Processor = z.infer<typeof processorSchema>;
 type Tokens = z.infer<typeof tokensSchema>;
 
-/** Reads a Hugging Face folder's processor. @throws UserError naming file and field for what isn't known or is missing */
+/** Reads the processor of a Hugging Face folder, or of an mmproj file. @throws UserError naming file and field for what isn't known or is missing */
 export async function openPictureProcessor(folder: string): Promise<PictureProcessor> {
+  if (isMmproj(folder)) return mmprojProcessor(folder);
   const { json, file, processor } = await processorJson(folder);
   const { family, options } = pictureOptions(json, file);
   const parsed = parse(processorSchema, processor ?? {}, path.join(folder, 'processor_config.json'));

@@ -122,6 +122,16 @@ export function modulePath(name: string, { connector: { kind } }: Pick<VisionCon
   return name.replace(/^tower\./, `model.${tower}.`).replace(/^connector\./, `model.${connector}.`);
 }
 
+/** Every tensor that an adapter can change, by name, and its shape as files have it. */
+export function changeableTensors(config: VisionConfig): { name: string; shape: number[] }[] {
+  const weights = linearsOf(config).map(([name, ...shape]) => ({ name: `${name}.weight`, shape: shape as number[] }));
+  const connector = connectorTensors(config).map(({ name, shape }) => ({
+    name,
+    shape: name === 'connector.mm_input_projection_weight' ? shape.toReversed() : shape,
+  }));
+  return [...new Map([...weights, ...connector].map((tensor) => [tensor.name, tensor])).values()];
+}
+
 /** A connector's tensor as files have it, of the numbers as they are held: Gemma's product the other way round, its norm less 1. */
 export function inFileForm({ name, shape }: Pick<SeeingTensor, 'name' | 'shape'>, values: Float32Array) {
   if (name === 'connector.mm_soft_emb_norm.weight') return { shape, data: values.map((value) => value - 1) };

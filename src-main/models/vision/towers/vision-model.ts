@@ -4,6 +4,8 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../../engine/types.ts';
 import type { Feeds } from '../../feeds.ts';
 import { readJsonFile } from '../../json-file.ts';
+import { openMmproj } from '../mmproj/header.ts';
+import { isMmproj } from './source.ts';
 import { featuresOf, visionConfig, type VisionConfig } from './config.ts';
 import { connect, loadConnector } from './connector.ts';
 import { encode, loadEncoder } from './encoder.ts';
@@ -43,12 +45,11 @@ export class VisionModel {
     private readonly seeing: Seeing,
   ) {}
 
-  /** Reads it from a Hugging Face folder. @throws UserError naming file and field, or the tensor */
-  static async load(folder: string): Promise<VisionModel> {
-    const file = path.join(folder, 'config.json');
-    const config = visionConfig(await readJsonFile(file, MOST_CONFIG_BYTES), file);
+  /** Reads it from a Hugging Face folder, or from an mmproj file. @throws UserError naming file and field, or the tensor */
+  static async load(place: string): Promise<VisionModel> {
+    const config = await configAt(place);
     const read = (loader: VisionLoader) => loadSeeing(config, loader);
-    const { loaded, tensors } = await withVisionLoader(folder, config.tower.layers, read);
+    const { loaded, tensors } = await withVisionLoader(place, config.tower.layers, read);
     return new VisionModel(config, tensors, loaded);
   }
 
@@ -83,6 +84,16 @@ export class VisionModel {
   dispose(): void {
     tf.dispose([...this.tensors.values()]);
   }
+}
+
+async function configAt(place: string): Promise<VisionConfig> {
+  if (isMmproj(place)) {
+    const { opened, config } = await openMmproj(place);
+    await opened.close();
+    return config;
+  }
+  const file = path.join(place, 'config.json');
+  return visionConfig(await readJsonFile(file, MOST_CONFIG_BYTES), file);
 }
 
 async function loadSeeing({ tower, connector }: VisionConfig, loader: VisionLoader): Promise<Seeing> {

@@ -1,4 +1,5 @@
-import type { VisionConfig } from '../models/vision/towers/config.ts';
+import { joined } from '../../floats.ts';
+import type { VisionConfig } from '../towers/config.ts';
 
 /** A tensor of an mmproj file, and how it is made of a folder's. */
 export interface MmprojTensor {
@@ -74,4 +75,23 @@ function frameOf(frame: number, [out, channels, frames, ...patch]: number[]): Mm
         return values[(filter * frames! + frame) * size + inside]!;
       }),
   };
+}
+
+/**
+ * The other way: a folder's tensor of the parts that an mmproj file has of it.
+ * @param shape as a folder has it
+ * @param parts in the order of `mmprojTensors`
+ */
+export function fromMmproj(name: string, shape: number[], parts: Float32Array[]): Float32Array {
+  if (name === 'tower.patch_embed.proj.weight') return framesTogether(parts, shape);
+  if (name === 'connector.mm_soft_emb_norm.weight') return parts[0]!.map((value) => value - 1);
+  return joined(parts);
+}
+
+function framesTogether(parts: Float32Array[], [, , frames, ...patch]: number[]): Float32Array {
+  const size = patch.reduce((product, side) => product * side, 1);
+  return Float32Array.from({ length: frames! * parts[0]!.length }, (_, i) => {
+    const [filter, frame, inside] = [Math.floor(i / size / frames!), Math.floor(i / size) % frames!, i % size];
+    return parts[frame]![filter * size + inside]!;
+  });
 }
