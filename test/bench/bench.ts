@@ -1,10 +1,13 @@
 // npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
 // Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3). Names as arguments choose:
-// f32, bf16 (also with -checkpointing or -compiled: PEFT's), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
+// pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
+import fs from 'node:fs';
 import os from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import { python } from '../support/python.ts';
+import { IMAGE_TOKEN, pictureTokens, writeSeeingModel, type TowerShapes } from './make-seeing.ts';
 import type { OurOptions, PeerOptions } from './options.ts';
 import { Runner as Process } from './runner.ts';
 
@@ -33,7 +36,10 @@ const shapes = {
   tie_word_embeddings: config.tiedEmbeddings,
 };
 await file.close();
-const batch = { rows: 4, length: 256, rank: 16, threads };
+const batch = {
+  ...{ rows: Number(process.env.BENCH_ROWS ?? 4), length: Number(process.env.BENCH_LENGTH ?? 256) },
+  ...{ rank: 16, threads },
+};
 const tokens = batch.rows * batch.length;
 
 const ours = (options: Partial<OurOptions>) =>
@@ -56,7 +62,7 @@ const spread = (values: number[]) => {
 };
 
 /** Runs two sides in turn and prints what the first makes of the second: above 1, it is faster. */
-async function compare(title: string, first: Runner, second: Runner): Promise<void> {
+async function compare(title: string, first: Runner, second: Runner, withLimit = true): Promise<void> {
   const begun = await first.run(2);
   await second.run(2);
   const ratios: number[] = [];
@@ -73,7 +79,7 @@ async function compare(title: string, first: Runner, second: Runner): Promise<vo
     `  ours ${speed(a)}, first step ${begun.firstStepSeconds?.toFixed(1)} s after the start; the other ${speed(b)}`,
   );
   lines.push(`  memory ratio ${(a.peakBytes / b.peakBytes).toFixed(2)}`);
-  if (b.productGflops) {
+  if (b.productGflops && withLimit) {
     const parameters = 134.5e6;
     const limit = (b.productGflops * 1e9) / (4 * parameters);
     lines.push(
@@ -111,6 +117,36 @@ async function compareCompiled(precision: 'f32' | 'bf16'): Promise<void> {
   }
 }
 
+/** SmolVLM-256M's tower, 93 million parameters, at 384 pixels instead of 512: 36 tokens a picture. */
+const TOWER: TowerShapes = { hidden: 768, inner: 3072, layers: 12, heads: 12, imageSize: 384, patchSize: 16, scale: 4 };
+/** That it runs at all. */
+const SMALL: TowerShapes = { hidden: 64, inner: 128, layers: 2, heads: 2, imageSize: 64, patchSize: 8, scale: 4 };
+
+/** A step on one picture a row, the tower frozen, adapters in the language model alone. */
+async function comparePictures(): Promise<void> {
+  const shapes = process.env.BENCH_TOWER === 'small' ? SMALL : TOWER;
+  const folder = fs.mkdtempSync(path.join(process.env.BENCH_FOLDER ?? os.tmpdir(), 'effilora-seeing-'));
+  const vision = {
+    config: {
+      ...{ hidden_size: shapes.hidden, intermediate_size: shapes.inner, num_hidden_layers: shapes.layers },
+      ...{ num_attention_heads: shapes.heads, image_size: shapes.imageSize, patch_size: shapes.patchSize },
+    },
+    ...{ scale: shapes.scale, imageToken: IMAGE_TOKEN, pictures: 1, tokensAPicture: pictureTokens(shapes) },
+  };
+  try {
+    const model = writeSeeingModel(folder, shapes);
+    for (const precision of PRECISIONS)
+      await compare(
+        `${precision} on pictures against PEFT`,
+        ours({ model, precision, pictures: 1 }),
+        await peer({ precision, vision }),
+        false,
+      );
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+}
+
 const PRECISIONS = ['f32', 'bf16'] as const;
 const benches: [string, () => Promise<void>][] = [
   ...PRECISIONS.flatMap((precision): [string, () => Promise<void>][] => [
@@ -138,6 +174,7 @@ const benches: [string, () => Promise<void>][] = [
         await compare(`weights in ${weights} against the file's Q4_1`, ours({ weights }), ours({}));
     },
   ],
+  ['pictures', comparePictures],
   [
     'sequence',
     async () => {

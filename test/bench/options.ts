@@ -31,6 +31,14 @@ export interface PeerOptions {
   rank: number;
   checkpointing: boolean;
   compile: boolean;
+  /** what it sees pictures with, as transformers' Idefics3Config has it, and how many stand at the beginning of each row */
+  vision?: {
+    config: Record<string, number | string>;
+    scale: number;
+    imageToken: number;
+    pictures: number;
+    tokensAPicture: number;
+  };
   threads: number;
 }
 

@@ -1,7 +1,8 @@
 """The peer of the benchmark: PEFT LoRA on PyTorch. Reads one JSON line of options, answers "run N" lines with N steps' seconds.
 
 Options: config (a Hugging Face Llama configuration; weights are random, which costs no accuracy here: only time is measured),
-precision f32 | bf16, rows, length, rank, checkpointing, compile, threads, device cpu (default) | cuda. Where there is no CUDA
+precision f32 | bf16, rows, length, rank, checkpointing, compile, threads, device cpu (default) | cuda; vision (config, scale, imageToken,
+pictures, tokensAPicture: the model is an Idefics3 then, its tower frozen, with so many pictures at the beginning of each row). Where there is no CUDA
 device it answers with that instead.
 """
 import json
@@ -15,7 +16,7 @@ os.environ["OMP_NUM_THREADS"] = str(options["threads"])
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch  # noqa: E402
 from peft import LoraConfig, get_peft_model  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
+from transformers import Idefics3Config, Idefics3ForConditionalGeneration, LlamaConfig, LlamaForCausalLM  # noqa: E402
 
 device = options.get("device", "cpu")
 if device == "cuda" and not torch.cuda.is_available():
@@ -24,8 +25,16 @@ if device == "cuda" and not torch.cuda.is_available():
 torch.set_num_threads(options["threads"])
 torch.manual_seed(0)
 dtype = torch.bfloat16 if options["precision"] == "bf16" else torch.float32
-model = LlamaForCausalLM(LlamaConfig(**options["config"])).to(device, dtype)
+text, vision = LlamaConfig(**options["config"]), options.get("vision")
 targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+if vision:
+    tied = options["config"]["tie_word_embeddings"]
+    whole = Idefics3Config(vision_config=vision["config"], text_config=text, scale_factor=vision["scale"], image_token_id=vision["imageToken"], pad_token_id=2, tie_word_embeddings=tied)
+    model = Idefics3ForConditionalGeneration(whole).to(device, dtype)
+    # The language model's alone: the tower has linears of some of these names, too.
+    targets = rf".*text_model.*\.({'|'.join(targets)})"
+else:
+    model = LlamaForCausalLM(text).to(device, dtype)
 model = get_peft_model(model, LoraConfig(r=options["rank"], lora_alpha=2 * options["rank"], target_modules=targets))
 model.train()
 if options["checkpointing"]:
@@ -34,12 +43,19 @@ if options["checkpointing"]:
 if options["compile"]:
     model = torch.compile(model)
 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
-ids = torch.randint(0, options["config"]["vocab_size"], (options["rows"], options["length"]), device=device)
+rows, reserved = options["rows"], 17
+ids = torch.randint(reserved, options["config"]["vocab_size"], (rows, options["length"]), device=device)
+inputs = {"input_ids": ids, "labels": ids}
+if vision:
+    side, seen = vision["config"]["image_size"], vision["pictures"] * vision["tokensAPicture"]
+    labels = ids.clone()
+    ids[:, :seen], labels[:, :seen] = vision["imageToken"], -100
+    inputs = {"input_ids": ids, "labels": labels, "pixel_values": torch.rand(rows, vision["pictures"], 3, side, side, device=device).to(dtype) * 2 - 1}
 
 
 def step():
     start = time.perf_counter()
-    loss = model(input_ids=ids, labels=ids).loss
+    loss = model(**inputs).loss
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
