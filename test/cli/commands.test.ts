@@ -206,6 +206,29 @@ it('demo trains on the example dataset and shows both answers', async () => {
   expect(fs.existsSync(path.join(at('demo'), 'adapter.safetensors'))).toBe(true);
 });
 
+it('demo --vision counts held-out questions answered to the letter before and after, and shows one', async () => {
+  const flags = ['--vision', '--steps', '2', '--questions', '12', '--json', '--out', at('demo-pictures')];
+  const { code, stdout, stderr } = await cli(['demo', ...flags]);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const { accuracyBefore, accuracyAfter, questions, seconds, example } = JSON.parse(stdout) as Record<
+    string,
+    number
+  > & {
+    example: Record<string, string>;
+  };
+  expect(questions).toBe(12);
+  for (const share of [accuracyBefore, accuracyAfter])
+    expect([...Array(13).keys()].map((n) => n / 12)).toContain(share);
+  expect(seconds).toBeGreaterThan(0);
+  const held = fs.readFileSync(path.join(import.meta.dirname, '../../resources/picture-examples/held-out.csv'), 'utf8');
+  const { picture, question, expected } = example;
+  expect(held).toContain(`pictures/${path.basename(picture!)},${question},${expected}\n`);
+  expect(example).toMatchObject({
+    before: expect.stringMatching(/./) as string,
+    after: expect.stringMatching(/./) as string,
+  });
+});
+
 it('--help comes with examples through the bin (of every command: docs.test.ts)', async () => {
   const { code, stdout } = await startBin(['plan', '--help']).ended;
   expect({ code, stdout }).toEqual({

@@ -66,4 +66,37 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
       .waitFor();
     expect(errors).toEqual([]);
   }, 600_000);
+
+  it('leads in as few clicks to the example with pictures, and to an answer about one before and after', async () => {
+    const { page, errors } = await openPage(browser, host.url);
+    await page.getByRole('link', { name: 'Try it with pictures' }).click();
+    await untilShown(page, 'Predicted memory');
+    await page.getByText('Expert: fix any of these yourself').click();
+    for (const [label, value] of [
+      ['Steps', '2'],
+      ['Examples at once', '2'],
+      ['Micro-batches a step', '1'],
+      ['Sample answers at each', '1'],
+      ['Held out, a share below 1, or a number of examples', '8'],
+    ] as const) {
+      const field = page.getByRole('spinbutton', { name: label, exact: true });
+      await field.fill(value);
+      await field.blur();
+    }
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByRole('button', { name: 'Start training' }).click();
+    await untilShown(page, '2 of 2 steps', 240_000);
+    await untilShown(page, '✓Finished');
+    await untilShown(page, 'Sample answers');
+    const run = join(studio.folder, 'runs', page.url().split('/').at(-1)!);
+    const lines = readFileSync(join(run, 'samples.jsonl'), 'utf8').trim().split('\n');
+    const told = lines.map((line) => JSON.parse(line) as { step: number; pictures: string[] });
+    expect([told.at(0)!.step, told.at(-1)!.step]).toEqual([0, 2]);
+    expect(told.every(({ pictures }) => /^train-\d+\.webp$/.test(pictures[0]!))).toBe(true);
+    // Tried once, it is not offered again.
+    await page.getByRole('link', { name: 'Home' }).click();
+    await untilShown(page, 'Recent runs');
+    await expect.poll(() => page.getByRole('link', { name: 'Try it with pictures' }).count()).toBe(0);
+    expect(errors).toEqual([]);
+  }, 600_000);
 });

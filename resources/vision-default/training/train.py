@@ -42,7 +42,7 @@ def settings() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, nargs=3, default=[2600, 500, 1600], help="of each stage")
+    parser.add_argument("--steps", type=int, nargs=3, default=[1400, 250, 500], help="of each stage")
     parser.add_argument("--pictures", type=int, nargs=3, default=[32, 32, 8], help="a step, of each stage")
     parser.add_argument("--questions", type=int, default=3, help="about a picture")
     parser.add_argument("--save-seconds", type=float, default=180)

@@ -22,11 +22,18 @@ interface DatasetRow {
   own: number;
 }
 
+/** Datasets that come with the studio. */
+export interface ExampleFolder {
+  folder: string;
+  /** what its training data is called; default: as its file */
+  title?: string;
+}
+
 /** The datasets a user added, and the examples that come with the studio. */
 export class DatasetLibrary {
   constructor(
     private readonly library: Library,
-    private readonly examplesFolder: string,
+    private readonly examplesFolders: ExampleFolder[],
     /** the studio's own tables */
     private readonly tablesFolder: string,
   ) {}
@@ -84,27 +91,30 @@ export class DatasetLibrary {
   }
 
   private async examples(): Promise<DatasetEntry[]> {
-    const names = await readdir(this.examplesFolder).catch(() => []);
-    // What is held out for judging is no training data.
-    const wanted = names.filter((name) => /\.(jsonl|csv|parquet)$/.test(name) && !/^held-out/.test(name)).sort();
-    return Promise.all(
-      wanted.map(async (name) => {
-        const path = join(this.examplesFolder, name);
-        const { size } = await stat(path);
-        const title = `Example: ${name.replace(/\.[a-z]+$/, '').replaceAll('-', ' ')}`;
-        return {
-          id: `example:${name}`,
-          name: title,
-          path,
-          origin: 'example' as const,
-          bytes: size,
-          description: 'Comes with the studio',
-          state: 'ready' as const,
-          own: false,
-        };
-      }),
-    );
+    return (await Promise.all(this.examplesFolders.map(examplesIn))).flat();
   }
+}
+
+async function examplesIn({ folder, title }: ExampleFolder): Promise<DatasetEntry[]> {
+  const names = await readdir(folder).catch(() => []);
+  // What is held out for judging is no training data.
+  const wanted = names.filter((name) => /\.(jsonl|csv|parquet)$/.test(name) && !/^held-out/.test(name)).sort();
+  return Promise.all(
+    wanted.map(async (name) => {
+      const path = join(folder, name);
+      const { size } = await stat(path);
+      return {
+        id: `example:${name}`,
+        name: `Example: ${title ?? name.replace(/\.[a-z]+$/, '').replaceAll('-', ' ')}`,
+        path,
+        origin: 'example' as const,
+        bytes: size,
+        description: 'Comes with the studio',
+        state: 'ready' as const,
+        own: false,
+      };
+    }),
+  );
 }
 
 function entryOf({ id, name, path, bytes, reading, own }: DatasetRow): DatasetEntry {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import type { ModelEntry } from '../../../src-preload/contract/index.ts';
-import { isPackagedModelThere, PACKAGED_MODELS } from '../../models/default-model.ts';
+import { isPackagedModelThere, PACKAGED_MODELS, SEEING_MODEL } from '../../models/default-model.ts';
 import { takesPictures } from '../../models/vision/takes-pictures.ts';
 import { fastestMeasured, guessedSpeed } from '../../trainer/machine-speed.ts';
 import type { Library } from '../database/open.ts';
@@ -31,6 +31,8 @@ interface CatalogModel {
   source: string;
   /** a name the trainer resolves by itself */
   reference?: string;
+  /** default GGUF where it has a reference, else Hugging Face */
+  format?: string;
 }
 
 /** Tokens of 100 short examples: questions and answers of some sentences. */
@@ -82,7 +84,8 @@ export class ModelLibrary {
 }
 
 /** Whether a model takes pictures, as its folder's config.json says; one that can't be read says so when it is opened. */
-export const seesAt = (reference: string): Promise<boolean> => takesPictures(reference).catch(() => false);
+export const seesAt = (reference: string): Promise<boolean> =>
+  reference === SEEING_MODEL.name ? Promise.resolve(true) : takesPictures(reference).catch(() => false);
 
 const ORIGINS: ModelEntry['origin'][] = ['default', 'library', 'found', 'catalog'];
 function byOrigin(a: ModelEntry, b: ModelEntry): number {
@@ -167,7 +170,7 @@ function catalogEntry(model: CatalogModel, pace: Pace): ModelEntry {
     name: model.reference ? nameOfModel(model.reference) : model.name,
     reference: model.reference ?? model.source,
     origin: model.reference ? 'default' : 'catalog',
-    format: model.reference ? 'GGUF' : 'Hugging Face',
+    format: model.format ?? (model.reference ? 'GGUF' : 'Hugging Face'),
     bytes: model.bytes,
     licence: model.licence,
     goodAt: model.goodAt,
@@ -179,6 +182,7 @@ function catalogEntry(model: CatalogModel, pace: Pace): ModelEntry {
 }
 
 function packagedState(name: string): 'ready' | 'fetchable' {
-  const packaged = PACKAGED_MODELS.find((model) => model.name === name);
+  const packaged =
+    name === SEEING_MODEL.name ? SEEING_MODEL.language : PACKAGED_MODELS.find((model) => model.name === name);
   return packaged && isPackagedModelThere(packaged) ? 'ready' : 'fetchable';
 }
