@@ -94,7 +94,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     expect([told.at(0)!.step, told.at(-1)!.step]).toEqual([0, 2]);
     expect(told.every(({ pictures }) => /^train-\d+\.webp$/.test(pictures[0]!))).toBe(true);
     // Tried once, it is not offered again.
-    await page.getByRole('link', { name: 'Home' }).click();
+    await page.getByRole('link', { name: 'Home', exact: true }).click();
     await untilShown(page, 'Recent runs');
     await expect.poll(() => page.getByRole('link', { name: 'Try it with pictures' }).count()).toBe(0);
     expect(errors).toEqual([]);

@@ -53,7 +53,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
     // A Hugging Face folder is taken as it is.
     await dragOnto(page.locator('.drop').first(), [writeTinyChatModel(join(scratch.folder, 'tiny-chat'))]);
     await expect.poll(() => page.getByRole('radio', { name: /^tiny-chat/ }).isChecked()).toBe(true);
-    await page.getByRole('radio', { name: /SmolLM2-135M/ }).check();
+    await page.getByRole('radio', { name: /SmolLM2-135M-Instruct/ }).check();
     await goOn(page).click();
 
     // Dataset: broken rows are named, columns that fit nothing can be mapped.
@@ -87,7 +87,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
 
     // Back and forth, then a killed studio: everything is as it was left.
     await step(page, 'Base model').click();
-    await expect.poll(() => page.getByRole('radio', { name: /SmolLM2-135M/ }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByRole('radio', { name: /SmolLM2-135M-Instruct/ }).isChecked()).toBe(true);
     await step(page, 'Budget').click();
     await page.getByText('What it builds, and why').click();
     await untilShown(page, 'A, rank 12, shared by every layer');
@@ -117,7 +117,7 @@ describe.skipIf(missing)(`wizard (${missing ?? 'in chromium'})`, () => {
   it('mixes two datasets by their weights', async () => {
     const { page, errors } = await openPage(browser, `${host.url}/#/new`);
     await page.getByRole('button', { name: 'Start over' }).click();
-    await page.getByRole('radio', { name: /SmolLM2-135M/ }).check();
+    await page.getByRole('radio', { name: /SmolLM2-135M-Instruct/ }).check();
     await goOn(page).click();
     const rows = (text: string) => `${JSON.stringify({ instruction: text, output: `${text}!` })}\n`.repeat(30);
     for (const name of ['sums', 'words']) {

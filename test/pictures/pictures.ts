@@ -65,7 +65,7 @@ async function walk(page: Page, film: Film, still: (name: string) => Promise<unk
   await shown(/samstags um zehn/);
   await film.take(2 * LOOK);
   await button('Fine-tune with it').click();
-  await page.getByRole('radio', { name: /SmolLM2-135M/ }).check();
+  await page.getByRole('radio', { name: /SmolLM2-135M-Instruct/ }).check();
   await film.take(LOOK);
   await button('Continue').click();
   await shown('As the model reads it');

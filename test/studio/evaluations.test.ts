@@ -30,14 +30,19 @@ afterAll(async () => {
   scratch.remove();
 });
 
-/** Starts an evaluation as a page does; it is cancelled after `cancelAt` results. */
+/** Starts an evaluation as a page does; it is cancelled as soon as there are `cancelAt` results. */
 async function evaluate(name: string, cancelAt = Infinity) {
   const asked = { name, model, adapters: [null, id], data: { path, examples: 12 } };
   const started = await open.client.evaluations.start(asked);
+  const { jobs } = open.studio;
+  const look = () => {
+    const { progress } = jobs.get(started.id);
+    if (progress?.stage === 'evaluating' && progress.done >= cancelAt) jobs.cancel(started.id);
+  };
+  jobs.on('change', look);
   let last = started;
-  for await (last of await open.client.jobs.follow({ id: started.id }))
-    if ((last.progress?.stage === 'evaluating' ? last.progress.done : 0) >= cancelAt)
-      await open.client.jobs.cancel({ id: started.id });
+  for await (last of await open.client.jobs.follow({ id: started.id }));
+  jobs.off('change', look);
   return last;
 }
 

@@ -68,10 +68,10 @@ export function siteTensors(shape: SiteShape, options: AdapterOptions): SiteTens
   };
 }
 
-/** Language models' files name no group; the other parts' A stand apart by theirs, which their sites' names begin with. */
+/** Language models' files name no group; the other parts' A stand apart by theirs, which may begin their sites' names already. */
 function sharedA({ group, site, inFeatures }: SiteShape, options: AdapterOptions): string {
-  if (options.share === 'module') return `shared.A.${site}`;
-  return group === LANGUAGE ? `shared.A.${inFeatures}` : `shared.A.${group}.${inFeatures}`;
+  const shared = options.share === 'module' ? site : String(inFeatures);
+  return group === LANGUAGE || shared.startsWith(`${group}.`) ? `shared.A.${shared}` : `shared.A.${group}.${shared}`;
 }
 
 /** The sites of a model that an adapter adapts, in the model's order. Throws where a target is no site of the model. */
