@@ -4,7 +4,9 @@ import type { PreparedExample } from '../data/dataset.ts';
 import { readingOptions } from '../data/reading-options.ts';
 import { UserError } from '../engine/types.ts';
 import { answer } from '../models/answer.ts';
+import { readsTextAlone } from '../models/conversant.ts';
 import { messageText } from '../models/message-text.ts';
+import { openModelFile, resolveModel } from '../models/open.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { RunSummary } from '../trainer/events.ts';
 import { openForRunning, type OpenedModel } from '../trainer/opened-model.ts';
@@ -31,6 +33,7 @@ interface Comparison {
 /** `effilora demo --vision`: a fine-tune of a few minutes on questions about pictures, and what it changed. */
 export async function demoPictures(flags: DemoFlags): Promise<void> {
   const started = performance.now();
+  if (flags.model !== undefined) await checkSees(flags.model);
   const run = await runExample(EXAMPLE, flags);
   if (!run) return;
   const { recipe, folder, summary } = run;
@@ -45,9 +48,15 @@ export async function demoPictures(flags: DemoFlags): Promise<void> {
   }
 }
 
+/** @throws UserError for a model that can't see, before anything is learned */
+async function checkSees(reference: string): Promise<void> {
+  const file = await openModelFile(await resolveModel(reference, note));
+  await file.close();
+  if (!file.sees) throw new UserError(readsTextAlone(file.name));
+}
+
 async function compare(opened: OpenedModel, most: number): Promise<Comparison> {
   const { file, model, adapter } = opened;
-  if (!file.sees) throw new UserError(`${file.name} reads text alone; choose a model that takes pictures`);
   const held = { path: path.join(EXAMPLE.folder, 'held-out.csv') };
   const { examples, close } = await taskOf(file).dataset(held, 0, file, readingOptions(file));
   try {

@@ -229,6 +229,12 @@ it('demo --vision counts held-out questions answered to the letter before and af
   });
 });
 
+it('demo --vision refuses a model that reads text alone before it trains', async () => {
+  const { code, stderr } = await cli(['demo', '--vision', '--model', model, '--out', at('demo-blind')]);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/reads text alone/) as string });
+  expect(fs.existsSync(at('demo-blind'))).toBe(false);
+});
+
 it('--help comes with examples through the bin (of every command: docs.test.ts)', async () => {
   const { code, stdout } = await startBin(['plan', '--help']).ended;
   expect({ code, stdout }).toEqual({
