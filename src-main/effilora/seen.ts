@@ -1,3 +1,4 @@
+import { isOfLanguage } from './methods/structure.ts';
 import type { AdapterOptions } from './types.ts';
 
 /**
@@ -8,6 +9,9 @@ export interface SeenFacts {
   /** what they are called, and what they take, as a sentence */
   name: string;
   said: string;
+  /** examples there are, and how many of them each is in */
+  examples: number;
+  repeats: number;
   /** how many an example brings: mean, standard deviation, the most */
   mean: number;
   deviation: number;
@@ -24,8 +28,9 @@ export interface SeenFacts {
 
 /** What is seen in a run's steps. */
 export interface SeenShape {
-  /** floating-point operations of what an example brings, on the mean: of a step, and forward alone */
+  /** floating-point operations of what an example brings, on the mean, at every step: none where it was seen before the steps */
   flops: number;
+  /** and at every answer */
   forwardFlops: number;
   /** bytes that come and go in a micro-batch, and in a batch of held-out examples */
   bytes: number;
@@ -34,9 +39,43 @@ export interface SeenShape {
   keptBytes: number;
 }
 
-/** Whether an adapter has sites in what sees: only then has it a backward pass. */
-const trainsWhatSees = ({ targets }: Pick<AdapterOptions, 'targets'>) =>
-  targets.some((site) => site.startsWith('tower.'));
+type Method = Pick<AdapterOptions, 'targets' | 'whole'>;
+
+/** Whether an adapter has sites in the tower: only then has that a backward pass. */
+const trainsTower = ({ targets }: Method) => targets.some((site) => site.startsWith('tower.'));
+
+/** Whether all is looked at anew in each pass, as something of what sees learns. */
+const seesAnew = ({ targets, whole }: Method) => whole !== undefined || !targets.every(isOfLanguage);
+
+/** How many different ones some of the examples bring, where each is in as many of them as any other. */
+export function different(
+  { examples, repeats, mean }: Pick<SeenFacts, 'examples' | 'repeats' | 'mean'>,
+  drawn: number,
+): number {
+  const part = Math.min(1, drawn / examples);
+  return ((examples * mean) / repeats) * (1 - (1 - part) ** repeats);
+}
+
+/**
+ * In how many of all examples each is, from how many different ones some examples brought.
+ * @param found different ones among `brought` of `drawn` examples, of `examples` in all
+ */
+export function repeatsOf(found: number, brought: number, drawn: number, examples: number): number {
+  let [least, most] = [1, examples];
+  const mean = brought / drawn;
+  for (let i = 0; i < 60; i++) {
+    const repeats = (least + most) / 2;
+    if (different({ examples, repeats, mean }, drawn) > found) least = repeats;
+    else most = repeats;
+  }
+  return (least + most) / 2;
+}
+
+/** Floating-point operations of what is looked at once for a whole run: of the examples drawn in its steps, and of those held out. */
+export function flopsOnce(facts: SeenFacts | undefined, method: Method, drawn: number, heldOut: number): number {
+  if (!facts || seesAnew(method)) return 0;
+  return (different(facts, drawn) + (heldOut * facts.mean) / facts.repeats) * facts.flops;
+}
 
 /**
  * What is seen in steps of micro-batches of `batch` examples.
@@ -45,7 +84,7 @@ const trainsWhatSees = ({ targets }: Pick<AdapterOptions, 'targets'>) =>
  */
 export function seenShape(
   facts: SeenFacts | undefined,
-  method: Pick<AdapterOptions, 'targets'>,
+  method: Method,
   batch: number,
   meanTokens: number,
   evaluationTokens: number,
@@ -54,7 +93,16 @@ export function seenShape(
   const { mean, deviation, most, flops, bytes, bytesLayerByLayer, keptBytes } = facts;
   const likely = (examples: number) =>
     Math.ceil(Math.min(examples * mean + 3 * Math.sqrt(examples) * deviation, examples * most));
-  const backward = trainsWhatSees(method);
+  // Each alone, and never again.
+  if (!seesAnew(method))
+    return {
+      flops: 0,
+      forwardFlops: 0,
+      bytes,
+      evaluationBytes: evaluationTokens > 0 ? bytesLayerByLayer : 0,
+      keptBytes: 0,
+    };
+  const backward = trainsTower(method);
   return {
     forwardFlops: mean * flops,
     // As much again for the inputs' gradients: frozen weights have none.

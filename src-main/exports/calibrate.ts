@@ -68,7 +68,8 @@ export async function observe(
   const objective = task.objective(model);
   for (const examples of batches) {
     const longest = Math.max(...examples.map(({ inputIds }) => inputIds.length));
-    const batch = await task.batch(examples, { packing: true, sequenceLength: longest });
+    const read = await task.batch(examples, { packing: true, sequenceLength: longest });
+    const batch = (await objective.ready?.(read, adapter)) ?? read;
     const tensors = objective.tensors(batch);
     const rows = Object.entries({ [LANGUAGE]: objective.units(batch), ...partsOf(objective, adapter, batch) });
     const masks = rows.map(([part, own]) => [part, tf.tensor2d(Float32Array.from(own), [own.length, 1])] as const);

@@ -52,6 +52,8 @@ export interface Objective<Batch = unknown, Tensors extends object = object> {
   units(batch: Batch): Uint8Array;
   /** the same for the rows that other parts of the model see, by their group; one that does not run is absent */
   parts?(batch: Batch): Record<string, Uint8Array>;
+  /** the batch with what no pass has to make anew under this adaptation; missing: there is nothing of the kind */
+  ready?(batch: Batch, adaptation: Adaptation): Promise<Batch>;
   /** the batch on the engine; dispose it */
   tensors(batch: Batch): Tensors;
   /** whether one graph may take any number of rows; false: one for each of few sizes */

@@ -119,7 +119,7 @@ export class Loop {
     progress.tokens = { label: progress.tokens.label + report.terms, all: progress.tokens.all + report.units };
     const secondsSince = () => (performance.now() - started) / 1000;
     const seconds = secondsSince();
-    this.time.step(seconds, report.units);
+    this.time.step(seconds, report.units, report.readySeconds);
     await this.speeds.steps(this.time);
     const evaluation = await this.evaluations.ifDue();
     if (evaluation) this.time.evaluation(secondsSince() - seconds);

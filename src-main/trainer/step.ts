@@ -42,6 +42,8 @@ export interface StepReport {
   gradNorm: number;
   terms: number;
   units: number;
+  /** of the step, which went into what later steps needn't make again */
+  readySeconds: number;
   /** in force during the step */
   frozen: HeadName[];
   /** mean omega over the step's units, by head; undefined without a router or where not asked for */
@@ -86,8 +88,12 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
    * Runs step `step` (1-based) on the engine in use and updates adapter, optimizer and Reducer.
    * @throws UserError when the loss is no number; nothing has been updated then
    */
-  async run(step: number, batches: Batch[], learningRate: number): Promise<StepReport> {
+  async run(step: number, given: Batch[], learningRate: number): Promise<StepReport> {
     const { adapter, objective, reducer } = this;
+    const started = performance.now();
+    const batches: Batch[] = [];
+    for (const batch of given) batches.push((await objective.ready?.(batch, adapter)) ?? batch);
+    const readySeconds = (performance.now() - started) / 1000;
     const terms = batches.reduce((sum, batch) => sum + objective.terms(batch), 0);
     const units = batches.reduce((sum, batch) => objective.units(batch).reduce((all, unit) => all + unit, sum), 0);
     const parts = partUnits(batches.map((batch) => partsOf(objective, adapter, batch)));
@@ -99,7 +105,7 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     reducer.observe(step, heads.slice(0, adapter.heads.length));
     reducer.select(step);
     const routerShare = this.#routerShare(heads.slice(adapter.heads.length), below, parts);
-    return { loss: numbers.loss, gradNorm: gradNorm!, terms, units, frozen, routerShare };
+    return { loss: numbers.loss, gradNorm: gradNorm!, terms, units, readySeconds, frozen, routerShare };
   }
 
   /**

@@ -7,17 +7,20 @@ const CALIBRATION_STEPS = 3;
 export class TimeLeft {
   private steps = 0;
   private seconds = 0;
+  /** of these, what later steps needn't do again */
+  private readySeconds = 0;
   private tokens = 0;
   private evaluationSeconds = 0;
 
   /** `tokensAStep`: of a step to come, on average */
   constructor(readonly tokensAStep: number) {}
 
-  step(seconds: number, tokens: number): void {
+  step(seconds: number, tokens: number, readySeconds = 0): void {
     // the first step stands in until there is another
     const keep = this.steps <= 1 ? 0 : 1 - 1 / STEPS;
     this.steps++;
     this.seconds = keep * this.seconds + seconds;
+    this.readySeconds = keep * this.readySeconds + readySeconds;
     this.tokens = keep * this.tokens + tokens;
   }
 
@@ -25,9 +28,9 @@ export class TimeLeft {
     this.evaluationSeconds = seconds;
   }
 
-  /** Seconds a token once three steps after the first one are through; undefined before. */
+  /** Seconds a token, less what is done once, when three steps after the first one are through; undefined before. */
   get calibrated(): number | undefined {
-    return this.steps > CALIBRATION_STEPS ? this.seconds / this.tokens : undefined;
+    return this.steps > CALIBRATION_STEPS ? (this.seconds - this.readySeconds) / this.tokens : undefined;
   }
 
   left(steps: number, evaluations: number): number {

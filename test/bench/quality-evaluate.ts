@@ -2,16 +2,15 @@
 // base model. Prints one JSON line, a `Measurement`; with `drop`, one for each of the two orders of dropping, `Drops`.
 import path from 'node:path';
 import { readDataset } from '../../src-main/data/dataset.ts';
-import type { Adapter } from '../../src-main/effilora/adapter.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
 import { dropCurve, type DropOrder } from '../../src-main/trainer/drop.ts';
-import type { StoredAdapter } from '../../src-main/trainer/stored-adapter.ts';
 import { MODEL, SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
 import type { Drops } from './quality-tables.ts';
+import { sizeOf } from './study.ts';
 
 const DROP_RATIOS = [0, 0.1, 0.3, 0.5, 0.7];
 /** Examples of each set that a drop curve is measured on. */
@@ -35,17 +34,7 @@ async function measure(): Promise<Measurement> {
   const losses: Record<string, number> = {};
   for (const { set, examples } of sets) losses[set] = (await meanLoss(model, examples, adapter)).loss;
   if (!adapter) return { losses, parameters: 0, trained: 0 };
-  const parameters = adapter.trainables.reduce((sum, { variable }) => sum + variable.size, 0);
-  return { losses, parameters, trained: trained(adapter, stored!) };
-}
-
-/** Numbers that the last step could still move: all of them but the frozen heads'. */
-function trained(adapter: Adapter, { description: { heads } }: StoredAdapter): number {
-  return adapter.trainables.reduce((sum, { variable, blocks, firstHead }) => {
-    if (firstHead === undefined) return sum + variable.size;
-    const names = adapter.heads.slice(firstHead, firstHead + blocks);
-    return sum + (variable.size / blocks) * names.filter((name) => heads[name]!.frozenSince === null).length;
-  }, 0);
+  return { losses, ...sizeOf(adapter, stored!) };
 }
 
 async function drops(order: DropOrder): Promise<Omit<Drops, 'run'>> {

@@ -1,34 +1,18 @@
 // What the quality benchmark runs, and what a run gives.
+import type { Size, StudyRun } from './study.ts';
 
 export const MODEL = 'smollm2-135m';
 export const SEQUENCE_LENGTH = 256;
 
-/** What training one run takes. */
-export interface Training {
-  /** of the steps alone */
-  seconds: number;
-  /** of the process, all threads together: what a busy machine changes little */
-  cpuSeconds: number;
-  /** largest resident size */
-  peakBytes: number;
-}
-
 /** What a run is worth. */
-export interface Measurement {
+export interface Measurement extends Size {
   /** mean held-out loss over the label tokens, by set */
   losses: Record<string, number>;
-  /** numbers of the adapter, and those of them that train to the end */
-  parameters: number;
-  trained: number;
 }
 
-/** One run; `method` undefined: the base model as it is. */
-export interface QualityRun {
-  /** also its folder's */
-  name: string;
+export interface QualityRun extends StudyRun {
   /** the row of the table it is of */
   title: string;
-  method?: object;
   training: object;
 }
 

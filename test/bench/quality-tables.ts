@@ -1,6 +1,7 @@
 import type { DropPoint } from '../../src-main/trainer/drop.ts';
 import { SETS } from './quality-data.ts';
-import { PEFT_RUN, RUNS, SEED_RUNS, type Measurement, type Training } from './quality-runs.ts';
+import { PEFT_RUN, RUNS, SEED_RUNS, type Measurement } from './quality-runs.ts';
+import { head, millions, row, type Training } from './study.ts';
 
 /** One finished run: a line of results.jsonl. */
 export interface Finished extends Measurement, Partial<Training> {
@@ -23,10 +24,6 @@ export interface Peer {
 }
 
 export const mean = (losses: Record<string, number>) => SETS.reduce((sum, set) => sum + losses[set]!, 0) / SETS.length;
-
-const row = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`;
-const head = (cells: string[]) => [row(cells), row(cells.map(() => '---'))];
-const millions = (count: number) => (count / 1e6).toFixed(2);
 
 /** Every run: the best of each title marked, losses by set, time over LoRA's, peak memory. */
 export function runsTable(finished: Finished[]): string {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ColumnPlan } from '../../src-main/data/columns.ts';
 import { openDataset, openSample, readDataset, type DatasetOptions } from '../../src-main/data/dataset.ts';
 import { openRecords, writeRecords } from '../../src-main/data/prepared/cache-file.ts';
-import { makeRoom } from '../../src-main/data/prepared/cache-folder.ts';
+import { makeRoom } from '../../src-main/engine/cache-room.ts';
 import { cacheKey } from '../../src-main/data/prepared/cache-key.ts';
 import { recordsOf } from '../../src-main/data/prepared/records.ts';
 import { viewOf } from '../../src-main/data/prepared/view.ts';
@@ -273,7 +273,7 @@ it('the least recently used go first where the cache is full; the one in use sta
   put('newest.records', 20, 1);
   put('written.records.1.partial', 500, 1);
   put('left.records.2.partial', 500, 30);
-  await makeRoom(folder, kept, 100);
+  await makeRoom(folder, kept, 100, '.records');
   expect(fs.readdirSync(folder).sort()).toEqual([
     'newer.records',
     'newest.records',

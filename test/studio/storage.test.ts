@@ -42,7 +42,9 @@ describe('what can go from the disk', () => {
     fs.mkdirSync(at('uploads', 'cccccccc'));
     fs.writeFileSync(at('uploads', 'cccccccc', 'just-dropped.jsonl'), 'x');
     put(at('exports', 'style peft 123456', 'adapter_model.safetensors'), 40_000);
-    put(at('cache', 'prepared', 'tokens'), 60_000);
+    put(at('cache', 'prepared', 'tokens'), 30_000);
+    put(at('cache', 'pictures', 'a-way', 'one.picture'), 20_000);
+    put(at('cache', 'seen', 'one.features'), 10_000);
     const model = put(at('hub', 'models', 'acme--tiny', 'tiny.gguf'), 80_000);
     const finished = await run('finished', { dataset: used, model });
     const paused = await run('paused');

@@ -5,6 +5,8 @@ import { openModelFile } from '../../src-main/models/open.ts';
 import type { ModelFile } from '../../src-main/models/types.ts';
 import { proposePlan } from '../../src-main/studio/work/plan.ts';
 import { readingOptions } from '../../src-main/data/reading-options.ts';
+import { different, flopsOnce, repeatsOf } from '../../src-main/effilora/seen.ts';
+import { seededChoice } from '../../src-main/data/order.ts';
 import { taskOf } from '../../src-main/tasks/registry.ts';
 import { temporary } from '../trainer/support.ts';
 import { writePictureData, writePictureModel } from './support.ts';
@@ -34,7 +36,33 @@ describe('the plan of a run on pictures', () => {
     const products = 16 * (3 * 4 * 4 * 16 + 2 * layer) + 4 * (4 * 16 * 32);
     const attention = 2 * (2 * 16 * 16 * 16) * 2;
     expect(seen.flops).toBe(2 * products + attention);
+    // Four colours, of which each picture has its own width: all are different ones.
+    expect(seen).toMatchObject({ examples: 16, repeats: expect.closeTo(1, 6) as number });
+    const method = { targets: ['q_proj'] };
+    expect(flopsOnce(seen, method, 1000, 0)).toBeCloseTo(78 * seen.flops, 0);
+    expect(flopsOnce(seen, method, 8, 4)).toBeCloseTo((8 + 4) * (78 / 16) * seen.flops, 0);
+    expect(flopsOnce(seen, { targets: ['q_proj', 'connector.proj'] }, 1000, 0)).toBe(0);
   });
+
+  it.each([
+    [450, 4, 1000],
+    [450, 4, 100],
+    [20, 50, 700],
+    [3000, 1, 1000],
+  ])(
+    'tells from some examples in how many each picture is: of %i pictures in %i each, %i drawn',
+    (pictures, repeats, drawn) => {
+      const all = Array.from({ length: pictures * repeats }, (_, i) => i % pictures);
+      const some = seededChoice(all.length, drawn, 7, 'repeats').map((i) => all[i]!);
+      const found = repeatsOf(new Set(some).size, drawn, drawn, all.length);
+      // Few draws tell little.
+      expect(found / repeats).toBeGreaterThan(drawn < pictures ? 0.5 : 0.93);
+      expect(found / repeats).toBeLessThan(drawn < pictures ? 2 : 1.07);
+      const more = seededChoice(all.length, Math.floor(all.length / 2), 8, 'more').map((i) => all[i]!);
+      const told = different({ examples: all.length, repeats, mean: 1 }, more.length);
+      expect(told / new Set(more).size).toBeCloseTo(1, 1);
+    },
+  );
 
   it('holds what sees in f32, whatever the blocks are in', () => {
     // But for the last norm, which CLIP has no use for.

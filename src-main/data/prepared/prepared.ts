@@ -7,7 +7,8 @@ import type { RowSource } from '../formats/rows.ts';
 import { contentSha256 } from './content.ts';
 import type { TokenOptions } from '../prepare.ts';
 import { addRow } from './row-facts.ts';
-import { makeRoom, preparedFolder, touch } from './cache-folder.ts';
+import { makeRoomBeside, preparedFolder } from './cache-folder.ts';
+import { touch } from '../../engine/cache-room.ts';
 import { cacheKey } from './cache-key.ts';
 import { openRecords, writeRecords, type Follow, type OpenedRecords } from './cache-file.ts';
 import { recordsOnEveryCore } from './pool.ts';
@@ -105,7 +106,7 @@ async function make(
   } catch (error) {
     throw fullDisk(error, file);
   }
-  await makeRoom(preparedFolder(), file);
+  await makeRoomBeside(file);
   const made = await openRecords(file);
   if (!made) throw new UserError(`${file} can't be read back as it was written; check the disk, or set EFFILORA_CACHE`);
   return made;

@@ -7,15 +7,18 @@ import type { SeenPrompt } from '../seen-prompt.ts';
 import type { Adaptation, ModelFile, TokenBatch } from '../types.ts';
 import type { WeightFormat } from '../weight-format.ts';
 import { axesOf, mergedSize, reachOf } from './laid.ts';
-import { withoutBackward } from '../without-backward.ts';
 import type { SeeingPass } from './towers/parts.ts';
 import { CONNECTOR, connectorTensors, seeingSites, TOWER, type SeeingTensor } from './towers/sites.ts';
 import { VisionModel } from './towers/vision-model.ts';
 import type { PatchGrid } from './towers/windows.ts';
 import type { FedPictures } from './preparation/fed.ts';
+import { SeenOnce } from './seen-once.ts';
 
 /** Texts with pictures on the host: which tokens are a picture's, their ids say. */
-export interface PictureBatch extends TokenBatch, FedPictures {}
+export interface PictureBatch extends TokenBatch, FedPictures {
+  /** what the pictures become where that doesn't change any more, [features, hidden]; `patches` is empty then */
+  features?: Float32Array;
+}
 
 /** Whether pictures are seen otherwise with an adaptation. */
 export const changesSeeing = (adaptation: Adaptation | undefined): boolean =>
@@ -23,11 +26,12 @@ export const changesSeeing = (adaptation: Adaptation | undefined): boolean =>
 
 /** A language model with what it sees with, both frozen, on the engine in use. */
 export class VisionLanguageModel {
-  constructor(
+  private constructor(
     readonly language: CausalLM,
     readonly vision: VisionModel,
     /** id of the token that stands for one feature of a picture */
     readonly imageToken: number,
+    private readonly seenOnce: SeenOnce,
   ) {}
 
   /** Both on the engine in use. @throws UserError naming the tensor that is missing or of another shape */
@@ -35,7 +39,10 @@ export class VisionLanguageModel {
     if (!file.sees) throw new UserError(`${file.path} is a model of text alone; give one that takes pictures`);
     const language = await loadCausalLM(file, format);
     try {
-      return new VisionLanguageModel(language, await VisionModel.load(file.sees.place), file.sees.imageToken);
+      const vision = await VisionModel.load(file.sees.place);
+      const see = (patches: Float32Array, grid: PatchGrid) => seenBy(vision, { patches, grids: [grid] });
+      const seenOnce = await SeenOnce.of(vision.files, vision.config, tf.getBackend(), see);
+      return new VisionLanguageModel(language, vision, file.sees.imageToken, seenOnce);
     } catch (error) {
       language.dispose();
       throw error;
@@ -109,18 +116,20 @@ export class VisionLanguageModel {
     return { ...batch, axes: axesOf(batch, isPicture, sizes) };
   }
 
-  /** What the pictures of a batch feed. */
+  /** The batch with its pictures seen, where an adaptation leaves alone what they are seen with; else as it is. */
+  async seen(batch: PictureBatch, adaptation: Adaptation | undefined): Promise<PictureBatch> {
+    if (batch.grids.length === 0 || changesSeeing(adaptation)) return batch;
+    return { ...batch, features: await this.seenOnce.features(batch), patches: new Float32Array(0) };
+  }
+
+  /** What the pictures of a batch feed that are not yet seen. */
   feeds({ patches, grids }: PictureBatch): Feeds {
     return this.vision.feeds(patches, grids);
   }
 
-  /**
-   * The pictures' features from their feeds as tensors, [features, hidden]; where nothing that they are made by learns, nothing of it is
-   * kept for backward.
-   */
+  /** The pictures' features from their feeds as tensors, [features, hidden]. */
   features(inputs: Record<string, Tensor>, { grids }: Pick<PictureBatch, 'grids'>, pass: SeeingPass = {}): Tensor2D {
-    const run = () => this.vision.features(inputs, grids, pass);
-    return changesSeeing(pass.adaptation) ? run() : withoutBackward(run, inputs.patches as Tensor2D);
+    return this.vision.features(inputs, grids, pass);
   }
 
   /** What a prompt sees, for generation. Of the pictures, the prompt may have the first ones alone. */
@@ -130,13 +139,8 @@ export class VisionLanguageModel {
 
   /** What some pictures become, on the host, [features, hidden]. */
   async featuresOf(pictures: FedPictures, adaptation?: Adaptation): Promise<Float32Array> {
-    if (pictures.grids.length === 0) return new Float32Array(0);
-    const features = tf.tidy(() =>
-      this.features(asTensors(this.vision.feeds(pictures.patches, pictures.grids)), pictures, { adaptation }),
-    );
-    const values = (await features.data()) as Float32Array;
-    features.dispose();
-    return values;
+    if (!changesSeeing(adaptation)) return this.seenOnce.features(pictures);
+    return pictures.grids.length === 0 ? new Float32Array(0) : seenBy(this.vision, pictures, adaptation);
   }
 
   /** A prompt with the features of its pictures. */
@@ -155,4 +159,16 @@ export class VisionLanguageModel {
     this.language.dispose();
     this.vision.dispose();
   }
+}
+
+/** What a tower makes of some pictures, on the host, [features, hidden]. */
+async function seenBy(
+  vision: VisionModel,
+  { patches, grids }: FedPictures,
+  adaptation?: Adaptation,
+): Promise<Float32Array> {
+  const features = tf.tidy(() => vision.features(asTensors(vision.feeds(patches, grids)), grids, { adaptation }));
+  const values = (await features.data()) as Float32Array;
+  features.dispose();
+  return values;
 }

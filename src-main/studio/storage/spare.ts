@@ -2,6 +2,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { SpareItem } from '../../../src-preload/contract/index.ts';
 import { preparedFolder } from '../../data/prepared/cache-folder.ts';
+import { cacheFolder } from '../../engine/folders.ts';
 import { checkpointFolders } from '../../trainer/checkpoints.ts';
 import { RunLock } from '../../trainer/run-lock.ts';
 import type { AdapterLibrary } from '../adapters/library.ts';
@@ -11,6 +12,8 @@ import type { RunQueue } from '../runs/queue.ts';
 import type { RunRow, RunStore } from '../runs/store.ts';
 import { namedPaths } from './named-paths.ts';
 
+/** Of the cache: prepared pictures, and what frozen towers made of them. */
+const PICTURE_FOLDERS = ['pictures', 'seen'];
 /** What is younger may be about to be used: an upload that a page is still choosing, milliseconds. */
 const YOUNG_MS = 3_600_000;
 
@@ -110,12 +113,13 @@ export class SpareSpace {
   }
 
   private async prepared(): Promise<Spare[]> {
-    const folder = preparedFolder();
-    const { bytes } = await folderSize(folder);
+    const folders = [preparedFolder(), ...PICTURE_FOLDERS.map((name) => join(cacheFolder(), name))];
+    const bytes = sum(await Promise.all(folders.map(folderSize)));
     const note = 'Made again when a training needs it, which then takes a little longer to begin.';
-    return [
-      { ...{ id: 'prepared:', kind: 'prepared', name: 'Prepared data' }, note, bytes, remove: () => removed(folder) },
-    ];
+    const remove = async () => {
+      for (const folder of folders) await removed(folder);
+    };
+    return [{ ...{ id: 'prepared:', kind: 'prepared', name: 'Prepared data' }, note, bytes, remove }];
   }
 
   private async fromHub(): Promise<Spare[]> {

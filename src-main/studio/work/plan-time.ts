@@ -1,7 +1,7 @@
 import { heldOutCount } from '../../data/order.ts';
 import { flopsPerToken } from '../../effilora/memory-plan.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../../effilora/memory-plan.ts';
-import type { SeenFacts } from '../../effilora/seen.ts';
+import { flopsOnce, seenShape, type SeenFacts } from '../../effilora/seen.ts';
 import type { SpeedFacts } from '../../trainer/machine-speed.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import type { PlanFacts } from '../../tasks/task.ts';
@@ -29,8 +29,8 @@ export function heldOutFacts({ training }: Recipe, data: MixFacts): HeldOutFacts
 }
 
 /**
- * Seconds of a run beside its steps: what comes before the first of them (files read, graphs compiled), its evaluations and its sample
- * answers, both once more before the first step.
+ * Seconds of a run beside its steps: what comes before the first of them (files read, graphs compiled), what is looked at once, its
+ * evaluations and its sample answers, both once more before the first step.
  */
 export function secondsBesideSteps(
   { training }: Recipe,
@@ -40,18 +40,20 @@ export function secondsBesideSteps(
   engine: EngineFacts,
   speed: SpeedFacts,
   { sampleFlops }: Pick<PlanFacts, 'sampleFlops'>,
-  seen?: Pick<SeenFacts, 'mean' | 'flops'>,
+  seen?: SeenFacts,
 ): number {
-  const setUp = model.layers * speed.setUpSecondsALayer;
-  if (heldOut.examples === 0) return setUp;
-  const { evalExamples, evalEvery, sequenceLength, samples, steps = 0 } = training;
+  const { evalExamples, evalEvery, sequenceLength, samples, steps = 0, batch, accumulate } = training;
   const examples = Math.min(heldOut.examples, evalExamples === 'all' ? heldOut.examples : evalExamples);
+  const looking = flopsOnce(seen, run.method, steps * batch * accumulate, examples) / engine.flopsPerSecond;
+  const before = model.layers * speed.setUpSecondsALayer + looking;
+  if (heldOut.examples === 0) return before;
   const tokens = Math.min(heldOut.meanTokens, sequenceLength);
   const shape: RunShape = { ...run, products: 'f32', tokens: 0, evaluationTokens: 0, recompute: false };
   // Forward alone is half of a step's operations, about.
   const loss = (examples * tokens * flopsPerToken(model, shape, tokens)) / 2 / engine.flopsPerSecond;
   const asked = Math.min(samples, heldOut.examples);
   const answers = (asked * sampleFlops(model.parameters)) / speed.answerFlopsPerSecond;
-  const seeing = seen ? ((examples + asked) * seen.mean * seen.flops) / engine.flopsPerSecond : 0;
-  return setUp + (1 + Math.ceil(steps / evalEvery)) * (loss + answers + seeing);
+  const { forwardFlops = 0 } = seenShape(seen, run.method, batch, tokens, 0) ?? {};
+  const seeing = ((examples + asked) * forwardFlops) / engine.flopsPerSecond;
+  return before + (1 + Math.ceil(steps / evalEvery)) * (loss + answers + seeing);
 }

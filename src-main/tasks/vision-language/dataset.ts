@@ -17,7 +17,7 @@ import { exampleSource } from '../../data/example-source.ts';
 import { commonFolder, isBroken, type BrokenRow, type RowSource } from '../../data/formats/rows.ts';
 import { pictureColumns, pictureName, readPictureExample, type PictureExample } from '../../data/picture-rows.ts';
 import { openRecords, writeRecords, type OpenedRecords } from '../../data/prepared/cache-file.ts';
-import { makeRoom, preparedFolder } from '../../data/prepared/cache-folder.ts';
+import { makeRoomBeside, preparedFolder } from '../../data/prepared/cache-folder.ts';
 import { contentSha256 } from '../../data/prepared/content.ts';
 import { chunksInMemory, fullDisk, isSmall } from '../../data/prepared/prepared.ts';
 import { chunkOf, type ReadRow, type RecordChunk } from '../../data/prepared/records.ts';
@@ -175,7 +175,7 @@ async function onDisk(chunks: AsyncIterable<RecordChunk>, { notes }: RowSource):
   } catch (error) {
     throw fullDisk(error, file);
   }
-  await makeRoom(preparedFolder(), file);
+  await makeRoomBeside(file);
   const opened = await openRecords(file);
   if (!opened)
     throw new UserError(`${file} can't be read back as it was written; check the disk, or set EFFILORA_CACHE`);

@@ -33,9 +33,14 @@ export async function logLikelihoods(
   adaptation?: Adaptation,
 ): Promise<Likelihood[]> {
   const out: Likelihood[] = [];
-  for (const group of groups(examples)) out.push(...(await ofBatch(model, await batchOf(group), adaptation)));
+  for (const group of groups(examples))
+    out.push(...(await ofBatch(model, await seenBatch(model, group, adaptation), adaptation)));
   return out;
 }
+
+/** A batch of some examples, their pictures read, and seen where `adaptation` leaves alone what sees. */
+const seenBatch = async (model: VisionLanguageModel, examples: SeenExample[], adaptation?: Adaptation) =>
+  model.seen(await batchOf(examples), adaptation);
 
 /** A batch of some examples, their pictures read. */
 export async function batchOf(examples: SeenExample[]): Promise<PictureBatch> {
@@ -73,7 +78,7 @@ export async function answersToTheLetter(
 ): Promise<boolean[]> {
   const out: boolean[] = [];
   for (const group of groups(examples)) {
-    const batch = await batchOf(group);
+    const batch = await seenBatch(model, group, adaptation);
     const tensors = pictureObjective(model).tensors(batch);
     const seen = withFeatures(model, tensors, { adaptation });
     out.push(...(await rowsToTheLetter(model.language, batch, seen, adaptation)));
@@ -103,7 +108,7 @@ export async function likeliestOption(
   const fed = await example.fed();
   let best = { candidate: candidates[0]!, sum: -Infinity };
   for (const group of groups(kept)) {
-    const batch = pictureBatch(group.map(({ inputIds, labels }) => ({ inputIds, labels, ...fed })));
+    const batch = await model.seen(pictureBatch(group.map(({ inputIds, labels }) => ({ inputIds, labels, ...fed }))), adaptation); // prettier-ignore
     for (const [i, { sum }] of (await ofBatch(model, batch, adaptation)).entries())
       if (sum > best.sum) best = { candidate: group[i]!.candidate, sum };
   }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { crc32 } from 'node:zlib';
 import { pictureBytes } from '../../data/picture-bytes.ts';
 import type { PictureSource } from '../../data/picture-rows.ts';
-import { makeRoom, touch } from '../../data/prepared/cache-folder.ts';
+import { makeRoom, touch } from '../../engine/cache-room.ts';
 import { cacheFolder } from '../../engine/folders.ts';
 import { UserError } from '../../engine/types.ts';
 import { decodePicture } from '../../models/vision/pictures/decode.ts';

@@ -4,7 +4,7 @@ import { lengthFacts } from '../../effilora/length-facts.ts';
 import type { ModelFacts } from '../../effilora/memory-plan.ts';
 import { isOfLanguage } from '../../effilora/methods/structure.ts';
 import { sitesOfFile } from '../../models/file-sites.ts';
-import type { SeenFacts } from '../../effilora/seen.ts';
+import { repeatsOf, type SeenFacts } from '../../effilora/seen.ts';
 import type { ModelFile, SeeingFile } from '../../models/types.ts';
 import { featuresOf, type VisionConfig } from '../../models/vision/towers/config.ts';
 import { isUnused } from '../../models/vision/towers/names.ts';
@@ -15,7 +15,7 @@ const F32_BYTES = 4;
 /** Examples that pictures are counted in, drawn from all: a dataset of a million rows isn't read for it. */
 const COUNTED = 1000;
 
-type Looked = Pick<KeptPicture, 'tiles' | 'width' | 'height'>;
+type Looked = Pick<KeptPicture, 'tiles' | 'width' | 'height' | 'sha256'>;
 type Weights = Pick<SeeingFile, 'config' | 'tensors'>;
 
 /** The language model's facts, and what is held of tower and connector. */
@@ -40,8 +40,16 @@ export function pictureFacts(
   const { meanTokens } = lengthFacts(lengths);
   // A tile is as large as all others, but for Qwen's pictures, whose sizes are their own.
   const sizes = pictures.map(({ width, height }) => patchesOf({ width, height }, sees.config));
+  const different = new Map(pictures.map((picture) => [picture.sha256, picture.tiles]));
   const tokensATile = sum(lengths) / sum(pictures.map((one) => one.tiles));
   return {
+    examples: examples.count,
+    repeats: repeatsOf(
+      sum([...different.values()]),
+      sum(pictures.map((one) => one.tiles)),
+      looked.length,
+      examples.count,
+    ),
     ...{ name: 'pictures', said: saidOf({ lengths, meanTokens }, sees) },
     ...{ mean: tiles.meanTokens, deviation: tiles.deviationTokens, most: tiles.maxTokens },
     ...seenPiece(sees, lengthFacts(sizes), tokensATile),
@@ -57,7 +65,7 @@ function picturesOf(prepared: unknown): Looked[] {
   return example.pictures ?? [];
 }
 
-const patchesOf = ({ width, height }: Omit<Looked, 'tiles'>, { tower: { patchSize } }: VisionConfig) =>
+const patchesOf = ({ width, height }: Pick<Looked, 'width' | 'height'>, { tower: { patchSize } }: VisionConfig) =>
   Math.floor(width / patchSize) * Math.floor(height / patchSize);
 
 function tokensOf({ tiles, width, height }: Looked, config: VisionConfig): number {
@@ -69,7 +77,7 @@ function saidOf({ lengths, meanTokens }: { lengths: number[]; meanTokens: number
   const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
   const tokens = least === most ? `${most} tokens` : `${least} to ${most} tokens, ${Math.round(meanTokens)} on average`;
   const megabytes = Math.ceil((F32_BYTES * sum(used(sees).map(numbers))) / 2 ** 20);
-  return `A picture is ${tokens}, which count into the sequence length. What the model sees with takes ${megabytes} MiB, and looks at every picture in every step.`;
+  return `A picture is ${tokens}, which count into the sequence length. What the model sees with takes ${megabytes} MiB, and looks at every picture once, unless it learns, too.`;
 }
 
 /**

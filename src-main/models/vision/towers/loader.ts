@@ -13,7 +13,7 @@ export interface VisionLoader {
 }
 
 /**
- * Runs `load` over the tensors of a folder or an mmproj file; gives what it made, and the tensors by their names of one form.
+ * Runs `load` over the tensors of a folder or an mmproj file; gives what it made, the tensors by their names of one form, and the files that they lie in.
  * @param layers so many of the tower's are run
  * @throws UserError when a tensor is missing, of another shape or type, or there is one that the model has no place for
  */
@@ -21,7 +21,7 @@ export async function withVisionLoader<T>(
   place: string,
   layers: number,
   load: (loader: VisionLoader) => Promise<T>,
-): Promise<{ loaded: T; tensors: Map<string, Tensor> }> {
+): Promise<{ loaded: T; tensors: Map<string, Tensor>; files: string[] }> {
   const source = await openSeeingSource(place);
   const tensors = new Map<string, Tensor>();
   try {
@@ -29,7 +29,7 @@ export async function withVisionLoader<T>(
     const other = source.other(new Set(tensors.keys()), layers);
     if (other !== undefined)
       throw new UserError(`${place} holds "${other.slice(0, 120)}", which such a model has no place for; it can't be run as it is meant`); // prettier-ignore
-    return { loaded, tensors };
+    return { loaded, tensors, files: source.paths };
   } catch (error) {
     tf.dispose([...tensors.values()]);
     throw error;

@@ -42,6 +42,8 @@ export class VisionModel {
     readonly config: VisionConfig,
     /** its weights, by names that begin with `tower.` or `connector.` whatever form the file has */
     readonly tensors: Map<string, Tensor>,
+    /** that they were read from */
+    readonly files: string[],
     private readonly seeing: Seeing,
   ) {}
 
@@ -49,8 +51,8 @@ export class VisionModel {
   static async load(place: string): Promise<VisionModel> {
     const config = await configAt(place);
     const read = (loader: VisionLoader) => loadSeeing(config, loader);
-    const { loaded, tensors } = await withVisionLoader(place, config.tower.layers, read);
-    return new VisionModel(config, tensors, loaded);
+    const { loaded, tensors, files } = await withVisionLoader(place, config.tower.layers, read);
+    return new VisionModel(config, tensors, files, loaded);
   }
 
   /** How many image tokens these pictures, or tiles of some, become. */

@@ -1,8 +1,8 @@
-// Trains one run of the quality benchmark: `quality-train.ts RECIPE FOLDER`. Prints one JSON line, a `Training`.
+// Trains one run of a study: `study-train.ts RECIPE FOLDER`. Prints one JSON line, a `Training`.
 import fs from 'node:fs/promises';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { train } from '../../src-main/trainer/train.ts';
-import type { Training } from './quality-runs.ts';
+import type { Training } from './study.ts';
 
 const [recipe, folder] = process.argv.slice(2) as [string, string];
 const { seconds } = await train(parseRecipe(await fs.readFile(recipe, 'utf8'), recipe), folder);

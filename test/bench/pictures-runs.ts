@@ -1,0 +1,48 @@
+// What the study on pictures runs, and what a run gives.
+import type { Size, StudyRun, Training } from './study.ts';
+
+export const MODEL = 'smollm2-135m-vision';
+/** Held-out questions of each set. */
+export const QUESTIONS = 300;
+
+/** What a run is worth: of each set's held-out questions, how many are answered to the letter. */
+export interface PicturesMeasurement extends Size {
+  right: { of: number; right: number }[];
+}
+
+export type PicturesFinished = PicturesMeasurement & Partial<Training> & { name: string; recipe: string };
+
+/** Each at the rate that a recipe of it has by default: nothing is chosen on these questions. */
+export const METHODS = {
+  'LoRA, rank 16': { name: 'lora', rank: 16 },
+  'HydraLoRA, 3 heads of rank 8': { name: 'hydralora', rank: 8, heads: 3 },
+  'EffiLoRA, 3 heads of rank 8': { name: 'effilora', rank: 8, heads: 3 },
+  'EffiLoRA, Reducer at 60 %': {
+    ...{ name: 'effilora', rank: 8, heads: 3 },
+    reducer: { ratio: 0.6, warmup: 40, interval: 20 },
+  },
+} as const;
+export type Method = keyof typeof METHODS;
+/** What is learned: the studio's example, or it and three unlike kinds beside it. */
+export const DATA = ['example', 'mix'] as const;
+export type Data = (typeof DATA)[number];
+const SEEDS = [0, 1, 2];
+
+export interface PicturesRun extends StudyRun {
+  data: Data;
+  title: Method | 'Base model';
+  seed: number;
+}
+
+/** All runs, seed by seed, so that each method has as many whenever it is stopped. */
+export const RUNS: PicturesRun[] = [
+  ...DATA.map((data): PicturesRun => ({ name: `${data}-base`, data, title: 'Base model', seed: 0 })),
+  ...SEEDS.flatMap((seed) =>
+    DATA.flatMap((data) =>
+      (Object.keys(METHODS) as Method[]).map((title): PicturesRun => ({
+        name: `${data}-${title.replaceAll(/[^a-zA-Z0-9]+/g, '-').replace(/-$/, '')}-seed${seed}`,
+        ...{ data, title, seed, method: METHODS[title] },
+      })),
+    ),
+  ),
+];
