@@ -23,6 +23,7 @@ export default defineConfig({
         setupFiles: 'test/support/start-built.ts',
       }),
       project('avx2', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avx2' } }),
+      project('avxvnni', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avxvnni' } }),
       project('avx512', kernels, { env: { EFFILORA_INSTRUCTIONS: 'avx512' } }),
     ],
     // Here and not in the projects, where the command line's --maxWorkers would not reach it.

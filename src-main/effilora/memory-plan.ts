@@ -1,3 +1,4 @@
+import type { Products } from '../engine/products.ts';
 import { headsPerSite, isOfLanguage, parameterCounts } from './methods/structure.ts';
 import type { SeenShape } from './seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from './types.ts';
@@ -66,6 +67,8 @@ export interface EngineFacts {
   makesCheapAgain: boolean;
   /** what allocation adds to the weights of what sees, as a factor */
   seesOverhead: number;
+  /** products in integers keep a copy of each linear's W^T, in Q8_0 */
+  turnsWeights: boolean;
   /** what the loss took is not given back before the first block's gradients are there */
   lossLingers: boolean;
   /** of a step as `flopsPerToken` counts it: floating-point operations a second */
@@ -79,7 +82,7 @@ export interface RunShape {
   method: AdapterOptions;
   precision: Precision;
   /** of the products, and of what backward keeps of them */
-  products: 'f32' | 'bf16';
+  products: Products;
   /** longest example, tokens */
   sequenceLength: number;
   /** the most tokens a micro-batch has */
@@ -113,7 +116,7 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
   const activations = activationBytes(model, engine, run) + seen.keptBytes * engine.keptOverhead;
   const step = transientBytes(model, engine, run, trained);
   const parts = {
-    frozenWeights: frozenBytes(model, run.precision) + (model.seesBytes ?? 0) * engine.seesOverhead,
+    frozenWeights: frozenInRun(model, engine, run) + (model.seesBytes ?? 0) * engine.seesOverhead,
     adapter: trained,
     // Frozen heads keep their moments, and at probing steps every head has a gradient.
     gradientsAndMoments: 3 * trained,
@@ -127,6 +130,15 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
     engine: engine.ownBytes,
   };
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
+}
+
+/** Frozen weights as a run holds them: with products in integers linears lie in at most 8 bits, and turned round once more. */
+function frozenInRun(model: ModelFacts, engine: EngineFacts, { precision, products }: RunShape): number {
+  const all = frozenBytes(model, precision);
+  if (products !== 'int8' || !engine.turnsWeights) return all;
+  const linears = model.sites.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
+  const each = all / model.parameters;
+  return all + linears * (Math.min(each, BYTES.int8) - each + BYTES.int8);
 }
 
 /** by a model's sites and a method's text */

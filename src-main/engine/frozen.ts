@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { fusedKernels } from './fused-kernels.ts';
+import { inIntegers, integerProductComposed } from './integer-product.ts';
 import { PackedMatrix, type FrozenMatrix, type PackedKernels } from './packed.ts';
 
 /** The engine's kernels for packed matrices, where it has some. */
@@ -15,11 +16,29 @@ function kernelsOf(): PackedKernels {
 
 /** x W^T: x [tokens, width] -> [tokens, rows]. W gets no gradient. */
 export function frozenProduct(x: Tensor2D, weight: FrozenMatrix): Tensor2D {
-  if (!(weight instanceof PackedMatrix)) return tf.matMul(x, weight, false, true);
+  const isInteger = inIntegers();
+  if (!(weight instanceof PackedMatrix) && !isInteger) return tf.matMul(x, weight, false, true);
+  const product = isInteger ? integerProductWith(weight) : productWith(weight as PackedMatrix);
   return tf.customGrad((input) => ({
-    value: kernelsOf().product(input as Tensor2D, weight, false),
-    gradFunc: (dy: tf.Tensor) => kernelsOf().product(dy as Tensor2D, weight, true),
+    value: product(input as Tensor2D, false),
+    gradFunc: (dy: tf.Tensor) => product(dy as Tensor2D, true),
   }))(x) as Tensor2D;
+}
+
+/** x W^T, or x W with `gradient` */
+type Product = (x: Tensor2D, gradient: boolean) => Tensor2D;
+
+const productWith =
+  (weight: PackedMatrix): Product =>
+  (x, gradient) =>
+    kernelsOf().product(x, weight, gradient);
+
+/** The engine's own product in integers where it has one, else the composed one. */
+function integerProductWith(weight: FrozenMatrix): Product {
+  if (!(weight instanceof PackedMatrix)) return (x, gradient) => integerProductComposed(x, weight, gradient, false);
+  const { integerProduct, unpack } = kernelsOf();
+  if (integerProduct) return (x, gradient) => integerProduct(x, weight, gradient);
+  return (x, gradient) => tf.tidy(() => integerProductComposed(x, unpack(weight), gradient, weight.isInBlocks));
 }
 
 /** W[ids] [ids, width] */

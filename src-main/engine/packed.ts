@@ -32,6 +32,8 @@ export interface PackedKernels {
   release(number: number): void;
   /** x W^T [tokens, rows]; with `gradient` x W [tokens, width] */
   product(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
+  /** the same with both factors in integers (engine/integer-product.ts has its numbers), where the engine has that */
+  integerProduct?(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
   rows(ids: Tensor1D, weight: PackedMatrix): Tensor2D;
   unpack(weight: PackedMatrix): Tensor2D;
   /** sum of -log softmax(x W^T)[label], and its gradient to x; a negative label has none */
@@ -55,6 +57,9 @@ export interface SequenceKernels extends PackedKernels {
   ): Tensor2D;
 }
 
+/** GGML's numbers of f32, f16 and bf16. */
+const FLOATING = [0, 1, 30];
+
 /** A frozen matrix [rows, width] in the engine's own memory, in a GGUF format. Dispose it. */
 export class PackedMatrix {
   private constructor(
@@ -70,6 +75,11 @@ export class PackedMatrix {
   static async load(kernels: PackedKernels, source: MatrixSource, format: number): Promise<PackedMatrix> {
     const number = await kernels.load(source, format);
     return new PackedMatrix([source.rows, source.width], format, tf.keep(tf.tensor1d([number], 'int32')), kernels);
+  }
+
+  /** whether its numbers are integers with scales: not f32, f16 or bf16 */
+  get isInBlocks(): boolean {
+    return !FLOATING.includes(this.format);
   }
 
   dispose(): void {

@@ -21,7 +21,7 @@ import {
   type ModelFile,
   type TokenBatch,
 } from './types.ts';
-import type { WeightFormat } from './weight-format.ts';
+import type { HeldFormat } from './weight-format.ts';
 import { disposeWeights, loadWeights, matricesOf, modelSites, type ModelWeights } from './weights.ts';
 
 export interface ForwardOptions {
@@ -239,6 +239,6 @@ function sharedParameters(layers: number[], adaptation?: Adaptation) {
 }
 
 /** Loads a model's weights onto the engine in use. @throws UserError when the file lacks a tensor */
-export async function loadCausalLM(file: ModelFile, format: WeightFormat = 'auto'): Promise<CausalLM> {
+export async function loadCausalLM(file: ModelFile, format: HeldFormat = 'auto'): Promise<CausalLM> {
   return new CausalLM(file.config, await loadWeights(file, format));
 }

@@ -19,13 +19,13 @@ import type { PreparedPicture } from './vision/preparation/options.ts';
 import { markOf, withPictures } from './vision/preparation/placeholders.ts';
 import { preparePicture } from './vision/preparation/prepare.ts';
 import { VisionLanguageModel } from './vision/vision-language.ts';
-import type { WeightFormat } from './weight-format.ts';
+import type { HeldFormat } from './weight-format.ts';
 
 /** A model that answers in text: to text alone, or to pictures, too. */
 export type Conversant = CausalLM | VisionLanguageModel;
 
 /** Loads a model that answers onto the engine in use. @throws UserError when the file lacks a tensor */
-export const loadConversant = (file: ModelFile, format?: WeightFormat): Promise<Conversant> =>
+export const loadConversant = (file: ModelFile, format?: HeldFormat): Promise<Conversant> =>
   file.sees ? VisionLanguageModel.load(file, format) : loadCausalLM(file, format);
 
 /** The part of a model that writes. */

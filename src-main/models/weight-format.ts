@@ -7,6 +7,9 @@ import { GGML_TYPES, type GgmlType } from './gguf/types.ts';
 export const WEIGHT_FORMATS = ['auto', 'f32', 'bf16', 'int8', 'int4'] as const;
 export type WeightFormat = (typeof WEIGHT_FORMATS)[number];
 
+/** And as a run with products in integers holds them: as they lie in the file, but linears that lie in floating point in Q8_0. */
+export type HeldFormat = WeightFormat | 'integers';
+
 const LIMITS: Record<Exclude<WeightFormat, 'auto' | 'f32'>, { target: GgmlType; bytes: number }> = {
   bf16: { target: 'bf16', bytes: 2 },
   int8: { target: 'q8_0', bytes: 34 / 32 },

@@ -5,7 +5,7 @@ import { PackedMatrix, type FrozenMatrix } from '../engine/packed.ts';
 import { UserError } from '../engine/types.ts';
 import { GGML_TYPES, type GgmlType } from './gguf/types.ts';
 import { DECODER_SITES, type ModelConfig, type ModelFile, type SiteName } from './types.ts';
-import { residentType, type WeightFormat } from './weight-format.ts';
+import { type HeldFormat, residentType } from './weight-format.ts';
 
 /** A frozen linear: weight [out, in] as in the file, so that nothing is transposed while loading; bias [out]. */
 export interface Linear {
@@ -85,7 +85,7 @@ export function modelSites(config: ModelConfig) {
  * Reads every weight. Matrices stay as `format` says where the engine has products for that, else they are unpacked to f32.
  * @throws UserError for a tensor that is missing or of another shape
  */
-export async function loadWeights(file: ModelFile, format: WeightFormat): Promise<ModelWeights> {
+export async function loadWeights(file: ModelFile, format: HeldFormat): Promise<ModelWeights> {
   const { config } = file;
   const tensors = new Map(file.tensors.map((tensor) => [tensor.name, tensor]));
   const find = (name: string, shape: number[]) => {
@@ -99,7 +99,8 @@ export async function loadWeights(file: ModelFile, format: WeightFormat): Promis
     find(name, shape);
     return tf.keep(tf.tensor(await file.readTensor(name), shape));
   };
-  const matrix = async (name: string, rows: number, width: number): Promise<FrozenMatrix> => {
+  const [ofLinears, ofTokens] = format === 'integers' ? (['int8', 'auto'] as const) : ([format, format] as const);
+  const matrix = async (name: string, rows: number, width: number, format = ofLinears): Promise<FrozenMatrix> => {
     const kernels = packedKernels();
     const inFile = find(name, [rows, width]).type;
     const wanted = residentType(inFile, width, format);
@@ -117,7 +118,7 @@ export async function loadWeights(file: ModelFile, format: WeightFormat): Promis
     weight.dispose();
     return plusOne;
   };
-  const embedding = await matrix('model.embed_tokens.weight', config.vocabularySize, config.hiddenSize);
+  const embedding = await matrix('model.embed_tokens.weight', config.vocabularySize, config.hiddenSize, ofTokens);
   const layers: LayerWeights[] = [];
   for (let layer = 0; layer < config.layers; layer++)
     layers.push(await loadLayer(config, layer, { load, matrix, norm }));
@@ -125,7 +126,9 @@ export async function loadWeights(file: ModelFile, format: WeightFormat): Promis
     embedding,
     layers,
     norm: await norm('model.norm.weight', config.hiddenSize),
-    head: config.tiedEmbeddings ? embedding : await matrix('lm_head.weight', config.vocabularySize, config.hiddenSize),
+    head: config.tiedEmbeddings
+      ? embedding
+      : await matrix('lm_head.weight', config.vocabularySize, config.hiddenSize, ofTokens),
   };
 }
 

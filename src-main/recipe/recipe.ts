@@ -4,6 +4,7 @@ import { parseDocument, stringify } from 'yaml';
 import { EXAMPLE_FORMATS } from '../data/types.ts';
 import { DEFAULT_LEARNING_RATES } from '../effilora/methods/learning-rates.ts';
 import { checkPlainKeys } from '../engine/plain-keys.ts';
+import { PRODUCTS } from '../engine/products.ts';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES } from '../models/types.ts';
 import { WEIGHT_FORMATS } from '../models/weight-format.ts';
@@ -93,7 +94,8 @@ const trainingSchema = z.strictObject({
   weightDecay: z.number().nonnegative().default(0),
   clipNorm: z.number().nonnegative().default(1),
   seed: z.number().int().nonnegative().default(0),
-  precision: z.enum(['f32', 'bf16']).default('f32'),
+  /** of the products; int8: those with frozen linears in integers */
+  precision: z.enum(PRODUCTS).default('f32'),
   /** how frozen weights are held: as they lie in the file (auto), or in at most so many bits */
   weights: z.enum(WEIGHT_FORMATS).default('auto'),
   // keep only the input of every so many blocks for backward (true: of each); auto: of each where steps are not compiled
@@ -180,6 +182,10 @@ function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
   if (reducer.policy === 'prefix' && reducer.minActivePerSite > 0)
     throw new UserError(
       `${file}: method.reducer.minActivePerSite can't be kept by the policy prefix, which freezes whole layers; leave it out or take topk`,
+    );
+  if (training.precision === 'int8' && (training.weights === 'f32' || training.weights === 'bf16'))
+    throw new UserError(
+      `${file}: training.precision int8 multiplies frozen weights as integers, so that training.weights ${training.weights} would only take memory; leave weights out, or take int8 or int4`,
     );
   const resolve = (relative: string) => path.resolve(folder, relative);
   const datasets = typeof recipe.dataset === 'string' ? [{ path: recipe.dataset, weight: 1 }] : recipe.dataset;

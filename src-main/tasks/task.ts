@@ -6,7 +6,7 @@ import type { SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from '../effilora/types.ts';
 import type { Feeds } from '../models/feeds.ts';
 import type { Adaptation, ModelFile } from '../models/types.ts';
-import type { WeightFormat } from '../models/weight-format.ts';
+import type { HeldFormat } from '../models/weight-format.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 
 /** A frozen model that an adapter is trained on. */
@@ -190,7 +190,7 @@ export interface Task<
   Model extends TrainableModel = TrainableModel,
 > {
   /** the base model on the engine in use. @throws UserError when the file lacks a tensor */
-  load(file: ModelFile, format?: WeightFormat): Promise<Model>;
+  load(file: ModelFile, format?: HeldFormat): Promise<Model>;
   /** reads and splits a recipe's datasets. @throws UserError */
   examples(recipe: Recipe, file: ModelFile): Promise<RunData<Example>>;
   /** reads one dataset to be measured on; `index` is its place in a mix. @throws UserError */

@@ -5,10 +5,10 @@ import type { AdamW } from '../effilora/adamw.ts';
 import type { RowInputs } from '../effilora/types.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { fusedKernels } from '../engine/fused-kernels.ts';
+import { type Products, withProducts } from '../engine/products.ts';
 import type { Compiler } from '../engine/tensorflow/compile.ts';
 import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import type { Session } from '../engine/tensorflow/session.ts';
-import type { Precision } from '../engine/tensorflow/analysis.ts';
 import { VARYING } from '../engine/tensorflow/varying-size.ts';
 import { exampleTensors, feedsKey, type Feeds } from '../models/feeds.ts';
 import type { Objective } from '../tasks/task.ts';
@@ -57,7 +57,7 @@ export class CompiledTraining<Batch, Tensors extends object> {
     private readonly objective: Objective<Batch, Tensors>,
     private readonly adapter: Adapter,
     private readonly optimizer: AdamW,
-    private readonly options: { precision: Precision; recompute: boolean | number },
+    private readonly options: { precision: Products; recompute: boolean | number },
   ) {
     this.session = compiler.sessionOf(objective.model.weights);
     // Only our own kernels take attention and the loss over any number of tokens.
@@ -133,7 +133,7 @@ export class CompiledTraining<Batch, Tensors extends object> {
         session: this.session,
         feeds: Object.values(examples),
         state,
-        precision: this.options.precision,
+        precision: this.options.precision === 'bf16' ? 'bf16' : 'f32',
         standIn,
         step: () => {
           const { outputs, updates } = step(examples);
@@ -162,7 +162,10 @@ export class CompiledTraining<Batch, Tensors extends object> {
     };
     try {
       const passes = { recompute: this.options.recompute, withoutBackward };
-      return microBatchGradients(objective, adapter, tensors, inputs.perTerm as Scalar, passes);
+      const perTerm = inputs.perTerm as Scalar;
+      return withProducts(this.options.precision, () =>
+        microBatchGradients(objective, adapter, tensors, perTerm, passes),
+      );
     } finally {
       adapter.step = undefined;
     }

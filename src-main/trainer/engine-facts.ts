@@ -1,4 +1,5 @@
 import type { EngineFacts } from '../effilora/memory-plan.ts';
+import type { Products } from '../engine/products.ts';
 import type { EngineStatus } from '../engine/types.ts';
 import { lossChunkTokens } from '../engine/webgpu/kernels/cross-entropy.ts';
 import { guessedSpeed, measuredSpeed } from './machine-speed.ts';
@@ -28,6 +29,7 @@ const COMPILED: MemoryFacts = {
   lossLingers: true,
   keptOverhead: 1.05,
   seesOverhead: 1.2,
+  turnsWeights: true,
 };
 
 /** What WebGPU takes of its device, counted: test/trainer/webgpu-plan.test.ts. */
@@ -41,6 +43,7 @@ const WEBGPU: MemoryFacts = {
   lossLingers: false,
   keptOverhead: 1.4,
   seesOverhead: 1,
+  turnsWeights: false,
 };
 
 const COMPOSED: MemoryFacts = {
@@ -56,13 +59,11 @@ const COMPOSED: MemoryFacts = {
   lossLingers: false,
   keptOverhead: 1,
   seesOverhead: 1,
+  turnsWeights: false,
 };
 
 /** What the plan needs to know of an engine. */
-export function engineFacts(
-  engine: Pick<EngineStatus, 'name' | 'kind'>,
-  products: 'f32' | 'bf16' = 'f32',
-): EngineFacts {
+export function engineFacts(engine: Pick<EngineStatus, 'name' | 'kind'>, products: Products = 'f32'): EngineFacts {
   const compiles = engine.name === 'tensorflow' && engine.kind === 'cpu';
   const measured = measuredSpeed(engine, products);
   return {

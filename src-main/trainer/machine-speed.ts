@@ -3,13 +3,14 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { cacheFolder } from '../engine/folders.ts';
+import type { Products } from '../engine/products.ts';
 import type { EngineStatus } from '../engine/types.ts';
 import { writeAtomic } from './atomic.ts';
 
 type Engine = Pick<EngineStatus, 'name' | 'kind'>;
 
 /** What was measured: the products of steps, sample answers (both in floating-point operations a second), and setting up (blocks a second). */
-type What = 'f32' | 'bf16' | 'answers' | 'set-up';
+type What = Products | 'answers' | 'set-up';
 
 /** Speeds by engine and what was measured. */
 const speeds = z.record(z.string(), z.number().positive());

@@ -11,9 +11,10 @@ import type { AdapterOptions } from '../effilora/types.ts';
 import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
-import type { EngineStatus } from '../engine/types.ts';
+import { type EngineStatus, UserError } from '../engine/types.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
+import type { HeldFormat } from '../models/weight-format.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import { engineFacts } from './engine-facts.ts';
 import { checkPrefix, type Recipe } from '../recipe/recipe.ts';
@@ -69,6 +70,7 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const begun = performance.now();
   const engine = await openEngine(recipe.engine);
   log(`Engine: ${engine.name} on ${engine.device}`);
+  checkProducts(recipe, engine);
   const file = await openModelFile(await resolveModel(recipe.model, log), log);
   const { weights } = recipe.training;
   if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
@@ -86,11 +88,24 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   return { task, engine, file, data, model, steps, ...flops, step, begun };
 }
 
+/** @throws UserError where the engine has no products in integers: without its own they would only be slower */
+function checkProducts({ training }: Recipe, { name, kind }: EngineStatus): void {
+  const kernels = packedKernels();
+  if (training.precision !== 'int8' || kernels?.integerProduct || (!kernels && kind === 'cpu')) return;
+  throw new UserError(
+    `training.precision is int8, and the engine ${name} has no products in integers on this ${kind === 'gpu' ? 'GPU' : 'device'}; take precision f32 or bf16, or engine: tensorflow on a processor`,
+  );
+}
+
+/** What products in integers would round at every use is held rounded, where the recipe leaves that open. */
+const heldFormat = ({ precision, weights }: Recipe['training']): HeldFormat =>
+  precision === 'int8' && weights === 'auto' ? 'integers' : weights;
+
 /** Reading takes threads, and loading mostly the disk: neither waits for the other. */
 async function dataAndModel(task: Task, recipe: Recipe, file: ModelFile) {
   const [data, model] = await Promise.allSettled([
     task.examples(recipe, file),
-    task.load(file, recipe.training.weights),
+    task.load(file, heldFormat(recipe.training)),
   ]);
   if (data.status === 'fulfilled' && model.status === 'fulfilled') return { data: data.value, model: model.value };
   if (data.status === 'fulfilled') data.value.close();

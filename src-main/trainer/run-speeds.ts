@@ -1,3 +1,4 @@
+import type { Products } from '../engine/products.ts';
 import type { EngineStatus } from '../engine/types.ts';
 import type { PlanFacts } from '../tasks/task.ts';
 import { keepSpeed } from './machine-speed.ts';
@@ -9,7 +10,7 @@ const SMALLEST_STEP_FLOPS = 1e11;
 /** What of a run says how fast the machine is. */
 interface Measured {
   engine: EngineStatus;
-  products: 'f32' | 'bf16';
+  products: Products;
   /** as effilora/memory-plan.ts counts them */
   flopsPerToken: number;
   /** of what a sample's question brings to be seen, at the steps' speed */

@@ -6,7 +6,8 @@ import { tokenNoise } from '../effilora/dropout.ts';
 import { headsPerSite, LANGUAGE, layerOfHead } from '../effilora/methods/structure.ts';
 import type { Reducer } from '../effilora/reducer.ts';
 import type { HeadName, RowInputs, StepInputs } from '../effilora/types.ts';
-import { hasHalfPrecision, inHalfPrecision } from '../engine/fused-kernels.ts';
+import { hasHalfPrecision } from '../engine/fused-kernels.ts';
+import { type Products, withProducts } from '../engine/products.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { NotRecordable } from '../engine/tensorflow/recorder.ts';
 import { UserError } from '../engine/types.ts';
@@ -57,8 +58,8 @@ export interface StepOptions {
   recompute: boolean | number | 'auto';
   /** of dropout */
   seed: number;
-  /** of the large products, where the engine has bf16 or f16; default f32 */
-  precision?: 'f32' | 'bf16';
+  /** of the large products: bf16 where the engine has it or f16; default f32 */
+  precision?: Products;
   /** compile steps where the engine can; default true */
   compile?: boolean;
   /** told once when a step can't be compiled */
@@ -215,7 +216,7 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     try {
       const passes = { recompute, withoutBackward };
       const gradients = () => microBatchGradients(objective, adapter, tensors, tf.scalar(1 / counts.terms), passes);
-      return tf.tidy(() => (options.precision === 'bf16' ? inHalfPrecision(gradients) : gradients()));
+      return tf.tidy(() => withProducts(options.precision ?? 'f32', gradients));
     } finally {
       adapter.step = undefined;
       tf.dispose(tensors as tf.TensorContainer);

@@ -1,6 +1,6 @@
 // npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
 // Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3). Names as arguments choose:
-// pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
+// pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), int8 (against f32, and PEFT's best), product (one alone, int8 against f32), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,6 +9,7 @@ import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
 import { python } from '../support/python.ts';
 import { IMAGE_TOKEN, pictureTokens, writeSeeingModel, type TowerShapes } from './make-seeing.ts';
 import type { OurOptions, PeerOptions } from './options.ts';
+import type { ProductAnswer } from './ours-product.ts';
 import { Runner as Process } from './runner.ts';
 
 interface Answer {
@@ -147,6 +148,34 @@ async function comparePictures(): Promise<void> {
   }
 }
 
+/** One product alone, 1024 x 576 by 576 x 1536 and its gradient, in integers and in f32, each in turn in one process. */
+async function compareProducts(): Promise<void> {
+  const runner = new Process<ProductAnswer>(process.execPath, ['--import', 'tsx', here('./ours-product.ts')], { threads }); // prettier-ignore
+  for (let round = 0; round < ROUNDS; round++) {
+    const { products } = await runner.run(20);
+    for (const { name, gigaflops, f32, int8 } of products)
+      console.log(
+        `${name}: int8 ${(gigaflops / int8).toFixed(0)} G operations/s, f32 ${(gigaflops / f32).toFixed(0)}: ${(f32 / int8).toFixed(2)} times as fast`,
+      );
+  }
+  runner.close();
+}
+
+/** Against our own f32, then against every way of PEFT's: the least of those ratios is against its best. */
+async function compareIntegers(): Promise<void> {
+  const int8 = { precision: 'int8' } as const;
+  await compare('int8 against our f32', ours(int8), ours({}), false);
+  for (const precision of PRECISIONS)
+    for (const compile of [false, true]) {
+      const title = `int8 against PEFT in ${precision}${compile ? ' with torch.compile' : ''}`;
+      try {
+        await compare(title, ours(int8), await peer({ precision, compile }), false);
+      } catch (error) {
+        console.log(`${title}: it does not work here (${(error as Error).message})`);
+      }
+    }
+}
+
 const PRECISIONS = ['f32', 'bf16'] as const;
 const benches: [string, () => Promise<void>][] = [
   ...PRECISIONS.flatMap((precision): [string, () => Promise<void>][] => [
@@ -162,6 +191,8 @@ const benches: [string, () => Promise<void>][] = [
     ],
     [`${precision}-compiled`, () => compareCompiled(precision)],
   ]),
+  ['int8', compareIntegers],
+  ['product', compareProducts],
   ['frozen', () => compare('60 % of the heads frozen against none', ours({ frozen: 0.6 }), ours({}))],
   [
     'prefix',

@@ -1,11 +1,12 @@
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { DECODER_SITES } from '../../src-main/models/types.ts';
+import type { Products } from '../../src-main/engine/products.ts';
 import type { WeightFormat } from '../../src-main/models/weight-format.ts';
 
 /** One configuration of our side of the benchmark. */
 export interface OurOptions {
   model: string;
-  precision: 'f32' | 'bf16';
+  precision: Products;
   rows: number;
   length: number;
   rank: number;

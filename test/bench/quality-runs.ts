@@ -62,8 +62,19 @@ export const RUNS: QualityRun[] = [
   },
 ];
 
+/** What products in integers cost in held-out loss, if anything, over the seeds. */
+const PRODUCTS_RUNS = ['f32', 'int8'].map((precision) => ({
+  title: `EffiLoRA, Reducer at 60 %, products in ${precision}`,
+  learningRate: 2e-3,
+  runs: SEEDS.map((seed): QualityRun => {
+    const name = `effilora-60-${precision}${seed === 0 ? '' : `-seed${seed}`}`;
+    const training = { learningRate: 2e-3, precision, ...(seed === 0 ? {} : { seed }) };
+    return { name, title: '', method: reduced(0.6), training };
+  }),
+}));
+
 /** One method at one rate, over the seeds. */
-export const SEED_RUNS = METHODS.filter(({ name }) => COMPARED.includes(name)).flatMap(({ name, title, method }) =>
+const METHOD_RUNS = METHODS.filter(({ name }) => COMPARED.includes(name)).flatMap(({ name, title, method }) =>
   RATES.map((learningRate) => ({
     title,
     learningRate,
@@ -73,6 +84,8 @@ export const SEED_RUNS = METHODS.filter(({ name }) => COMPARED.includes(name)).f
     }),
   })),
 );
+
+export const SEED_RUNS = [...METHOD_RUNS, ...PRODUCTS_RUNS];
 
 /** Whose heads are dropped: by importance and at random. */
 export const DROP_RUN = 'effilora-60-0.001';

@@ -53,6 +53,7 @@ const engine: EngineFacts = {
   updatesInPlace: false,
   keptOverhead: 1,
   seesOverhead: 1,
+  turnsWeights: true,
   makesCheapAgain: true,
   lossLingers: true,
   endToEnd: true,

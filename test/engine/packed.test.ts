@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { frozenProduct, frozenRows, frozenTransposed, packedKernels } from '../../src-main/engine/frozen.ts';
 import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
+import { integerProductComposed, withIntegerProducts } from '../../src-main/engine/integer-product.ts';
 import { PackedMatrix, type MatrixSource } from '../../src-main/engine/packed.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
@@ -20,6 +22,19 @@ const TYPES: GgmlType[] = ['q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k
 /** wider and deeper than what one thread takes of an AMX product at a time, and no multiple of its tiles */
 const ROWS = 275;
 const WIDTH = 2304;
+/** Of a product in integers and its gradient, by the weights' type. */
+const BITS: Partial<Record<GgmlType, string>> = {
+  q8_0: '209252641e15e650',
+  q4_0: 'fd92e6d3ba1c9e6a',
+  q4_1: 'cc2e5c1406f05e54',
+  q5_0: 'ce1c5c36ef51f3f9',
+  q5_1: 'df6243f8295f2c27',
+  q4_k: '92b9a901058c7288',
+  q5_k: '7f3ad14f0db0326d',
+  q6_k: '53197a922d48f106',
+  f16: 'ac65621da64c16de',
+  bf16: 'fee20a066a074200',
+};
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-packed-'));
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 beforeAll(async () => void (await openEngine('tensorflow')));
@@ -66,6 +81,47 @@ describe.each(TYPES)('%s', (type) => {
       const [ours, theirs] = [matrix, plain].map((w) => tf.valueAndGrad((a) => frozenProduct(a as Tensor2D, w))(x, dy));
       expect(largestDifference(ours!.value.dataSync(), theirs!.value.dataSync())).toBeLessThan(2e-5);
       expect(largestDifference(ours!.grad.dataSync(), theirs!.grad.dataSync())).toBeLessThan(2e-5);
+    });
+  });
+
+  // few rows are one thread's; more are shared out
+  it.each([1, 11, 300])('multiplies %i tokens in integers as f32 numbers that are rounded likewise', (tokens) => {
+    tf.tidy(() => {
+      const x = tf.randomNormal<tf.Rank.R2>([tokens, WIDTH], 0, 1, 'float32', 1);
+      const dy = tf.randomNormal<tf.Rank.R2>([tokens, ROWS], 0, 1e-4, 'float32', 2);
+      const ours = withIntegerProducts(() => tf.valueAndGrad((a) => frozenProduct(a as Tensor2D, matrix))(x, dy));
+      const composed = (factor: Tensor2D, gradient: boolean) =>
+        integerProductComposed(factor, plain, gradient, matrix.isInBlocks).dataSync();
+      expect(largestDifference(ours.value.dataSync(), composed(x, false))).toBeLessThan(2e-6);
+      expect(largestDifference(ours.grad.dataSync(), composed(dy, true))).toBeLessThan(2e-6);
+    });
+  });
+
+  it('gives the same bits in integers whatever the instructions', () => {
+    // numbers without a library's logarithm: the same everywhere
+    const random = randomStream(3, type);
+    const numbers = (count: number) => Float32Array.from({ length: count }, () => Math.fround(2 * random() - 1));
+    tf.tidy(() => {
+      const x = tf.tensor2d(numbers(9 * WIDTH), [9, WIDTH]);
+      const dy = tf.tensor2d(numbers(9 * ROWS), [9, ROWS]);
+      const { value, grad } = withIntegerProducts(() =>
+        tf.valueAndGrad((a) => frozenProduct(a as Tensor2D, matrix))(x, dy),
+      );
+      const hash = createHash('sha256').update(value.dataSync()).update(grad.dataSync());
+      expect(hash.digest('hex').slice(0, 16)).toBe(BITS[type]);
+    });
+  });
+
+  it('says in integers, too, that a number is none, and takes what is nearly nothing for 0', () => {
+    tf.tidy(() => {
+      const values = new Float32Array(4 * WIDTH).fill(1);
+      values[5] = NaN;
+      values[WIDTH + 5] = Infinity;
+      values.fill(1e-38, 2 * WIDTH, 3 * WIDTH);
+      const y = withIntegerProducts(() => frozenProduct(tf.tensor2d(values, [4, WIDTH]), matrix)).dataSync();
+      expect([y[0], y[ROWS]]).toEqual([NaN, NaN]);
+      expect(y.slice(2 * ROWS, 3 * ROWS).every((value) => value === 0)).toBe(true);
+      expect(y.slice(3 * ROWS).every(Number.isFinite)).toBe(true);
     });
   });
 

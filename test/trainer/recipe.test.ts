@@ -29,3 +29,9 @@ it.each([
   expect(() => parseRecipe(text, 'recipe.yaml')).toThrow(UserError);
   expect(() => parseRecipe(text, 'recipe.yaml')).toThrow(/recipe\.yaml.*not valid YAML/);
 });
+
+it.each(['f32', 'bf16'])('refuses products in integers of weights that are to be held in %s', (weights) => {
+  const text = `model: a\ndataset: b.jsonl\ntraining: {precision: int8, weights: ${weights}}`;
+  expect(() => parseRecipe(text, 'recipe.yaml')).toThrow(/precision int8 .*weights .*leave weights out/);
+  expect(parseRecipe(text.replace(weights, 'int4'), 'recipe.yaml').training.precision).toBe('int8');
+});

@@ -93,3 +93,16 @@ describe('a run', () => {
     expect(resultOf(folder)).toEqual(whole);
   });
 });
+
+it('in integers, too, a run that is killed and resumed ends as if it had never been', async () => {
+  const folder = temporary('resume-integers');
+  const training = { precision: 'int8', steps: 8, checkpointEvery: 4 };
+  const inIntegers = smallRun(folder, { training });
+  const start = (name: string, resume: boolean) =>
+    startTrainer({ recipe: inIntegers, folder: path.join(folder, name), resume }).ended;
+  expect(await start('whole', false)).toMatchObject({ outcome: 'finished' });
+  const held = trainerAt({ kind: 'metrics', step: 6 }, 'SIGKILL');
+  expect(await inEnvironment(held.env, () => start('killed', false))).toMatchObject({ outcome: 'failed' });
+  expect(await start('killed', true)).toMatchObject({ outcome: 'finished' });
+  expect(resultOf(path.join(folder, 'killed'))).toEqual(resultOf(path.join(folder, 'whole')));
+});

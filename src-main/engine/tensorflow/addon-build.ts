@@ -22,6 +22,12 @@ const LOOPS = [
   '-freciprocal-math',
 ];
 const WIDE = '-mprefer-vector-width=512';
+/** Sums in the order they are written in, so that every level of instructions gives the same bits. */
+const INTEGERS = ['-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=off'];
+const integers = (object: string, table: string, march: string) => ({
+  ...{ source: 'integer-product.cc', object: `${object}.o` },
+  flags: [...INTEGERS, `-march=${march}`, `-DSTUDIO_INTEGERS=${table}`],
+});
 const UNITS: { source: string; object: string; flags: string[] }[] = [
   ...[
     ...['module', 'graph', 'run', 'resident-calls', 'register'],
@@ -35,6 +41,9 @@ const UNITS: { source: string; object: string; flags: string[] }[] = [
     flags: [...LOOPS, '-march=x86-64-v4', WIDE, '-DSTUDIO_TABLE=tableAvx512'],
   },
   { source: 'vector.cc', object: 'avx2.o', flags: [...LOOPS, '-march=x86-64-v3', '-DSTUDIO_TABLE=tableAvx2'] },
+  integers('integers-avx512', 'integersAvx512', 'cascadelake'),
+  integers('integers-avxvnni', 'integersAvxVnni', 'alderlake'),
+  integers('integers-avx2', 'integersAvx2', 'x86-64-v3'),
 ];
 
 /** The addon's place: its name carries a hash of its sources, so that a new version never meets an old build. */

@@ -19,6 +19,7 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioProductAdd: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioBlockProduct: { inputs: [undefined, 'T'] },
   StudioPackedProduct: { inputs: ['T', undefined], output: 'U', numbers: [1] },
+  StudioIntegerProduct: { inputs: [undefined, undefined], numbers: [1] },
   StudioPackedLoss: { inputs: ['T', undefined, undefined] },
   StudioLogProbabilities: { inputs: ['T', undefined, undefined] },
   StudioCachedAttention: { inputs: ['T', 'U', 'V', undefined, undefined], output: 'W', numbers: [4] },

@@ -24,6 +24,12 @@ export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): Seq
         [int('gradient', gradient ? 1 : 0), int('split', 1), shapes([x.shape[0], weight.shape[gradient ? 1 : 0]])],
         [x, weight.number],
       ),
+    integerProduct: (x, weight, gradient) =>
+      one<Tensor2D>(
+        'StudioIntegerProduct',
+        [int('gradient', gradient ? 1 : 0), shapes([x.shape[0], weight.shape[gradient ? 1 : 0]])],
+        [x, weight.number],
+      ),
     rows: (ids, weight) =>
       one<Tensor2D>('StudioPackedRows', [shapes([ids.size, weight.shape[1]])], [ids, weight.number]),
     unpack: (weight) => one<Tensor2D>('StudioUnpack', [shapes(weight.shape)], [weight.number]),

@@ -5,7 +5,7 @@ import { loadCausalLM, type CausalLM } from '../causal-lm.ts';
 import { asTensors, type Feeds } from '../feeds.ts';
 import type { SeenPrompt } from '../seen-prompt.ts';
 import type { Adaptation, ModelFile, TokenBatch } from '../types.ts';
-import type { WeightFormat } from '../weight-format.ts';
+import type { HeldFormat } from '../weight-format.ts';
 import { axesOf, mergedSize, reachOf } from './laid.ts';
 import type { SeeingPass } from './towers/parts.ts';
 import { CONNECTOR, connectorTensors, seeingSites, TOWER, type SeeingTensor } from './towers/sites.ts';
@@ -35,7 +35,7 @@ export class VisionLanguageModel {
   ) {}
 
   /** Both on the engine in use. @throws UserError naming the tensor that is missing or of another shape */
-  static async load(file: ModelFile, format: WeightFormat = 'auto'): Promise<VisionLanguageModel> {
+  static async load(file: ModelFile, format: HeldFormat = 'auto'): Promise<VisionLanguageModel> {
     if (!file.sees) throw new UserError(`${file.path} is a model of text alone; give one that takes pictures`);
     const language = await loadCausalLM(file, format);
     try {

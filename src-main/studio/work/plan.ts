@@ -19,6 +19,7 @@ import { parseRecipe, type Recipe } from '../../recipe/recipe.ts';
 import { seeingOptions } from '../../recipe/vision.ts';
 import { checkOption, withOptions } from '../../recipe/options.ts';
 import { chooseEngine } from '../../engine/index.ts';
+import { PRODUCTS } from '../../engine/products.ts';
 import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
@@ -42,7 +43,8 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const data = await knownFacts(model, request);
   const { plan } = taskOf(model);
   const facts = plan.model(model);
-  const products = request.fixed['training.precision'] === 'bf16' ? 'bf16' : 'f32';
+  const wanted = request.fixed['training.precision'];
+  const products = PRODUCTS.find((each) => each === wanted) ?? 'f32';
   const chosen = await chooseEngine();
   const engine = engineFacts(chosen, products);
   const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);

@@ -75,7 +75,7 @@ export const GROUPS: { title: string; options: Option[] }[] = [
       number('training.weightDecay', 'Weight decay', 0, 1, 'any'),
       number('training.clipNorm', 'Clip gradients at norm', 0, 1000, 'any', '0 = off'),
       choice('engine', 'Engine', ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu'], 'else as the settings say'),
-      choice('training.precision', 'Products in', ['f32', 'bf16']),
+      choice('training.precision', 'Products in', ['f32', 'bf16', 'int8'], 'int8: the frozen weights’ as integers'),
       choice('training.weights', 'Frozen weights in', ['auto', 'f32', 'bf16', 'int8', 'int4']),
       onOff('training.recompute', 'Recompute blocks in backward', 'less memory, more time'),
       onOff('training.shuffle', 'Shuffle'),

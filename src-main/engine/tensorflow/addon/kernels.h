@@ -65,8 +65,8 @@ struct ProductShape {
   /** elements from one stored row of a to the next; 0 = rows follow each other */
   int64_t strideA = 0;
 };
-/** Levels of vector instructions. EFFILORA_INSTRUCTIONS=avx2 or avx512 leaves wider ones alone: each can be tested and measured on one machine. */
-enum class Level { avx2, avx512, amx };
+/** Levels of vector instructions. EFFILORA_INSTRUCTIONS=avx2, avxvnni or avx512 leaves wider ones alone: each can be tested and measured on one machine. */
+enum class Level { avx2, avxVnni, avx512, amx };
 bool isAllowed(Level level);
 
 /** out = scale a b [+ add, where it has data]; `split`: f32 operands as high and low parts in bf16 */
@@ -108,6 +108,22 @@ struct Table {
 
 extern const Table tableAvx512, tableAvx2;
 const Table& table();
+
+/** Frozen weights [rows, width] as they lie in memory. */
+struct StoredMatrix {
+  const uint8_t* data;
+  int format;
+  int64_t rows, width, rowBytes;
+};
+/** Products in integers, compiled once for each level of instructions; see integer-product.cc. All levels give the same bits. */
+struct Integers {
+  /** y [tokens, w.rows] = x W^T: x [tokens, depth] rounded by token and block of 32, W in the integers of its blocks, else as q8_0 */
+  void (*product)(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth);
+  /** W^T in q8_0: to[i] has input i's weights in blocks of 32 outputs, 0 beyond the last */
+  void (*turn)(const StoredMatrix& w, uint8_t* to, int64_t rowBytes);
+};
+extern const Integers integersAvx512, integersAvxVnni, integersAvx2;
+const Integers& integers();
 
 void registerAll();
 void setThreads(int count);

@@ -14,11 +14,20 @@ namespace kernels {
 
 bool isAllowed(Level level) {
   static const std::string widest = std::getenv("EFFILORA_INSTRUCTIONS") ? std::getenv("EFFILORA_INSTRUCTIONS") : "";
-  return level <= (widest == "avx2" ? Level::avx2 : widest == "avx512" ? Level::avx512 : Level::amx);
+  return level <= (widest == "avx2" ? Level::avx2 : widest == "avxvnni" ? Level::avxVnni : widest == "avx512" ? Level::avx512 : Level::amx);
 }
 
 const Table& table() {
   static const Table& chosen = isAllowed(Level::avx512) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") ? tableAvx512 : tableAvx2;
+  return chosen;
+}
+
+const Integers& integers() {
+  static const Integers& chosen = [] () -> const Integers& {
+    bool wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    if (isAllowed(Level::avx512) && wide && __builtin_cpu_supports("avx512vnni")) return integersAvx512;
+    return isAllowed(Level::avxVnni) && __builtin_cpu_supports("avxvnni") ? integersAvxVnni : integersAvx2;
+  }();
   return chosen;
 }
 

@@ -26,6 +26,17 @@ void product(Call& c) {
   productWith(view(x), *w, view(c.output(0, shape)), rowsOf(x), gradient, split);
 }
 
+/** The same with the two factors in integers: x rounded by token and block, W as its blocks have it, W^T in a copy of its own. */
+void integerProduct(Call& c) {
+  TF_Tensor* x = c.input(0);
+  auto w = matrix(c.input(1));
+  bool gradient = c.attributes.ints[0] != 0;
+  need(last(x) == (gradient ? w->rows : w->width), "integer product: shapes do not fit");
+  auto shape = shapeOf(x);
+  shape.back() = gradient ? w->width : w->rows;
+  integers().product(f32(x), gradient ? w->turned().stored() : w->stored(), f32(c.output(0, shape)), rowsOf(x), last(x));
+}
+
 /** W[ids] in f32 */
 void rows(Call& c) {
   TF_Tensor* ids = c.input(0);
@@ -89,6 +100,7 @@ void attend(Call& c) {
 const std::vector<Operation>& packedOperations() {
   static const std::vector<Operation> list = {
       {"StudioPackedProduct", {"x: T", "weight: int32"}, {"y: U"}, {"T", "U"}, {"gradient", "split"}, {}, {-1}, product},
+      {"StudioIntegerProduct", {"x: float", "weight: int32"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
       {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows},
       {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack},
       {"StudioPackedLoss", {"x: T", "weight: int32", "labels: int32"}, {"loss: float", "dx: float"}, {"T"}, {"split"}, {}, {-1, 0}, loss},

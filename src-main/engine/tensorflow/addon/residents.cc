@@ -64,6 +64,15 @@ PackedMatrix::PackedMatrix(int format, int64_t rows, int64_t width)
 }
 PackedMatrix::~PackedMatrix() { std::free(data); }
 
+const PackedMatrix& PackedMatrix::turned() {
+  std::call_once(once_, [this] {
+    auto made = std::make_unique<PackedMatrix>(kQ8_0, width, (rows + 31) / 32 * 32);
+    integers().turn(stored(), made->data, made->rowBytes);
+    turned_ = std::move(made);
+  });
+  return *turned_;
+}
+
 SequenceCache::~SequenceCache() {
   for (LayerCache& layer : layers) {
     std::free(layer.keys);

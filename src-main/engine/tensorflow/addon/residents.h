@@ -3,6 +3,7 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,13 @@ struct PackedMatrix {
   int64_t bytes() const { return rows * rowBytes; }
   /** as an operand of products */
   View view() const { return {data, format == kF32 ? Type::f32 : format == kBf16 ? Type::bf16 : Type::packed, format}; }
+  StoredMatrix stored() const { return {data, format, rows, width, rowBytes}; }
+  /** W^T in q8_0, its rows filled up to whole blocks: for products in integers backward. Made when it is asked for first, and kept. */
+  const PackedMatrix& turned();
+
+ private:
+  std::once_flag once_;
+  std::unique_ptr<PackedMatrix> turned_;
 };
 
 /** Where a matrix lies in a file. `order`, where it is not empty: row i of the matrix is row order[i] of the file. */

@@ -1,0 +1,136 @@
+// Products of activations with frozen weights in integers. Compiled once for each level of instructions (STUDIO_INTEGERS names the
+// result), without any licence to reorder sums: every level gives the same bits, as does any number of threads.
+//
+// x is rounded per token and block of 32: x ~ d q, d = max |x| / 127, q = round(x * (127 / max |x|)). Of a block's integer sum
+// S = sum q w, y gets scale * (d S), and where the weights have a minimum, minimum * (d sum q); added up in f32, block after block.
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "buffer.h"
+#include "kernels.h"
+#include "operand.h"
+#include "vector.h"
+
+namespace kernels {
+namespace {
+
+#include "blocks.h"
+#include "integer-registers.h"
+#include "integer-weights.h"
+
+constexpr int kBlock = 32;                   // numbers of a line that share a scale
+constexpr int kStrip = 2 * kLanes;           // columns whose sums registers hold for a band of rows
+constexpr int kLeft = kBandRows * kBlock;    // a band's numbers in a block
+constexpr int kFactors = 3 * kBandRows;      // and its factors: d, kBias d, d sum q of each row
+constexpr int64_t kDeep = 24;                // blocks of a strip that lie in L1 together
+constexpr int64_t kGroup = 128;              // columns of a thread's task
+/** 1.5 * 2^23: an integer below 2^22 added to its bits is that integer more in floating point. The sums begin with it, which saves converting them. */
+constexpr int32_t kBias = 0x4b400000;
+constexpr float kBiasValue = 12582912;
+/** Blocks with nothing larger count as 0: 127 over it would be no number. */
+constexpr float kSmallest = 0x1p-100f;
+
+/** A strip's block in the panel: integers [32 / kTogether, kStrip, kTogether], for each scale where the sums begin and the scales, minima. */
+constexpr int64_t kWeightBytes = kBlock * kStrip * sizeof(Right);
+constexpr int64_t panelBytes(int format) { return kWeightBytes + (2 * scalesOf(format) + hasMinimum(format)) * kStrip * 4; }
+
+#include "integer-rounding.h"
+#include "integer-panel.h"
+
+/** y [kBandRows, kStrip] (+)= a band of x by a strip of W^T over some blocks, for the first rows and columns of it */
+template <bool minimum, int parts>
+void bandByStrip(const Left* q, const float* factors, const uint8_t* panel, int64_t blocks, float* y, int64_t stride, int64_t rows, int64_t columns, bool add) {
+  Floats sums[kBandRows][2];
+#pragma GCC unroll 8
+  for (int r = 0; r < kBandRows; r++)
+    for (int c = 0; c < 2; c++) sums[r][c] = add && r < rows ? loadSome(y + r * stride + c * kLanes, columns - c * kLanes) : Floats{};
+  for (int64_t b = 0; b < blocks; b++, q += kLeft, factors += kFactors) {
+    const Right* w = reinterpret_cast<const Right*>(panel);
+    const uint8_t* more = panel + kWeightBytes;
+#pragma GCC unroll 2
+    for (int part = 0; part < parts; part++, more += 8 * kStrip) {
+      constexpr int steps = kBlock / kTogether / parts;
+      Ints own[kBandRows][2];
+      Ints begin[2] = {loadInts(more), loadInts(more + 4 * kLanes)};
+#pragma GCC unroll 8
+      for (int r = 0; r < kBandRows; r++) own[r][0] = begin[0], own[r][1] = begin[1];
+#pragma GCC unroll 16
+      for (int s = 0; s < steps; s++, w += 2 * kLanes * kTogether) {
+        Ints w0 = loadInts(w), w1 = loadInts(w + kLanes * kTogether);
+#pragma GCC unroll 8
+        for (int r = 0; r < kBandRows; r++) {
+          int32_t x;
+          std::memcpy(&x, q + r * kBlock + (part * steps + s) * kTogether, 4);
+          own[r][0] = dot(own[r][0], x, w0);
+          own[r][1] = dot(own[r][1], x, w1);
+        }
+      }
+      const float* scales = reinterpret_cast<const float*>(more) + kStrip;
+      Floats s0 = loadFloats(scales), s1 = loadFloats(scales + kLanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < kBandRows; r++) {
+        Floats d = all(factors[r]), bias = all(factors[kBandRows + r]);
+        sums[r][0] = multiplyAdd(multiplySubtract(asFloats(own[r][0]), d, bias), s0, sums[r][0]);
+        sums[r][1] = multiplyAdd(multiplySubtract(asFloats(own[r][1]), d, bias), s1, sums[r][1]);
+      }
+    }
+    if constexpr (minimum) {
+      const float* minima = reinterpret_cast<const float*>(more);
+      Floats m0 = loadFloats(minima), m1 = loadFloats(minima + kLanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < kBandRows; r++) {
+        Floats sum = all(factors[2 * kBandRows + r]);
+        sums[r][0] = multiplyAdd(m0, sum, sums[r][0]);
+        sums[r][1] = multiplyAdd(m1, sum, sums[r][1]);
+      }
+    }
+    panel += kWeightBytes + (2 * parts + minimum) * kStrip * 4;
+  }
+  for (int r = 0; r < std::min<int64_t>(rows, kBandRows); r++)
+    for (int c = 0; c < 2; c++) storeSome(y + r * stride + c * kLanes, columns - c * kLanes, sums[r][c]);
+}
+
+auto kernelFor(int format) {
+  if (scalesOf(format) == 2) return bandByStrip<false, 2>;
+  return hasMinimum(format) ? bandByStrip<true, 1> : bandByStrip<false, 1>;
+}
+
+void product(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth) {
+  static thread_local Buffer integers, numbers;
+  auto shares = [](int64_t size, int64_t each) { return (size + each - 1) / each; };
+  int64_t blocks = shares(depth, kBlock), bands = shares(tokens, kBandRows);
+  Left* q = reinterpret_cast<Left*>(integers.need(bands * blocks * kLeft * sizeof(Left) / 4));
+  float* factors = reinterpret_cast<float*>(numbers.need(bands * blocks * kFactors));
+  parallelFor(bands, [&](int64_t i) {
+    roundBand(x + i * kBandRows * depth, std::min<int64_t>(kBandRows, tokens - i * kBandRows), depth, q + i * blocks * kLeft, factors + i * blocks * kFactors);
+  });
+  // many rows are shared out among the threads as in the loops before and after, else columns are
+  int64_t chunks = haveOwnRows(tokens) ? threads() : 1;
+  int64_t group = chunks > 1 ? kGroup : std::min(kGroup, shares(shares(w.rows, kStrip), threads()) * kStrip), groups = shares(w.rows, group);
+  auto kernel = kernelFor(w.format);
+  parallelFor(chunks * groups, [&](int64_t task) {
+    static thread_local Buffer packed;
+    uint8_t* panel = reinterpret_cast<uint8_t*>(packed.need(kDeep * panelBytes(w.format) / 4));
+    int64_t chunk = task / groups, from = bands * chunk / chunks, to = bands * (chunk + 1) / chunks;
+    int64_t left = task % groups * group, right = std::min(w.rows, left + group);
+    for (int64_t first = 0; first < blocks; first += kDeep)
+      for (int64_t column = left; column < right; column += kStrip) {
+        int64_t deep = std::min(kDeep, blocks - first);
+        packStrip(w, column, first, deep, panel);
+        for (int64_t i = from; i < to; i++) {
+          int64_t row = i * kBandRows, at = i * blocks + first;
+          kernel(q + at * kLeft, factors + at * kFactors, panel, deep, y + row * w.rows + column, w.rows, tokens - row, w.rows - column, first > 0);
+        }
+      }
+  });
+}
+
+}  // namespace
+
+extern const Integers STUDIO_INTEGERS;
+const Integers STUDIO_INTEGERS = {product, turn};
+
+}  // namespace kernels

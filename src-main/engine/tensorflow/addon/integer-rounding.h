@@ -1,0 +1,78 @@
+// x in integers, by token and block of 32: x ~ d q, d = max |x| / 127. Part of integer-product.cc.
+
+/** The largest magnitude of 32 numbers, by their bits: what is no number is the largest. */
+inline float largestOf(const float* x) {
+#ifdef __AVX512F__
+  const __m512i sign = _mm512_set1_epi32(0x7fffffff);
+  __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), sign), b = _mm512_and_si512(_mm512_loadu_si512(x + 16), sign);
+  a = _mm512_max_epi32(a, b);
+  __m256i most = _mm256_max_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+#else
+  const __m256i sign = _mm256_set1_epi32(0x7fffffff);
+  auto magnitude = [&](int i) { return _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i)), sign); };
+  __m256i most = _mm256_max_epi32(_mm256_max_epi32(magnitude(0), magnitude(8)), _mm256_max_epi32(magnitude(16), magnitude(24)));
+#endif
+  __m128i m = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1));
+  return _mm_cvtss_f32(_mm_castsi128_ps(m));
+}
+
+/** 32 numbers times `inverse`, rounded half to even */
+inline __m256i rounded(const float* x, float inverse) {
+#ifdef __AVX512F__
+  __m512 by = _mm512_set1_ps(inverse);
+  __m128i low = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), by)));
+  __m128i high = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), by)));
+  return _mm256_set_m128i(high, low);
+#else
+  auto eight = [&](int i) { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(inverse))); };
+  __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(eight(0), eight(8)), _mm256_packs_epi32(eight(16), eight(24)));
+  return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+#endif
+}
+
+/** 32 numbers of row `row` of a band: their integers, and the row's factors. */
+inline void roundBlock(const float* x, int row, Left* q, float* factors) {
+  float most = largestOf(x), d = 0, inverse = 0;
+  if (!(most < kSmallest)) {
+    inverse = 127 / most;
+    // without its last two bits: kBiasValue times d is exact then
+    uint32_t bits;
+    float scale = most / 127;
+    std::memcpy(&bits, &scale, 4);
+    bits &= ~3u;
+    std::memcpy(&d, &bits, 4);
+    if (!(most <= 3.4e38f)) d = NAN;
+  }
+  __m256i integers = rounded(x, inverse), shifted = _mm256_xor_si256(integers, all8(-128));
+  __m256i sums = _mm256_sad_epu8(shifted, _mm256_setzero_si256());
+  __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  int32_t sum = static_cast<int32_t>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1)) - 128 * kBlock;
+  factors[row] = d;
+  factors[kBandRows + row] = kBiasValue * d;
+  factors[2 * kBandRows + row] = d * static_cast<float>(sum);
+  Left* to = q + row * kBlock;
+  if constexpr (sizeof(Left) == 1) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), shifted);
+  } else {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepi8_epi16(_mm256_castsi256_si128(integers)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 16), _mm256_cvtepi8_epi16(_mm256_extracti128_si256(integers, 1)));
+  }
+}
+
+/** Rows of x [rows, depth] as a band: q [blocks, kBandRows, 32], factors [blocks, kFactors]; 0 beyond the last row and the last number. */
+void roundBand(const float* x, int64_t rows, int64_t depth, Left* q, float* factors) {
+  int64_t blocks = (depth + kBlock - 1) / kBlock;
+  for (int64_t b = 0; b < blocks; b++)
+    for (int row = 0; row < kBandRows; row++) {
+      alignas(64) float part[kBlock] = {};
+      const float* from = x + row * depth + b * kBlock;
+      int64_t count = row < rows ? std::min<int64_t>(kBlock, depth - b * kBlock) : 0;
+      if (count < kBlock) {
+        std::memcpy(part, from, count * sizeof(float));
+        from = part;
+      }
+      roundBlock(from, row, q + b * kLeft, factors + b * kFactors);
+    }
+}
