@@ -137,12 +137,13 @@ async function comparePictures(): Promise<void> {
   try {
     const model = writeSeeingModel(folder, shapes);
     for (const precision of PRECISIONS)
-      await compare(
-        `${precision} on pictures against PEFT`,
-        ours({ model, precision, pictures: 1 }),
-        await peer({ precision, vision }),
-        false,
-      );
+      for (const freshPictures of [false, true])
+        await compare(
+          `${precision} on pictures ${freshPictures ? 'never seen before' : 'seen before'} against PEFT`,
+          ours({ model, precision, pictures: 1, freshPictures }),
+          await peer({ precision, vision }),
+          false,
+        );
   } finally {
     fs.rmSync(folder, { recursive: true });
   }

@@ -11,7 +11,10 @@ import { TimeLeft } from '../../src-main/trainer/time-left.ts';
 import { adapterStructure, type OurOptions } from './options.ts';
 import { Runner } from './runner.ts';
 
-export type Configuration = Pick<OurOptions, 'model' | 'precision' | 'rows' | 'length' | 'recompute' | 'pictures'>;
+export type Configuration = Pick<
+  OurOptions,
+  'model' | 'precision' | 'rows' | 'length' | 'recompute' | 'pictures' | 'tower'
+>;
 
 /** What the plan says of a configuration, and what a process that trains by it takes. */
 export interface Measured {
@@ -50,7 +53,8 @@ export async function measurePlan(configuration: Configuration, steps = 3, calib
   const picture = { tiles: 1, width: imageSize, height: imageSize };
   const example = { example: { pictures: Array.from({ length: pictures }, () => picture) } };
   const examples = exampleSource(rows, () => length, () => example); // prettier-ignore
-  const method = adapterStructure(options);
+  const tower = facts.seeing?.sites.filter(({ site }) => site.startsWith('tower.')) ?? [];
+  const method = adapterStructure(options, options.tower ? tower : []);
   const seen = seenShape(plan.seen(file, examples), method, rows, length, 0);
   await file.close();
   const shape = {

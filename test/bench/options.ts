@@ -1,4 +1,4 @@
-import type { AdapterOptions } from '../../src-main/effilora/types.ts';
+import type { AdapterOptions, SiteShape } from '../../src-main/effilora/types.ts';
 import { DECODER_SITES } from '../../src-main/models/types.ts';
 import type { Products } from '../../src-main/engine/products.ts';
 import type { WeightFormat } from '../../src-main/models/weight-format.ts';
@@ -20,6 +20,10 @@ export interface OurOptions {
   weights?: WeightFormat;
   /** at the beginning of each row, of a model that takes pictures; default 0 */
   pictures?: number;
+  /** whether they are others at each step, so that none was seen before; default false */
+  freshPictures?: boolean;
+  /** whether the tower is adapted, too; default false */
+  tower?: boolean;
   threads: number;
 }
 
@@ -44,10 +48,14 @@ export interface PeerOptions {
 }
 
 /** The adapter both sides of our comparisons train. */
-export function adapterStructure({ rank, heads }: Pick<OurOptions, 'rank' | 'heads'>): AdapterOptions {
+export function adapterStructure(
+  { rank, heads }: Pick<OurOptions, 'rank' | 'heads'>,
+  tower: SiteShape[] = [],
+): AdapterOptions {
+  const targets = [...DECODER_SITES, ...new Set(tower.map(({ site }) => site))];
   return {
     name: 'effilora',
-    ...{ rank, heads, alpha: 2 * rank, targets: [...DECODER_SITES] },
+    ...{ rank, heads, alpha: 2 * rank, targets },
     ...{ share: 'global', router: 'site', dropout: 0, rsLora: false, dora: false },
   };
 }

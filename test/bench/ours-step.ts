@@ -21,7 +21,8 @@ await openEngine('tensorflow');
 const file = await openModelFile(await resolveModel(options.model));
 const task = taskOf(file);
 const model = await task.load(file, options.weights);
-const structure = adapterStructure(options);
+const isOfTower = ({ site }: { site: string }) => site.startsWith('tower.');
+const structure = adapterStructure(options, options.tower ? model.sites().filter(isOfTower) : []);
 const adapter = new Adapter(model.sites(), structure, 1);
 const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm: 0 });
 const reducer = new Reducer(adapter.heads, headsPerSite(structure), {
@@ -74,7 +75,9 @@ function withPictures(text: TokenBatch, { config, imageToken }: NonNullable<Mode
   const ofPicture = (t: number) => t % text.length < seen;
   const inputIds = text.inputIds.map((id, t) => (ofPicture(t) ? imageToken : id));
   const labels = text.labels.map((id, t) => (ofPicture(t) ? -100 : id));
-  const patches = new Float32Array(grids.length * side ** 2 * 3 * patchSize ** 2).map((_, i) => ((i * 7919) % 511) / 255 - 1); // prettier-ignore
+  const numbers = side ** 2 * 3 * patchSize ** 2;
+  const patches = new Float32Array(grids.length * numbers).map((_, i) => ((i * 7919) % 511) / 255 - 1);
+  if (options.freshPictures) grids.forEach((_, picture) => (patches[picture * numbers] = count / 1000));
   return { ...text, inputIds, labels, patches, grids };
 }
 

@@ -3,7 +3,7 @@ import type { Size, StudyRun, Training } from './study.ts';
 
 export const MODEL = 'smollm2-135m-vision';
 /** Held-out questions of each set. */
-export const QUESTIONS = 300;
+export const QUESTIONS = 200;
 
 /** What a run is worth: of each set's held-out questions, how many are answered to the letter. */
 export interface PicturesMeasurement extends Size {
@@ -16,8 +16,7 @@ export type PicturesFinished = PicturesMeasurement & Partial<Training> & { name:
 export const METHODS = {
   'LoRA, rank 16': { name: 'lora', rank: 16 },
   'HydraLoRA, 3 heads of rank 8': { name: 'hydralora', rank: 8, heads: 3 },
-  'EffiLoRA, 3 heads of rank 8': { name: 'effilora', rank: 8, heads: 3 },
-  'EffiLoRA, Reducer at 60 %': {
+  'EffiLoRA, 3 heads of rank 8, Reducer at 60 %': {
     ...{ name: 'effilora', rank: 8, heads: 3 },
     reducer: { ratio: 0.6, warmup: 40, interval: 20 },
   },

@@ -35,6 +35,8 @@ const SHAPES: Record<string, Shape[]> = {
     { precision: 'f32', rows: 4, length: 192, pictures: 1, recompute: 1 },
     { precision: 'f32', rows: 1, length: 256, pictures: 4, recompute: false },
     { precision: 'bf16', rows: 2, length: 192, pictures: 1, recompute: false },
+    { precision: 'f32', rows: 2, length: 192, pictures: 1, tower: true, recompute: false },
+    { precision: 'f32', rows: 2, length: 192, pictures: 1, tower: true, recompute: 1 },
   ],
 };
 /** A tower of 65 million parameters before SmolLM2-135M: 36 tokens a picture. */
@@ -53,7 +55,7 @@ function row(name: string, shape: Shape, { plannedBytes, peakBytes, seconds, cal
   reached.set(key, speed);
   return [
     ...[
-      shape.pictures ? `${name} (${shape.pictures} a row)` : name,
+      shape.pictures ? `${name} (${shape.pictures} a row${shape.tower ? ', tower adapted' : ''})` : name,
       shape.precision,
       shape.length,
       shape.rows,
