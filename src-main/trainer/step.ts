@@ -14,6 +14,7 @@ import { UserError } from '../engine/types.ts';
 import type { Objective, TrainableModel } from '../tasks/task.ts';
 import { partsOf, partUnits } from './parts.ts';
 import { CompiledTraining } from './compiled-step.ts';
+import { giveBackMemory } from './give-back-memory.ts';
 import {
   applyGradients,
   microBatchGradients,
@@ -94,6 +95,8 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     const started = performance.now();
     const batches: Batch[] = [];
     for (const batch of given) batches.push((await objective.ready?.(batch, adapter)) ?? batch);
+    // Compiling the first step takes much memory of its own.
+    if (objective.ready && this.#compiled === undefined) giveBackMemory();
     const readySeconds = (performance.now() - started) / 1000;
     const terms = batches.reduce((sum, batch) => sum + objective.terms(batch), 0);
     const units = batches.reduce((sum, batch) => objective.units(batch).reduce((all, unit) => all + unit, sum), 0);

@@ -25,7 +25,7 @@ const tables = (data: Data, part: 'train' | 'held-out') => [
 ];
 
 function recipeOf({ data, method, seed }: PicturesRun): string {
-  const training = { steps: 100, batch: 16, sequenceLength: 128, evalSplit: 0, seed };
+  const training = { steps: 100, batch: 8, sequenceLength: 128, evalSplit: 0, seed };
   const dataset = tables(data, 'train').map((path) => ({ path }));
   return formatRecipe(parseRecipe(JSON.stringify({ model: MODEL, dataset, method, training }), 'the study'));
 }
