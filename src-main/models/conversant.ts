@@ -49,12 +49,35 @@ export interface AskedPrompt {
   text: string;
   ids: number[];
   seen?: SeenPrompt;
+  /** its pictures, in their order */
+  pictures?: SeenPicture[];
+}
+
+/** A picture as a model's tower takes it. */
+export interface FedPicture {
+  /** upright, pixels */
+  of: { width: number; height: number };
+  /** how it was cut */
+  size: Omit<PreparedPicture, 'rgb'>;
+  fed: FedPictures;
+}
+
+/** Decodes and prepares a picture. @throws UserError for one that can't be read or isn't taken */
+export async function feedPicture(
+  { name, bytes }: GivenPicture,
+  processor: PictureProcessor,
+  model: VisionLanguageModel,
+): Promise<FedPicture> {
+  const picture = await decodePicture(bytes, name);
+  const prepared = preparePicture(picture, processor.options, name);
+  const of = { width: picture.width, height: picture.height };
+  const { rgb, ...size } = prepared;
+  void rgb;
+  return { of, size, fed: fedOf([prepared], processor, model.vision.config.tower.patchSize) };
 }
 
 /** A picture as a model sees it. */
-export interface SeenPicture {
-  /** how it was cut */
-  size: Omit<PreparedPicture, 'rgb'>;
+export interface SeenPicture extends Omit<FedPicture, 'fed'> {
   grids: FedPictures['grids'];
   /** [features, hidden] */
   features: Float32Array;
@@ -62,16 +85,13 @@ export interface SeenPicture {
 
 /** Looks at a picture. @throws UserError for one that can't be read or isn't taken */
 export async function seePicture(
-  { name, bytes }: GivenPicture,
+  picture: GivenPicture,
   processor: PictureProcessor,
   model: VisionLanguageModel,
   adaptation?: Adaptation,
 ): Promise<SeenPicture> {
-  const prepared = preparePicture(await decodePicture(bytes, name), processor.options, name);
-  const fed = fedOf([prepared], processor, model.vision.config.tower.patchSize);
-  const { rgb, ...size } = prepared;
-  void rgb;
-  return { size, grids: fed.grids, features: await model.featuresOf(fed, adaptation) };
+  const { fed, ...how } = await feedPicture(picture, processor, model);
+  return { ...how, grids: fed.grids, features: await model.featuresOf(fed, adaptation) };
 }
 
 /** What is said where a model is shown a picture that it can't see. */
@@ -103,7 +123,8 @@ export async function askedPrompt(
   const whole = withPictures(text, processor.placeholder, sizes);
   const ids = 'raw' in asking ? rawPrompt(asking.tokenizer, whole).ids : asking.tokenizer.encode(whole);
   const grids = seen.flatMap((one) => one.grids);
-  return { text, ids, seen: model.promptOf(ids, grids, joined(seen.map(({ features }) => features))) };
+  const features = joined(seen.map((one) => one.features));
+  return { text, ids, seen: model.promptOf(ids, grids, features), pictures: seen };
 }
 
 const written = ({ tokenizer, template, ...asking }: Asking) =>

@@ -2,6 +2,7 @@ import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 import { dropCurve } from './curves.ts';
 import { job } from './jobs.ts';
+import { chatPicture, MOST_PICTURES } from './playground.ts';
 
 /** What is measured on: a dataset by path, or what the adapter's training held out. */
 export const measureData = z.object({
@@ -27,6 +28,38 @@ export const similarities = z.object({
   values: z.array(z.array(z.number().nullable())),
 });
 export type Similarities = z.infer<typeof similarities>;
+
+const omega = z.array(z.number());
+const patches = z.object({
+  /** where they lie, in shares of the picture's width and height, 0 to 1 */
+  box: z.object({ left: z.number(), top: z.number(), width: z.number(), height: z.number() }),
+  isTile: z.boolean(),
+  rows: z.number(),
+  columns: z.number(),
+  /** of each patch, row by row, one number a head */
+  omega: z.array(omega),
+});
+export const routed = z.object({
+  /** the text's tokens; where a picture's patches stand in it, which */
+  tokens: z.array(
+    z.union([z.object({ text: z.string(), omega }), z.object({ picture: z.number(), part: z.number() })]),
+  ),
+  /** tokens behind those that were looked at */
+  left: z.number(),
+  pictures: z.array(
+    z.object({
+      name: z.string(),
+      /** pixels */
+      width: z.number(),
+      height: z.number(),
+      /** as a data URL, larger than a thumbnail */
+      shown: z.string().startsWith('data:image/webp;base64,').max(4_000_000),
+      parts: z.array(patches),
+    }),
+  ),
+});
+export type Routed = z.infer<typeof routed>;
+export type RoutedPicture = Routed['pictures'][number];
 
 const byId = z.object({ id: z.string().min(1).max(64) });
 const heads = z.array(z.string().max(128)).max(1_000_000);
@@ -59,12 +92,22 @@ export const inspector = {
       }),
     )
     .output(eventIterator(probeEvent)),
-  /** which head serves each token of a text at one site */
+  /** which head serves each token of a text at one site, and each patch of the pictures that it asks about */
   route: oc
     .input(
-      byId.extend({ heads, renormalize: z.boolean().default(false), text: z.string().min(1).max(20_000), layer, site }),
+      byId.extend({
+        heads,
+        renormalize: z.boolean().default(false),
+        text: z.string().min(1).max(20_000),
+        pictures: z
+          .array(chatPicture.pick({ id: true, name: true }))
+          .max(MOST_PICTURES)
+          .default([]),
+        layer,
+        site,
+      }),
     )
-    .output(z.object({ tokens: z.array(z.object({ text: z.string(), omega: z.array(z.number()) })) })),
+    .output(routed),
   /** cosine of the heads of one site to each other */
   headSimilarity: oc.input(byId.extend({ layer, site })).output(similarities),
   /** cosine of the rows of A of two adapters; one of the names both have */

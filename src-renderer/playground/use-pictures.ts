@@ -4,6 +4,7 @@ import type { ChatPicture } from '../../src-preload/contract/index.ts';
 import { studio } from '../connection.ts';
 import { bytes } from '../format.ts';
 import { useAttempt } from '../use-attempt.ts';
+import { useSees } from '../use-sees.ts';
 
 const isPicture = ({ type }: { type: string }) => type.startsWith('image/');
 
@@ -21,29 +22,19 @@ function base64Of(file: File): Promise<string> {
   });
 }
 
-/** The pictures beside a prompt that is being written, for the model that is to answer. */
-export function usePictures(model: Ref<string>, adapter: Ref<string | null>) {
+/** The pictures beside a prompt that is being written, for the model that is to answer; `most` of them. */
+export function usePictures(model: Ref<string>, adapter: Ref<string | null>, most = MOST_PICTURES) {
   const pictures = ref<ChatPicture[]>([]);
-  /** whether the model takes pictures, and its name; undefined until that is known */
-  const eyes = ref<{ sees: boolean; name: string }>();
+  const eyes = useSees(() => ({ model: model.value, adapter: adapter.value }));
   const { busy, error, attempt } = useAttempt();
-  const full = computed(() => pictures.value.length >= MOST_PICTURES);
+  const full = computed(() => pictures.value.length >= most);
 
-  watch(
-    [model, adapter],
-    async ([asked, adapted]) => {
-      eyes.value = undefined;
-      error.value = undefined;
-      const found = await studio.playground.sees({ model: asked, adapter: adapted }).catch(() => undefined);
-      if (asked === model.value && adapted === adapter.value) eyes.value = found;
-    },
-    { immediate: true },
-  );
+  watch([model, adapter], () => (error.value = undefined));
 
   async function keep(file: File) {
     if (!eyes.value?.sees)
       throw new Error(`${eyes.value?.name ?? 'This model'} reads text alone; choose a base model that sees pictures.`);
-    if (full.value) throw new Error(`These are more than ${MOST_PICTURES} pictures. Remove one first.`);
+    if (full.value) throw new Error(`These are more than ${most} pictures. Remove one first.`);
     if (file.size > MOST_PICTURE_BYTES)
       throw new Error(
         `${file.name} is larger than the ${bytes(MOST_PICTURE_BYTES)} that can be sent. Make it smaller.`,

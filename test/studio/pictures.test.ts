@@ -5,7 +5,13 @@ import { promisify } from 'node:util';
 import OpenAI from 'openai';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GenerateEvent, PlaygroundMessage } from '../../src-preload/contract/index.ts';
+import type { ChatPicture, GenerateEvent, PlaygroundMessage } from '../../src-preload/contract/index.ts';
+import { openEngine } from '../../src-main/engine/index.ts';
+import { seePicture } from '../../src-main/models/conversant.ts';
+import { openModelFile } from '../../src-main/models/open.ts';
+import { openPictureProcessor } from '../../src-main/models/vision/preparation/open.ts';
+import { VisionLanguageModel } from '../../src-main/models/vision/vision-language.ts';
+import { readAll } from '../models/vision/support.ts';
 import { writePictureModel } from '../tasks/support.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { builtProcess } from '../support/built.ts';
@@ -61,7 +67,7 @@ async function answers(columns: { adapter: string | null; messages: PlaygroundMe
 describe('the playground', () => {
   it('answers about a picture as the command line does, in every column, and looks at it once', async () => {
     const picture = await added('scene.jpg');
-    const { width, height } = await sharp(join(pictures, 'scene.jpg')).metadata();
+    const { width, height } = await sharp(await fs.readFile(join(pictures, 'scene.jpg'))).metadata();
     expect(picture).toMatchObject({ name: 'scene.jpg', width, height });
     const messages = [{ role: 'user' as const, content: QUESTION, pictures: [picture] }];
     const { events, texts } = await answers([{ adapter: null, messages }, { adapter, messages }]); // prettier-ignore
@@ -130,6 +136,105 @@ describe('the playground', () => {
     await expect(fs.stat(file)).rejects.toThrow('ENOENT');
     const messages = [{ role: 'user' as const, content: QUESTION, pictures: [picture] }];
     await expect(answers([{ adapter: null, messages }])).rejects.toThrow('The picture gray.png is not there any more. Add it again.'); // prettier-ignore
+  });
+});
+
+describe('the inspector', () => {
+  let tower: string;
+  /** two squares of noise beside each other, in both orders: the model sees each as a tile */
+  let sides: ChatPicture[];
+  const bytes: Buffer[] = [];
+  beforeAll(async () => {
+    const targets = ['q_proj', 'tower.q_proj', 'connector.proj'];
+    await writeRandomAdapter(join(scratch.folder, 'seeing'), model, { options: { targets } });
+    tower = (await open.client.adapters.import({ path: join(scratch.folder, 'seeing'), model })).id;
+    const noise = (seed: number) =>
+      Array.from({ length: 16 * 16 * 3 }, (_, i) => ((i + seed) * 7919 * (seed + 3)) % 251);
+    const [left, right] = [noise(1), noise(2)];
+    const rows = (one: number[], other: number[]) =>
+      Array.from({ length: 16 }, (_, y) => [one, other].flatMap((half) => half.slice(y * 48, (y + 1) * 48))).flat();
+    for (const picture of [rows(left, right), rows(right, left)])
+      bytes.push(
+        await sharp(Buffer.from(picture), { raw: { width: 32, height: 16, channels: 3 } })
+          .png()
+          .toBuffer(),
+      );
+    const add = (one: Buffer, i: number) => open.client.playground.addPicture({ name: `${i}.png`, data: one.toString('base64') }); // prettier-ignore
+    sides = await Promise.all(bytes.map(add));
+  });
+  const route = (id: string, site: string, pictures: ChatPicture[], layer = 0) =>
+    open.client.inspector.route({ id, heads: [], text: QUESTION, layer, site, pictures });
+  const gap = (one: number[][], other: number[][]) =>
+    Math.max(...one.flatMap((shares, i) => shares.map((share, head) => Math.abs(share - other[i]![head]!))));
+
+  it('says where on a picture each patch lies that a head serves: what is swapped in the picture is swapped there', async () => {
+    for (const [id, site, side] of [
+      [adapter, 'q_proj', 2],
+      [tower, 'tower.q_proj', 4],
+      [tower, 'connector.proj', 2],
+    ] as const) {
+      // prettier-ignore
+      const [one, other] = await Promise.all(sides.map(async (picture) => (await route(id, site, [picture])).pictures[0]!));
+      expect(one).toMatchObject({ name: '0.png', width: 32, height: 16 });
+      expect(
+        one!.parts.map(({ box, isTile, rows, columns }) => [
+          box.left,
+          box.top,
+          box.width,
+          box.height,
+          isTile,
+          rows,
+          columns,
+        ]),
+      ).toEqual([
+        // prettier-ignore
+        [0, 0, 0.5, 1, true, side, side],
+        [0.5, 0, 0.5, 1, true, side, side],
+        [0, 0, 1, 1, false, side, side],
+      ]);
+      const [left, right] = one!.parts.map(({ omega }) => omega);
+      const [swapped, back] = other!.parts.map(({ omega }) => omega);
+      expect(gap(left!, back!)).toBeLessThan(1e-5);
+      expect(gap(right!, swapped!)).toBeLessThan(1e-5);
+      expect(gap(left!, right!)).toBeGreaterThan(1e-3);
+      for (const shares of left!) expect(shares.reduce((sum, share) => sum + share)).toBeCloseTo(1, 5);
+    }
+  });
+
+  it('gives each token what the router makes of it, worked out from the files', async () => {
+    const found = await route(adapter, 'q_proj', [sides[0]!]);
+    expect(found.tokens.flatMap((token) => ('part' in token ? [token] : []))).toEqual([0, 1, 2].map((part) => ({ picture: 0, part }))); // prettier-ignore
+    expect(found.tokens.map((token) => ('text' in token ? token.text : '▦')).join('')).toMatch(/User:.*▦.*▦.*▦.*What is in the picture\?/s); // prettier-ignore
+    expect(found.left).toBe(0);
+    await openEngine('cpu');
+    const file = await openModelFile(model);
+    const whole = await VisionLanguageModel.load(file);
+    const { features } = await seePicture({ name: 'p', bytes: bytes[0]! }, await openPictureProcessor(model), whole);
+    whole.dispose();
+    await file.close();
+    const weights = await readAll(join(model, 'model.safetensors'));
+    const norm = weights.get('model.text_model.layers.0.input_layernorm.weight')!.values;
+    const router = (await readAll(join(scratch.folder, 'strong/adapter.safetensors'))).get(
+      'layers.0.q_proj.router',
+    )!.values;
+    const width = norm.length;
+    const byHand = Array.from({ length: features.length / width }, (_, token) => {
+      const x = features.subarray(token * width, (token + 1) * width);
+      const scale = 1 / Math.sqrt(x.reduce((sum, value) => sum + value * value, 0) / width + 1e-6);
+      const powers = [0, 1, 2].map((head) => Math.exp(x.reduce((sum, value, i) => sum + value * scale * norm[i]! * router[head * width + i]!, 0))); // prettier-ignore
+      return powers.map((power) => power / powers.reduce((sum, one) => sum + one));
+    });
+    const omega = found.pictures[0]!.parts.flatMap((part) => part.omega);
+    expect(omega).toHaveLength(12);
+    expect(gap(omega, byHand)).toBeLessThan(1e-5);
+  });
+
+  it('says that what sees needs a picture, and a model without eyes that it can’t be shown one', async () => {
+    await expect(route(tower, 'tower.q_proj', [])).rejects.toThrow('tower.q_proj is in what sees pictures, and a text doesn\'t pass it. Add a picture'); // prettier-ignore
+    const text = writeTinyChatModel(join(scratch.folder, 'blind'));
+    await writeRandomAdapter(join(scratch.folder, 'words'), text);
+    const { id } = await open.client.adapters.import({ path: join(scratch.folder, 'words'), model: text });
+    await expect(route(id, 'q_proj', [sides[0]!])).rejects.toThrow('blind reads text alone');
   });
 });
 

@@ -6,6 +6,7 @@ import { uniform } from '../../src-main/effilora/random.ts';
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import { encodeSafetensors } from '../../src-main/models/safetensors.ts';
+import { seeingSites } from '../../src-main/models/vision/towers/sites.ts';
 import { modelSites } from '../../src-main/models/weights.ts';
 
 export const OPTIONS: AdapterOptions = {
@@ -25,7 +26,7 @@ export async function writeRandomAdapter(
 ): Promise<AdapterDescription> {
   const file = await openModelFile(model);
   const method = { ...OPTIONS, ...options };
-  const sites = adaptedSites(modelSites(file.config), method);
+  const sites = adaptedSites([...modelSites(file.config), ...(file.sees ? seeingSites(file.sees.config) : [])], method);
   const tensors = adapterTensors(sites, method).map(({ name, role, shape, width }) => {
     const bound = (role === 'B' ? strength : 1) / Math.sqrt(width);
     const size = shape.reduce((a, b) => a * b, 1);

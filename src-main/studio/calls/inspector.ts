@@ -34,11 +34,12 @@ export function inspectorCalls(studio: Studio) {
       const data = await checkedData(studio, asked.data, [row.folder]);
       return stream(stage.run('probe', { ...on, ...asked, data, off: { heads, renormalize } }, signal));
     }),
-    route: os.inspector.route.handler(async ({ input: { id, heads, renormalize, ...asked }, signal }) => {
+    route: os.inspector.route.handler(async ({ input: { id, heads, renormalize, pictures, ...asked }, signal }) => {
       const { on } = await onModel(id);
-      for await (const event of stage.run('route', { ...on, ...asked, off: { heads, renormalize } }, signal))
-        if (event.kind === 'tokens') return { tokens: event.tokens };
-      return { tokens: [] };
+      const shown = pictures.map((picture) => ({ name: picture.name, path: studio.pictures.pathOf(picture.id) }));
+      const job = { ...on, ...asked, pictures: shown, off: { heads, renormalize } };
+      for await (const event of stage.run('route', job, signal)) if (event.kind === 'routed') return event;
+      return { tokens: [], left: 0, pictures: [] };
     }),
     headSimilarity: os.inspector.headSimilarity.handler(({ input: { id, ...asked } }) =>
       worker.call('headSimilarity', { folder: adapters.present(id).folder, ...asked }),

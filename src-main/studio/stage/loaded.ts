@@ -110,7 +110,8 @@ export class LoadedModel {
   }
 }
 
-async function bytesOf(picture: PictureOnStage): Promise<Uint8Array> {
+/** A picture's bytes. @throws UserError where its file has gone */
+export async function bytesOf(picture: PictureOnStage): Promise<Uint8Array> {
   if ('bytes' in picture) return picture.bytes;
   return readFile(picture.path).catch(() => {
     throw new UserError(`The picture ${picture.name} is not there any more. Add it again.`);

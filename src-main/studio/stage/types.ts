@@ -1,6 +1,7 @@
 import type { ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
 import type { Reading } from '../datasets/library.ts';
 import type { Conversation } from '../../models/types.ts';
+import type { Patches } from '../../models/vision/patches-on.ts';
 
 /** A base model to run, on the engine of the settings. */
 export interface OnModel {
@@ -105,14 +106,32 @@ export type ProbeEvent =
 export interface RouteJob extends OnModel {
   folder: string;
   off: Off;
+  /** as it stands; with pictures, a question about them */
   text: string;
+  pictures?: PictureOnStage[];
   layer: number;
   site: string;
 }
-export type RouteEvent =
-  | { kind: 'loading'; what: string }
-  /** omega of each token, one number a head */
-  | { kind: 'tokens'; tokens: { text: string; omega: number[] }[] };
+/** A picture with what each of its patches is to one site. */
+export interface RoutedPicture {
+  name: string;
+  /** of the picture, pixels */
+  width: number;
+  height: number;
+  /** the picture as a data URL, not larger than people look at */
+  shown: string;
+  /** omega of each patch, one number a head */
+  parts: (Omit<Patches, 'at'> & { omega: number[][] })[];
+}
+/** Which head serves what, at one site. */
+export interface Routed {
+  /** the text's tokens with omega, one number a head; of a picture's patches, whose they are */
+  tokens: ({ text: string; omega: number[] } | { picture: number; part: number })[];
+  /** tokens behind those that were looked at */
+  left: number;
+  pictures: RoutedPicture[];
+}
+export type RouteEvent = { kind: 'loading'; what: string } | ({ kind: 'routed' } & Routed);
 
 export interface EvaluateJob extends OnModel {
   columns: ColumnOnStage[];
