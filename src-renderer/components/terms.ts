@@ -12,6 +12,14 @@ export const TERMS = {
     title: 'Router',
     text: 'The router decides for every piece of text how much each head has a say. It learns that along with the heads.',
   },
+  tower: {
+    title: 'Tower',
+    text: 'The tower is the part of a model that looks at a picture, patch by patch. It has seen very many, and seldom has to learn more: only where yours are of a kind that it can’t know, such as scans or drawings, and then it takes more memory and time.',
+  },
+  connector: {
+    title: 'Connector',
+    text: 'The connector hands what the tower saw to the language model, as something that it can read among words. It is small, and where pictures are of a new kind it is the first part to let learn.',
+  },
   'held-out': {
     title: 'Held out',
     text: 'Held-out examples are never trained on, so the model can’t know them by heart. The held-out loss says how far its answers to them are from the right ones: lower is better.',

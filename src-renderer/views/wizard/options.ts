@@ -6,7 +6,8 @@ export type Option = { key: string; label: string; hint?: string; term?: Term } 
   | { kind: 'number'; min: number; max: number; step: number | 'any' }
   /** shown as 0 to 100, held as 0 to 1 */
   | { kind: 'percent'; min: number; max: number }
-  | { kind: 'choice'; values: readonly string[] }
+  /** `words`: what the values are called on the page */
+  | { kind: 'choice'; values: readonly string[]; words?: Readonly<Record<string, string>> }
   | { kind: 'switch' }
   | { kind: 'sites' }
 );
@@ -21,8 +22,15 @@ const onOff = (key: string, label: string, hint?: string) => ({ kind: 'switch', 
 
 export const SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
 
-/** Every option of a recipe, by what it is about. */
-export const GROUPS: { title: string; options: Option[] }[] = [
+/** What becomes of a part that sees, with the recipe's own word for it. */
+const LEARNING = {
+  frozen: 'stays as it is (frozen)',
+  adapted: 'learns with heads (adapted)',
+  whole: 'learns as a whole (whole)',
+};
+
+/** Every option of a recipe, by what it is about. `forPictures`: of models alone that take them. */
+export const GROUPS: { title: string; options: Option[]; forPictures?: boolean }[] = [
   {
     title: 'Structure',
     options: [
@@ -36,6 +44,22 @@ export const GROUPS: { title: string; options: Option[] }[] = [
       onOff('method.rsLora', 'rsLoRA scaling'),
       onOff('method.dora', 'DoRA'),
       { kind: 'sites', key: 'method.targets', label: 'Adapted sites' },
+    ],
+  },
+  {
+    title: 'What sees pictures',
+    forPictures: true,
+    options: [
+      {
+        ...choice('method.vision.tower', 'What looks at a picture', ['frozen', 'adapted']),
+        words: LEARNING,
+        term: 'tower',
+      },
+      {
+        ...choice('method.vision.connector', 'What hands it on', ['frozen', 'adapted', 'whole']),
+        ...{ words: LEARNING, term: 'connector' },
+      },
+      number('training.rateOfConnector', 'Learning rate of what learns as a whole, over the rest', 0.0001, 100, 'any'),
     ],
   },
   {
@@ -102,13 +126,19 @@ export const GROUPS: { title: string; options: Option[] }[] = [
 
 const OPTIONS = new Map(GROUPS.flatMap(({ options }) => options.map((option) => [option.key, option])));
 
-/** What an option is called on the page; its key where the page has none. */
-export const labelOf = (key: string): string => OPTIONS.get(key)?.label ?? key;
+/** The options for a model, and those that were fixed for another one: they are told to be none of this one's. */
+export const groupsFor = (sees: boolean, fixed: Record<string, unknown>) =>
+  GROUPS.filter(({ forPictures, options }) => !forPictures || sees || options.some(({ key }) => key in fixed));
+
+/** What is said of options by their keys, in the words of the page. */
+export const inWords = (message: string): string =>
+  message.replace(/^engine\b|\b(?:method|training)(?:\.\w+)+/g, (key) => OPTIONS.get(key)?.label ?? key);
 
 /** A value of an option as its field shows it; empty where there is none. */
 export function shownValue(option: Option, value: unknown): string {
   if (value === undefined || value === null) return '';
   if (option.kind === 'percent') return writtenNumber(Number((100 * Number(value)).toPrecision(6)));
+  if (option.kind === 'choice' && option.words) return option.words[String(value)] ?? String(value);
   if (option.kind === 'switch') return value === true ? 'yes' : value === false ? 'no' : String(value);
   return typeof value === 'number' ? writtenNumber(value) : String(value);
 }
