@@ -15,6 +15,7 @@ import { judge, SECURITY_HEADERS, tokenCookie, tokenInLink, tokensOf } from './w
 import { exportFile } from './web/export-file.ts';
 import type { Tokens } from './web/guard.ts';
 import { discardBroken, folderFiles, keepFolderUpload, keepUpload, MOST_BYTES } from './web/upload.ts';
+import { keepDatasetUpload } from './web/upload-dataset.ts';
 import type { FolderFiles } from './web/upload.ts';
 
 export interface WebHostOptions {
@@ -131,6 +132,16 @@ async function routes(app: FastifyInstance, studio: Studio, tokens: Tokens): Pro
       const body: Readable = request.raw;
       return { path: await keepUpload(studio.uploadsFolder, request.query.name ?? 'file', bytes, body) };
     });
+    uploads.post<{ Querystring: { name?: string; described?: string } }>(
+      '/upload-dataset',
+      { bodyLimit: MOST_BYTES },
+      async (request) => {
+        const { name = 'folder', described } = request.query;
+        const bytes = Number(request.headers['content-length'] ?? 0);
+        const { uploadsFolder } = studio;
+        return { path: await keepDatasetUpload(uploadsFolder, name, Number(described), bytes, request.raw) };
+      },
+    );
     uploads.post<{ Querystring: { name?: string; files?: string } }>(
       '/upload-folder',
       { bodyLimit: MOST_BYTES },

@@ -1,16 +1,19 @@
-import { FOLDER_KINDS, kindOf, MOST_FOLDER_FILES } from '../src-preload/contract/uploads.ts';
+import { filesOfFolder, holdsRows } from './folder-files.ts';
 
 export const holdsFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false;
+
+/** What a place takes of folders; undefined: all of it. */
+type Wanted = 'models' | 'datasets' | 'adapters' | undefined;
 
 /**
  * The path, on the studio's machine, of the file or folder that was dropped; in a browser that of a copy which is sent
  * there. To be called in the event itself: afterwards it holds nothing any more.
- * @param folders whether a folder can be taken in here
+ * @param wanted what a folder may be here
  * @param progress is told the share sent, 0 to 1
  */
 export async function pathOfDrop(
   { dataTransfer }: DragEvent,
-  folders: boolean,
+  wanted: Wanted,
   progress: (share: number) => void,
 ): Promise<string | undefined> {
   const [file, ...more] = dataTransfer?.files ?? [];
@@ -19,44 +22,33 @@ export async function pathOfDrop(
   if (window.effilora) return window.effilora.pathOf(file);
   const entry = dataTransfer!.items[0]?.webkitGetAsEntry();
   if (!entry?.isDirectory) return pathOfFile(file, progress);
-  if (!folders)
-    throw new Error(
-      `${entry.name} is a folder, which can’t be dropped here in a browser. Choose it with Browse… where it lies on the studio’s machine.`,
-    );
-  const files = await filesIn(entry as FileSystemDirectoryEntry);
-  const described = JSON.stringify(files.map(({ name, size: bytes }) => ({ name, bytes })));
-  const query = new URLSearchParams({ name: entry.name, files: described });
-  return send(`upload-folder?${query.toString()}`, entry.name, new Blob(files), progress);
+  return sendFolder(entry as FileSystemDirectoryEntry, wanted, progress);
+}
+
+async function sendFolder(folder: FileSystemDirectoryEntry, wanted: Wanted, progress: (share: number) => void) {
+  const { name } = folder;
+  const files = await filesOfFolder(folder);
+  const describe = files.map(({ name: own, file }) => ({ name: own, bytes: file.size }));
+  const blobs = files.map(({ file }) => file);
+  if (!holdsRows(files)) {
+    if (wanted === 'datasets')
+      throw new Error(
+        `${name} is a model or an adapter, no rows. Drop it on the page of base models, or on the library.`,
+      );
+    const query = new URLSearchParams({ name, files: JSON.stringify(describe) });
+    return send(`upload-folder?${query.toString()}`, name, new Blob(blobs), progress);
+  }
+  if (wanted === 'models' || wanted === 'adapters')
+    throw new Error(`${name} holds rows, and no files of a model or an adapter. Drop it on the page of datasets.`);
+  const head = new TextEncoder().encode(JSON.stringify(describe));
+  const query = new URLSearchParams({ name, described: String(head.length) });
+  return send(`upload-dataset?${query.toString()}`, name, new Blob([head, ...blobs]), progress);
 }
 
 /** The path, on the studio's machine, of a file of this one, which in a browser is sent there. */
 export async function pathOfFile(file: File, progress: (share: number) => void): Promise<string> {
   if (window.effilora) return window.effilora.pathOf(file);
   return send(`upload?name=${encodeURIComponent(file.name)}`, file.name, file, progress);
-}
-
-/** One of these a folder of a model or an adapter has; of another's the rows would stay behind. */
-const NEEDED = /\.safetensors$|^(config|adapter|adapter_config)\.json$/;
-
-/** What the studio reads of a folder: its own files of certain kinds, nothing of the folders in it. */
-async function filesIn(folder: FileSystemDirectoryEntry): Promise<File[]> {
-  const reader = folder.createReader();
-  const files: File[] = [];
-  for (;;) {
-    // A reader gives its entries piece by piece, the last piece empty.
-    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-    if (entries.length === 0) break;
-    for (const entry of entries)
-      if (entry.isFile && FOLDER_KINDS.includes(kindOf(entry.name)))
-        files.push(await new Promise((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)));
-  }
-  if (!files.some(({ name }) => NEEDED.test(name)))
-    throw new Error(
-      `${folder.name} holds no files of a model or an adapter. A folder of rows is added with Browse… (Datasets), where it lies on the studio’s machine.`,
-    );
-  if (files.length > MOST_FOLDER_FILES)
-    throw new Error(`${folder.name} holds ${files.length} files; the studio takes ${MOST_FOLDER_FILES} at most.`);
-  return files;
 }
 
 function send(address: string, name: string, body: Blob, progress: (share: number) => void): Promise<string> {

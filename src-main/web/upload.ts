@@ -73,10 +73,10 @@ export async function keepFolderUpload(
   });
 }
 
-const plainName = (name: string) => basename(name.replaceAll('\\', '/')).replace(/[^\p{L}\p{N} ._()+-]/gu, '_');
+export const plainName = (name: string) => basename(name.replaceAll('\\', '/')).replace(/[^\p{L}\p{N} ._()+-]/gu, '_');
 
 /** Written aside and renamed when complete; a broken upload leaves nothing. */
-async function keep(
+export async function keep(
   uploads: string,
   name: string,
   bytes: number,
@@ -108,7 +108,7 @@ async function checkRoom(uploads: string, name: string, bytes: number): Promise<
  * A body's bytes, as long as they keep coming and the disk has room for them.
  * @throws UserError when they don't
  */
-async function* watched(body: Readable, uploads: string, name: string): AsyncGenerator<Buffer, void> {
+export async function* watched(body: Readable, uploads: string, name: string): AsyncGenerator<Buffer, void> {
   const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let bytes = 0;
   let looked = 0;
@@ -138,7 +138,7 @@ async function inTime<Result>(next: Promise<Result>, name: string): Promise<Resu
 }
 
 /** A stream taken in parts of known sizes. */
-class Parts {
+export class Parts {
   private rest: Buffer = Buffer.alloc(0);
 
   constructor(

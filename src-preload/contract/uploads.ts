@@ -1,6 +1,18 @@
 /** Files of rows that a page may send to the studio. */
 export const DATASET_KINDS = ['.jsonl', '.json', '.csv', '.tsv', '.parquet', '.xlsx', '.txt', '.md'];
 
+/** What rows name; which of them are read is said by row. */
+export const PICTURE_KINDS = ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff'];
+
+/** What is sent of a dataset's folder, and of the folders in it: so many files at most, so many folders deep. */
+export const DATASET_FOLDER_KINDS = [...DATASET_KINDS, ...PICTURE_KINDS];
+export const MOST_DATASET_FILES = 50_000;
+export const DATASET_DEPTH = 5;
+
+/** What a folder of pictures without rows lacks. */
+export const needsTable = (folder: string): string =>
+  `${folder} holds pictures, and no table that says what is asked about them. Put a metadata.csv beside them, with the columns image, question and answer: a picture’s file name, a question about it, and the right answer.`;
+
 /** Single files that a page may send to the studio. */
 export const FILE_KINDS = ['.gguf', '.effilora', ...DATASET_KINDS];
 

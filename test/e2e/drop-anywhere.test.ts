@@ -11,6 +11,8 @@ import { seriousFaults } from './support/look.ts';
 import { noBrowser, openPage, studioInBrowser } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
+const PICTURES = join(import.meta.dirname, '../models/data/vision/pictures');
+
 describe.skipIf(noBrowser)(`files dropped anywhere (${noBrowser ?? 'in chromium'})`, () => {
   const studio = studioInBrowser();
   const at = (name: string) => join(studio.folder, name);
@@ -27,6 +29,11 @@ describe.skipIf(noBrowser)(`files dropped anywhere (${noBrowser ?? 'in chromium'
     writeTinyChatModel(at('desk/tiny-chat'));
     for (const name of ['tickets', 'letters']) writeFileSync(at(`desk/${name}.csv`), 'question,answer\na?,b\nc?,d\n');
     writeFileSync(at('desk/beach.jpg'), 'sea');
+    for (const name of ['shapes', 'holiday']) {
+      mkdirSync(at(`desk/${name}/pictures`), { recursive: true });
+      cpSync(join(PICTURES, 'plain.png'), at(`desk/${name}/pictures/a & b #1.png`));
+    }
+    writeFileSync(at('desk/shapes/metadata.csv'), 'image,question,answer\npictures/a & b #1.png,What is it?,a shape\n');
     writeFileSync(at('desk/broken.gguf'), 'GGUF and no more');
     ({ host, browser, client } = await studio.open());
     ({ page, errors } = await openPage(browser, host.url));
@@ -64,11 +71,25 @@ describe.skipIf(noBrowser)(`files dropped anywhere (${noBrowser ?? 'in chromium'
     expect(page.url()).toMatch(/#\/new$/);
   });
 
+  it('become a dataset with its pictures, from a folder of them with a table', async () => {
+    await dropOn('settings', 'Settings', 'shapes');
+    await page.getByRole('heading', { name: 'shapes', level: 1 }).waitFor();
+    const shown = page.getByRole('region', { name: 'Rows' }).getByRole('img', { name: 'a & b #1.png' });
+    await shown.waitFor();
+    await expect.poll(() => shown.getAttribute('title')).toMatch(/37 × 23 pixels/);
+    // On the step of datasets, too, beside what is there.
+    await page.goto(`${host.url}/#/new`);
+    await page.locator('.steps button', { hasText: 'Dataset' }).click();
+    await dragOnto(page.locator('.drop').first(), [at('desk/shapes')]);
+    await expect.poll(async () => (await client.drafts.get()).mix.at(-1)?.path).toMatch(/shapes$/);
+  });
+
   it('are refused in a sentence where the studio can’t read them', async () => {
     const refused = page.getByRole('dialog', { name: 'What was dropped' });
     for (const [names, told] of [
       [['beach.jpg'], /"beach.jpg" is no kind of file the studio reads. Drop one of .gguf/],
       [['broken.gguf'], /broken.gguf/],
+      [['holiday'], /holiday holds pictures, and no table .* the columns image, question and answer/],
       [['tickets.csv', 'letters.csv'], /These are 2 files. Drop one file or one folder at a time./],
     ] as const) {
       await dropOn('settings', 'Settings', ...names);

@@ -130,7 +130,7 @@ describe.skipIf(noBrowser)(`library in a browser${noBrowser ? ` (${noBrowser})` 
     writeFileSync(join(studio.folder, 'holiday', 'beach.jpg'), 'sea');
     await dragOnto(heading, [join(studio.folder, 'holiday')]);
     const refused = page.getByRole('dialog', { name: 'What was dropped' });
-    await refused.getByText('holiday holds no files of a model or an adapter').waitFor();
+    await refused.getByText('holiday holds pictures, and no table that says what is asked about them.').waitFor();
     await refused.getByRole('button', { name: 'Close' }).click();
 
     await dragOnto(heading, [join(studio.folder, 'dropped')]);

@@ -48,8 +48,12 @@ describe('what a file or folder is', () => {
   it('refuses in a sentence what it is no place for', async () => {
     writeFileSync(at('beach.jpg'), 'sea');
     folder('holiday', ['beach.jpg']);
-    for (const name of ['beach.jpg', 'holiday'])
+    folder('empty', []);
+    for (const name of ['beach.jpg', 'empty'])
       await expect(recognise(at(name))).rejects.toThrow(`${name} is nothing the studio reads`);
+    await expect(recognise(at('holiday'))).rejects.toThrow(
+      /holiday holds pictures, and no table .* Put a metadata\.csv/,
+    );
     await expect(recognise(at('gone.csv'))).rejects.toThrow("gone.csv isn't there any more.");
   });
 });

@@ -1,5 +1,6 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
+import { needsTable } from '../../../src-preload/contract/uploads.ts';
 import { UserError } from '../../engine/types.ts';
 import { configurationOf, type Configuration } from './dataset-card.ts';
 
@@ -31,7 +32,7 @@ export async function splitsOfFolder(
   isData: (name: string) => boolean,
   config?: string,
 ): Promise<FolderSplits> {
-  const names = await namesIn(folder, '', DEPTH);
+  const { names, hasPictures } = await namesIn(folder, '', DEPTH);
   if (names.some((name) => path.basename(name) === 'dataset_info.json' || name.endsWith('.arrow')))
     throw new UserError(
       `${folder} was written by save_to_disk, whose Arrow files are not read; write it with to_parquet or to_json instead`,
@@ -39,7 +40,10 @@ export async function splitsOfFolder(
   const weights = names.find((name) => /^[^/\\]+\.(safetensors|gguf)$/i.test(name));
   if (weights) throw new UserError(`${folder} holds a model (${weights}), no dataset; give a folder with data files`);
   const files = names.filter((name) => isData(name) && !isAbout(name)).sort();
-  if (files.length === 0) throw new UserError(`${folder} holds no dataset; give a file, or a folder with data files`);
+  if (files.length === 0)
+    throw new UserError(
+      hasPictures ? needsTable(folder) : `${folder} holds no dataset; give a file, or a folder with data files`,
+    );
   const chosen = await configurationOf(folder, config);
   const splits = chosen?.files ? splitsByCard(folder, chosen, files) : splitsByName(filesUnder(chosen, files));
   const kinds = new Set(Object.values(splits).flatMap((some) => some.map((name) => path.extname(name))));
@@ -99,15 +103,26 @@ export function splitOf(name: string): string {
 /** What rows name, however many there are. */
 const PICTURE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i;
 
-async function namesIn(folder: string, under: string, depth: number): Promise<string[]> {
-  const names: string[] = [];
+/** The names of files but pictures, and whether there are pictures. */
+async function namesIn(
+  folder: string,
+  under: string,
+  depth: number,
+): Promise<{ names: string[]; hasPictures: boolean }> {
+  const found = { names: [] as string[], hasPictures: false };
   for (const entry of await fsp.readdir(path.join(folder, under), { withFileTypes: true })) {
     const name = path.join(under, entry.name);
     if (entry.name.startsWith('.')) continue;
-    if (entry.isDirectory() && depth > 0) names.push(...(await namesIn(folder, name, depth - 1)));
-    else if (entry.isFile() && !PICTURE.test(name)) names.push(name);
-    if (names.length > MOST_FILES)
+    if (entry.isDirectory() && depth > 0) {
+      const inside = await namesIn(folder, name, depth - 1);
+      found.names.push(...inside.names);
+      found.hasPictures ||= inside.hasPictures;
+    } else if (entry.isFile()) {
+      if (PICTURE.test(name)) found.hasPictures = true;
+      else found.names.push(name);
+    }
+    if (found.names.length > MOST_FILES)
       throw new UserError(`${folder} holds more than ${MOST_FILES} files; name the folder of the dataset in it`);
   }
-  return names;
+  return found;
 }

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { FoundKind } from '../../../src-preload/contract/index.ts';
+import { kindOf, needsTable, PICTURE_KINDS } from '../../../src-preload/contract/uploads.ts';
 import { UserError } from '../../engine/types.ts';
 import { FileReader } from '../../models/file-reader.ts';
 import { readGgufHeader } from '../../models/gguf/header.ts';
@@ -13,8 +14,10 @@ import { ADAPTER_FILE, DATASET_FILE, MODEL_FILE } from '../file-kinds.ts';
 export async function recognise(path: string): Promise<FoundKind> {
   const found = await stat(path).catch(() => undefined);
   if (!found) throw new UserError(`${basename(path)} isn't there any more.`);
-  const kind = found.isDirectory() ? kindOfFolder(await readdir(path)) : await kindOfFile(path);
+  const names = found.isDirectory() ? await readdir(path) : [];
+  const kind = found.isDirectory() ? kindOfFolder(names) : await kindOfFile(path);
   if (kind) return kind;
+  if (names.some((name) => PICTURE_KINDS.includes(kindOf(name)))) throw new UserError(needsTable(basename(path)));
   throw new UserError(
     `${basename(path)} is nothing the studio reads: rows (such as .xlsx, .csv or .jsonl), a model (.gguf, or a folder with config.json) or an adapter (.effilora, or a folder with adapter_config.json).`,
   );
