@@ -11,7 +11,7 @@ import { readNamedTensors } from './tensor-file.ts';
 
 /** module, layer, site, kind; an adapter's name (`default`) may stand before `weight`. */
 const KEY =
-  /^(?:base_model\.model\.)?((?:model\.)?(?:language_model\.)?(?:model\.)?layers\.(\d+)\.(self_attn|mlp)\.(\w+))\.lora_(A|B|magnitude_vector)(?:\.(?!weight$)[\w-]+)?(?:\.weight)?$/;
+  /^(?:base_model\.model\.)?((?:model\.)?(?:(?:language|text)_model\.)?(?:model\.)?layers\.(\d+)\.(self_attn|mlp)\.(\w+))\.lora_(A|B|magnitude_vector)(?:\.(?!weight$)[\w-]+)?(?:\.weight)?$/;
 const ATTENTION: readonly string[] = DECODER_SITES.slice(0, 4);
 const MOST_LAYERS = 1000;
 const MERGE = 'merge it into its base model in PEFT (merge_and_unload) and open the result as a model';

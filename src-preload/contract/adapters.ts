@@ -57,7 +57,10 @@ export type AdapterDetail = z.infer<typeof adapterDetail>;
 
 /** One thing in an adapter's family: another adapter, the run it came of, or what was made of it. */
 export const lineageNode = z.object({
+  /** its own among the nodes */
   id: z.string(),
+  /** the adapter, run or export that it is */
+  of: z.string(),
   kind: z.enum(['adapter', 'run', 'export']),
   label: z.string(),
   note: z.string(),

@@ -21,5 +21,7 @@ export const exportOutcome = z.object({
     .nullable(),
   /** the library's entry, where it was asked for */
   adapterId: z.string().nullable(),
+  /** why it could not be added to the library, where that was asked for */
+  notKept: z.string().optional(),
 });
 export type ExportOutcome = z.infer<typeof exportOutcome>;

@@ -71,7 +71,10 @@ describe('adapter library', () => {
     expect(adapters[0]!.evalLoss).toBeGreaterThan(0);
     const { nodes, edges } = await open.client.adapters.lineage({ id: adapters[0]!.id });
     expect(nodes.map(({ kind }) => kind).sort()).toEqual(['adapter', 'run']);
-    expect(edges).toEqual([{ from: run.id, to: adapters[0]!.id, relation: 'trained by' }]);
+    // They have one id; as nodes they are two.
+    expect(new Set(nodes.map(({ id }) => id)).size).toBe(2);
+    expect(nodes.map(({ of }) => of)).toEqual([adapters[0]!.id, run.id]);
+    expect(edges).toEqual([{ from: nodes[1]!.id, to: adapters[0]!.id, relation: 'trained by' }]);
     await open.client.runs.remove({ id: run.id });
     await open.client.runs.purge({ id: run.id });
     expect((await open.client.adapters.list({})).adapters).toMatchObject([{ runId: null, missing: false }]);

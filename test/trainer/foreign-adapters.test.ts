@@ -113,6 +113,7 @@ describe('an adapter of PEFT or mlx-lm', () => {
     ["with the adapter's name", (name: string) => name.replace(/(lora_[AB])\.weight/, '$1.default.weight')],
     ['of a bare decoder', (name: string) => name.replace('base_model.model.model.', 'base_model.model.')],
     ['of a model with vision', (name: string) => name.replace('.model.layers', '.model.language_model.layers')],
+    ['of Idefics3', (name: string) => name.replace('.model.layers', '.model.text_model.layers')],
     ['of an older one', (name: string) => name.replace('.model.layers', '.language_model.model.layers')],
   ])('is read under names %s', async (_, rename) => {
     const expected = await logitsIn(path.join(at('gaussian'), 'expected.safetensors'));

@@ -22,18 +22,20 @@ export function lineageOf(id: string, store: AdapterStore, runs: RunStore, libra
   for (const member of family) {
     const row = rows.get(member)!;
     nodes.push({
-      id: member,
+      ...{ id: member, of: member },
       kind: 'adapter',
       label: row.name,
       note: row.trashed_at === null ? row.method : 'in the trash',
     });
     if (row.run_id === null) continue;
-    nodes.push({ id: row.run_id, kind: 'run', label: runs.row(row.run_id).name, note: 'run' });
-    edges.push({ from: row.run_id, to: member, relation: 'trained by' });
+    // A run and its adapter have one id.
+    const node = `run:${row.run_id}`;
+    nodes.push({ id: node, of: row.run_id, kind: 'run', label: runs.row(row.run_id).name, note: 'run' });
+    edges.push({ from: node, to: member, relation: 'trained by' });
   }
   const exports = library.prepare('SELECT id, adapter_id, target, path FROM adapter_exports').all() as ExportRow[];
   for (const made of exports.filter(({ adapter_id: owner }) => family.has(owner))) {
-    nodes.push({ id: made.id, kind: 'export', label: made.target, note: made.path });
+    nodes.push({ id: made.id, of: made.id, kind: 'export', label: made.target, note: made.path });
     const merged = made.target.startsWith('merged');
     edges.push({ from: made.adapter_id, to: made.id, relation: merged ? 'merged from' : 'exported from' });
   }

@@ -66,13 +66,20 @@ async function exportRow(
   signal.throwIfAborted();
   if (!exported) throw new UserError('The export ended without a result. Start it again.');
   const { folder, files, fidelity } = exported;
-  if (kept) await keepAsPlain(studio, row, kept, folder, job.model!, signal);
-  const adapterId = kept ?? null;
+  const keeping = kept && keepAsPlain(studio, row, kept, folder, job.model!, signal);
+  const notKept = keeping && (await keeping.then(() => undefined, reasonOf));
+  const adapterId = kept && !notKept ? kept : null;
   studio.library
     .prepare('INSERT INTO adapter_exports (id, adapter_id, target, path, report, created_at) VALUES (?, ?, ?, ?, ?, ?)')
     .run(randomUUID(), row.id, job.to, folder, JSON.stringify(fidelity), Date.now());
   adapters.changed();
-  return { outcome: { folder, files, fidelity, adapterId }, adapterId };
+  return { outcome: { folder, files, fidelity, adapterId, notKept }, adapterId };
+}
+
+/** What can't be read back, as that of a tower, is an export nonetheless. @throws what is no sentence for people */
+function reasonOf(error: unknown): string {
+  if (error instanceof UserError) return error.message;
+  throw error;
 }
 
 /** A PEFT folder's entry in the library, to be tried beside the exact adapter. */
