@@ -205,6 +205,22 @@ describe.skipIf(noBrowser)(`playground in a browser${noBrowser ? ` (${noBrowser}
     await page.getByRole('button', { name: 'Regenerate' }).click();
     await expect.poll(kept).toEqual({ seed: 1, turns });
     await shoot(page, 'playground-picture');
+
+    // In a set the lines name the pictures that they are about.
+    const set = page.getByRole('region', { name: 'A set of prompts' });
+    await dragOnto(set.getByLabel('Prompts, one a line'), [SCENE]);
+    await set.getByRole('button', { name: 'Remove scene.jpg' }).waitFor();
+    await set.getByLabel('Prompts, one a line').fill('[scene.jpg] What is in the picture?\n[sea.jpg] And here?');
+    await set.getByRole('button', { name: 'Run 2 prompts' }).click();
+    await set.getByRole('alert').getByText('[sea.jpg] is none of the pictures above.').waitFor();
+    await set.getByLabel('Prompts, one a line').fill('[scene.jpg] What is in the picture?\nWhat is in the picture?');
+    await set.getByRole('button', { name: 'Run 2 prompts' }).click();
+    await set.getByRole('button', { name: 'Save as CSV' }).and(page.locator(':enabled')).waitFor();
+    const cells = set.getByRole('row').nth(1).getByRole('cell');
+    await expect.poll(async () => (await cells.allTextContents()).map((text) => text.trim())).toEqual(turns[0]!.answers.map((text) => text.trim())); // prettier-ignore
+    const without = set.getByRole('row').nth(2).getByRole('cell');
+    await expect.poll(async () => (await without.first().textContent())!.trim()).not.toBe(turns[0]!.answers[0]!.trim());
+    await checkAccessibility(page);
     expect(errors.filter((text) => !text.includes('400'))).toEqual([]);
   });
 });
