@@ -112,8 +112,9 @@ export interface MemoryPlan {
 /** Predicts the peak of a run. */
 export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape): MemoryPlan {
   const trained = 4 * trainedNumbers(model, run.method);
-  const seen = run.seen ?? { bytes: 0, evaluationBytes: 0, keptBytes: 0 };
-  const activations = activationBytes(model, engine, run) + seen.keptBytes * engine.keptOverhead;
+  const seen = run.seen ?? { bytes: 0, evaluationBytes: 0, keptBytes: 0, keptBytesAgain: 0 };
+  const keptOfSeen = run.recompute ? seen.keptBytesAgain : seen.keptBytes;
+  const activations = activationBytes(model, engine, run) + keptOfSeen * engine.keptOverhead;
   const step = transientBytes(model, engine, run, trained);
   const parts = {
     frozenWeights: frozenInRun(model, engine, run) + (model.seesBytes ?? 0) * engine.seesOverhead,
@@ -234,5 +235,7 @@ export function flopsPerToken(model: ModelFacts, run: RunShape, exampleTokens: n
   const passes = 2 + (2 + again) * backward;
   const adapter = (2 + (4 + again) * backward) * trainedNumbers(model, { ...run.method, share: 'module' });
   const attention = (2 + (5 + again) * backward) * attentionHeads * headSize * exampleTokens * layers;
-  return passes * blocks + 4 * head + adapter + attention + (run.seen?.flops ?? 0) / exampleTokens;
+  const { flops = 0, flopsAgain = 0 } = run.seen ?? {};
+  const seen = flops + (run.recompute ? flopsAgain : 0);
+  return passes * blocks + 4 * head + adapter + attention + seen / exampleTokens;
 }

@@ -22,21 +22,25 @@ export interface SeenFacts {
   bytes: number;
   /** and where what each layer gives stays until the last */
   bytesLayerByLayer: number;
-  /** bytes of one that backward needs where the tower is trained */
+  /** bytes of one that backward needs where the tower is trained, and where its layers are computed again */
   keptBytes: number;
+  keptBytesAgain: number;
 }
 
 /** What is seen in a run's steps. */
 export interface SeenShape {
   /** floating-point operations of what an example brings, on the mean, at every step: none where it was seen before the steps */
   flops: number;
+  /** more of them where blocks are computed again */
+  flopsAgain: number;
   /** and at every answer */
   forwardFlops: number;
   /** bytes that come and go in a micro-batch, and in a batch of held-out examples */
   bytes: number;
   evaluationBytes: number;
-  /** bytes of a micro-batch that backward needs */
+  /** bytes of a micro-batch that backward needs, and where blocks are computed again */
   keptBytes: number;
+  keptBytesAgain: number;
 }
 
 type Method = Pick<AdapterOptions, 'targets' | 'whole'>;
@@ -90,26 +94,26 @@ export function seenShape(
   evaluationTokens: number,
 ): SeenShape | undefined {
   if (!facts || facts.most === 0) return undefined;
-  const { mean, deviation, most, flops, bytes, bytesLayerByLayer, keptBytes } = facts;
+  const { mean, deviation, most, flops, bytes, bytesLayerByLayer } = facts;
   const likely = (examples: number) =>
     Math.ceil(Math.min(examples * mean + 3 * Math.sqrt(examples) * deviation, examples * most));
+  const heldOut = evaluationTokens > 0 ? Math.max(1, Math.floor(evaluationTokens / meanTokens)) : 0;
   // Each alone, and never again.
-  if (!seesAnew(method))
-    return {
-      flops: 0,
-      forwardFlops: 0,
-      bytes,
-      evaluationBytes: evaluationTokens > 0 ? bytesLayerByLayer : 0,
-      keptBytes: 0,
-    };
-  const backward = trainsTower(method);
+  if (!seesAnew(method)) return { ...NOTHING, bytes, evaluationBytes: heldOut > 0 ? bytesLayerByLayer : 0 };
+  const backward = Number(trainsTower(method));
   return {
     forwardFlops: mean * flops,
     // As much again for the inputs' gradients: frozen weights have none.
-    flops: mean * flops * (backward ? 2 : 1),
+    flops: mean * flops * (1 + backward),
+    flopsAgain: mean * flops * backward,
     bytes: likely(batch) * bytes,
-    evaluationBytes:
-      evaluationTokens > 0 ? likely(Math.max(1, Math.floor(evaluationTokens / meanTokens))) * bytesLayerByLayer : 0,
-    keptBytes: backward ? likely(batch) * keptBytes : 0,
+    evaluationBytes: likely(heldOut) * bytesLayerByLayer,
+    keptBytes: likely(batch) * facts.keptBytes * backward,
+    keptBytesAgain: likely(batch) * facts.keptBytesAgain * backward,
   };
 }
+
+const NOTHING: SeenShape = {
+  ...{ flops: 0, flopsAgain: 0, forwardFlops: 0 },
+  ...{ bytes: 0, evaluationBytes: 0, keptBytes: 0, keptBytesAgain: 0 },
+};

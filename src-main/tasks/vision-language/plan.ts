@@ -89,7 +89,7 @@ function seenPiece(
   sees: Weights,
   { meanTokens: mean, maxTokens: most }: { meanTokens: number; maxTokens: number },
   tokens: number,
-): Pick<SeenFacts, 'flops' | 'bytes' | 'bytesLayerByLayer' | 'keptBytes'> {
+): Pick<SeenFacts, 'flops' | 'bytes' | 'bytesLayerByLayer' | 'keptBytes' | 'keptBytesAgain'> {
   const { tower } = sees.config;
   const { layers, heads, hiddenSize, intermediateSize, patchSize } = tower;
   const isJoint = (name: string) => /^(connector|tower\.merger)\./.test(name);
@@ -98,6 +98,11 @@ function seenPiece(
   const wide = tower.kind === 'qwen2.5' ? tower.full.length : layers;
   const inWindow = tower.kind === 'qwen2.5' ? Math.min(mean, (tower.windowSize / patchSize) ** 2) : mean;
   const attention = 4 * hiddenSize * mean * (wide * mean + (layers - wide) * inWindow);
+  // Of a layer: both norms', q, k, v and the heads' rows; the inner width before, inside and after its activation. While backward is in it, its
+  // gradients beside.
+  const layer = most * (6 * intermediateSize + 10 * hiddenSize);
+  const allScores = heads * most * (wide * most + (layers - wide) * Math.min(most, inWindow));
+  const working = 2 * heads * most * most + 4 * most * intermediateSize;
   // Scores and their softmax, the inner width before and after its activation, and q, k, v beside x; the patches on both sides.
   const scores = heads * most * most;
   const inside = 2 * scores + most * (2 * intermediateSize + 4 * hiddenSize);
@@ -106,6 +111,7 @@ function seenPiece(
     flops: 2 * weights + attention,
     bytes: F32_BYTES * (inside + fed),
     bytesLayerByLayer: F32_BYTES * (inside + fed + layers * most * hiddenSize),
-    keptBytes: F32_BYTES * layers * (scores + most * (2 * intermediateSize + 6 * hiddenSize)),
+    keptBytes: F32_BYTES * (layers * layer + allScores + working),
+    keptBytesAgain: F32_BYTES * (layers * most * hiddenSize + layer + scores + working),
   };
 }

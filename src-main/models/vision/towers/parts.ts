@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { rmsNorm } from '../../../engine/fused.ts';
+import { repeated } from '../../../engine/repeated.ts';
 import { recomputed } from '../../recompute.ts';
 import type { Adaptation, LayerParameters } from '../../types.ts';
 import { seeingSite, TOWER } from './sites.ts';
@@ -80,7 +81,7 @@ export function towerLayer(
   if (!adaptation?.adapts?.(TOWER)) return layer(x, {});
   const run = (input: Tensor2D, parameters: LayerParameters) => layer(input, { adaptation, parameters });
   const parameters = adaptation.parameters(block, TOWER);
-  return recompute ? recomputed(run, x, parameters) : run(x, parameters);
+  return repeated(recompute ? (input, own: LayerParameters) => recomputed(run, input, own) : run, x, parameters);
 }
 
 /** (x - mean) / deviation * weight + bias (arXiv 1607.06450) */
