@@ -162,19 +162,45 @@ async function compareProducts(): Promise<void> {
   runner.close();
 }
 
-/** Against our own f32, then against every way of PEFT's: the least of those ratios is against its best. */
+/** Our int8 step in turn with our f32 step and with every way of PEFT's that works here; also against the best of those. */
 async function compareIntegers(): Promise<void> {
-  const int8 = { precision: 'int8' } as const;
-  await compare('int8 against our f32', ours(int8), ours({}), false);
+  const sides: { name: string; runner: Runner }[] = [
+    { name: 'ours in int8', runner: ours({ precision: 'int8' }) },
+    { name: 'ours in f32', runner: ours({}) },
+  ];
   for (const precision of PRECISIONS)
-    for (const compile of [false, true]) {
-      const title = `int8 against PEFT in ${precision}${compile ? ' with torch.compile' : ''}`;
-      try {
-        await compare(title, ours(int8), await peer({ precision, compile }), false);
-      } catch (error) {
-        console.log(`${title}: it does not work here (${(error as Error).message})`);
-      }
+    for (const compile of [false, true])
+      sides.push({
+        name: `PEFT in ${precision}${compile ? ', torch.compile' : ''}`,
+        runner: await peer({ precision, compile }),
+      });
+  const at = new Map<string, number[]>();
+  const peaks = new Map<string, number>();
+  for (const { name, runner } of sides)
+    try {
+      await runner.run(2);
+      at.set(name, []);
+    } catch (error) {
+      console.log(`${name} does not work here (${(error as Error).message})`);
     }
+  for (let round = 0; round < ROUNDS; round++)
+    for (const { name, runner } of sides.filter(({ name }) => at.has(name))) {
+      const answer = await runner.run(STEPS);
+      at.get(name)!.push(best(answer));
+      peaks.set(name, answer.peakBytes);
+    }
+  const [mine, ...others] = [...at];
+  const ratios = (seconds: number[]) => spread(seconds.map((each, i) => each / mine![1][i]!));
+  const peak = (name: string) => `${(peaks.get(name)! / 2 ** 20).toFixed(0)} MiB`;
+  console.log(`ours in int8: ${(tokens / Math.min(...mine![1])).toFixed(0)} tokens/s, ${peak(mine![0])}; times as fast as (min / median / max)`); // prettier-ignore
+  for (const [name, seconds] of others)
+    console.log(
+      `  ${name}: ${ratios(seconds)} (${(tokens / Math.min(...seconds)).toFixed(0)} tokens/s, ${peak(name)})`,
+    );
+  const peers = others.filter(([name]) => name.startsWith('PEFT')).map(([, seconds]) => seconds);
+  const bests = mine![1].map((_, round) => Math.min(...peers.map((seconds) => seconds[round]!)));
+  if (peers.length > 0) console.log(`  PEFT's best of each round: ${ratios(bests)}`);
+  for (const { runner } of sides) runner.close();
 }
 
 const PRECISIONS = ['f32', 'bf16'] as const;

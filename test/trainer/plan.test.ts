@@ -69,6 +69,7 @@ it.skipIf(process.platform !== 'linux').each([
   ['short examples', 15, { batch: 4, samples: 1 }],
   ['longer examples', 100, { batch: 2 }],
   ['longer examples in bf16', 100, { batch: 2, precision: 'bf16' }],
+  ['short examples in integers', 15, { batch: 2, precision: 'int8' }],
 ])('predicts the peak of a whole run within 10 %%: %s', async (_, words, training) => {
   const recipe = recipeFile(words, training);
   let measured = 0;

@@ -4,6 +4,7 @@ import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
 import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
+import type { Products } from '../../src-main/engine/products.ts';
 import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
@@ -36,7 +37,7 @@ function batchOf(text: string): TokenBatch {
 }
 
 /** Losses and gradient norms of some steps; the gradients' way leads through every frozen product. */
-async function train(format: WeightFormat, precision: 'f32' | 'bf16') {
+async function train(format: WeightFormat, precision: Products) {
   const model = await loadCausalLM(file, format);
   const structure = options({ rank: 4, heads: 2, targets: ['q_proj', 'v_proj', 'gate_proj', 'down_proj'] });
   const adapter = new Adapter(model.sites(), structure, 7);
@@ -88,4 +89,8 @@ it('trains on the blocks of a file as on their numbers in f32: losses and gradie
 
 it('in bf16 products, too', async () => {
   expect(furthest(await train('auto', 'bf16'), await train('f32', 'bf16'))).toBeLessThan(0.01);
+});
+
+it('in integers near f32', async () => {
+  expect(furthest(await train('auto', 'int8'), await train('auto', 'f32'))).toBeLessThan(0.03);
 });
