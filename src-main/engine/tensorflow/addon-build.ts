@@ -24,9 +24,9 @@ const LOOPS = [
 const WIDE = '-mprefer-vector-width=512';
 /** Sums in the order they are written in, so that every level of instructions gives the same bits. */
 const INTEGERS = ['-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=off'];
-const integers = (object: string, table: string, march: string) => ({
+const integers = (object: string, table: string, march: string, ...more: string[]) => ({
   ...{ source: 'integer-product.cc', object: `${object}.o` },
-  flags: [...INTEGERS, `-march=${march}`, `-DSTUDIO_INTEGERS=${table}`],
+  flags: [...INTEGERS, `-march=${march}`, `-DSTUDIO_INTEGERS=${table}`, ...more],
 });
 const UNITS: { source: string; object: string; flags: string[] }[] = [
   ...[
@@ -41,6 +41,7 @@ const UNITS: { source: string; object: string; flags: string[] }[] = [
     flags: [...LOOPS, '-march=x86-64-v4', WIDE, '-DSTUDIO_TABLE=tableAvx512'],
   },
   { source: 'vector.cc', object: 'avx2.o', flags: [...LOOPS, '-march=x86-64-v3', '-DSTUDIO_TABLE=tableAvx2'] },
+  integers('integers-amx', 'integersAmx', 'sapphirerapids', '-DSTUDIO_TILES'),
   integers('integers-avx512', 'integersAvx512', 'cascadelake'),
   integers('integers-avxvnni', 'integersAvxVnni', 'alderlake'),
   integers('integers-avx2', 'integersAvx2', 'x86-64-v3'),

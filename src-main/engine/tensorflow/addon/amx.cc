@@ -177,4 +177,13 @@ ProductFunction amxProduct() {
   return function;
 }
 
+bool hasIntegerTiles() {
+  static const bool has = [] {
+    unsigned int a, b, c, d;
+    __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(7), "c"(0));
+    return amxProduct() != nullptr && (d >> 25 & 1);  // AMX-INT8
+  }();
+  return has;
+}
+
 }  // namespace kernels

@@ -40,7 +40,7 @@ inline void readLine(const StoredMatrix& w, int64_t line, int64_t first, int64_t
 
 /** Lines [kLanes][kDeep * 32] of half a strip into the panel, and where its sums begin. */
 void turnLines(const int8_t* lines, int64_t blocks, int half, int parts, uint8_t* panel, int64_t bytes) {
-#ifdef __AVX512VNNI__
+#ifdef __AVX512F__
   for (int64_t b = 0; b < blocks; b += 2) {
     __m512i rows[16];
     for (int i = 0; i < 16; i++) rows[i] = _mm512_load_si512(lines + i * kDeep * kBlock + b * kBlock);
@@ -59,15 +59,16 @@ void turnLines(const int8_t* lines, int64_t blocks, int half, int parts, uint8_t
   constexpr int64_t vector = kLanes * kTogether;
   for (int64_t b = 0; b < blocks; b++)
     for (int part = 0; part < parts; part++) {
-      alignas(64) int32_t begin[kLanes];
-      Ints sums{};
+      alignas(64) int32_t sums[kLanes] = {};
+#if !defined(STUDIO_TILES) && (defined(__AVX512F__) || defined(__AVXVNNI__))
+      Ints all{};
       const Right* w = reinterpret_cast<const Right*>(panel + b * bytes) + half * vector;
       int steps = kBlock / kTogether / parts;
-      int32_t ones = kTogether == 4 ? 0x01010101 : 0x00010001;
-      for (int s = part * steps; s < (part + 1) * steps; s++) sums = dot(sums, ones, loadInts(w + 2 * s * vector));
-      std::memcpy(begin, &sums, sizeof(begin));
+      for (int s = part * steps; s < (part + 1) * steps; s++) all = dot(all, 0x01010101, loadInts(w + 2 * s * vector));
+      std::memcpy(sums, &all, sizeof(sums));
+#endif
       int32_t* to = reinterpret_cast<int32_t*>(panel + b * bytes + kWeightBytes) + 2 * part * kStrip + half * kLanes;
-      for (int i = 0; i < kLanes; i++) to[i] = kBias - kOffset * begin[i];
+      for (int i = 0; i < kLanes; i++) to[i] = kBias - kOffset * sums[i];
     }
 }
 

@@ -1,13 +1,21 @@
 // What a level of instructions has for products in integers: how many numbers of a line one instruction adds up into a lane, and in which
 // type the factors wait for it. Part of integer-product.cc.
 
-#ifdef __AVX512VNNI__
+#ifdef __AVX512F__
 typedef __m512i Ints;
 typedef __m512 Floats;
-constexpr int kBandRows = 6, kTogether = 4;
+typedef int8_t Right;
+constexpr int kTogether = 4;
+#ifdef STUDIO_TILES
+constexpr int kBandRows = 32;
+constexpr int kOffset = 0;
+typedef int8_t Left;
+#else
+constexpr int kBandRows = 6;
 constexpr int kOffset = 128;  // of x, which the instruction takes without a sign
 typedef uint8_t Left;
-typedef int8_t Right;
+inline Ints dot(Ints sums, int32_t x, Ints w) { return _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(x), w); }
+#endif
 
 inline Ints loadInts(const void* at) { return _mm512_load_si512(at); }
 inline Floats loadFloats(const float* at) { return _mm512_load_ps(at); }
@@ -15,7 +23,6 @@ inline Floats all(float x) { return _mm512_set1_ps(x); }
 inline Floats asFloats(Ints x) { return _mm512_castsi512_ps(x); }
 inline Floats multiplyAdd(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 inline Floats multiplySubtract(Floats a, Floats b, Floats c) { return _mm512_fmsub_ps(a, b, c); }
-inline Ints dot(Ints sums, int32_t x, Ints w) { return _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(x), w); }
 
 /** the first `count` lanes of a row of y */
 inline Floats loadSome(const float* at, int64_t count) { return _mm512_maskz_loadu_ps(count >= 16 ? 0xffff : (1u << std::max<int64_t>(count, 0)) - 1, at); }

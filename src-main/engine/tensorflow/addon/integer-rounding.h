@@ -54,7 +54,7 @@ inline void roundBlock(const float* x, int row, Left* q, float* factors) {
   factors[2 * kBandRows + row] = d * static_cast<float>(sum);
   Left* to = q + row * kBlock;
   if constexpr (sizeof(Left) == 1) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), shifted);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), kOffset ? shifted : integers);
   } else {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_cvtepi8_epi16(_mm256_castsi256_si128(integers)));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 16), _mm256_cvtepi8_epi16(_mm256_extracti128_si256(integers, 1)));

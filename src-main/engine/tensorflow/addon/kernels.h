@@ -73,6 +73,8 @@ bool isAllowed(Level level);
 using ProductFunction = void (*)(View a, View b, View add, View out, const ProductShape& shape, bool split);
 /** nullptr where the processor or the system has no AMX */
 ProductFunction amxProduct();
+/** whether tiles of 8-bit integers are there, too */
+bool hasIntegerTiles();
 /** on AMX tiles, else in vector instructions, which take f32 operands as they are */
 ProductFunction matrixProduct();
 /** `Table::attention` and its gradient on AMX tiles: only where amxProduct() is, and for head sizes in steps of 32 */
@@ -122,7 +124,7 @@ struct Integers {
   /** W^T in q8_0: to[i] has input i's weights in blocks of 32 outputs, 0 beyond the last */
   void (*turn)(const StoredMatrix& w, uint8_t* to, int64_t rowBytes);
 };
-extern const Integers integersAvx512, integersAvxVnni, integersAvx2;
+extern const Integers integersAmx, integersAvx512, integersAvxVnni, integersAvx2;
 const Integers& integers();
 
 void registerAll();

@@ -24,6 +24,7 @@ const Table& table() {
 
 const Integers& integers() {
   static const Integers& chosen = [] () -> const Integers& {
+    if (hasIntegerTiles()) return integersAmx;
     bool wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     if (isAllowed(Level::avx512) && wide && __builtin_cpu_supports("avx512vnni")) return integersAvx512;
     return isAllowed(Level::avxVnni) && __builtin_cpu_supports("avxvnni") ? integersAvxVnni : integersAvx2;
