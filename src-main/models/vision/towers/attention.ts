@@ -17,7 +17,8 @@ export function attendAll(
     const [tokens, width] = q.shape;
     const size = width / heads;
     const split = (x: Tensor2D) => tf.transpose(tf.reshape(x, [rows, tokens / rows, heads, size]), [0, 2, 1, 3]);
-    const scores = tf.mul(tf.matMul(split(q), split(k), false, true), size ** -0.5);
+    // Of q, which is smaller than the scores.
+    const scores = tf.matMul(split(tf.mul(q, size ** -0.5)), split(k), false, true);
     const out = tf.matMul(tf.softmax(hidden ? tf.add(scores, hidden) : scores), split(v));
     return tf.reshape(tf.transpose(out, [0, 2, 1, 3]), [tokens, width]) as Tensor2D;
   });
