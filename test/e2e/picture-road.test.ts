@@ -103,6 +103,9 @@ describe.skipIf(noBrowser)(`from a folder of pictures to a run (${noBrowser ?? '
     const before = await trainable();
     await page.getByLabel('What looks at a picture').selectOption('learns with heads (adapted)');
     await expect.poll(trainable).not.toBe(before);
+    await page.getByText('What it builds, and why').click();
+    await page.getByText(/^As many heads a place in the tower \(q, k, v, out, fc1, fc2\)/).waitFor();
+    await page.getByRole('img', { name: /^2 layers, 7 places each, \d heads a place/ }).waitFor();
     await page.getByLabel('Policy').selectOption('prefix');
     await page
       .getByRole('alert')
@@ -196,6 +199,7 @@ describe.skipIf(noBrowser)(`from a folder of pictures to a run (${noBrowser ?? '
     for (const width of [1360, 390]) {
       await page.setViewportSize({ width, height: 900 });
       await checkAccessibility(page);
+      await expect.poll(() => page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
       await shoot(page, `inspector-patches-${width}`);
     }
     await page.setViewportSize({ width: 1360, height: 900 });
