@@ -7,16 +7,12 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ChatPicture, GenerateEvent, PlaygroundMessage } from '../../src-preload/contract/index.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
-import { seePicture } from '../../src-main/models/conversant.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
-import { openPictureProcessor } from '../../src-main/models/vision/preparation/open.ts';
-import { VisionLanguageModel } from '../../src-main/models/vision/vision-language.ts';
-import { readAll } from '../models/vision/support.ts';
 import { writePictureModel } from '../tasks/support.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { builtProcess } from '../support/built.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { gap, omegaByHand } from './support/omega.ts';
 import { openTestStudio, player } from './support/studio.ts';
 
 const scratch = scratchFolder();
@@ -164,8 +160,6 @@ describe('the inspector', () => {
   });
   const route = (id: string, site: string, pictures: ChatPicture[], layer = 0) =>
     open.client.inspector.route({ id, heads: [], text: QUESTION, layer, site, pictures });
-  const gap = (one: number[][], other: number[][]) =>
-    Math.max(...one.flatMap((shares, i) => shares.map((share, head) => Math.abs(share - other[i]![head]!))));
 
   it('says where on a picture each patch lies that a head serves: what is swapped in the picture is swapped there', async () => {
     for (const [id, site, side] of [
@@ -207,23 +201,7 @@ describe('the inspector', () => {
     expect(found.tokens.map((token) => ('text' in token ? token.text : '▦')).join('')).toMatch(/User:.*▦.*▦.*▦.*What is in the picture\?/s); // prettier-ignore
     expect(found.left).toBe(0);
     await openEngine('cpu');
-    const file = await openModelFile(model);
-    const whole = await VisionLanguageModel.load(file);
-    const { features } = await seePicture({ name: 'p', bytes: bytes[0]! }, await openPictureProcessor(model), whole);
-    whole.dispose();
-    await file.close();
-    const weights = await readAll(join(model, 'model.safetensors'));
-    const norm = weights.get('model.text_model.layers.0.input_layernorm.weight')!.values;
-    const router = (await readAll(join(scratch.folder, 'strong/adapter.safetensors'))).get(
-      'layers.0.q_proj.router',
-    )!.values;
-    const width = norm.length;
-    const byHand = Array.from({ length: features.length / width }, (_, token) => {
-      const x = features.subarray(token * width, (token + 1) * width);
-      const scale = 1 / Math.sqrt(x.reduce((sum, value) => sum + value * value, 0) / width + 1e-6);
-      const powers = [0, 1, 2].map((head) => Math.exp(x.reduce((sum, value, i) => sum + value * scale * norm[i]! * router[head * width + i]!, 0))); // prettier-ignore
-      return powers.map((power) => power / powers.reduce((sum, one) => sum + one));
-    });
+    const byHand = await omegaByHand(model, join(scratch.folder, 'strong'), bytes[0]!);
     const omega = found.pictures[0]!.parts.flatMap((part) => part.omega);
     expect(omega).toHaveLength(12);
     expect(gap(omega, byHand)).toBeLessThan(1e-5);
