@@ -194,10 +194,10 @@ const CHOICES: Record<string, string> = {
 
 /** The proposal's reasons; what the Reducer does follows from the steps, which the user may have fixed. */
 function reasonsOf({ reasons }: Proposal, { method }: Plan['recipe']): Reason[] {
-  const reducer = method.reducer as { ratio: number; warmup: number } | undefined;
+  const reducer = method.reducer as { ratio: number; warmup: number; policy?: string } | undefined;
   return reasons.flatMap((reason) => {
     if (reason.choice !== 'reducer') return [reason];
-    return reducer ? [{ ...reason, text: reducerReason(reducer.ratio, reducer.warmup) }] : [];
+    return reducer ? [{ ...reason, text: reducerReason(reducer.ratio, reducer.warmup, reducer.policy) }] : [];
   });
 }
 
