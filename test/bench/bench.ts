@@ -1,6 +1,6 @@
 // npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
 // Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3). Names as arguments choose:
-// pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), int8 (against f32, and PEFT's best), product (one alone, int8 against f32), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
+// pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), int8 (against f32, and PEFT's best in f32; int8-bf16: in any), product (one alone, int8 against f32), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -162,13 +162,13 @@ async function compareProducts(): Promise<void> {
   runner.close();
 }
 
-/** Our int8 step in turn with our f32 step and with every way of PEFT's that works here; also against the best of those. */
-async function compareIntegers(): Promise<void> {
+/** Our int8 step in turn with our f32 step and with PEFT's, eager and compiled, as far as that works here; also against the best of those. */
+async function compareIntegers(...precisions: ('f32' | 'bf16')[]): Promise<void> {
   const sides: { name: string; runner: Runner }[] = [
     { name: 'ours in int8', runner: ours({ precision: 'int8' }) },
     { name: 'ours in f32', runner: ours({}) },
   ];
-  for (const precision of PRECISIONS)
+  for (const precision of precisions)
     for (const compile of [false, true])
       sides.push({
         name: `PEFT in ${precision}${compile ? ', torch.compile' : ''}`,
@@ -218,7 +218,8 @@ const benches: [string, () => Promise<void>][] = [
     ],
     [`${precision}-compiled`, () => compareCompiled(precision)],
   ]),
-  ['int8', compareIntegers],
+  ['int8', () => compareIntegers('f32')],
+  ['int8-bf16', () => compareIntegers('f32', 'bf16')],
   ['product', compareProducts],
   ['frozen', () => compare('60 % of the heads frozen against none', ours({ frozen: 0.6 }), ours({}))],
   [
