@@ -76,6 +76,12 @@ describe.skipIf(noSoftwareGpu)(`training on webgpu${noSoftwareGpu ? `: ${noSoftw
     expect(log.join('\n').includes('Products are in f32')).toBe(Boolean(noHalf));
   });
 
+  it('says that it has no products in integers, before it reads anything', async () => {
+    await expect(losses({ engine: 'webgpu', training: { precision: 'int8' } })).rejects.toThrow(
+      /precision is int8, and the engine webgpu has no products in integers.*f32 or bf16, or engine: tensorflow/,
+    );
+  });
+
   it('stops with one sentence when the device is lost, and keeps the last checkpoint for --resume', async () => {
     await openEngine('webgpu');
     const folder = temporary('lost');
