@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { toBfloat } from '../../src-main/models/floats.ts';
 import { encodeSafetensors } from '../../src-main/models/safetensors.ts';
 
 /** What a made model sees with: a SigLIP tower of these widths (lengths in pixels), `scale` x `scale` patches a token of a picture. */
@@ -22,7 +23,7 @@ const TEMPLATE = `{% for message in messages %}{{ '<|im_start|>' + message['role
 /** How many of the language model's tokens a picture becomes. */
 export const pictureTokens = ({ imageSize, patchSize, scale }: TowerShapes) => (imageSize / patchSize / scale) ** 2;
 
-/** Writes a folder of Idefics3's form: SmolLM2-135M behind a tower and a connector of these shapes, whose weights are a seeded noise. */
+/** Writes a folder of Idefics3's form: SmolLM2-135M behind a tower and a connector of these shapes, whose weights are a seeded noise in bf16, as such models lie. */
 export function writeSeeingModel(folder: string, shapes: TowerShapes): string {
   const { hidden, inner, layers, heads, imageSize, patchSize, scale } = shapes;
   const json = (name: string, content: object) => fs.writeFileSync(path.join(folder, name), JSON.stringify(content));
@@ -55,7 +56,7 @@ function tensorsOf({ hidden, inner, layers, imageSize, patchSize, scale }: Tower
   const noise = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32 - 0.5) * 0.06;
   const tensor = (name: string, shape: number[], value: () => number = noise) => {
     const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
-    return { name: `model.${name}`, dtype: 'F32' as const, shape, data: data.map(value) };
+    return { name: `model.${name}`, dtype: 'BF16' as const, shape, data: Uint16Array.from(data.map(value), toBfloat) };
   };
   const linear = (name: string, out: number, from: number) => [
     tensor(`${name}.weight`, [out, from]),

@@ -77,7 +77,7 @@ function withPictures(text: TokenBatch, { config, imageToken }: NonNullable<Mode
   const labels = text.labels.map((id, t) => (ofPicture(t) ? -100 : id));
   const numbers = side ** 2 * 3 * patchSize ** 2;
   const patches = new Float32Array(grids.length * numbers).map((_, i) => ((i * 7919) % 511) / 255 - 1);
-  if (options.freshPictures) grids.forEach((_, picture) => (patches[picture * numbers] = count / 1000));
+  if (options.freshPictures) grids.forEach((_, picture) => (patches[picture * numbers] = Math.random()));
   return { ...text, inputIds, labels, patches, grids };
 }
 

@@ -83,7 +83,7 @@ export class VisionLanguageModel {
 
   /** One of them as it is frozen; it stays this model's. */
   wholeTensor(name: string): Tensor {
-    return this.vision.tensors.get(name)!;
+    return this.vision.tensors.get(name) as Tensor;
   }
 
   /**

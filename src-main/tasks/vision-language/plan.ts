@@ -5,9 +5,10 @@ import type { ModelFacts } from '../../effilora/memory-plan.ts';
 import { isOfLanguage } from '../../effilora/methods/structure.ts';
 import { sitesOfFile } from '../../models/file-sites.ts';
 import { repeatsOf, type SeenFacts } from '../../effilora/seen.ts';
-import type { ModelFile, SeeingFile } from '../../models/types.ts';
+import type { ModelFile, SeeingFile, TensorInfo } from '../../models/types.ts';
 import { featuresOf, type VisionConfig } from '../../models/vision/towers/config.ts';
-import { isUnused } from '../../models/vision/towers/names.ts';
+import { isMmproj } from '../../models/vision/towers/source.ts';
+import { isOfLayer, isUnused } from '../../models/vision/towers/names.ts';
 import { modelFacts } from '../text-plan.ts';
 import type { KeptPicture } from './picture-store.ts';
 
@@ -16,13 +17,13 @@ const F32_BYTES = 4;
 const COUNTED = 1000;
 
 type Looked = Pick<KeptPicture, 'tiles' | 'width' | 'height' | 'sha256'>;
-type Weights = Pick<SeeingFile, 'config' | 'tensors'>;
+type Weights = Pick<SeeingFile, 'config' | 'tensors' | 'place'>;
 
 /** The language model's facts, and what is held of tower and connector. */
 export function seeingFacts(file: Pick<ModelFile, 'name' | 'config' | 'tensors' | 'sees'>): ModelFacts {
   const { sites, whole } = sitesOfFile(file);
   const seeing = { sites: sites.filter(({ site }) => !isOfLanguage(site)), whole };
-  return { ...modelFacts(file), seeing, seesBytes: file.sees && F32_BYTES * sum(used(file.sees).map(numbers)) };
+  return { ...modelFacts(file), seeing, seesBytes: file.sees && heldBytes(file.sees) };
 }
 
 /** What examples' pictures take, told from some of them. */
@@ -60,6 +61,12 @@ const sum = (values: number[]) => values.reduce((all, value) => all + value, 0);
 const numbers = ({ shape }: { shape: number[] }) => shape.reduce((product, size) => product * size, 1);
 const used = ({ tensors, config }: Weights) => tensors.filter(({ name }) => !isUnused(name, config.tower.layers));
 
+/** The matrices of a tower's layers stay in half precision where a folder has them so; all else is in f32. */
+function heldBytes(sees: Weights): number {
+  const stays = ({ name, type, shape }: TensorInfo) => !isMmproj(sees.place) && isOfLayer(name) && shape.length === 2 && ['f16', 'bf16'].includes(type); // prettier-ignore
+  return sum(used(sees).map((one) => (stays(one) ? one.byteLength : F32_BYTES * numbers(one))));
+}
+
 function picturesOf(prepared: unknown): Looked[] {
   const { example } = prepared as { example: { pictures?: Looked[] } };
   return example.pictures ?? [];
@@ -76,7 +83,7 @@ function tokensOf({ tiles, width, height }: Looked, config: VisionConfig): numbe
 function saidOf({ lengths, meanTokens }: { lengths: number[]; meanTokens: number }, sees: SeeingFile): string {
   const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
   const tokens = least === most ? `${most} tokens` : `${least} to ${most} tokens, ${Math.round(meanTokens)} on average`;
-  const megabytes = Math.ceil((F32_BYTES * sum(used(sees).map(numbers))) / 2 ** 20);
+  const megabytes = Math.ceil(heldBytes(sees) / 2 ** 20);
   return `A picture is ${tokens}, which count into the sequence length. What the model sees with takes ${megabytes} MiB, and looks at every picture once, unless it learns, too.`;
 }
 

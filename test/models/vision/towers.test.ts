@@ -9,7 +9,10 @@ import { openEngine } from '../../../src-main/engine/index.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
 import type { Feeds } from '../../../src-main/models/feeds.ts';
-import { encodeSafetensors } from '../../../src-main/models/safetensors.ts';
+import { PackedMatrix } from '../../../src-main/engine/packed.ts';
+import { HALF, toBfloat, toHalf, widenBfloat } from '../../../src-main/models/floats.ts';
+import { encodeSafetensors, type SafetensorsTensor } from '../../../src-main/models/safetensors.ts';
+import { seeingSites } from '../../../src-main/models/vision/towers/sites.ts';
 import { visionConfig } from '../../../src-main/models/vision/towers/config.ts';
 import { VisionModel } from '../../../src-main/models/vision/towers/vision-model.ts';
 import type { PatchGrid } from '../../../src-main/models/vision/towers/windows.ts';
@@ -63,7 +66,7 @@ describe.each(engines)('on %s', (engine) => {
 
     const gradients = [...expected].filter(([key]) => key.startsWith('gradient:'));
     expect(gradients.length).toBeGreaterThan(1);
-    const weights = gradients.map(([key]) => model.tensors.get(ours(key.slice('gradient:'.length)))!);
+    const weights = gradients.map(([key]) => model.tensors.get(ours(key.slice('gradient:'.length))) as tf.Tensor);
     const found = tf.tidy(() => {
       const { shape, values } = expected.get('direction')!;
       const direction = tf.tensor(values, shape);
@@ -85,7 +88,7 @@ it.each(Object.keys(GRIDS))('%s can be compiled into a step, its gradients, too'
   const expected = await readAll(path.join(data, name, 'expected.safetensors'));
   const model = await VisionModel.load(path.join(data, name));
   const [key, gradient] = [...expected].find(([each]) => each.includes('.fc1.') || each.includes('.attn.qkv.'))!;
-  const weight = model.tensors.get(ours(key.slice('gradient:'.length)))!;
+  const weight = model.tensors.get(ours(key.slice('gradient:'.length))) as tf.Tensor;
   const direction = expected.get('direction')!;
   const feeds: Feeds = { ...model.feeds(patchesOf(expected.get('pixel_values')!), GRIDS[name]!), direction };
   const inputs = tensorsOf(feeds);
@@ -104,6 +107,54 @@ it.each(Object.keys(GRIDS))('%s can be compiled into a step, its gradients, too'
   expect(largestDifference(found!, gradient.values)).toBeLessThan(1e-3);
   tf.dispose(inputs);
   model.dispose();
+});
+
+/** A model's folder with its weights in half precision, and with the same numbers in f32. */
+async function inHalf(name: string, dtype: 'F16' | 'BF16'): Promise<{ half: string; whole: string }> {
+  const [narrow, wide] = dtype === 'F16' ? [toHalf, (bits: number) => HALF[bits]!] : [toBfloat, widenBfloat];
+  const all = [...(await readAll(path.join(data, name, 'model.safetensors')))];
+  const bits = all.map(([tensor, { shape, values }]) => ({
+    name: tensor,
+    shape,
+    data: Uint16Array.from(values, narrow),
+  }));
+  const write = async (tensors: SafetensorsTensor[]) => {
+    const folder = await fsp.mkdtemp(path.join(os.tmpdir(), 'tower-'));
+    await fsp.copyFile(path.join(data, name, 'config.json'), path.join(folder, 'config.json'));
+    await fsp.writeFile(path.join(folder, 'model.safetensors'), encodeSafetensors(tensors));
+    return folder;
+  };
+  return {
+    half: await write(bits.map((tensor) => ({ ...tensor, dtype }))),
+    whole: await write(bits.map((tensor) => ({ ...tensor, dtype: 'F32', data: Float32Array.from(tensor.data, wide) }))),
+  };
+}
+
+it.each([
+  ['idefics3', 'BF16'],
+  ['llava', 'F16'],
+  ['qwen2.5-vl', 'BF16'],
+] as const)('%s in %s stays so, in half the memory, and sees as the same numbers in f32', async (name, dtype) => {
+  await openEngine('tensorflow');
+  const before = tf.memory().numTensors;
+  const { half, whole } = await inHalf(name, dtype);
+  const models = [await VisionModel.load(half), await VisionModel.load(whole)] as const;
+  const packed = [...models[0].tensors].filter(([, tensor]) => tensor instanceof PackedMatrix).map(([key]) => key);
+  const matrices = [...models[1].tensors].filter(([key, { shape }]) => /layers|blocks/.test(key) && shape.length === 2);
+  expect(packed.sort()).toEqual(matrices.map(([key]) => key).sort());
+  const expected = await readAll(path.join(data, name, 'expected.safetensors'));
+  const inputs = tensorsOf(models[0].feeds(patchesOf(expected.get('pixel_values')!), GRIDS[name]!));
+  const [ours, theirs] = models.map((model) => model.features(inputs, GRIDS[name]!)) as [tf.Tensor, tf.Tensor];
+  expect(largestDifference(await ours.data(), (await theirs.data()) as Float32Array)).toBeLessThan(1e-5);
+  for (const { group, block, site } of seeingSites(models[0].config).slice(0, 8)) {
+    const [one, other] = models.map((model) => model.siteWeight({ group, block, site })) as [tf.Tensor, tf.Tensor];
+    expect(await one.data()).toEqual(await other.data());
+    tf.dispose([one, other]);
+  }
+  tf.dispose([inputs, ours, theirs]);
+  for (const model of models) model.dispose();
+  expect(tf.memory().numTensors).toBe(before);
+  for (const folder of [half, whole]) await fsp.rm(folder, { recursive: true });
 });
 
 describe('a folder', () => {
@@ -136,8 +187,8 @@ describe('a folder', () => {
     const folder = await changed(name, same, rename);
     const [model, original] = [await VisionModel.load(folder), await VisionModel.load(path.join(data, name))];
     expect([...model.tensors.keys()].sort()).toEqual([...original.tensors.keys()].sort());
-    for (const [key, tensor] of model.tensors)
-      expect(await tensor.data()).toEqual(await original.tensors.get(key)!.data());
+    const values = (of: VisionModel, key: string) => (of.tensors.get(key) as tf.Tensor).data();
+    for (const key of model.tensors.keys()) expect(await values(model, key)).toEqual(await values(original, key));
     model.dispose();
     original.dispose();
     await fsp.rm(folder, { recursive: true });

@@ -68,7 +68,7 @@ export function connect(
         const name = 'connector.mm_soft_emb_norm.weight';
         const normed = adaptedNorm(pooled as Tensor2D, name, weights.norm!, config.epsilon, adaptation);
         return linear(normed, {
-          weight: adapted('connector.mm_input_projection_weight', weights.first.weight, adaptation),
+          weight: adapted('connector.mm_input_projection_weight', weights.first.weight as Tensor2D, adaptation),
         });
       }
     }

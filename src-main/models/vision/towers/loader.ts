@@ -1,8 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { packedKernels } from '../../../engine/frozen.ts';
+import { PackedMatrix, type FrozenMatrix } from '../../../engine/packed.ts';
 import { UserError } from '../../../engine/types.ts';
+import { GGML_TYPES } from '../../gguf/types.ts';
 import type { LayerNorm, VisionLinear } from './parts.ts';
+import { isOfLayer } from './names.ts';
 import { openSeeingSource, type SeeingSource } from './source.ts';
+
+/** What a model sees with, by names of one form: the matrices of the tower's layers as they lie in the file, where the engine has products for that. */
+export type SeeingTensors = Map<string, Tensor | PackedMatrix>;
+
+/** In f32 a matrix is as large packed. */
+const IN_HALF: number[] = [GGML_TYPES.f16.id, GGML_TYPES.bf16.id];
 
 /** Reads what a model sees with, tensor by tensor, each checked against the configuration before memory is taken. */
 export interface VisionLoader {
@@ -21,9 +31,9 @@ export async function withVisionLoader<T>(
   place: string,
   layers: number,
   load: (loader: VisionLoader) => Promise<T>,
-): Promise<{ loaded: T; tensors: Map<string, Tensor>; files: string[] }> {
+): Promise<{ loaded: T; tensors: SeeingTensors; files: string[] }> {
   const source = await openSeeingSource(place);
-  const tensors = new Map<string, Tensor>();
+  const tensors: SeeingTensors = new Map();
   try {
     const loaded = await load(loaderOf(place, source, tensors));
     const other = source.other(new Set(tensors.keys()), layers);
@@ -31,20 +41,36 @@ export async function withVisionLoader<T>(
       throw new UserError(`${place} holds "${other.slice(0, 120)}", which such a model has no place for; it can't be run as it is meant`); // prettier-ignore
     return { loaded, tensors, files: source.paths };
   } catch (error) {
-    tf.dispose([...tensors.values()]);
+    disposeTensors(tensors);
     throw error;
   } finally {
     await source.close();
   }
 }
 
-function loaderOf(place: string, source: SeeingSource, tensors: Map<string, Tensor>): VisionLoader {
-  const tensor: VisionLoader['tensor'] = async (name, shape, change = (values) => values) => {
+export function disposeTensors(tensors: SeeingTensors): void {
+  for (const tensor of tensors.values()) tensor.dispose();
+}
+
+function loaderOf(place: string, source: SeeingSource, tensors: SeeingTensors): VisionLoader {
+  const find = (name: string, shape: number[]) => {
     const found = source.find(name, shape);
-    if (found?.shape.join() !== shape.join())
-      throw new UserError(
-        `${place}: the tensor "${found?.shown ?? name}" is ${found ? found.shape.join(' x ') : 'missing'} where ${shape.join(' x ')} is needed`,
-      );
+    if (found?.shape.join() === shape.join()) return found;
+    throw new UserError(
+      `${place}: the tensor "${found?.shown ?? name}" is ${found ? found.shape.join(' x ') : 'missing'} where ${shape.join(' x ')} is needed`,
+    );
+  };
+  const matrix = async (name: string, rows: number, width: number): Promise<FrozenMatrix> => {
+    const { place } = find(name, [rows, width]);
+    const kernels = packedKernels();
+    if (!place || !isOfLayer(name) || !IN_HALF.includes(place.format) || !kernels?.holds(place.format, place.format))
+      return (await tensor(name, [rows, width])) as Tensor2D;
+    const packed = await PackedMatrix.load(kernels, { ...place, rows, width }, place.format);
+    tensors.set(name, packed);
+    return packed;
+  };
+  const tensor: VisionLoader['tensor'] = async (name, shape, change = (values) => values) => {
+    const found = find(name, shape);
     const floats = await found.read();
     const values = tf.keep(tf.tidy(() => change(tf.tensor(floats, shape))));
     tensors.set(name, values);
@@ -54,7 +80,7 @@ function loaderOf(place: string, source: SeeingSource, tensors: Map<string, Tens
     tensor,
     linear: async (name, outFeatures, inFeatures, biased = true) => ({
       name,
-      weight: (await tensor(`${name}.weight`, [outFeatures, inFeatures])) as Tensor2D,
+      weight: await matrix(`${name}.weight`, outFeatures, inFeatures),
       bias: biased ? ((await tensor(`${name}.bias`, [outFeatures])) as Tensor1D) : undefined,
     }),
     norm: async (name, size) => ({

@@ -17,3 +17,6 @@ export function visionName({ name }: SafetensorsEntry): string | undefined {
 export const isUnused = (name: string, layers: number) =>
   /^tower\.(head\.|embeddings\.position_ids$|post_layernorm\.)/.test(name) ||
   Number(/^tower\.encoder\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) >= layers;
+
+/** Whether a tensor is of one of the tower's layers, which are most of it and are never trained whole. */
+export const isOfLayer = (name: string): boolean => /^tower\.(encoder\.layers|blocks)\./.test(name);

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { frozenProduct, frozenTransposed } from '../../../engine/frozen.ts';
 import { rmsNorm } from '../../../engine/fused.ts';
+import { PackedMatrix, type FrozenMatrix } from '../../../engine/packed.ts';
 import { repeated } from '../../../engine/repeated.ts';
 import { recomputed } from '../../recompute.ts';
 import type { Adaptation, LayerParameters } from '../../types.ts';
@@ -10,7 +12,7 @@ import { seeingSite, TOWER } from './sites.ts';
 export interface VisionLinear {
   /** of the one form that towers have here; undefined: it is not adapted */
   name?: string;
-  weight: Tensor2D;
+  weight: FrozenMatrix;
   bias?: Tensor1D;
 }
 
@@ -39,14 +41,16 @@ export function linear(
   { adaptation, parameters }: LinearPass = {},
 ): Tensor2D {
   return tf.tidy(() => {
-    const weight = adapted(`${name}.weight`, frozen.weight, adaptation);
+    const { weight: matrix } = frozen;
+    const weight = matrix instanceof PackedMatrix ? matrix : adapted(`${name}.weight`, matrix, adaptation);
     const bias = frozen.bias && adapted(`${name}.bias`, frozen.bias, adaptation);
-    const product: Tensor2D = tf.matMul(x, weight, false, true);
+    const product: Tensor2D =
+      weight instanceof PackedMatrix ? frozenProduct(x, weight) : tf.matMul(x, weight, false, true);
     const y = bias ? tf.add<Tensor2D>(product, bias) : product;
     const site = adaptation && name !== undefined && seeingSite(name);
     if (!site || !adaptation.adapts?.(site.group)) return y;
     const own = parameters ?? adaptation.parameters(site.block, site.group);
-    return adaptation.apply(site, x, y, own, () => tf.transpose(weight), bias);
+    return adaptation.apply(site, x, y, own, () => frozenTransposed(weight), bias);
   });
 }
 

@@ -1,6 +1,8 @@
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import { frozenTransposed } from '../../../engine/frozen.ts';
+import type { FrozenMatrix } from '../../../engine/packed.ts';
 import { UserError } from '../../../engine/types.ts';
 import type { Feeds } from '../../feeds.ts';
 import { readJsonFile } from '../../json-file.ts';
@@ -9,7 +11,7 @@ import { isMmproj } from './source.ts';
 import { featuresOf, visionConfig, type VisionConfig } from './config.ts';
 import { connect, loadConnector } from './connector.ts';
 import { encode, loadEncoder } from './encoder.ts';
-import { withVisionLoader, type VisionLoader } from './loader.ts';
+import { disposeTensors, withVisionLoader, type SeeingTensors, type VisionLoader } from './loader.ts';
 import { encodeQwen, loadQwen, qwenFeeds } from './qwen.ts';
 import type { SeeingPass } from './parts.ts';
 import { encoderRows, seeingSite, type SeeingPart } from './sites.ts';
@@ -41,7 +43,7 @@ export class VisionModel {
   private constructor(
     readonly config: VisionConfig,
     /** its weights, by names that begin with `tower.` or `connector.` whatever form the file has */
-    readonly tensors: Map<string, Tensor>,
+    readonly tensors: SeeingTensors,
     /** that they were read from */
     readonly files: string[],
     private readonly seeing: Seeing,
@@ -80,11 +82,11 @@ export class VisionModel {
       return name.endsWith('.weight') && found?.group === group && found.block === block && found.site === site;
     };
     const [, weight] = [...this.tensors].find(([name]) => isIt(name))!;
-    return tf.transpose(weight as Tensor2D);
+    return frozenTransposed(weight as FrozenMatrix);
   }
 
   dispose(): void {
-    tf.dispose([...this.tensors.values()]);
+    disposeTensors(this.tensors);
   }
 }
 
