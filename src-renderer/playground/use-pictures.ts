@@ -22,17 +22,20 @@ function base64Of(file: File): Promise<string> {
   });
 }
 
+export type ShownPictures = ReturnType<typeof usePictures>;
+
 /** The pictures beside a prompt that is being written, for the model that is to answer; `most` of them. */
 export function usePictures(model: Ref<string>, adapter: Ref<string | null>, most = MOST_PICTURES) {
   const pictures = ref<ChatPicture[]>([]);
   const eyes = useSees(() => ({ model: model.value, adapter: adapter.value }));
+  const sees = computed(() => eyes.value?.sees === true);
   const { busy, error, attempt } = useAttempt();
   const full = computed(() => pictures.value.length >= most);
 
   watch([model, adapter], () => (error.value = undefined));
 
   async function keep(file: File) {
-    if (!eyes.value?.sees)
+    if (!sees.value)
       throw new Error(`${eyes.value?.name ?? 'This model'} reads text alone; choose a base model that sees pictures.`);
     if (full.value) throw new Error(`These are more than ${most} pictures. Remove one first.`);
     if (file.size > MOST_PICTURE_BYTES)
@@ -65,5 +68,5 @@ export function usePictures(model: Ref<string>, adapter: Ref<string | null>, mos
     event.preventDefault();
     void add(files);
   }
-  return { pictures, eyes, busy, error, full, add, remove, take, takeIn };
+  return { pictures, eyes, sees, busy, error, full, add, remove, take, takeIn };
 }
