@@ -2,7 +2,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { SpareItem } from '../../../src-preload/contract/index.ts';
 import { preparedFolder } from '../../data/prepared/cache-folder.ts';
-import { cacheFolder } from '../../engine/folders.ts';
+import { KEPT_KINDS, keptFolder } from '../../engine/kept-files.ts';
 import { checkpointFolders } from '../../trainer/checkpoints.ts';
 import { RunLock } from '../../trainer/run-lock.ts';
 import type { AdapterLibrary } from '../adapters/library.ts';
@@ -12,8 +12,6 @@ import type { RunQueue } from '../runs/queue.ts';
 import type { RunRow, RunStore } from '../runs/store.ts';
 import { namedPaths } from './named-paths.ts';
 
-/** Of the cache: prepared pictures, and what frozen towers made of them. */
-const PICTURE_FOLDERS = ['pictures', 'seen'];
 /** What is younger may be about to be used: an upload that a page is still choosing, milliseconds. */
 const YOUNG_MS = 3_600_000;
 
@@ -113,7 +111,7 @@ export class SpareSpace {
   }
 
   private async prepared(): Promise<Spare[]> {
-    const folders = [preparedFolder(), ...PICTURE_FOLDERS.map((name) => join(cacheFolder(), name))];
+    const folders = [preparedFolder(), ...KEPT_KINDS.map((kind) => keptFolder(kind))];
     const bytes = sum(await Promise.all(folders.map(folderSize)));
     const note = 'Made again when a training needs it, which then takes a little longer to begin.';
     const remove = async () => {

@@ -1,11 +1,7 @@
 import crypto from 'node:crypto';
-import fsp from 'node:fs/promises';
-import path from 'node:path';
-import { crc32 } from 'node:zlib';
 import { pictureBytes } from '../../data/picture-bytes.ts';
 import type { PictureSource } from '../../data/picture-rows.ts';
-import { makeRoom, touch } from '../../engine/cache-room.ts';
-import { cacheFolder } from '../../engine/folders.ts';
+import { keptFolder, KeptFiles } from '../../engine/kept-files.ts';
 import { UserError } from '../../engine/types.ts';
 import { decodePicture } from '../../models/vision/pictures/decode.ts';
 import type { PictureOptions, PreparedPicture } from '../../models/vision/preparation/options.ts';
@@ -20,20 +16,14 @@ export interface KeptPicture extends Omit<PreparedPicture, 'rgb'> {
   source: { path: string } | { base64: string };
 }
 
-const ENDING = '.picture';
-const HEADER_BYTES = 24;
-/** All prepared pictures of one way of preparing them; the least recently used go first. */
-const MOST_KEPT_BYTES = 10 * 2 ** 30;
-/** Room is looked for after so many pictures. */
-const PICTURES_A_LOOK = 1000;
+const HEADER_BYTES = 20;
 
 /**
  * Pictures as a model's tower takes them, in files of the user's cache by what they hold: each is decoded once, and none is held in
  * memory. One that is not there, or not whole, is made again.
  */
 export class PictureStore {
-  private readonly place: string;
-  private written = 0;
+  private readonly files: KeptFiles;
 
   /** @param folder the dataset's: no file outside it is read */
   constructor(
@@ -41,7 +31,7 @@ export class PictureStore {
     private readonly folder: string,
   ) {
     const key = crypto.createHash('sha256').update(JSON.stringify(options)).digest('hex').slice(0, 32);
-    this.place = path.join(cacheFolder(), 'pictures', key);
+    this.files = new KeptFiles(keptFolder('pictures', key), '.picture');
   }
 
   /** Looks at a picture. @throws UserError for one that can't be read or isn't taken */
@@ -68,35 +58,20 @@ export class PictureStore {
     throw new UserError(`${name} was changed while it was in use; put it back as it was, or start again`);
   }
 
-  private fileOf(sha256: string): string {
-    return path.join(this.place, `${sha256}${ENDING}`);
-  }
-
   private async make(bytes: Uint8Array, sha256: string, name: string): Promise<PreparedPicture> {
     const picture = preparePicture(await decodePicture(bytes, name), this.options, name);
-    // A cache that can't be written costs time, and nothing else.
-    await this.write(this.fileOf(sha256), picture).catch(() => {});
+    const { tiles, width, height, rows, columns, rgb } = picture;
+    const header = new Int32Array([tiles, width, height, rows, columns]);
+    await this.files.write(sha256, Buffer.concat([new Uint8Array(header.buffer), rgb]));
     return picture;
   }
 
-  private async write(file: string, { tiles, width, height, rows, columns, rgb }: PreparedPicture): Promise<void> {
-    const header = new Int32Array([tiles, width, height, rows, columns, crc32(rgb) | 0]);
-    const aside = `${file}.${process.pid}-${++this.written}.partial`;
-    await fsp.mkdir(this.place, { recursive: true });
-    await fsp.writeFile(aside, Buffer.concat([new Uint8Array(header.buffer), rgb]));
-    await fsp.rename(aside, file);
-    if (this.written % PICTURES_A_LOOK === 0) await makeRoom(this.place, file, MOST_KEPT_BYTES, ENDING);
-  }
-
   private async kept(sha256: string): Promise<PreparedPicture | undefined> {
-    const file = this.fileOf(sha256);
-    const bytes = await fsp.readFile(file).catch(() => undefined);
+    const bytes = await this.files.read(sha256);
     if (!bytes || bytes.length < HEADER_BYTES) return undefined;
-    const header = Array.from({ length: HEADER_BYTES / 4 }, (_, i) => bytes.readInt32LE(4 * i));
-    const [tiles, width, height, rows, columns, crc] = header as [number, number, number, number, number, number];
-    const rgb = new Uint8Array(bytes.subarray(HEADER_BYTES));
-    if (rgb.length !== tiles * width * height * 3 || (crc32(rgb) | 0) !== crc) return undefined;
-    await touch(file);
-    return { tiles, width, height, rows, columns, rgb };
+    const header = new Int32Array(bytes.buffer, 0, HEADER_BYTES / 4);
+    const [tiles = 0, width = 0, height = 0, rows = 0, columns = 0] = header;
+    const rgb = bytes.subarray(HEADER_BYTES);
+    return rgb.length === tiles * width * height * 3 ? { tiles, width, height, rows, columns, rgb } : undefined;
   }
 }
