@@ -3,6 +3,7 @@ import {
   DATASET_FOLDER_KINDS,
   DATASET_KINDS,
   FOLDER_KINDS,
+  isAbout,
   kindOf,
   MOST_DATASET_FILES,
   MOST_FOLDER_FILES,
@@ -20,8 +21,6 @@ export interface FolderFile {
 /** One of these a folder of a model or an adapter has. */
 const WEIGHTS = /\.safetensors$|^(config|adapter|adapter_config)\.json$/;
 const isOf = (kinds: string[], { name }: { name: string }) => kinds.includes(kindOf(name));
-/** What a dataset is about, no rows of it. */
-const isAbout = ({ name }: { name: string }) => /^(readme|license|licence|notice|changelog)\b/i.test(name);
 
 /** Whether the files are those of a dataset; else they are a model's or an adapter's. */
 export const holdsRows = (files: FolderFile[]): boolean => !files.some(({ name }) => WEIGHTS.test(name));
@@ -38,7 +37,7 @@ export async function filesOfFolder(folder: FileSystemDirectoryEntry): Promise<F
     return filesOf(folder, wanted.map((entry) => ({ name: entry.name, entry: entry as FileSystemFileEntry })), MOST_FOLDER_FILES); // prettier-ignore
   }
   const all = (await entriesBelow(folder, '', DATASET_DEPTH)).filter(({ entry }) => isOf(DATASET_FOLDER_KINDS, entry));
-  if (!all.some(({ entry }) => isOf(DATASET_KINDS, entry) && !isAbout(entry)))
+  if (!all.some(({ entry }) => isOf(DATASET_KINDS, entry) && !isAbout(entry.name)))
     throw new Error(
       all.some(({ entry }) => isOf(PICTURE_KINDS, entry))
         ? needsTable(folder.name)

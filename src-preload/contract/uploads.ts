@@ -4,6 +4,9 @@ export const DATASET_KINDS = ['.jsonl', '.json', '.csv', '.tsv', '.parquet', '.x
 /** What rows name; which of them are read is said by row. */
 export const PICTURE_KINDS = ['.png', '.jpg', '.jpeg', '.webp', '.gif', '.bmp', '.tif', '.tiff'];
 
+/** Whether a file of a dataset's folder is about it, by its own name: it holds no rows. */
+export const isAbout = (name: string): boolean => /^(readme|license|licence|notice|changelog)\b/i.test(name);
+
 /** What is sent of a dataset's folder, and of the folders in it: so many files at most, so many folders deep. */
 export const DATASET_FOLDER_KINDS = [...DATASET_KINDS, ...PICTURE_KINDS];
 export const MOST_DATASET_FILES = 50_000;

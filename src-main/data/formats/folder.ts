@@ -1,6 +1,6 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
-import { needsTable } from '../../../src-preload/contract/uploads.ts';
+import { isAbout, kindOf, needsTable, PICTURE_KINDS } from '../../../src-preload/contract/uploads.ts';
 import { UserError } from '../../engine/types.ts';
 import { configurationOf, type Configuration } from './dataset-card.ts';
 
@@ -39,7 +39,7 @@ export async function splitsOfFolder(
     );
   const weights = names.find((name) => /^[^/\\]+\.(safetensors|gguf)$/i.test(name));
   if (weights) throw new UserError(`${folder} holds a model (${weights}), no dataset; give a folder with data files`);
-  const files = names.filter((name) => isData(name) && !isAbout(name)).sort();
+  const files = names.filter((name) => isData(name) && !isAbout(path.basename(name))).sort();
   if (files.length === 0)
     throw new UserError(
       hasPictures ? needsTable(folder) : `${folder} holds no dataset; give a file, or a folder with data files`,
@@ -52,9 +52,6 @@ export async function splitsOfFolder(
   for (const split of Object.keys(splits)) splits[split] = splits[split]!.map((name) => path.join(folder, name));
   return { splits, config: chosen?.name, configs: chosen?.all };
 }
-
-/** Files that lie beside a dataset's: what it is, not its rows. */
-const isAbout = (name: string) => /^(readme|license|licence|notice|changelog)\b/i.test(path.basename(name));
 
 function splitsByName(files: string[]): FolderSplits['splits'] {
   const splits: FolderSplits['splits'] = {};
@@ -100,9 +97,6 @@ export function splitOf(name: string): string {
   return Object.keys(SPLITS).find((split) => words.some((word) => SPLITS[split]!.includes(word))) ?? 'train';
 }
 
-/** What rows name, however many there are. */
-const PICTURE = /\.(png|jpe?g|webp|gif|bmp|tiff?)$/i;
-
 /** The names of files but pictures, and whether there are pictures. */
 async function namesIn(
   folder: string,
@@ -118,7 +112,7 @@ async function namesIn(
       found.names.push(...inside.names);
       found.hasPictures ||= inside.hasPictures;
     } else if (entry.isFile()) {
-      if (PICTURE.test(name)) found.hasPictures = true;
+      if (PICTURE_KINDS.includes(kindOf(name))) found.hasPictures = true;
       else found.names.push(name);
     }
     if (found.names.length > MOST_FILES)

@@ -8,7 +8,7 @@ import { repeatsOf, type SeenFacts } from '../../effilora/seen.ts';
 import type { ModelFile, SeeingFile, TensorInfo } from '../../models/types.ts';
 import { featuresOf, type VisionConfig } from '../../models/vision/towers/config.ts';
 import { isMmproj } from '../../models/vision/towers/source.ts';
-import { isOfLayer, isUnused } from '../../models/vision/towers/names.ts';
+import { isUnused, staysInHalf } from '../../models/vision/towers/names.ts';
 import { modelFacts } from '../text-plan.ts';
 import type { KeptPicture } from './picture-store.ts';
 
@@ -61,9 +61,9 @@ const sum = (values: number[]) => values.reduce((all, value) => all + value, 0);
 const numbers = ({ shape }: { shape: number[] }) => shape.reduce((product, size) => product * size, 1);
 const used = ({ tensors, config }: Weights) => tensors.filter(({ name }) => !isUnused(name, config.tower.layers));
 
-/** The matrices of a tower's layers stay in half precision where a folder has them so; all else is in f32. */
+/** In f32, but for what stays in half precision. */
 function heldBytes(sees: Weights): number {
-  const stays = ({ name, type, shape }: TensorInfo) => !isMmproj(sees.place) && isOfLayer(name) && shape.length === 2 && ['f16', 'bf16'].includes(type); // prettier-ignore
+  const stays = (one: TensorInfo) => !isMmproj(sees.place) && staysInHalf(one);
   return sum(used(sees).map((one) => (stays(one) ? one.byteLength : F32_BYTES * numbers(one))));
 }
 

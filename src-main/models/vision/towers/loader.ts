@@ -3,16 +3,13 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { packedKernels } from '../../../engine/frozen.ts';
 import { PackedMatrix, type FrozenMatrix } from '../../../engine/packed.ts';
 import { UserError } from '../../../engine/types.ts';
-import { GGML_TYPES } from '../../gguf/types.ts';
+import { GGML_TYPES, type GgmlType } from '../../gguf/types.ts';
 import type { LayerNorm, VisionLinear } from './parts.ts';
-import { isOfLayer } from './names.ts';
+import { staysInHalf } from './names.ts';
 import { openSeeingSource, type SeeingSource } from './source.ts';
 
 /** What a model sees with, by names of one form: the matrices of the tower's layers as they lie in the file, where the engine has products for that. */
 export type SeeingTensors = Map<string, Tensor | PackedMatrix>;
-
-/** In f32 a matrix is as large packed. */
-const IN_HALF: number[] = [GGML_TYPES.f16.id, GGML_TYPES.bf16.id];
 
 /** Reads what a model sees with, tensor by tensor, each checked against the configuration before memory is taken. */
 export interface VisionLoader {
@@ -61,11 +58,13 @@ function loaderOf(place: string, source: SeeingSource, tensors: SeeingTensors): 
     );
   };
   const matrix = async (name: string, rows: number, width: number): Promise<FrozenMatrix> => {
-    const { place } = find(name, [rows, width]);
+    const shape = [rows, width];
+    const { place } = find(name, shape);
     const kernels = packedKernels();
-    if (!place || !isOfLayer(name) || !IN_HALF.includes(place.format) || !kernels?.holds(place.format, place.format))
-      return (await tensor(name, [rows, width])) as Tensor2D;
-    const packed = await PackedMatrix.load(kernels, { ...place, rows, width }, place.format);
+    const format = place && staysInHalf({ name, shape, ...place }) ? GGML_TYPES[place.type as GgmlType].id : undefined;
+    if (!place || format === undefined || !kernels?.holds(format, format))
+      return (await tensor(name, shape)) as Tensor2D;
+    const packed = await PackedMatrix.load(kernels, { ...place, format, rows, width }, format);
     tensors.set(name, packed);
     return packed;
   };

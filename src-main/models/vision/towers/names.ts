@@ -1,4 +1,5 @@
 import type { SafetensorsEntry } from '../../safetensors.ts';
+import type { TensorInfo } from '../../types.ts';
 
 /** Names of one form: a tower's begin with `tower.`, its connector's with `connector.`; others belong to the language model. */
 const canonicalName = (name: string) =>
@@ -18,5 +19,9 @@ export const isUnused = (name: string, layers: number) =>
   /^tower\.(head\.|embeddings\.position_ids$|post_layernorm\.)/.test(name) ||
   Number(/^tower\.encoder\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) >= layers;
 
-/** Whether a tensor is of one of the tower's layers, which are most of it and are never trained whole. */
-export const isOfLayer = (name: string): boolean => /^tower\.(encoder\.layers|blocks)\./.test(name);
+/**
+ * Whether a folder's tensor stays in half precision where the engine has products for that: the matrices of the tower's layers, which are
+ * most of it and are never trained whole. In f32 one is as large packed.
+ */
+export const staysInHalf = ({ name, type, shape }: Pick<TensorInfo, 'name' | 'type' | 'shape'>): boolean =>
+  /^tower\.(encoder\.layers|blocks)\./.test(name) && shape.length === 2 && ['f16', 'bf16'].includes(type);

@@ -1,6 +1,5 @@
 import type { MatrixSource } from '../../../engine/packed.ts';
 import { dequantize } from '../../gguf/dequantize.ts';
-import { GGML_TYPES } from '../../gguf/types.ts';
 import { openTensors } from '../../huggingface-weights.ts';
 import { readFloats } from '../../safetensors.ts';
 import type { TensorInfo } from '../../types.ts';
@@ -14,8 +13,8 @@ interface SeeingEntry {
   shown: string;
   shape: number[];
   read(): Promise<Float32Array>;
-  /** where it lies as it is, where it is a matrix of floats in a file */
-  place?: Pick<MatrixSource, 'path' | 'offset' | 'format'>;
+  /** where it lies as it is, in a folder's file, and its type there */
+  place?: Pick<MatrixSource, 'path' | 'offset'> & { type: string };
 }
 
 /** Where what a model sees with is read from: a Hugging Face folder, or an mmproj file. */
@@ -29,9 +28,6 @@ export interface SeeingSource {
   other(names: ReadonlySet<string>, layers: number): string | undefined;
   close(): Promise<void>;
 }
-
-/** GGML's numbers of safetensors' floats. */
-const FLOATS: Partial<Record<string, number>> = { F32: GGML_TYPES.f32.id, F16: GGML_TYPES.f16.id, BF16: GGML_TYPES.bf16.id }; // prettier-ignore
 
 /** Whether a place is an mmproj file, and no folder. */
 export const isMmproj = (place: string): boolean => /\.gguf$/i.test(place);
@@ -52,10 +48,9 @@ async function folderSource(folder: string): Promise<SeeingSource> {
       const found = entries.get(name);
       if (!found) return undefined;
       const { reader, entry } = found;
-      const format = FLOATS[entry.dtype];
       return {
         ...{ shown: entry.name, shape: entry.shape, read: () => readFloats(reader, entry) },
-        place: format === undefined ? undefined : { path: reader.path, offset: entry.offset, format },
+        place: { path: reader.path, offset: entry.offset, type: entry.dtype.toLowerCase() },
       };
     },
     other: (names, layers) =>
