@@ -25,7 +25,6 @@ export interface PictureTensors {
 /** The next token's -log p, summed over the label tokens of texts with pictures. */
 export function pictureObjective(model: VisionLanguageModel): Objective<PictureBatch, PictureTensors> {
   const text = nextTokenObjective(model.language);
-  const width = model.language.config.hiddenSize;
   return {
     ...text,
     model,
@@ -33,29 +32,18 @@ export function pictureObjective(model: VisionLanguageModel): Objective<PictureB
     ready: (batch, adaptation) => model.seen(batch, adaptation),
     parts: ({ grids }) => (grids.length === 0 ? {} : model.vision.rows(grids)),
     tensors: (batch) => {
-      const found = model.places(batch);
-      if (isTextAlone(batch)) return { text: text.tensors(batch) };
-      const [laid, places] = [text.tensors(model.laid(batch)), tf.tensor1d(found, 'int32')];
-      if (batch.features) return { text: { ...laid, seen: { features: featureRows(batch.features, width), places } } };
-      return { text: laid, pictures: { inputs: asTensors(model.feeds(batch)), grids: batch.grids, places } };
+      const pictures = pictureFeeds(model, batch, batch.inputIds.length);
+      if (!pictures) return { text: text.tensors(batch) };
+      return shown(text.tensors(model.laid(batch)), asTensors(pictures), batch);
     },
     forGraph: (batch, isOpen) => ({ ...batch, ...text.forGraph(batch, isOpen) }),
     feeds: (batch, isOpen) => {
-      const places = model.places(batch);
-      if (isTextAlone(batch)) return text.feeds(batch, isOpen);
-      const tokens = isOpen ? VARYING : batch.inputIds.length;
-      return {
-        ...text.feeds(model.laid(batch), isOpen),
-        ...(batch.features ? atTokens(batch.features, width, places, tokens) : model.feeds(batch)),
-        places: { values: batch.features ? own(places) : places, shape: [tokens] },
-      };
+      const pictures = pictureFeeds(model, batch, isOpen ? VARYING : batch.inputIds.length);
+      return pictures ? { ...text.feeds(model.laid(batch), isOpen), ...pictures } : text.feeds(batch, isOpen);
     },
     fed: (inputs, batch, isOpen) => {
       const tensors = text.fed(inputs, batch, isOpen);
-      if (isTextAlone(batch)) return { text: tensors };
-      const places = inputs.places as tf.Tensor1D;
-      if (batch.features) return { text: { ...tensors, seen: { features: inputs.features as Tensor2D, places } } };
-      return { text: tensors, pictures: { inputs, grids: batch.grids, places } };
+      return isTextAlone(batch) ? { text: tensors } : shown(tensors, inputs, batch);
     },
     forward: (tensors, passes) => tf.tidy(() => text.forward(withFeatures(model, tensors, passes), passes)),
     lossSum: (tensors, passes) => tf.tidy(() => text.lossSum(withFeatures(model, tensors, passes), passes)),
@@ -74,17 +62,29 @@ export function withFeatures(
   return { ...text, seen: { features, places } };
 }
 
-const featureRows = (features: Float32Array, width: number) => tf.tensor2d(features, [features.length / width, width]);
+/** A text with its pictures, from what `pictureFeeds` feeds as tensors. */
+function shown(text: BatchTensors, inputs: Record<string, Tensor>, { features, grids }: PictureBatch): PictureTensors {
+  const places = inputs.places as tf.Tensor1D;
+  if (!features) return { text, pictures: { inputs, grids, places } };
+  return { text: { ...text, seen: { features: inputs.features as Tensor2D, places } } };
+}
 
-/** A picture's tokens are the features at their own places; -1: text. */
-const own = (places: Int32Array) => places.map((place, token) => (place < 0 ? -1 : token));
-
-/** A graph's features lie at their tokens, zeros at the text's: so one graph serves batches of any number of pictures. */
-function atTokens(features: Float32Array, width: number, places: Int32Array, tokens: number): Feeds {
+/**
+ * What a batch's pictures feed; undefined: it has none. Features that are known lie at their tokens, zeros at the text's, so that one graph
+ * serves batches of any number of pictures.
+ * @param tokens of the batch, as shapes name them
+ */
+function pictureFeeds(model: VisionLanguageModel, batch: PictureBatch, tokens: number): Feeds | undefined {
+  const places = model.places(batch);
+  const { features } = batch;
+  if (isTextAlone(batch)) return undefined;
+  if (!features) return { ...model.feeds(batch), places: { values: places, shape: [tokens] } };
+  const width = model.language.config.hiddenSize;
   const values = new Float32Array(places.length * width);
   for (const [token, place] of places.entries())
     if (place >= 0) values.set(features.subarray(place * width, (place + 1) * width), token * width);
-  return { features: { values, shape: [tokens, width] } };
+  const own = places.map((place, token) => (place < 0 ? -1 : token));
+  return { features: { values, shape: [tokens, width] }, places: { values: own, shape: [tokens] } };
 }
 
 /** Texts that have no picture are the language model's own. */
