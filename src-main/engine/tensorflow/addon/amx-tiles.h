@@ -8,6 +8,7 @@
 
 #include "buffer.h"
 #include "operand.h"
+#include "tile-state.h"
 
 namespace kernels {
 namespace {
@@ -90,29 +91,6 @@ void packBands(const Operand& o, int64_t line, int64_t bands, int64_t from, int6
       for (int i = 0; i < 16; i++) _mm512_store_si512(tile + kTileWords + i * 16, low[i]);
     }
 }
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start = 0, reserved[14] = {};
-  uint16_t columns[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-/** Tiles are a thread's state that oneDNN uses, too: what was there comes back. */
-class Tiles {
- public:
-  Tiles() {
-    _tile_storeconfig(&before_);
-    static const TileConfig config;
-    _tile_loadconfig(&config);
-  }
-  ~Tiles() {
-    if (before_.palette) _tile_loadconfig(&before_);
-    else _tile_release();
-  }
-
- private:
-  TileConfig before_;
-};
 
 /** c [32, 32] (row stride in floats) (+)= two bands of A times two bands of B over `steps` tiles of depth */
 template <bool split>

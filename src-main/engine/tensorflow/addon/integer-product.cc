@@ -13,6 +13,9 @@
 #include "kernels.h"
 #include "operand.h"
 #include "vector.h"
+#ifdef STUDIO_TILES
+#include "tile-state.h"
+#endif
 
 namespace kernels {
 namespace {
@@ -67,7 +70,7 @@ void product(const float* x, const StoredMatrix& w, float* y, int64_t tokens, in
   parallelFor(chunks * groups, [&](int64_t task) {
     static thread_local Buffer packed;
 #ifdef STUDIO_TILES
-    IntegerTiles tiles(scalesOf(w.format));
+    Tiles tiles(partsOfBlocks(scalesOf(w.format)));
 #endif
     uint8_t* panel = reinterpret_cast<uint8_t*>(packed.need(kDeep * panelBytes(w.format) / 4));
     int64_t chunk = task / groups, from = bands * chunk / chunks, to = bands * (chunk + 1) / chunks;

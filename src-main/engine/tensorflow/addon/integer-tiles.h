@@ -1,30 +1,13 @@
 // A band of x by a strip of W^T on AMX tiles: two tiles of 16 rows by two of 16 columns. What a block's tiles hold goes through L1 to
 // the registers that add it up. Part of integer-product.cc.
 
-struct alignas(64) IntegerTileConfig {
-  uint8_t palette = 1, start = 0, reserved[14] = {};
-  uint16_t columns[16] = {64, 64, 64, 64, 0, 0, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 0, 0};
-};
-
-/** Tiles of so many parts of a block; oneDNN uses them, too: what was there comes back. */
-class IntegerTiles {
- public:
-  explicit IntegerTiles(int parts) {
-    _tile_storeconfig(&before_);
-    IntegerTileConfig config;
-    config.columns[4] = config.columns[5] = static_cast<uint16_t>(kBlock / parts);
-    config.rows[6] = config.rows[7] = static_cast<uint8_t>(kBlock / kTogether / parts);
-    _tile_loadconfig(&config);
-  }
-  ~IntegerTiles() {
-    if (before_.palette) _tile_loadconfig(&before_);
-    else _tile_release();
-  }
-
- private:
-  IntegerTileConfig before_;
-};
+/** Tiles of so many parts of a block. */
+inline TileConfig partsOfBlocks(int parts) {
+  TileConfig config;
+  config.columns[4] = config.columns[5] = static_cast<uint16_t>(kBlock / parts);
+  config.rows[6] = config.rows[7] = static_cast<uint8_t>(kBlock / kTogether / parts);
+  return config;
+}
 
 constexpr int kTiled = 4;  // parts of blocks whose tiles wait in L1 together: their scales lie in registers
 
