@@ -1,4 +1,5 @@
 import { UserError } from '../../../engine/types.ts';
+import { roundedToEven } from '../../rounding.ts';
 import type { Grid, Tiling } from './options.ts';
 
 export interface Size {
@@ -45,9 +46,6 @@ export function shortestEdgeSize({ width, height }: Size, edge: number): Size {
     ? { width: edge, height: Math.trunc((edge * height) / width) }
     : { height: edge, width: Math.trunc((edge * width) / height) };
 }
-
-/** Python's round: a half goes to the even neighbour. */
-const roundedToEven = (x: number) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
 
 /** Qwen's smart_resize. @throws UserError for a picture more than 200 times as long as wide, as transformers does */
 export function gridSize({ width, height }: Size, { patch, merge, leastPixels, mostPixels }: Grid, name: string): Size {
