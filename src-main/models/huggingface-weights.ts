@@ -32,13 +32,15 @@ export const openFolderWeights = (folder: string, config: ModelConfig): Promise<
 /**
  * Opens a folder's safetensors files.
  * @param nameOf what a tensor is called in the model that is opened; undefined for those of another part
+ * @param stems what the files may be called, without `.safetensors`: the first that is there counts
  * @throws UserError when they are missing or damaged, or hold a tensor twice
  */
 export async function openTensors(
   folder: string,
   nameOf: (entry: SafetensorsEntry, file: string) => string | undefined,
+  stems = ['model'],
 ): Promise<FolderWeights> {
-  const paths = await weightFiles(folder);
+  const paths = await weightFiles(folder, stems);
   const readers: FileReader[] = [];
   const close = async () => void (await Promise.all(readers.map((reader) => reader.close())));
   const entries: FolderWeights['entries'] = new Map();
@@ -62,15 +64,15 @@ export async function openTensors(
 }
 
 /** The folder's weight files, in order. @throws UserError when there are none or some that the index names are missing */
-async function weightFiles(folder: string): Promise<string[]> {
-  const index = path.join(folder, 'model.safetensors.index.json');
-  const single = path.join(folder, 'model.safetensors');
-  if (!fs.existsSync(index)) {
-    if (fs.existsSync(single)) return [single];
-    throw new UserError(
-      `${folder} holds no model.safetensors and no model.safetensors.index.json${otherWeights(folder)}`,
-    );
+async function weightFiles(folder: string, stems: string[]): Promise<string[]> {
+  const places = stems.map((stem) => path.join(folder, `${stem}.safetensors`));
+  const single = places.find((place) => fs.existsSync(place) || fs.existsSync(`${place}.index.json`));
+  if (single === undefined) {
+    const name = `${stems[0]}.safetensors`;
+    throw new UserError(`${folder} holds no ${name} and no ${name}.index.json${otherWeights(folder)}`);
   }
+  const index = `${single}.index.json`;
+  if (!fs.existsSync(index)) return [single];
   const parsed = z.looseObject({ weight_map: z.record(z.string(), z.string()) }).safeParse(await readJsonFile(index, MOST_INDEX_BYTES)); // prettier-ignore
   if (!parsed.success) throw new UserError(`${index} has no weight_map; fetch it again`);
   const names = [...new Set(Object.values(parsed.data.weight_map))].sort();
@@ -91,7 +93,7 @@ function otherWeights(folder: string): string {
   const names = fs.readdirSync(folder);
   const gguf = names.find((name) => name.endsWith('.gguf'));
   if (gguf) return `; open its ${gguf} instead`;
-  const pickle = names.find((name) => /^(pytorch_model|consolidated).*\.(bin|pth)$/.test(name));
+  const pickle = names.find((name) => /^((diffusion_)?pytorch_model|consolidated).*\.(bin|pth)$/.test(name));
   if (pickle)
     return `; its ${pickle} is a pickle, which can run programs as it is read and is not opened: fetch the model as safetensors, or load it with transformers where you trust it and save it with save_pretrained`;
   return '; fetch the whole folder';

@@ -1,0 +1,87 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { FrozenMatrix, PackedMatrix } from '../../engine/packed.ts';
+import { UserError } from '../../engine/types.ts';
+import type { Linear } from './parts/linear.ts';
+import type { Convolution, Norm } from './parts/resnet.ts';
+import type { DiffusionSite } from './site.ts';
+import type { DiffusionSource } from './source.ts';
+
+/** A part's tensors on the engine, by their names in diffusers; filters lie as [kernel, kernel, in, out]. */
+export type DiffusionTensors = Map<string, Tensor | PackedMatrix>;
+
+/** Reads a part of a diffusion model, tensor by tensor, each checked against the configuration before memory is taken. */
+export interface DiffusionLoader {
+  tensor(name: string, shape: number[]): Promise<Tensor>;
+  /** also of a 1 x 1 convolution */
+  linear(name: string, outFeatures: number, inFeatures: number, options?: LinearOptions): Promise<Linear>;
+  /** 3 x 3 */
+  convolution(name: string, outChannels: number, inChannels: number): Promise<Convolution>;
+  norm(name: string, size: number): Promise<Norm>;
+}
+
+interface LinearOptions {
+  /** default: it has a bias */
+  biased?: boolean;
+  site?: DiffusionSite;
+}
+
+/**
+ * Runs `load` over a part's tensors; gives what it made, and the tensors. The source is closed.
+ * @throws UserError when a tensor is missing, of another shape or type, or there is one that the part has no place for
+ */
+export async function withDiffusionLoader<T>(
+  source: DiffusionSource,
+  load: (loader: DiffusionLoader) => Promise<T>,
+): Promise<{ loaded: T; tensors: DiffusionTensors }> {
+  const tensors: DiffusionTensors = new Map();
+  try {
+    const loaded = await load(loaderOf(source, tensors));
+    const other = [...source.names()].find((name) => !tensors.has(name));
+    if (other !== undefined)
+      throw new UserError(`${source.place} holds "${other.slice(0, 120)}", which such a model has no place for; it can't be run as it is meant`); // prettier-ignore
+    return { loaded, tensors };
+  } catch (error) {
+    disposeTensors(tensors);
+    throw error;
+  } finally {
+    await source.close();
+  }
+}
+
+export function disposeTensors(tensors: DiffusionTensors): void {
+  for (const tensor of tensors.values()) tensor.dispose();
+}
+
+function loaderOf(source: DiffusionSource, tensors: DiffusionTensors): DiffusionLoader {
+  const read = async (name: string, shape: number[], change = (values: Tensor) => values): Promise<Tensor> => {
+    const found = source.find(name);
+    // A linear may lie as a convolution of 1 x 1, and the other way round.
+    const inFile = found?.shape.join() === [...shape, 1, 1].join() ? shape : found?.shape;
+    if (!found || inFile!.join() !== shape.join())
+      throw new UserError(
+        `${source.place}: the tensor "${found?.shown ?? name}" is ${found ? found.shape.join(' x ') : 'missing'} where ${shape.join(' x ')} is needed`,
+      );
+    const floats = await found.read();
+    const values = tf.keep(tf.tidy(() => change(tf.tensor(floats, shape))));
+    tensors.set(name, values);
+    return values;
+  };
+  const vector = async (name: string, size: number) => (await read(name, [size])) as Tensor1D;
+  return {
+    tensor: (name, shape) => read(name, shape),
+    linear: async (name, outFeatures, inFeatures, { biased = true, site } = {}) => ({
+      weight: (await read(`${name}.weight`, [outFeatures, inFeatures])) as Tensor2D as FrozenMatrix,
+      bias: biased ? await vector(`${name}.bias`, outFeatures) : undefined,
+      site,
+    }),
+    convolution: async (name, outChannels, inChannels) => ({
+      filter: (await read(`${name}.weight`, [outChannels, inChannels, 3, 3], (values) => tf.transpose(values, [2, 3, 1, 0]))) as Tensor4D, // prettier-ignore
+      bias: await vector(`${name}.bias`, outChannels),
+    }),
+    norm: async (name, size) => ({
+      weight: await vector(`${name}.weight`, size),
+      bias: await vector(`${name}.bias`, size),
+    }),
+  };
+}

@@ -1,0 +1,26 @@
+import type { Adaptation, SiteId } from '../types.ts';
+
+/** The parts of a diffusion model that can be adapted: A is shared inside one, never across. */
+export type DiffusionPart = 'unet' | 'text' | 'text_2';
+
+/** Which linear of a diffusion model it is, as adapters name it: `unet.attn1.to_q` of block 3. */
+export interface DiffusionSite extends SiteId {
+  group: DiffusionPart;
+}
+
+/** What an adapter knows of one. */
+export interface DiffusionSiteShape extends DiffusionSite {
+  /** in its part, as diffusers or transformers has it: `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q` */
+  path: string;
+  kind: 'linear';
+  inFeatures: number;
+  outFeatures: number;
+  reads: 'self' | 'context';
+}
+
+/** How rows go through a part of a diffusion model: with what is adapted, and how much is kept for backward. */
+export interface DiffusionPass {
+  adaptation?: Adaptation;
+  /** keep only what goes into each block for backward, which runs it again */
+  recompute?: boolean;
+}

@@ -1,0 +1,156 @@
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import { doubled, IN_PLACE, type Walk } from '../../../engine/convolution.ts';
+import { frozenTransposed } from '../../../engine/frozen.ts';
+import { groupNorm } from '../../../engine/group-norm.ts';
+import type { FrozenMatrix } from '../../../engine/packed.ts';
+import { UserError } from '../../../engine/types.ts';
+import type { Feeds } from '../../feeds.ts';
+import { readJsonFile } from '../../json-file.ts';
+import { disposeTensors, withDiffusionLoader, type DiffusionTensors } from '../loader.ts';
+import { linear } from '../parts/linear.ts';
+import { convolve, resnet } from '../parts/resnet.ts';
+import { transformer, transformerSites } from '../parts/transformer.ts';
+import type { DiffusionPass, DiffusionSite, DiffusionSiteShape } from '../site.ts';
+import { openPart, type DiffusionSource } from '../source.ts';
+import { unetConfig, type UNetConfig } from './config.ts';
+import { unetLayout, type LevelLayout, type UNetLayout } from './layout.ts';
+import { loadUNet, type Embedding, type LevelWeights, type UNetWeights } from './weights.ts';
+import { sinusoids } from './time.ts';
+
+/** What a UNet is told beside the noisy latents, as tensors of the engine. */
+export interface UNetInputs {
+  /** sinusoids of each picture's time, [pictures, channels of the first level]; `timeFeeds` makes them */
+  time: Tensor2D;
+  /** the text's features, picture after picture, [pictures * tokens, contextWidth] */
+  context: Tensor2D;
+  /** SDXL: the text's own features with those of the sizes, [pictures, inFeatures of `added`] */
+  added?: Tensor2D;
+}
+
+/** Down to the half: a row and a column of zeros all around. */
+const HALVING: Walk = { padding: [1, 1], stride: 2 };
+const MOST_CONFIG_BYTES = 16 << 20;
+
+/** What takes the noise out of latents (UNet2DConditionModel), frozen, on the engine in use. */
+export class UNet {
+  readonly layout: UNetLayout;
+
+  private constructor(
+    readonly config: UNetConfig,
+    /** by their names in diffusers */
+    readonly tensors: DiffusionTensors,
+    private readonly weights: UNetWeights,
+  ) {
+    this.layout = unetLayout(config);
+  }
+
+  /** Reads it from a folder with config.json. @throws UserError naming file and field, or the tensor */
+  static async load(folder: string): Promise<UNet> {
+    const file = path.join(folder, 'config.json');
+    const config = unetConfig(await readJsonFile(file, MOST_CONFIG_BYTES), file);
+    return UNet.from(config, await openPart(folder));
+  }
+
+  /** @param source is closed */
+  static async from(config: UNetConfig, source: DiffusionSource): Promise<UNet> {
+    const { loaded, tensors } = await withDiffusionLoader(source, (loader) => loadUNet(config, unetLayout(config), loader)); // prettier-ignore
+    return new UNet(config, tensors, loaded);
+  }
+
+  /** What the times of some pictures feed: `time`. */
+  timeFeeds(times: ArrayLike<number>): Feeds {
+    const width = this.config.down[0]!.channels;
+    return { time: { values: sinusoids(times, width, this.config.time), shape: [times.length, width] } };
+  }
+
+  /**
+   * SDXL's `added` on the host.
+   * @param pooled the text's own features, [pictures, width]
+   * @param sizes of each picture: original height and width, top and left of the crop, target height and width
+   */
+  addedFeeds(pooled: Float32Array, sizes: number[][]): Feeds {
+    const { added, time } = this.config;
+    if (!added) throw new Error('a model without sizes is told none');
+    const width = pooled.length / sizes.length;
+    const values = new Float32Array(sizes.length * added.inFeatures);
+    sizes.forEach((own, i) => {
+      values.set(pooled.subarray(i * width, (i + 1) * width), i * added.inFeatures);
+      values.set(sinusoids(own, added.timeWidth, time), i * added.inFeatures + width);
+    });
+    return { added: { values, shape: [sizes.length, added.inFeatures] } };
+  }
+
+  /**
+   * What the model says of noisy latents [pictures, height, width, inChannels]: [pictures, height, width, outChannels]; differentiable
+   * with respect to latents, text and adaptation.
+   * @throws UserError for sizes that can't be halved as often as it does
+   */
+  predict(latents: Tensor4D, { time, context, added }: UNetInputs, pass: DiffusionPass = {}): Tensor4D {
+    this.checkSize(latents);
+    const { weights, layout } = this;
+    return tf.tidy(() => {
+      let features = embedded(time, weights.time);
+      if (added && weights.added) features = tf.add(features, embedded(added, weights.added));
+      const told = silu(features);
+      const through = (x: Tensor4D, i: number, level: LevelLayout, own: LevelWeights) => {
+        const normed = resnet(x, own.resnets[i]!, level.resnets[i]!, told);
+        const shape = level.transformers[i];
+        return shape ? transformer(normed, context, own.transformers[i]!, shape, pass) : normed;
+      };
+
+      let x = convolve(latents, weights.in);
+      const skips = [x];
+      layout.down.forEach((level, k) => {
+        const own = weights.down[k]!;
+        for (let i = 0; i < level.resnets.length; i++) skips.push((x = through(x, i, level, own)));
+        if (own.sampler) skips.push((x = convolve(x, own.sampler, HALVING)));
+      });
+      x = through(x, 0, layout.middle, weights.middle);
+      x = resnet(x, weights.middle.resnets[1]!, layout.middle.resnets[1]!, told);
+      layout.up.forEach((level, k) => {
+        const own = weights.up[k]!;
+        for (let i = 0; i < level.resnets.length; i++) x = through(tf.concat([x, skips.pop()!], 3), i, level, own);
+        if (own.sampler) x = convolve(doubled(x), own.sampler);
+      });
+      const { groups, epsilon } = this.config;
+      const normed = groupNorm(x, weights.norm.weight, weights.norm.bias, { groups, epsilon, silu: true });
+      return convolve(normed, weights.out, IN_PLACE);
+    });
+  }
+
+  private checkSize({ shape }: Tensor4D): void {
+    const [, height, width, channels] = shape;
+    const multiple = 2 ** (this.config.down.length - 1);
+    if (height % multiple !== 0 || width % multiple !== 0)
+      throw new UserError(`Latents of ${width} x ${height} can't be halved as often as this model does; take sides that are multiples of ${multiple}`); // prettier-ignore
+    if (channels !== this.config.inChannels)
+      throw new UserError(`Latents have ${channels} channels, and this model takes ${this.config.inChannels}; is it one for inpainting or of another kind?`); // prettier-ignore
+  }
+
+  /** Everything that can be adapted, block by block. */
+  sites(): DiffusionSiteShape[] {
+    return unetSites(this.config);
+  }
+
+  /** The frozen weight of a site, [in, out]; the caller disposes it. */
+  siteWeight({ block, site }: Pick<DiffusionSite, 'block' | 'site'>): Tensor2D {
+    const { path: name } = this.sites().find((each) => each.block === block && each.site === site)!;
+    return frozenTransposed(this.tensors.get(`${name}.weight`) as FrozenMatrix);
+  }
+
+  dispose(): void {
+    disposeTensors(this.tensors);
+  }
+}
+
+/** Everything of a UNet that can be adapted, in the order of the forward pass. */
+export function unetSites(config: UNetConfig): DiffusionSiteShape[] {
+  const { down, middle, up } = unetLayout(config);
+  return [...down, middle, ...up].flatMap(({ transformers }) => transformers.flatMap(transformerSites));
+}
+
+const silu = (x: Tensor2D): Tensor2D => tf.tidy(() => tf.mul(x, tf.sigmoid(x)));
+
+const embedded = (x: Tensor2D, { first, second }: Embedding): Tensor2D => linear(silu(linear(x, first)), second);
