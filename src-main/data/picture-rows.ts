@@ -103,7 +103,8 @@ function planOf(columns: string[]): ColumnPlan {
   }
 }
 
-const given = (value: unknown): unknown[] =>
+/** What a field holds, one or several. */
+export const given = (value: unknown): unknown[] =>
   (Array.isArray(value) ? (value as unknown[]) : [value]).filter((one) => isPresent(one) && one !== '');
 
 const asksForOne = (example: Example) => example.kind === 'chat' && example.messages.some((one) => marksIn(one) > 0);
@@ -135,8 +136,8 @@ function pictureOf(part: Record<string, unknown>): unknown {
   return [isObject(address) ? address.url : address, image, file, url].find(isPresent);
 }
 
-/** @throws RowRefusal for what is no picture of the dataset's */
-function sourceOf(value: unknown, folder: string): PictureSource {
+/** A picture as rows have it: a file's name, bytes, or bytes as text. @throws RowRefusal for what is no picture of the dataset's */
+export function sourceOf(value: unknown, folder: string): PictureSource {
   if (ArrayBuffer.isView(value)) return { bytes: new Uint8Array(value.buffer, value.byteOffset, value.byteLength) };
   if (isObject(value)) return sourceOf(isPresent(value.bytes) ? value.bytes : (value.path ?? value.url), folder);
   if (typeof value !== 'string') throw new RowRefusal('its picture is neither a file’s name nor bytes');

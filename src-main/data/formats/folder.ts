@@ -32,7 +32,7 @@ export async function splitsOfFolder(
   isData: (name: string) => boolean,
   config?: string,
 ): Promise<FolderSplits> {
-  const { names, hasPictures } = await namesIn(folder, '', DEPTH);
+  const { names, pictures } = await namesIn(folder);
   if (names.some((name) => path.basename(name) === 'dataset_info.json' || name.endsWith('.arrow')))
     throw new UserError(
       `${folder} was written by save_to_disk, whose Arrow files are not read; write it with to_parquet or to_json instead`,
@@ -42,7 +42,7 @@ export async function splitsOfFolder(
   const files = names.filter((name) => isData(name) && !isAbout(path.basename(name))).sort();
   if (files.length === 0)
     throw new UserError(
-      hasPictures ? needsTable(folder) : `${folder} holds no dataset; give a file, or a folder with data files`,
+      pictures.length > 0 ? needsTable(folder) : `${folder} holds no dataset; give a file, or a folder with data files`,
     );
   const chosen = await configurationOf(folder, config);
   const splits = chosen?.files ? splitsByCard(folder, chosen, files) : splitsByName(filesUnder(chosen, files));
@@ -97,26 +97,35 @@ export function splitOf(name: string): string {
   return Object.keys(SPLITS).find((split) => words.some((word) => SPLITS[split]!.includes(word))) ?? 'train';
 }
 
-/** The names of files but pictures, and whether there are pictures. */
-async function namesIn(
+/** The split that a folder's whole name is a word for. */
+export const splitNamed = (name: string): string | undefined =>
+  Object.keys(SPLITS).find((split) => SPLITS[split]!.includes(name.toLowerCase()));
+
+/**
+ * The names of a folder's files and of those in folders below it: pictures, and all others.
+ * @param most others than pictures
+ * @throws UserError for more of them
+ */
+export async function namesIn(
   folder: string,
-  under: string,
-  depth: number,
-): Promise<{ names: string[]; hasPictures: boolean }> {
-  const found = { names: [] as string[], hasPictures: false };
+  most = MOST_FILES,
+  under = '',
+  depth = DEPTH,
+): Promise<{ names: string[]; pictures: string[] }> {
+  const found = { names: [] as string[], pictures: [] as string[] };
   for (const entry of await fsp.readdir(path.join(folder, under), { withFileTypes: true })) {
     const name = path.join(under, entry.name);
     if (entry.name.startsWith('.')) continue;
     if (entry.isDirectory() && depth > 0) {
-      const inside = await namesIn(folder, name, depth - 1);
-      found.names.push(...inside.names);
-      found.hasPictures ||= inside.hasPictures;
+      const inside = await namesIn(folder, most, name, depth - 1);
+      for (const one of inside.names) found.names.push(one);
+      for (const one of inside.pictures) found.pictures.push(one);
     } else if (entry.isFile()) {
-      if (PICTURE_KINDS.includes(kindOf(name))) found.hasPictures = true;
+      if (PICTURE_KINDS.includes(kindOf(name))) found.pictures.push(name);
       else found.names.push(name);
     }
-    if (found.names.length > MOST_FILES)
-      throw new UserError(`${folder} holds more than ${MOST_FILES} files; name the folder of the dataset in it`);
+    if (found.names.length > most)
+      throw new UserError(`${folder} holds more than ${most} files; name the folder of the dataset in it`);
   }
   return found;
 }
