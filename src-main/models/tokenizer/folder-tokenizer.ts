@@ -51,17 +51,17 @@ export interface FolderTokenizer {
  * is put around a text is tokenizer.json's to say, whatever add_bos_token and add_eos_token are; every token with a name is found in
  * the text as written.
  * @param model what config.json says of beginning and end
- * @returns undefined where the folder has no tokenizer.json
+ * @param make what tokenizer.json would be where the folder has none
+ * @returns undefined where there is none, and none is made
  */
 export async function tokenizerOfFolder(
   folder: string,
   model: { bosTokenId?: number; eosTokenIds: number[] },
+  make?: (special: SpecialTexts) => Promise<object>,
 ): Promise<FolderTokenizer | undefined> {
   const file = path.join(folder, 'tokenizer.json');
-  if (!fs.existsSync(file)) return undefined;
-  const content = jsonSchema.safeParse(await readJsonFile(file, MAX_JSON_BYTES));
-  if (!content.success) throw new UserError(`${file} is no tokenizer (${whatIsWrong(content.error)}); fetch it again`);
-  const json = content.data;
+  const isThere = fs.existsSync(file);
+  if (!isThere && !make) return undefined;
   const read = async <S extends z.ZodType>(name: string, schema: S) => {
     const place = path.join(folder, name);
     return parsed(schema, fs.existsSync(place) ? await readJsonFile(place, MAX_CONFIG_BYTES) : {}, place);
@@ -70,8 +70,11 @@ export async function tokenizerOfFolder(
   const config = { ...map, ...withoutNulls(await read('tokenizer_config.json', configSchema)) } as TokenizerConfig;
   const generation = await read('generation_config.json', generationSchema);
 
-  const added = withNamedTokens(json, config);
   const special = specialTexts(config);
+  const content = jsonSchema.safeParse(isThere ? await readJsonFile(file, MAX_JSON_BYTES) : await make!(special));
+  if (!content.success) throw new UserError(`${file} is no tokenizer (${whatIsWrong(content.error)}); fetch it again`);
+  const json = content.data;
+  const added = withNamedTokens(json, config);
   const { bos, eos } = special;
   const id = (text?: string) => (text === undefined ? undefined : added.find(({ content }) => content === text)?.id);
   const ends = [id(eos), ...model.eosTokenIds, ...[generation.eos_token_id ?? []].flat()];
