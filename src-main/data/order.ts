@@ -40,19 +40,23 @@ export class DataOrder {
   /** undefined: as the examples come, until it is known how many there are */
   private order: number[] | undefined;
 
-  /** @param sizes undefined: one dataset that is still read, without a shuffle */
+  /**
+   * @param sizes undefined: one dataset that is still read, without a shuffle
+   * @param arranged the order of an epoch as it is taken, where any won't do
+   */
   constructor(
     private sizes: number[] | undefined,
     private readonly weights: number[],
     private readonly seed: number,
     private readonly shuffle: boolean,
     private at: OrderState = { epoch: 0, taken: 0 },
+    private readonly arranged: (order: number[]) => number[] = (order) => order,
   ) {
     this.order = sizes && this.orderOf(sizes, at.epoch);
   }
 
   private orderOf(sizes: number[], epoch: number): number[] {
-    return epochOrder(sizes, this.weights, epoch, this.seed, this.shuffle);
+    return this.arranged(epochOrder(sizes, this.weights, epoch, this.seed, this.shuffle));
   }
 
   get state(): OrderState {

@@ -8,7 +8,8 @@ import { createTokenizer } from '../../src-main/models/tokenizer/tokenizer.ts';
 import { tokenizerOfFolder } from '../../src-main/models/tokenizer/folder-tokenizer.ts';
 import type { ChatMessage } from '../../src-main/models/types.ts';
 import { openPictureProcessor } from '../../src-main/models/vision/preparation/open.ts';
-import { PictureStore } from '../../src-main/tasks/vision-language/picture-store.ts';
+import { PictureStore } from '../../src-main/tasks/picture-store.ts';
+import { towerPreparation } from '../../src-main/tasks/vision-language/preparation.ts';
 import { fedOf } from '../../src-main/models/vision/preparation/fed.ts';
 import { tokensWithPictures, type PictureReading } from '../../src-main/tasks/vision-language/prepare.ts';
 
@@ -31,7 +32,7 @@ let reading: PictureReading;
 
 /** An example's tokens and what its pictures feed, or why it can't be used. */
 async function preparePictures({ pictures, ...example }: PictureExample, reading: PictureReading) {
-  const store = new PictureStore(reading.processor.options, data);
+  const store = new PictureStore(towerPreparation(reading.processor.options), data);
   try {
     const kept = await Promise.all(
       pictures.map((source) => store.take(source, path.basename('path' in source ? source.path : ''))),

@@ -1,6 +1,4 @@
 import crypto from 'node:crypto';
-import fsp from 'node:fs/promises';
-import path from 'node:path';
 import type { ColumnPlan } from '../../data/columns.ts';
 import {
   examplesOf,
@@ -16,17 +14,17 @@ import {
 import { exampleSource } from '../../data/example-source.ts';
 import { commonFolder, isBroken, type BrokenRow, type RowSource } from '../../data/formats/rows.ts';
 import { pictureColumns, pictureName, readPictureExample, type PictureExample } from '../../data/picture-rows.ts';
-import { openRecords, writeRecords, type OpenedRecords } from '../../data/prepared/cache-file.ts';
-import { makeRoomBeside, preparedFolder } from '../../data/prepared/cache-folder.ts';
 import { contentSha256 } from '../../data/prepared/content.ts';
-import { chunksInMemory, fullDisk, isSmall } from '../../data/prepared/prepared.ts';
+import { chunksInMemory, isSmall } from '../../data/prepared/prepared.ts';
 import { chunkOf, type ReadRow, type RecordChunk } from '../../data/prepared/records.ts';
 import type { Example, Row } from '../../data/types.ts';
 import { UserError } from '../../engine/types.ts';
 import { fedOf, type FedPictures } from '../../models/vision/preparation/fed.ts';
+import { PictureStore } from '../picture-store.ts';
+import { recordsOnDisk } from '../records-on-disk.ts';
 import type { ShownPicture } from '../task.ts';
 import { pictureTokens, tokensWithPictures, type PictureReading } from './prepare.ts';
-import { PictureStore, type KeptPicture } from './picture-store.ts';
+import { towerPreparation, type SeenPicture, type SeenPictureStore } from './preparation.ts';
 
 /** An example whose pictures are read when they are needed. */
 export interface SeenExample extends PreparedExample {
@@ -40,7 +38,7 @@ export interface SeenExample extends PreparedExample {
   told(other: Example): Pick<PreparedExample, 'inputIds' | 'labels'> | string;
 }
 
-type Kept = { pictures?: KeptPicture[] };
+type Kept = { pictures?: SeenPicture[] };
 
 /** Rows that are looked at together: of large pictures no more are in memory. */
 const ROWS_AT_ONCE = 4;
@@ -85,10 +83,10 @@ async function openPictures(
   const { rows: all, plan } = await planned(source, options);
   const rows = most === undefined ? all : { ...all, rows: () => firstRows(all.rows(), most) };
   const folder = commonFolder(rows.files);
-  const store = new PictureStore(reading.processor.options, folder);
+  const store = new PictureStore(towerPreparation(reading.processor.options), folder);
   const hash = crypto.createHash('sha256').update(await contentSha256(rows.files));
   const chunks = pictureChunks(rows, plan, folder, reading, store, hash);
-  const records = (await isSmall(rows)) ? await chunksInMemory(chunks, rows) : await onDisk(chunks, rows);
+  const records = (await isSmall(rows)) ? await chunksInMemory(chunks, rows) : await recordsOnDisk(chunks, rows);
   const { examples, ...rest } = examplesOf(records, index, { ...options, long: 'drop' });
   const facts = factsOf(source, rows, plan, records, pictureColumns(plan, rows.columns));
   const seen = exampleSource(examples.count, examples.size, (i) => seenExample(examples.read(i), reading, store));
@@ -96,7 +94,7 @@ async function openPictures(
 }
 
 /** With its example read now, as it may be used when its file is closed. */
-function seenExample(prepared: PreparedExample, reading: PictureReading, store: PictureStore): SeenExample {
+function seenExample(prepared: PreparedExample, reading: PictureReading, store: SeenPictureStore): SeenExample {
   const whole = { ...prepared };
   const kept = (whole.example as Kept).pictures ?? [];
   return {
@@ -124,7 +122,7 @@ async function* pictureChunks(
   plan: ColumnPlan,
   folder: string,
   reading: PictureReading,
-  store: PictureStore,
+  store: SeenPictureStore,
   hash: crypto.Hash,
 ): AsyncGenerator<RecordChunk> {
   for await (const batch of rows.rows())
@@ -142,7 +140,7 @@ async function readRow(
   plan: ColumnPlan,
   folder: string,
   reading: PictureReading,
-  store: PictureStore,
+  store: SeenPictureStore,
 ): Promise<ReadRow> {
   if (isBroken(row)) return row;
   const example = readPictureExample(row, plan, folder);
@@ -159,29 +157,8 @@ async function readRow(
   }
 }
 
-async function keptOf({ pictures }: PictureExample, store: PictureStore): Promise<KeptPicture[]> {
-  const kept: KeptPicture[] = [];
+async function keptOf({ pictures }: PictureExample, store: SeenPictureStore): Promise<SeenPicture[]> {
+  const kept: SeenPicture[] = [];
   for (const [i, source] of pictures.entries()) kept.push(await store.take(source, pictureName(source, i)));
   return kept;
-}
-
-let files = 0;
-
-/** The records in a file that lasts as long as they are open: which pictures there are is looked at anew each time. */
-async function onDisk(chunks: AsyncIterable<RecordChunk>, { notes }: RowSource): Promise<OpenedRecords> {
-  const file = path.join(preparedFolder(), `pictures-${process.pid}-${++files}.records`);
-  try {
-    await writeRecords(file, chunks, () => Promise.resolve(notes));
-  } catch (error) {
-    throw fullDisk(error, file);
-  }
-  await makeRoomBeside(file);
-  const opened = await openRecords(file);
-  if (!opened)
-    throw new UserError(`${file} can't be read back as it was written; check the disk, or set EFFILORA_CACHE`);
-  const close = () => {
-    opened.close();
-    void fsp.rm(file, { force: true });
-  };
-  return { ...opened, close };
 }

@@ -10,13 +10,13 @@ import { featuresOf, type VisionConfig } from '../../models/vision/towers/config
 import { isMmproj } from '../../models/vision/towers/source.ts';
 import { isUnused, staysInHalf } from '../../models/vision/towers/names.ts';
 import { modelFacts } from '../text-plan.ts';
-import type { KeptPicture } from './picture-store.ts';
+import type { SeenPicture } from './preparation.ts';
 
 const F32_BYTES = 4;
 /** Examples that pictures are counted in, drawn from all: a dataset of a million rows isn't read for it. */
 const COUNTED = 1000;
 
-type Looked = Pick<KeptPicture, 'tiles' | 'width' | 'height' | 'sha256'>;
+type Looked = Pick<SeenPicture, 'tiles' | 'width' | 'height' | 'sha256'>;
 type Weights = Pick<SeeingFile, 'config' | 'tensors' | 'place'>;
 
 /** The language model's facts, and what is held of tower and connector. */

@@ -93,7 +93,7 @@ describe('noise', () => {
       '"final_sigmas_type" is "sigma_min", which is not supported; supported is "zero"',
     ],
     [{ thresholding: true }, '"thresholding" is true'],
-    [{ beta_stat: 0.1 }, 'the field "beta_stat" is not known, did you mean "beta_start"?'],
+    [{ beta_stat: 0.1 }, '"beta_stat" is 0.1, which is not supported'],
     [{ rescale_betas_zero_snr: true }, 'it needs "v_prediction"'],
     [{ trained_betas: [0.1, 0.2] }, '"trained_betas" has 2 numbers for 1000 steps'],
     [{ _class_name: 'FlowMatchEulerDiscreteScheduler', shift_terminal: 0.1 }, '"shift_terminal" is 0.1'],

@@ -1,8 +1,8 @@
 import fsp from 'node:fs/promises';
 import { z } from 'zod';
-import { nearest } from '../../../engine/nearest.ts';
 import { UserError } from '../../../engine/types.ts';
 import { parseJson } from '../../json-file.ts';
+import { ANYTHING, checkedConfig } from '../config-file.ts';
 
 /** Where the steps of sampling lie among those of training, as diffusers names it. */
 export type Spacing = 'leading' | 'trailing' | 'linspace';
@@ -43,24 +43,12 @@ const VARIANCE = [
 ].map((name) => `${name}Scheduler`);
 const FLOW = 'FlowMatchEulerDiscreteScheduler';
 
-/**
- * What would change the numbers and isn't done here: the values that are taken, anything else is refused. Where the file is silent,
- * diffusers takes the first of them.
- */
+/** What would change the numbers and has no choice here. */
 const ONLY: Record<string, unknown[]> = {
-  thresholding: [false],
+  final_sigmas_type: ['zero'],
   interpolation_type: ['linear'],
   timestep_type: ['discrete'],
-  final_sigmas_type: ['zero'],
-  use_exponential_sigmas: [false],
-  use_beta_sigmas: [false],
-  use_lu_lambdas: [false],
-  use_flow_sigmas: [false],
-  lambda_min_clipped: [null],
-  variance_type: ['fixed_small', 'fixed_small_log', 'fixed_large', null],
-  invert_sigmas: [false],
-  shift_terminal: [null],
-  stochastic_sampling: [false],
+  variance_type: ['fixed_small', 'fixed_small_log', 'fixed_large'],
 };
 
 /**
@@ -70,8 +58,8 @@ const ONLY: Record<string, unknown[]> = {
 const SAMPLERS_OWN = [
   ...['clip_sample', 'clip_sample_range', 'sample_max_value', 'dynamic_thresholding_ratio', 'skip_prk_steps'],
   ...['algorithm_type', 'solver_order', 'solver_type', 'solver_p', 'lower_order_final', 'euler_at_final'],
-  ...['use_karras_sigmas', 'sigma_min', 'sigma_max', 'predict_x0', 'disable_corrector'],
-  ...['flow_shift', 'use_dynamic_shifting', 'time_shift_type'],
+  ...['use_karras_sigmas', 'sigma_min', 'sigma_max', 'predict_x0', 'disable_corrector', 'flow_shift'],
+  ...['use_dynamic_shifting', 'time_shift_type'],
 ];
 
 const step = z.number().int().min(0).max(1000);
@@ -115,30 +103,15 @@ export async function readNoiseConfig(file: string): Promise<NoiseConfig> {
 
 /** What a diffusers scheduler's configuration says of the noise that a network was trained on. @throws UserError naming the field */
 export function noiseConfig(json: unknown, file: string): NoiseConfig {
-  const all = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>;
-  const name = String(all['_class_name']).slice(0, 80);
+  const name = String((json as Record<string, unknown> | null)?.['_class_name']).slice(0, 80);
   if (name !== FLOW && !VARIANCE.includes(name))
     throw new UserError(
       `${file}: the noise of a "${name}" is not known here; known are ${[...VARIANCE, FLOW].join(', ')}`,
     );
-  const schema: z.ZodObject = name === FLOW ? flow : variance;
-  const known = [...Object.keys(schema.shape), ...Object.keys(ONLY), ...SAMPLERS_OWN];
-  for (const [key, value] of Object.entries(all)) {
-    if (key.startsWith('_')) continue;
-    if (!known.includes(key))
-      throw new UserError(`${file}: the field "${key}" is not known, did you mean "${nearest(key, known)}"?`);
-    const taken = ONLY[key];
-    if (taken && value !== null && !taken.includes(value))
-      throw new UserError(`${file}: "${key}" is ${JSON.stringify(value)}, which is not supported; supported is ${taken.map((one) => JSON.stringify(one)).join(', ')}`); // prettier-ignore
-  }
-  return name === FLOW ? flowConfig(read(flow, all, file)) : varianceConfig(read(variance, all, file), file);
-}
-
-function read<T>(schema: z.ZodType<T>, fields: object, file: string): T {
-  const parsed = schema.safeParse(Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null)));
-  if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
-  throw new UserError(`${file}: the field "${path.join('.')}" is not usable (${message})`);
+  const only = { ...ONLY, ...Object.fromEntries(SAMPLERS_OWN.map((field) => [field, ANYTHING])) };
+  return name === FLOW
+    ? flowConfig(checkedConfig(json, file, flow, only))
+    : varianceConfig(checkedConfig(json, file, variance, only), file);
 }
 
 function varianceConfig(fields: z.output<typeof variance>, file: string): VarianceConfig {

@@ -1,0 +1,155 @@
+import crypto from 'node:crypto';
+import { openCaptioned, readCaptioned, type CaptionedRows } from '../../data/captions.ts';
+import { firstRows, noneLeft, type DatasetSource, type OpenDataset } from '../../data/dataset.ts';
+import { exampleSource, type ExampleSource } from '../../data/example-source.ts';
+import { isBroken, type BrokenRow } from '../../data/formats/rows.ts';
+import { chunksInMemory, isSmall } from '../../data/prepared/prepared.ts';
+import { chunkOf, type ReadRow, type RecordChunk } from '../../data/prepared/records.ts';
+import { reportOf } from '../../data/report.ts';
+import type { Example, Row } from '../../data/types.ts';
+import { UserError } from '../../engine/types.ts';
+import { PictureStore, type Prepared } from '../picture-store.ts';
+import { recordsOnDisk } from '../records-on-disk.ts';
+import type { ShownPicture } from '../task.ts';
+import { captionWith, type CaptionOptions } from './captions.ts';
+import {
+  bucketPreparation,
+  type BucketNumbers,
+  type BucketPicture,
+  type BucketStore,
+  type PreparationOptions,
+} from './preparation.ts';
+
+/** How captioned pictures are read for a model. */
+export interface CaptionedReading {
+  pictures: PreparationOptions;
+  captions: CaptionOptions;
+  /** pixels a side that become one latent */
+  factor: number;
+}
+
+/** A captioned picture, whose pixels are read when they are needed. */
+export interface CaptionedExample {
+  row: number;
+  /** index of the dataset in the mix */
+  source: number;
+  /** as the dataset has it */
+  caption: string;
+  picture: BucketPicture;
+  /** how often it is seen in a pass */
+  repeats: number;
+  /** its pixels at the size that its bucket is cut from. @throws UserError where it is another one by now */
+  pixels(): Promise<Prepared<BucketNumbers>>;
+  /** its file. @throws UserError as `pixels` does */
+  shown(): Promise<ShownPicture>;
+}
+
+type Kept = { picture: BucketPicture; repeats: number };
+
+/** Rows that are looked at together: of large pictures no more are in memory. */
+const ROWS_AT_ONCE = 4;
+/** Rows of a first look, whose pictures are decoded. */
+const FIRST_ROWS = 24;
+
+/**
+ * Reads captioned pictures: every one is looked at once, so that a row whose picture is missing, broken, too small or too large is left out
+ * by name. Its hash is of captions and pictures.
+ * @throws UserError when no example is left
+ */
+export async function openCaptionedDataset(
+  source: DatasetSource,
+  index: number,
+  reading: CaptionedReading,
+): Promise<OpenDataset<CaptionedExample>> {
+  const dataset = await opened(source, index, reading);
+  if (dataset.examples.count > 0) return dataset;
+  dataset.close();
+  throw new UserError(noneLeft(source.path, dataset.report));
+}
+
+/** The first rows of captioned pictures; there may be no example among them. @throws UserError where they can't be read */
+export async function openCaptionedSample(
+  source: DatasetSource,
+  index: number,
+  reading: CaptionedReading,
+): Promise<OpenDataset<CaptionedExample> & { whole: boolean }> {
+  const dataset = await opened(source, index, reading, FIRST_ROWS);
+  return { ...dataset, whole: dataset.report.examples < FIRST_ROWS };
+}
+
+async function opened(
+  source: DatasetSource,
+  index: number,
+  reading: CaptionedReading,
+  most?: number,
+): Promise<OpenDataset<CaptionedExample>> {
+  const captioned = await openCaptioned(source.path, source, source.mapping);
+  const { rows: all, plan } = captioned;
+  const rows = most === undefined ? all : { ...all, rows: () => firstRows(all.rows(), most) };
+  const store = new PictureStore(bucketPreparation(reading.pictures), captioned.folder);
+  const hash = crypto.createHash('sha256');
+  const chunks = captionedChunks({ ...captioned, rows }, reading, store, hash);
+  const made = (await isSmall(rows)) ? await chunksInMemory(chunks, rows) : await recordsOnDisk(chunks, rows);
+  const { records, facts, close } = made;
+  const examples = exampleSource(
+    records.count,
+    (record) => latentsOf((records.example(record) as Example & Kept).picture, reading.factor),
+    (record): CaptionedExample => {
+      const { text, row, picture, repeats } = records.example(record) as Extract<Example, { kind: 'text' }> & Kept;
+      return {
+        ...{ row, source: index, caption: text, picture, repeats },
+        pixels: () => store.read(picture),
+        shown: async () => ({ name: picture.name, bytes: await store.bytes(picture), tokens: 0 }),
+      };
+    },
+  );
+  const { sheet, sheets, split, splits, config, configs, columns } = rows;
+  const view = { examples: examples as ExampleSource<never>, dropped: [], kept: examples.count, truncated: 0, lossTokens: 0 }; // prettier-ignore
+  return {
+    ...{ source, sheet, sheets, split, splits, config, configs, columns, examples, close },
+    ...{ format: 'text', mapping: { picture: plan.picture, caption: plan.caption }, sha256: hash.digest('hex') },
+    notes: [...facts.notes, ...captioned.notes],
+    report: reportOf(facts, view),
+  };
+}
+
+const latentsOf = ({ bucketWidth, bucketHeight }: BucketNumbers, factor: number) =>
+  Math.floor(bucketWidth / factor) * Math.floor(bucketHeight / factor);
+
+async function* captionedChunks(
+  captioned: CaptionedRows,
+  reading: CaptionedReading,
+  store: BucketStore,
+  hash: crypto.Hash,
+): AsyncGenerator<RecordChunk> {
+  for await (const batch of captioned.rows.rows())
+    for (let at = 0; at < batch.length; at += ROWS_AT_ONCE) {
+      const some = batch.slice(at, at + ROWS_AT_ONCE);
+      const read = await Promise.all(some.map((row) => readRow(row, captioned, reading, store)));
+      for (const one of read)
+        if ('example' in one) {
+          const { text, picture, repeats } = one.example as Extract<Example, { kind: 'text' }> & Kept;
+          hash.update(JSON.stringify([text, picture.sha256, repeats]));
+        }
+      yield chunkOf(read, (one) => one);
+    }
+}
+
+async function readRow(
+  row: Row | BrokenRow,
+  { plan, folder }: CaptionedRows,
+  { captions }: CaptionedReading,
+  store: BucketStore,
+): Promise<ReadRow> {
+  if (isBroken(row)) return row;
+  const read = readCaptioned(row, plan, folder, captionWith('', captions) !== '');
+  if (typeof read === 'string') return { row: row.row, reason: read };
+  try {
+    const picture = await store.take(read.source, read.name);
+    const example: Example & Kept = { kind: 'text', row: row.row, text: read.caption, picture, repeats: read.repeats };
+    return { row: row.row, example, tokens: { inputIds: [], labels: [], lead: 0 } };
+  } catch (error) {
+    if (error instanceof UserError) return { row: row.row, reason: error.message };
+    throw error;
+  }
+}
