@@ -37,7 +37,7 @@ export async function withDiffusionLoader<T>(
   const tensors: DiffusionTensors = new Map();
   try {
     const loaded = await load(loaderOf(source, tensors));
-    const other = [...source.names()].find((name) => !tensors.has(name));
+    const other = source.infos.find(({ name }) => !tensors.has(name))?.name;
     if (other !== undefined)
       throw new UserError(`${source.place} holds "${other.slice(0, 120)}", which such a model has no place for; it can't be run as it is meant`); // prettier-ignore
     return { loaded, tensors };

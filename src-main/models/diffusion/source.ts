@@ -1,5 +1,6 @@
 import { openTensors } from '../huggingface-weights.ts';
 import { readFloats } from '../safetensors.ts';
+import type { TensorInfo } from '../types.ts';
 
 /** A tensor of one part of a diffusion model. */
 export interface DiffusionEntry {
@@ -15,7 +16,7 @@ export interface DiffusionSource {
   place: string;
   files: string[];
   byteLength: number;
-  names(): Iterable<string>;
+  infos: TensorInfo[];
   find(name: string): DiffusionEntry | undefined;
   close(): Promise<void>;
 }
@@ -35,7 +36,16 @@ export async function openPart(
   const { entries, paths, byteLength, close } = await openTensors(folder, ({ name }) => nameOf(name), STEMS);
   return {
     ...{ place: folder, files: paths, byteLength, close },
-    names: () => entries.keys(),
+    infos: [...entries].map(
+      ([
+        name,
+        {
+          entry: { shape, dtype, byteLength: bytes },
+        },
+      ]) => ({
+        ...{ name, shape, type: dtype.toLowerCase(), byteLength: bytes },
+      }),
+    ),
     find(name) {
       const found = entries.get(name);
       if (!found) return undefined;

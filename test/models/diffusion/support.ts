@@ -1,5 +1,8 @@
 /** Pictures [pictures, channels, height, width], as PyTorch has them, as they are here: [pictures, height, width, channels]. */
-export function channelsLast({ shape, values }: { shape: number[]; values: Float32Array }) {
+export function channelsLast({ shape, values }: { shape: number[]; values: Float32Array }): {
+  shape: [number, number, number, number];
+  values: Float32Array;
+} {
   const [pictures, channels, height, width] = shape as [number, number, number, number];
   const size = height * width;
   const out = new Float32Array(values.length);

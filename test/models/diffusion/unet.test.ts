@@ -40,7 +40,8 @@ function feedsOf(model: UNet, expected: Expected): Feeds {
     ...{ sample: pictures('sample'), direction: pictures('direction') },
     context: { values: context.values, shape: [context.values.length / context.shape[2]!, context.shape[2]!] },
     ...model.timeFeeds(expected.get('times')!.values),
-    ...(pooled && sizes && model.addedFeeds(pooled.values, [0, 1].map((i) => [...sizes.values.slice(6 * i, 6 * i + 6)]))), // prettier-ignore
+    ...(pooled && { pooled }),
+    ...(sizes && model.sizeFeeds([0, 1].map((i) => [...sizes.values.slice(6 * i, 6 * i + 6)]))),
   };
 }
 

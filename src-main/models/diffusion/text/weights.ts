@@ -46,9 +46,12 @@ const linearsOf = ({ hiddenSize: hidden, intermediateSize: inner }: TextConfig):
   ['mlp.fc2', hidden, inner],
 ];
 
-/** Every linear of a text encoder that can be adapted, in the order of the forward pass. */
-export const textSites = (config: TextConfig, group: TextGroup): DiffusionSiteShape[] =>
-  Array.from({ length: config.layers }, (_, block) =>
+/**
+ * Every linear of a text encoder that can be adapted, in the order of the forward pass.
+ * @param layers so many are run
+ */
+export const textSites = (config: TextConfig, group: TextGroup, layers = config.layers): DiffusionSiteShape[] =>
+  Array.from({ length: layers }, (_, block) =>
     linearsOf(config).map(([name, outFeatures, inFeatures]) => ({
       ...siteOf(group, block, name),
       ...{ path: layerName(block, name), inFeatures, outFeatures },

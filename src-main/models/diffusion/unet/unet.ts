@@ -25,8 +25,10 @@ export interface UNetInputs {
   time: Tensor2D;
   /** the text's features, picture after picture, [pictures * tokens, contextWidth] */
   context: Tensor2D;
-  /** SDXL: the text's own features with those of the sizes, [pictures, inFeatures of `added`] */
-  added?: Tensor2D;
+  /** SDXL: each whole text's own features, [pictures, width] */
+  pooled?: Tensor2D;
+  /** SDXL: sinusoids of sizes and crop, [pictures, 6 * timeWidth]; `sizeFeeds` makes them */
+  sizes?: Tensor2D;
 }
 
 /** Down to the half: a row and a column of zeros all around. */
@@ -66,20 +68,14 @@ export class UNet {
   }
 
   /**
-   * SDXL's `added` on the host.
-   * @param pooled the text's own features, [pictures, width]
-   * @param sizes of each picture: original height and width, top and left of the crop, target height and width
+   * What SDXL is told of each picture feeds: `sizes`; nothing where the model is told none.
+   * @param sizes original height and width, top and left of the crop, target height and width
    */
-  addedFeeds(pooled: Float32Array, sizes: number[][]): Feeds {
+  sizeFeeds(sizes: number[][]): Feeds {
     const { added, time } = this.config;
-    if (!added) throw new Error('a model without sizes is told none');
-    const width = pooled.length / sizes.length;
-    const values = new Float32Array(sizes.length * added.inFeatures);
-    sizes.forEach((own, i) => {
-      values.set(pooled.subarray(i * width, (i + 1) * width), i * added.inFeatures);
-      values.set(sinusoids(own, added.timeWidth, time), i * added.inFeatures + width);
-    });
-    return { added: { values, shape: [sizes.length, added.inFeatures] } };
+    if (!added) return {};
+    const values = sinusoids(sizes.flat(), added.timeWidth, time);
+    return { sizes: { values, shape: [sizes.length, values.length / sizes.length] } };
   }
 
   /**
@@ -87,12 +83,12 @@ export class UNet {
    * with respect to latents, text and adaptation.
    * @throws UserError for sizes that can't be halved as often as it does
    */
-  predict(latents: Tensor4D, { time, context, added }: UNetInputs, pass: DiffusionPass = {}): Tensor4D {
+  predict(latents: Tensor4D, { time, context, pooled, sizes }: UNetInputs, pass: DiffusionPass = {}): Tensor4D {
     this.checkSize(latents);
     const { weights, layout } = this;
     return tf.tidy(() => {
       let features = embedded(time, weights.time);
-      if (added && weights.added) features = tf.add(features, embedded(added, weights.added));
+      if (weights.added) features = tf.add(features, embedded(tf.concat([pooled!, sizes!], 1), weights.added));
       const told = silu(features);
       const through = (x: Tensor4D, i: number, level: LevelLayout, own: LevelWeights) => {
         const normed = resnet(x, own.resnets[i]!, level.resnets[i]!, told);

@@ -1,0 +1,73 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D, Tensor } from '@tensorflow/tfjs-core';
+import type { Feeds } from '../../feeds.ts';
+import type { DiffusionPass } from '../site.ts';
+import { TextEncoder, type TextInputs } from '../text/encoder.ts';
+import type { DiffusionFile, TextPart } from './file.ts';
+
+/** What texts become for a UNet. */
+export interface TextFeatures {
+  /** [texts * length, contextWidth] */
+  context: Tensor2D;
+  /** SDXL: each whole text's own, [texts, width] */
+  pooled?: Tensor2D;
+}
+
+/** As SDXL takes both of its encoders: what lies before the last layer, without the norm behind it. */
+const BEFORE_LAST = { skip: 1, normed: false };
+
+/** A model's text encoders with their tokenizers, on the engine in use. */
+export class Texts {
+  private constructor(
+    private readonly parts: TextPart[],
+    readonly encoders: TextEncoder[],
+    private readonly kind: DiffusionFile['kind'],
+  ) {}
+
+  /** @throws UserError naming the tensor that is missing or of another shape */
+  static async load(file: Pick<DiffusionFile, 'texts' | 'kind' | 'source'>): Promise<Texts> {
+    const encoders: TextEncoder[] = [];
+    try {
+      for (const { group, config } of file.texts)
+        encoders.push(await TextEncoder.from(config, await file.source(group), group));
+      return new Texts(file.texts, encoders, file.kind);
+    } catch (error) {
+      for (const encoder of encoders) encoder.dispose();
+      throw error;
+    }
+  }
+
+  /** Tokens of a text. */
+  get length(): number {
+    return this.parts[0]!.tokenizer.length;
+  }
+
+  /** What texts feed, for every encoder, and the end of each that there was no room for. */
+  feeds(texts: string[]): { feeds: Feeds; left: (string | undefined)[] } {
+    const encoded = this.parts.map(({ tokenizer }) => texts.map((text) => tokenizer.encode(text)));
+    const feeds: Feeds = {};
+    this.encoders.forEach((encoder, i) => {
+      const own = encoder.feeds(encoded[i]!.map(({ ids }) => ids));
+      for (const [name, feed] of Object.entries(own)) feeds[`${encoder.group}.${name}`] = feed;
+    });
+    return { feeds, left: texts.map((_, i) => encoded.map((own) => own[i]!.left).find((left) => left !== undefined)) };
+  }
+
+  /** The features of texts from their feeds as tensors; differentiable with respect to the adaptation. */
+  features(inputs: Record<string, Tensor>, pass: DiffusionPass = {}): TextFeatures {
+    const own = ({ group }: TextEncoder): TextInputs => ({
+      ids: inputs[`${group}.ids`] as Tensor1D,
+      ends: inputs[`${group}.ends`] as Tensor1D,
+    });
+    const [first, second] = this.encoders as [TextEncoder, TextEncoder];
+    if (this.kind === 'sd') return { context: first.features(own(first), {}, pass) };
+    return tf.tidy(() => {
+      const { features, pooled } = second.featuresAndPooled(own(second), BEFORE_LAST, pass);
+      return { context: tf.concat([first.features(own(first), BEFORE_LAST, pass), features], 1), pooled };
+    });
+  }
+
+  dispose(): void {
+    for (const encoder of this.encoders) encoder.dispose();
+  }
+}
