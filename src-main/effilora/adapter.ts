@@ -17,7 +17,7 @@ import {
   siteTensors,
 } from './methods/structure.ts';
 import type { SiteTensors } from './methods/structure.ts';
-import { inBlock, type SiteId, siteName as key } from './names.ts';
+import { inBlock, rowsOf, type SiteId, siteName as key } from './names.ts';
 import { tapShare } from './router-share.ts';
 import { fresh, type Trainable, variableOf } from './trainable.ts';
 import type {
@@ -76,7 +76,10 @@ export class Adapter {
     this.#dropped = new DroppedHeads([], options, ALL_STAY);
     this.sites = adaptedSites(modelSites, options);
     this.heads = headNames(this.sites, options);
-    this.#groups = new Set([...this.sites, ...(options.whole ?? [])].map(({ group }) => group));
+    this.#groups = new Set([
+      ...[...this.sites, ...(options.whole ?? [])].map(({ group }) => group),
+      ...this.sites.map(rowsOf),
+    ]);
     const variables = new Map<string, Trainable>();
     for (const spec of adapterTensors(this.sites, options)) variables.set(spec.name, fresh(spec, seed));
     this.trainables = [...variables.values()];
@@ -109,14 +112,14 @@ export class Adapter {
   parameters(layer: number, group = LANGUAGE): LayerTensors {
     const tensors =
       group === LANGUAGE ? this.#taught(layer) : { ...this.#layers.get(blockKey({ group, block: layer })) };
-    if (!this.#rows(group)?.shareWeight) return tensors;
     for (const { shape, tap } of this.#sites.values()) {
-      if (shape.block === layer && shape.group === group && tap) tensors[tapName(shape)] = tap;
+      const isHere = shape.block === layer && shape.group === group;
+      if (isHere && tap && this.#rows(rowsOf(shape))?.shareWeight) tensors[tapName(shape)] = tap;
     }
     return tensors;
   }
 
-  /** Whether anything of that part of the model learns. */
+  /** Whether anything of that part of the model, or anything that sees rows of that name, learns. */
   adapts(group: string): boolean {
     return this.#groups.has(group);
   }
@@ -126,8 +129,8 @@ export class Adapter {
     return this.options.whole?.some((tensor) => tensor.name === name) ? this.#variable(name) : undefined;
   }
 
-  #rows(group: string): RowInputs | undefined {
-    return group === LANGUAGE ? this.step : this.step?.parts?.[group];
+  #rows(name: string): RowInputs | undefined {
+    return name === LANGUAGE ? this.step : this.step?.parts?.[name];
   }
 
   /** Its tensors; of those it shares with other layers, where it does not teach them, without a gradient. */
@@ -180,14 +183,14 @@ export class Adapter {
   /** True where the engine has the whole site in one piece and nothing looks into it: no dropout, no drop, no observer. */
   #isWhole({ shape }: Site): boolean {
     const isOpen =
-      this.observeRouter || this.observeHeads || this.#rows(shape.group)?.dropout || this.#dropped.maskOf(shape);
+      this.observeRouter || this.observeHeads || this.#rows(rowsOf(shape))?.dropout || this.#dropped.maskOf(shape);
     return hasLowRank() && !isOpen;
   }
 
   #mixedWhole({ names, shape }: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
     // Without a router there is one head, whose weight is 1: softmax of a single number.
     const router = (names.router ? parameters[names.router] : tf.zeros([1, inputs.x.shape[1]])) as Tensor2D;
-    const weight = this.#rows(shape.group)?.shareWeight;
+    const weight = this.#rows(rowsOf(shape))?.shareWeight;
     const share = weight && names.router !== undefined && { tap: parameters[tapName(shape)] as Tensor2D, weight };
     return lowRankMixture({ ...inputs, router }, { active, share: share || undefined });
   }
@@ -202,7 +205,7 @@ export class Adapter {
   /** concat_j(omega_j h) [tokens, N * r]; h itself without a router. */
   #weightedHeads(site: Site, x: Tensor2D, a: Tensor2D, parameters: LayerTensors): Tensor2D {
     const { rank, dropout: rate } = this.options;
-    const { dropout: noise, shareWeight: weight } = this.#rows(site.shape.group) ?? {};
+    const { dropout: noise, shareWeight: weight } = this.#rows(rowsOf(site.shape)) ?? {};
     const dropped = noise && site.noise ? dropout(x, rate, noise, site.noise) : undefined;
     const mask = this.#dropped.maskOf(site.shape);
     if (site.names.router === undefined) {

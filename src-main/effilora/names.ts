@@ -5,6 +5,9 @@ import type { HeadName, SiteShape } from './types.ts';
 /** One adapted linear of a model, as names say it. */
 export type SiteId = Pick<SiteShape, 'block' | 'site'>;
 
+/** The name of the rows that a site sees: those of its part, unless the part has several kinds. */
+export const rowsOf = ({ rows, group }: Pick<SiteShape, 'rows' | 'group'>): string => rows ?? group;
+
 export interface HeadId extends SiteId {
   head: number;
 }

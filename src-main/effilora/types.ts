@@ -19,6 +19,8 @@ export interface SiteShape {
   kernel?: number;
   /** context: its input comes from elsewhere than the block, as the keys of a cross-attention do */
   reads: 'self' | 'context';
+  /** of a part whose linears see rows of several kinds (the pixels of each level of a UNet, the tokens of its text): which; default: the part's own */
+  rows?: string;
 }
 
 export type MethodName = 'lora' | 'hydralora' | 'effilora';
@@ -108,7 +110,7 @@ export interface RowInputs {
 export interface StepInputs extends RowInputs {
   /** per adapted site [N]: 1 where a head's gradient is computed, 0 where it costs nothing and is zero */
   active: Tensor1D[];
-  /** the same for the rows of other parts than the language model, by their group; a part that does not run has none */
+  /** the same for the rows of other parts than the language model, by their name (`rowsOf`); a part that does not run has none */
   parts?: Record<string, RowInputs>;
   /** [layers of the model]: 1 where a layer teaches the tensors it shares with others, 0 where it is only observed; undefined: all teach */
   teaches?: Tensor1D;

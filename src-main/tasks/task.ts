@@ -50,7 +50,7 @@ export interface Objective<Batch = unknown, Tensors extends object = object> {
   terms(batch: Batch): number;
   /** a number for each row that the adapted linears see: 1, or 0 for padding */
   units(batch: Batch): Uint8Array;
-  /** the same for the rows that other parts of the model see, by their group; one that does not run is absent */
+  /** the same for the rows that other parts of the model see, by their names (effilora/names.ts `rowsOf`); those of a part that does not run are absent */
   parts?(batch: Batch): Record<string, Uint8Array>;
   /** the batch with what no pass has to make anew under this adaptation; missing: there is nothing of the kind */
   ready?(batch: Batch, adaptation: Adaptation): Promise<Batch>;
@@ -83,6 +83,8 @@ export interface RunData<Example = unknown> {
   heldOut: ExampleSource<Example>;
   /** how many are held out in all */
   heldOutCount: number;
+  /** the order of an epoch as batches of so many need it; missing: any order does */
+  arranged?(batch: number): (order: number[]) => number[];
   /** the dataset, where training begins before it is read: what is above says then what is there of it */
   growing?: GrowingData;
   /** ends reading */
@@ -97,6 +99,13 @@ export interface GrowingData {
   upTo(count: number): Promise<void>;
   /** until all of it was read. @throws UserError where it can't be, or loses too many of its rows */
   whole(): Promise<{ facts: DatasetFacts; count: number }>;
+}
+
+/** A micro-batch of a training: the run's seed, its step from 1 on, and the micro-batch from 0 on. */
+export interface BatchPlace {
+  seed: number;
+  step: number;
+  micro: number;
 }
 
 /** A loss over examples. */
@@ -211,8 +220,16 @@ export interface Task<
   measure(source: DatasetSource, file: ModelFile, options: DatasetOptions): Promise<DatasetFacts>;
   /** the first `most` of the pictures that an example is about; missing where a task has none. @throws UserError */
   pictures?(example: Example, most: number): Promise<ShownPicture[]>;
-  /** what a micro-batch is made of these examples; pictures of theirs are read then. @throws UserError where they can't be */
-  batch(examples: Example[], training: Pick<Recipe['training'], 'packing' | 'sequenceLength'>): Batch | Promise<Batch>;
+  /**
+   * What a micro-batch is made of these examples; pictures of theirs are read then.
+   * @param at where it stands in a training: whatever is drawn for it follows from this; missing outside one
+   * @throws UserError where they can't be read
+   */
+  batch(
+    examples: Example[],
+    training: Pick<Recipe['training'], 'packing' | 'sequenceLength'>,
+    at?: BatchPlace,
+  ): Batch | Promise<Batch>;
   objective(model: Model): Objective<Batch, Tensors>;
   evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<Evaluation>;
   readonly choices: Choices<Example, Model>;

@@ -103,7 +103,7 @@ export class Loop {
     control.doing = `step ${number} to end`;
     const learningRate = learningRateAt(number, recipe.training, run.steps);
     const before = this.data.state;
-    const batches = await this.data.next();
+    const batches = await this.data.next(number);
     const withHeads = this.stepLines.haveHeads(number);
     run.step.options.routerShare = withHeads;
     const report = await run.step.run(number, batches, learningRate).catch(async (error: unknown) => {

@@ -14,24 +14,25 @@ export class StepData {
     from?: OrderState,
   ) {
     const weights = recipe.dataset.map(({ weight }) => weight);
-    const { seed, shuffle } = recipe.training;
-    this.order = new DataOrder(run.data.growing ? undefined : run.data.sizes, weights, seed, shuffle, from);
+    const { seed, shuffle, batch } = recipe.training;
+    const { growing, sizes, arranged } = run.data;
+    this.order = new DataOrder(growing ? undefined : sizes, weights, seed, shuffle, from, arranged?.(batch));
   }
 
   get state(): OrderState {
     return this.order.state;
   }
 
-  /** The micro-batches of the next step, once their examples were read. */
-  async next(): Promise<unknown[]> {
+  /** The micro-batches of the next step, of this number, once their examples were read. */
+  async next(step: number): Promise<unknown[]> {
     const { task, data } = this.run;
     const { training } = this.recipe;
-    const { batch, accumulate } = training;
+    const { batch, accumulate, seed } = training;
     await this.untilRead(batch * accumulate);
     const batches: unknown[] = [];
-    for (let i = 0; i < accumulate; i++) {
+    for (let micro = 0; micro < accumulate; micro++) {
       const chosen = this.order.next(batch).map((index) => data.train.read(index));
-      batches.push(await task.batch(chosen, training));
+      batches.push(await task.batch(chosen, training, { seed, step, micro }));
     }
     return batches;
   }

@@ -4,6 +4,7 @@ import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
 import { tokenNoise } from '../effilora/dropout.ts';
 import { headsPerSite, LANGUAGE, layerOfHead } from '../effilora/methods/structure.ts';
+import { rowsOf } from '../effilora/names.ts';
 import type { Reducer } from '../effilora/reducer.ts';
 import type { HeadName, RowInputs, StepInputs } from '../effilora/types.ts';
 import { hasHalfPrecision } from '../engine/fused-kernels.ts';
@@ -27,7 +28,7 @@ import {
 interface Counts {
   terms: number;
   units: number;
-  /** of the other parts of the model, by their group */
+  /** of the rows of other parts of the model, by their name */
   parts: Record<string, number>;
 }
 
@@ -120,8 +121,8 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     if (!this.options.routerShare || shares.length === 0) return undefined;
     const { heads, sites, options } = this.adapter;
     const isMeasured = (head: number) => {
-      const { group } = sites[Math.floor(head / headsPerSite(options))]!;
-      return group === LANGUAGE ? layerOfHead(heads[head]!) >= withoutBackward : group in parts;
+      const site = sites[Math.floor(head / headsPerSite(options))]!;
+      return site.group === LANGUAGE ? layerOfHead(heads[head]!) >= withoutBackward : rowsOf(site) in parts;
     };
     return Float32Array.from(shares, (share, head) => (isMeasured(head) ? share : NaN));
   }
@@ -232,15 +233,15 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     const heads = headsPerSite(adapter.options);
     const observed = reducer.observed(step);
     const { teaches } = this.#passes(step);
-    const rowsOf = (units: Uint8Array, all: number, part?: string): RowInputs => ({
+    const inputsOf = (units: Uint8Array, all: number, part?: string): RowInputs => ({
       shareWeight: options.routerShare ? tf.tensor2d(shareWeights(units, all), [units.length, 1]) : undefined,
       dropout: adapter.options.dropout > 0 ? tokenNoise(options.seed, step, index, units.length, part) : undefined,
     });
     const parts = Object.entries(partsOf(objective, adapter, batch));
     return {
       active: adapter.sites.map((_, site) => tf.tensor1d(observed.slice(site * heads, (site + 1) * heads))),
-      ...rowsOf(objective.units(batch), counts.units),
-      parts: Object.fromEntries(parts.map(([part, units]) => [part, rowsOf(units, counts.parts[part]!, part)])),
+      ...inputsOf(objective.units(batch), counts.units),
+      parts: Object.fromEntries(parts.map(([part, units]) => [part, inputsOf(units, counts.parts[part]!, part)])),
       teaches: teaches && tf.tensor1d(teaches),
     };
   }

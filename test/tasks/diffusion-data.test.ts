@@ -28,7 +28,10 @@ import {
 import { drawCut, middleCut } from '../../src-main/tasks/diffusion/draws.ts';
 import { bucketOrder, repeated } from '../../src-main/tasks/diffusion/examples.ts';
 import { pixelsOf, sizesOf } from '../../src-main/tasks/diffusion/pixels.ts';
+import type { Recipe } from '../../src-main/recipe/recipe.ts';
 import type { RunData } from '../../src-main/tasks/task.ts';
+import type { Run } from '../../src-main/trainer/prepare.ts';
+import { StepData } from '../../src-main/trainer/step-data.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 let scratch: ReturnType<typeof scratchFolder>;
@@ -176,6 +179,19 @@ describe('an order by buckets', () => {
     // 17 of each of two groups and 16 of one are five batches, five and four.
     expect(new Set(all.slice(0, 14).flat()).size).toBe(50);
     expect(order({ epoch: 0, taken: 56 }).next(4)).toEqual(order({ epoch: 1, taken: 0 }).next(4));
+  });
+
+  it('is what steps take, which tell the task where their batches stand', async () => {
+    const given: unknown[] = [];
+    const run = {
+      data: { sizes: [6], train: exampleSource(6, () => 1, (i) => i), arranged: () => (order: number[]) => order.toReversed() }, // prettier-ignore
+      task: { batch: (examples: number[], _: unknown, at: unknown) => given.push([examples, at]) },
+    };
+    const training = { batch: 2, accumulate: 2, seed: 9, shuffle: false };
+    const recipe = { dataset: [{ weight: 1 }], training };
+    const data = new StepData(recipe as unknown as Recipe, run as unknown as Run, () => {}, { epoch: 0, taken: 2 });
+    await data.next(5);
+    expect(given).toEqual([[[3, 2], { seed: 9, step: 5, micro: 0 }], [[1, 0], { seed: 9, step: 5, micro: 1 }]]); // prettier-ignore
   });
 
   it('of captioned pictures is by their buckets, those of a repeated folder as often as it says', async () => {

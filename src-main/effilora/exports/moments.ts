@@ -3,7 +3,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../adapter.ts';
 import { UserError } from '../../engine/types.ts';
 import { headsPerSite, LANGUAGE } from '../methods/structure.ts';
-import { siteName as key } from '../names.ts';
+import { rowsOf, siteName as key } from '../names.ts';
 import type { SiteShape } from '../types.ts';
 
 /** A matrix on the host, row-major, f64. */
@@ -68,14 +68,14 @@ export class Calibration {
     return this.#rows.get(LANGUAGE) ?? 0;
   }
 
-  /** Observes from now on. masks by part of the model, [rows, 1]: 1 at rows that count, 0 at padding. */
+  /** Observes from now on. masks by the rows' names, [rows, 1]: 1 at rows that count, 0 at padding. */
   begin(masks: Record<string, Tensor2D>): void {
     this.#adapter.observeRouter = (site, omega) => {
-      const mask = masks[site.group]!;
+      const mask = masks[rowsOf(site)]!;
       this.#omegas.set(key(site), tf.keep(tf.matMul<Tensor2D>(mask, omega, true, false)));
     };
     this.#adapter.observeHeads = (site, x, a, z) => {
-      const mask = masks[site.group]!;
+      const mask = masks[rowsOf(site)]!;
       const masked = tf.mul<Tensor2D>(x, mask);
       const h = tf.matMul<Tensor2D>(masked, a, false, true);
       const zMasked = tf.mul<Tensor2D>(z, mask);
@@ -124,7 +124,7 @@ export class Calibration {
         `No example that the export is calibrated on passes ${key(site)}: they have no pictures; name a dataset that has some with --calibrate`,
       );
     const { gram, omega } = sums;
-    const rows = this.#rows.get(site.group)!;
+    const rows = this.#rows.get(rowsOf(site))!;
     const r = this.#adapter.options.rank;
     const width = Math.round(Math.sqrt(gram.length));
     const part = (top: number, left: number, height: number, columns: number): Matrix => {
@@ -154,7 +154,7 @@ export class Calibration {
 
   /** The moments of the input that these sites in `inputLayers` share, z one site's after the other's; the caller disposes them. */
   inputMoments(...sites: SiteShape[]): InputMoments {
-    const rows = this.#rows.get(sites[0]!.group)!;
+    const rows = this.#rows.get(rowsOf(sites[0]!))!;
     const scaled = (sum: Tensor2D) => tf.mul<Tensor2D>(sum, 1 / rows);
     const input = this.#inputs.get(this.#inputOf.get(key(sites[0]!))!)!;
     return tf.tidy(() => ({

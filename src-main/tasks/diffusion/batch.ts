@@ -4,6 +4,7 @@ import { drawNoise, drawTime, trainingPlace, type Place, type TimeDraw } from '.
 import type { NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
 import { noiseInto, type LossOptions } from '../../models/diffusion/noise/training.ts';
 import { joined } from '../../models/floats.ts';
+import type { BatchPlace } from '../task.ts';
 import { captionWith, drawCaption, type CaptionOptions } from './captions.ts';
 import type { CaptionedExample } from './dataset.ts';
 import { drawCut, middleCut, type Cut, type VaryOptions } from './draws.ts';
@@ -56,13 +57,6 @@ export interface NoisedBatch {
   pooled: Float32Array;
   /** of each picture, as SDXL is told them */
   sizes: number[][];
-}
-
-/** Where a micro-batch stands in a training: all that is drawn for it follows from this. */
-export interface BatchPlace {
-  seed: number;
-  step: number;
-  micro: number;
 }
 
 /** A micro-batch of a training. @throws UserError where a picture can't be read any more */

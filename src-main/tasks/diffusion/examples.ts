@@ -11,7 +11,8 @@ export async function readCaptionedData(recipe: Recipe, reading: CaptionedReadin
   const data = await splitRunData(recipe, (source, index) =>
     splitDataset(source, recipe.training, (part) => openCaptionedDataset(part, index, reading)),
   );
-  return repeated(data);
+  const all = repeated(data);
+  return { ...all, arranged: (batch) => bucketOrder(all.train, batch) };
 }
 
 /** What is trained on, as often as its folders say; what is held out is seen once. */
