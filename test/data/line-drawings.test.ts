@@ -1,0 +1,64 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { drawnInLines, outlines } from '../../resources/line-drawings/make/lines.ts';
+import { examples, type Part } from '../../resources/line-drawings/make/make.ts';
+
+const folder = path.join(import.meta.dirname, '../../resources/line-drawings');
+const rows = (part: Part) =>
+  fs
+    .readFileSync(path.join(folder, part, 'metadata.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { file_name: string; text: string; concept: string });
+
+describe.each(['train', 'held-out'] as const)('the line drawings, %s', (part) => {
+  it('are listed as the generator names them, and nothing else lies there', () => {
+    const made = examples().filter((one) => one.part === part);
+    expect(rows(part)).toEqual(made.map(({ name, caption, concept }) => ({ file_name: name, text: caption, concept: concept.name }))); // prettier-ignore
+    const files = fs.readdirSync(path.join(folder, part)).filter((name) => name !== 'metadata.jsonl');
+    expect(files.sort()).toEqual(made.map(({ name }) => name).sort());
+  });
+
+  it('are black lines on white, 64 pixels a side, with nothing at the border', async () => {
+    const wrong = [];
+    for (const { file_name: name } of rows(part)) {
+      const { data, info } = await sharp(path.join(folder, part, name)).removeAlpha().raw().toBuffer({ resolveWithObject: true }); // prettier-ignore
+      const grey = Array.from({ length: 64 * 64 }, (_, i) => data[i * info.channels]!);
+      const colored = info.channels > 1 && grey.some((value, i) => [1, 2].some((c) => data[i * info.channels + c] !== value)); // prettier-ignore
+      const dark = grey.filter((value) => value < 128).length / grey.length;
+      const white = grey.filter((value) => value > 250).length / grey.length;
+      const border = grey.some((value, i) => value < 128 && [0, 63].some((end) => i % 64 === end || (i >> 6) === end)); // prettier-ignore
+      if (info.width !== 64 || info.height !== 64 || colored || dark < 0.03 || dark > 0.4 || white < 0.4 || border)
+        wrong.push({ name, colored, dark, white, border });
+    }
+    expect(wrong).toEqual([]);
+  });
+});
+
+it('no emoji is drawn both in a picture to train on and in a held-out one; a quarter of the things is held out altogether', () => {
+  const drawings = (part: Part) => new Set(examples().filter((one) => one.part === part).map(({ concept, set }) => `${concept.icon} ${set}`)); // prettier-ignore
+  const [train, held] = [drawings('train'), drawings('held-out')];
+  expect([...train].filter((one) => held.has(one))).toEqual([]);
+  const names = (part: Part) => new Set(rows(part).map(({ concept }) => concept));
+  const unseen = [...names('held-out')].filter((name) => !names('train').has(name));
+  expect(unseen).toHaveLength(12);
+  expect(names('held-out').size).toBe(48);
+});
+
+it('what is in front hides the lines of what is behind, and shades leave none', async () => {
+  const body =
+    '<defs><path id="a" d="M0 0h9"/></defs><rect fill="#e33" x="16" y="16" width="32" height="32"/><rect fill="#33e" opacity=".4" x="24" y="20" width="4" height="24"/>' +
+    '<rect fill="url(#a)" x="36" y="24" width="24" height="16"/><path fill="none" stroke="#000" stroke-width="9" d="M4 8h20"/>';
+  expect(outlines(body)).toBe(
+    '<rect x="16" y="16" width="32" height="32"/><rect x="36" y="24" width="24" height="16"/><path fill="none" d="M4 8h20"/>',
+  );
+  const place = { scale: 1, turn: 0, mirrored: false, right: 0, down: 0 };
+  const png = await drawnInLines({ width: 64, icons: { box: { body } } }, 'box', place, 2);
+  const pixels = await sharp(png).grayscale().raw().toBuffer();
+  const dark = (x: number, y: number) => pixels[y * 64 + x]! < 128;
+  expect([[16, 30], [36, 30], [59, 30], [30, 48], [10, 8]].map(([x, y]) => dark(x!, y!))).toEqual(Array(5).fill(true)); // prettier-ignore
+  // Inside the first box, where its edge is hidden, in the shade, and under the open line.
+  expect([[20, 30], [48, 30], [24, 30], [10, 11]].map(([x, y]) => dark(x!, y!))).toEqual(Array(4).fill(false)); // prettier-ignore
+});
