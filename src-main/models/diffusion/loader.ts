@@ -49,6 +49,29 @@ export async function withDiffusionLoader<T>(
   }
 }
 
+/** The tensors that `load` asks for, by their names, with their shapes in the file; nothing is read. */
+export async function shapesOf(load: (loader: DiffusionLoader) => Promise<unknown>): Promise<Map<string, number[]>> {
+  const shapes = new Map<string, number[]>();
+  const none = undefined as never;
+  await load({
+    tensor: async (name, shape) => (shapes.set(name, shape), none),
+    linear: async (name, outFeatures, inFeatures, { biased = true, site } = {}) => {
+      shapes.set(`${name}.weight`, [outFeatures, inFeatures]);
+      if (biased) shapes.set(`${name}.bias`, [outFeatures]);
+      return { weight: none, site };
+    },
+    convolution: async (name, outChannels, inChannels) => {
+      shapes.set(`${name}.weight`, [outChannels, inChannels, 3, 3]).set(`${name}.bias`, [outChannels]);
+      return { filter: none, bias: none };
+    },
+    norm: async (name, size) => {
+      shapes.set(`${name}.weight`, [size]).set(`${name}.bias`, [size]);
+      return { weight: none, bias: none };
+    },
+  });
+  return shapes;
+}
+
 export function disposeTensors(tensors: DiffusionTensors): void {
   for (const tensor of tensors.values()) tensor.dispose();
 }

@@ -1,4 +1,5 @@
 import type { AddedToken } from './added-tokens.ts';
+import { CHARACTER_BYTES } from './byte-level.ts';
 
 /** CLIP's words: contractions, letters, single digits, signs. */
 const CLIP_WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`;
@@ -37,4 +38,16 @@ export function clipTokenizerJson(
     decoder: { type: 'ByteLevel' },
     model: { type: 'BPE', unk_token: ends.unknown, end_of_word_suffix: '</w>', vocab, merges },
   };
+}
+
+/** The lines of a merges.txt: two tokens each, in the order of their ranks; the first may say the version. */
+export const mergesOf = (text: string): string[] =>
+  text.split(/\r?\n/).filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')));
+
+/** CLIP's vocabulary, which follows from its merges: all bytes, the same at a word's end, what the merges make, beginning and end. */
+export function vocabularyOf(merges: string[], ends: string[]): Record<string, number> {
+  // Those that stand for themselves first, as it happens by their codes.
+  const bytes = [...CHARACTER_BYTES.keys()].sort();
+  const texts = [...bytes, ...bytes.map((byte) => `${byte}</w>`), ...merges.map((line) => line.replace(' ', '')), ...ends]; // prettier-ignore
+  return Object.fromEntries(texts.map((text, id) => [text, id]));
 }

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../../engine/types.ts';
 import { readJsonFile } from '../../json-file.ts';
-import { clipTokenizerJson } from '../../tokenizer/clip.ts';
+import { clipMerges } from '../../clip-merges.ts';
+import { clipTokenizerJson, mergesOf, vocabularyOf } from '../../tokenizer/clip.ts';
 import { tokenizerOfFolder } from '../../tokenizer/folder-tokenizer.ts';
 import { createTokenizer } from '../../tokenizer/tokenizer.ts';
 import type { SpecialTexts, Tokenizer } from '../../types.ts';
@@ -63,6 +64,20 @@ export class ClipTokenizer {
     });
   }
 
+  /**
+   * CLIP's own, for models that bring none.
+   * @param padding what texts are filled with
+   */
+  static async standard(length: number, padding: '<|endoftext|>' | '!'): Promise<ClipTokenizer> {
+    const merges = mergesOf(await clipMerges());
+    const vocab = vocabularyOf(merges, [START, END]);
+    const added = addedTokens([...new Set([START, END, padding])], vocab);
+    const json = clipTokenizerJson(vocab, merges, { bos: START, eos: END, unknown: END }, added);
+    const tokenizer = createTokenizer({ json, addBos: false, addEos: false, eosTokenIds: [] });
+    const [start, end, filling] = [START, END, padding].map((text) => vocab[text]!) as [number, number, number];
+    return new ClipTokenizer(tokenizer, length, { start, end, padding: filling });
+  }
+
   /** Ids of a text; what it is too long by is told. */
   encode(text: string): EncodedText {
     const { start, end, padding } = this.ends;
@@ -83,17 +98,22 @@ async function makeJson(folder: string, { bos, eos, others }: SpecialTexts): Pro
   for (const text of Object.values(ends))
     if (vocab.data[text] === undefined) throw new UserError(`${file} has no token "${text.slice(0, 80)}"`);
   // Those that no file names are found in texts as well.
-  const flags = { special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
   const named = [bos, eos, ...Object.values(others ?? {})];
   const unnamed = [...new Set(Object.values(ends))].filter((text) => !named.includes(text));
-  const added = unnamed.map((content) => ({ ...flags, content, id: vocab.data[content]! }));
+  const added = addedTokens(unnamed, vocab.data);
   return clipTokenizerJson(vocab.data, await readMerges(path.join(folder, 'merges.txt')), ends, added);
 }
 
-/** Two tokens a line, in the order of their ranks; the first line may say the version. */
+/** Tokens that no file says the flags of. */
+const addedTokens = (texts: string[], vocab: Record<string, number>) =>
+  texts.map((content) => ({
+    ...{ special: true, single_word: false, lstrip: false, rstrip: false, normalized: false },
+    ...{ content, id: vocab[content]! },
+  }));
+
 async function readMerges(file: string): Promise<string[]> {
   const text = await fsp.readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new UserError(`${file} can't be opened (${error.code}); check the path`);
   });
-  return text.split(/\r?\n/).filter((line, i) => line !== '' && !(i === 0 && line.startsWith('#version')));
+  return mergesOf(text);
 }

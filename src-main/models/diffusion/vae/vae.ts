@@ -95,7 +95,7 @@ export class Vae {
   }
 }
 
-async function loadVae(config: VaeConfig, loader: DiffusionLoader): Promise<VaeWeights> {
+export async function loadVae(config: VaeConfig, loader: DiffusionLoader): Promise<VaeWeights> {
   const { latentChannels: latent } = config;
   return {
     encoder: await loadHalf('encoder', config, loader),
