@@ -6,7 +6,6 @@ import { groupedOrder } from '../../src-main/data/grouped-order.ts';
 import { DataOrder } from '../../src-main/data/order.ts';
 import { exampleSource } from '../../src-main/data/example-source.ts';
 import { latentsOf } from '../../src-main/models/diffusion/latents.ts';
-import { MadeOnce } from '../../src-main/models/diffusion/made-once.ts';
 import { normals, trainingPlace } from '../../src-main/models/diffusion/noise/draws.ts';
 import { noiseConfig } from '../../src-main/models/diffusion/noise/config.ts';
 import { noiseSchedule } from '../../src-main/models/diffusion/noise/schedule.ts';
@@ -15,7 +14,6 @@ import {
   EVALUATED_TIMES,
   trainingBatch,
   type BatchOptions,
-  type FrozenParts,
 } from '../../src-main/tasks/diffusion/batch.ts';
 import { bucketsFor, coveringSize, nearestBucket } from '../../src-main/tasks/diffusion/buckets.ts';
 import { captionWith, drawCaption } from '../../src-main/tasks/diffusion/captions.ts';
@@ -27,6 +25,7 @@ import {
 } from '../../src-main/tasks/diffusion/dataset.ts';
 import { drawCut, middleCut } from '../../src-main/tasks/diffusion/draws.ts';
 import { bucketOrder, repeated } from '../../src-main/tasks/diffusion/examples.ts';
+import { noisedBatch, type FrozenParts } from '../../src-main/tasks/diffusion/noised.ts';
 import { pixelsOf, sizesOf } from '../../src-main/tasks/diffusion/pixels.ts';
 import type { Recipe } from '../../src-main/recipe/recipe.ts';
 import type { RunData } from '../../src-main/tasks/task.ts';
@@ -237,63 +236,57 @@ describe('a batch', () => {
   const OPTIONS: BatchOptions = {
     vary: { crop: 'center', flip: true },
     captions: { dropout: 0.3 },
-    noise: { offset: 0.05, times: 'uniform', shift: 1, minSnr: 5 },
+    noise: { offset: 0.05, times: 'uniform', minSnr: 5 },
   };
-  let made: string[];
+  const CUT = { left: 16, top: 0 };
 
-  /** A VAE whose mean is a picture's first red, and texts that are their length. */
-  async function parts(): Promise<FrozenParts> {
-    const weights = path.join(scratch.folder, 'weights');
-    if (!fs.existsSync(weights)) fs.writeFileSync(weights, 'weights');
-    return {
-      schedule: noiseSchedule(noiseConfig({ _class_name: 'DDIMScheduler' }, 'scheduler')),
-      ...{ form: { channels: 2, scale: 0.5, shift: 0 }, factor: 8, pooled: 1 },
-      encode: ({ height, width, values }) => {
-        made.push(`${width}x${height} from ${Math.round((values[0]! + 1) * 127.5)}`);
-        return Promise.resolve(Float32Array.from({ length: (height / 8) * (width / 8) * 4 }, (_, i) => [3, 5, -40, 0][i % 4]!)); // prettier-ignore
-      },
-      tell: (caption) => {
-        made.push(`"${caption}"`);
-        return Promise.resolve(Float32Array.of(caption.length, 1, 2));
-      },
-      latents: await MadeOnce.of('latents', [weights], {}, 'cpu'),
-      texts: await MadeOnce.of('texts', [weights], {}, 'cpu'),
-    };
-  }
+  /** A VAE whose mean is where a picture is cut, and texts that are their length. */
+  const PARTS: FrozenParts = {
+    schedule: noiseSchedule(noiseConfig({ _class_name: 'DDIMScheduler' }, 'scheduler')),
+    ...{ form: { channels: 2, scale: 0.5, shift: 0 }, factor: 8 },
+    moments: ({ cut }) => Promise.resolve(Float32Array.from({ length: 8 * 8 * 4 }, (_, i) => [cut.left, 5, -40, 0][i % 4]!)), // prettier-ignore
+    text: ({ length }) => Promise.resolve({ context: Float32Array.of(length, 1), pooled: Float32Array.of(2) }),
+  };
 
-  it('is the same whenever its step is taken, and makes latents and texts once', async () => {
-    made = [];
+  it('is the same whenever its step is taken', async () => {
     await picture('a.png', 96, 64, 'a cat');
     await picture('b.png', 64, 64, 'a dog');
     const examples = [...(await opened()).examples];
-    const first = await parts();
-    const steps = [];
-    for (let step = 0; step < 12; step++) steps.push(await trainingBatch(examples, { seed: 4, step, micro: 0 }, first, OPTIONS)); // prettier-ignore
-    expect([...new Set(made)].sort()).toEqual([...made].sort());
-    expect([...made].sort()).toEqual(['""', '"a cat"', '"a dog"', '64x64 from 0', '64x64 from 16', '64x64 from 63', '64x64 from 79']); // prettier-ignore
-    made = [];
-    const again = await trainingBatch(examples, { seed: 4, step: 9, micro: 0 }, await parts(), OPTIONS);
-    expect([again, made]).toEqual([steps[9], []]);
-    expect(await trainingBatch(examples, { seed: 4, step: 9, micro: 1 }, first, OPTIONS)).not.toEqual(again);
-    const { pictures, height, width, channels, noised, context, pooled, times, weights } = again;
-    expect([pictures, height, width, channels, noised.length, context.length, [...pooled]]).toEqual([2, 8, 8, 2, 256, 4, [2, 2]]); // prettier-ignore
+    const made = async (step: number, micro = 0, withTexts = true) =>
+      noisedBatch(trainingBatch(examples, { seed: 4, step, micro }, OPTIONS), PARTS, withTexts);
+    const ninth = await made(9);
+    expect(await made(9)).toEqual(ninth);
+    for (const other of [await made(8), await made(9, 1)]) expect(other.noised).not.toEqual(ninth.noised);
+    const { noised, times, weights, sizes, texts, ...size } = ninth;
+    expect([size.pictures, size.height, size.width, size.channels, noised.length]).toEqual([2, 8, 8, 2, 256]);
     expect([times.every(Number.isInteger), weights.every((weight) => weight > 0 && weight <= 1)]).toEqual([true, true]);
+    expect(sizes).toEqual([[64, 96, 0, 16, 64, 64], [64, 64, 0, 0, 64, 64]]); // prettier-ignore
+    const { captions } = (await made(9, 0, false)).texts as { captions: string[] };
+    expect(texts).toEqual({ context: Float32Array.from(captions.flatMap(({ length }) => [length, 1])), pooled: Float32Array.of(2, 2) }); // prettier-ignore
+    const drawn = Array.from({ length: 60 }, (_, step) => trainingBatch(examples, { seed: 4, step, micro: 0 }, OPTIONS).drawn[0]!); // prettier-ignore
+    expect(new Set(drawn.map(({ caption }) => caption))).toEqual(new Set(['a cat', '']));
+    expect(new Set(drawn.map(({ cut }) => cut.flipped))).toEqual(new Set([true, false]));
+  });
+
+  it('of two buckets is none', async () => {
+    await picture('a.png', 64, 64, 'a');
+    await picture('b.png', 128, 64, 'b');
+    const batch = trainingBatch([...(await opened()).examples], { seed: 4, step: 1, micro: 0 }, OPTIONS);
+    await expect(noisedBatch(batch, PARTS, true)).rejects.toThrow('one bucket');
   });
 
   it('for evaluation is in the middle, with its whole caption, at times of every part', async () => {
-    made = [];
     await picture('a.png', 96, 64, 'a cat');
     const examples = [...(await opened()).examples];
-    const times: number[] = [];
+    const parts: number[] = [];
     for (let turn = 0; turn < EVALUATED_TIMES; turn++) {
-      const { times: own, weights, sizes } = await evaluationBatch(examples, turn, await parts(), OPTIONS);
-      times.push(Math.floor(own[0]! / 250));
-      expect([[...weights], sizes]).toEqual([[1], [[64, 96, 0, 16, 64, 64]]]);
+      const batch = evaluationBatch(examples, turn, OPTIONS);
+      expect(batch.drawn[0]).toMatchObject({ cut: { ...CUT, flipped: false }, caption: 'a cat' });
+      const { times, weights } = await noisedBatch(batch, PARTS, true);
+      parts.push(Math.floor(times[0]! / 250));
+      expect([...weights]).toEqual([1]);
     }
-    expect([times, made]).toEqual([
-      [0, 1, 2, 3],
-      ['64x64 from 16', '"a cat"'],
-    ]);
+    expect(parts).toEqual([0, 1, 2, 3]);
   });
 
   it('has latents drawn around their mean, by their variance', () => {

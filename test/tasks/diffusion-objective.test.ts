@@ -1,99 +1,168 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { describe, expect, it } from 'vitest';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
-import { UNet } from '../../src-main/models/diffusion/unet/unet.ts';
-import type { NoisedBatch } from '../../src-main/tasks/diffusion/batch.ts';
-import { NoiseNetwork } from '../../src-main/tasks/diffusion/network.ts';
+import { DiffusionModel } from '../../src-main/models/diffusion/pipeline/model.ts';
+import { openDiffusionFolder } from '../../src-main/models/diffusion/pipeline/open-folder.ts';
+import { trainingBatch, type BatchOptions, type DiffusionBatch } from '../../src-main/tasks/diffusion/batch.ts';
+import { openCaptionedDataset, type CaptionedExample } from '../../src-main/tasks/diffusion/dataset.ts';
+import { DiffusionNetwork } from '../../src-main/tasks/diffusion/network.ts';
+import type { NoisedBatch } from '../../src-main/tasks/diffusion/noised.ts';
 import { noiseObjective } from '../../src-main/tasks/diffusion/objective.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
-import { channelsLast } from '../models/diffusion/support.ts';
+import { channelsLast, wholePipeline } from '../models/diffusion/support.ts';
 import { readAll } from '../models/vision/support.ts';
+import { scratchFolder } from '../support/scratch.ts';
 
-/** Tiny random UNets with diffusers' predictions (models/data/diffusion/make_unets.py). */
-const data = path.join(import.meta.dirname, '../models/data/diffusion/unets');
 const OPTIONS: AdapterOptions = {
   ...{ name: 'effilora', rank: 3, heads: 2, alpha: 6, share: 'global', router: 'site', dropout: 0 },
   ...{ targets: ['unet.attn1.to_q', 'unet.attn2.to_k', 'unet.attn2.to_v'], rsLora: false, dora: false },
 };
+/** As make_pipelines.py tells the model. */
+const PROMPTS = ['a photo of a cat', ''];
 
-/** The case's pictures as a batch whose targets and weights are made up, and what diffusers' prediction of them costs. */
-async function opened(kind: string) {
-  const expected = await readAll(path.join(data, kind, 'expected.safetensors'));
-  const network = new NoiseNetwork(await UNet.load(path.join(data, kind)), kind);
-  const [sample, out] = [channelsLast(expected.get('sample')!), channelsLast(expected.get('out')!)];
-  const [pictures, height, width, channels] = sample.shape as [number, number, number, number];
-  const target = Float32Array.from(out.values, (_, i) => Math.sin(i));
-  const weights = Float32Array.of(1, 0.25);
-  const size = height * width * channels;
-  const squares = out.values.map((value, i) => (value - target[i]!) ** 2);
-  const cost = [0, 1].map((i) => squares.slice(i * size, (i + 1) * size).reduce((sum, one) => sum + one, 0) / size);
-  const batch: NoisedBatch = {
-    ...{ pictures, height, width, channels, noised: sample.values, target, weights },
-    times: Float32Array.from(expected.get('times')!.values),
-    context: expected.get('context')!.values,
-    pooled: expected.get('text_embeds')?.values ?? new Float32Array(0),
-    sizes: [0, 1].map((i) => [...(expected.get('time_ids')?.values ?? []).slice(6 * i, 6 * i + 6)]),
-  };
-  return { network, batch, objective: noiseObjective(network), cost: cost[0]! + 0.25 * cost[1]! };
+let scratch: ReturnType<typeof scratchFolder>;
+beforeEach(async () => {
+  // Before the cache moves, in which it is installed.
+  await openEngine('tensorflow');
+  scratch = scratchFolder();
+  vi.stubEnv('EFFILORA_CACHE', path.join(scratch.folder, 'cache'));
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  scratch.remove();
+});
+
+async function open(kind: 'sd' | 'sdxl'): Promise<DiffusionNetwork> {
+  const folder = path.join(scratch.folder, kind);
+  if (!fs.existsSync(folder)) await wholePipeline(kind, folder);
+  return new DiffusionNetwork(await DiffusionModel.load(await openDiffusionFolder(folder)));
 }
 
-const steps = (network: NoiseNetwork, options: AdapterOptions, compile: boolean) => {
+/** Pictures of one bucket and two sizes. */
+async function examples({ parts: { factor } }: DiffusionNetwork): Promise<CaptionedExample[]> {
+  const folder = path.join(scratch.folder, 'set');
+  fs.mkdirSync(folder, { recursive: true });
+  for (const [name, width, red] of [['a', 16, 200], ['b', 24, 20]] as const) {
+    const rgb = Buffer.from(Array.from({ length: width * 16 * 3 }, (_, i) => (i % 3 === 0 ? red : (i * 7) % 256)));
+    await sharp(rgb, { raw: { width, height: 16, channels: 3 } }).png().toFile(path.join(folder, `${name}.png`));
+    fs.writeFileSync(path.join(folder, `${name}.txt`), `a photo of ${name}`);
+  } // prettier-ignore
+  const pictures = { resolution: 16, step: 16, shapes: false, enlarge: false };
+  return [
+    ...(await openCaptionedDataset({ path: folder }, 0, { pictures, captions: { dropout: 0 }, factor })).examples,
+  ];
+}
+
+const DRAWN: BatchOptions = {
+  ...{ vary: { crop: 'random', flip: true }, captions: { dropout: 0.2 } },
+  noise: { offset: 0, times: 'uniform' },
+};
+
+function steps(network: DiffusionNetwork, options: AdapterOptions, compile: boolean) {
   const adapter = new Adapter(network.sites(), options, 1);
   const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS });
   const reducer = new Reducer(adapter.heads, options.heads, {
     ...{ ratio: 0.5, warmup: 2, interval: 2, beta: 0.85, policy: 'topk', temperature: 1 },
     ...{ schedule: 'step', probe: true, minActivePerSite: 0, seed: 1 },
   });
-  return new TrainingStep(noiseObjective(network), adapter, optimizer, reducer, { routerShare: true, recompute: false, seed: 1, compile }); // prettier-ignore
-};
+  const warn = (line: string) => {
+    throw new Error(line);
+  };
+  return new TrainingStep(noiseObjective(network), adapter, optimizer, reducer, { routerShare: true, recompute: false, seed: 1, compile, warn }); // prettier-ignore
+}
 
 describe('the objective of diffusion', () => {
-  it.each(['sd1', 'sdxl'])('costs what diffusers’ prediction is away from its target: %s', async (kind) => {
+  it.each(['sd', 'sdxl'] as const)('costs what diffusers’ prediction is away from its target: %s', async (kind) => {
     await openEngine('cpu');
     const before = tf.memory().numTensors;
-    const { network, batch, objective, cost } = await opened(kind);
-    const tensors = objective.tensors(batch);
-    const loss = objective.lossSum(tensors, { recompute: false });
-    expect((await loss.data())[0]).toBeCloseTo(cost, 3);
-    expect([objective.terms(batch), objective.units(batch).length]).toEqual([2, 2]);
-    tf.dispose([loss, tensors as unknown as tf.TensorContainer]);
+    const network = await open(kind);
+    const objective = noiseObjective(network);
+    const expected = await readAll(path.join(scratch.folder, kind, 'expected.safetensors'));
+    const [sample, out] = [channelsLast(expected.get('sample')!), channelsLast(expected.get('out')!)];
+    const [pictures, height, width, channels] = sample.shape as [number, number, number, number];
+    const target = Float32Array.from(out.values, (_, i) => Math.sin(i));
+    const size = height * width * channels;
+    const squares = [...out.values].map((value, i) => (value - target[i]!) ** 2);
+    const cost = [0, 1].map((i) => squares.slice(i * size, (i + 1) * size).reduce((sum, one) => sum + one, 0) / size);
+    const noised: NoisedBatch = {
+      ...{ pictures, height, width, channels, noised: sample.values, target, weights: Float32Array.of(1, 0.25) },
+      times: Float32Array.of(3, 801),
+      sizes: [0, 1].map((i) => [...expected.get('sizes')!.values.slice(6 * i, 6 * i + 6)]),
+      texts: {
+        context: expected.get('context')!.values,
+        pooled: expected.get('pooled')?.values ?? new Float32Array(0),
+      },
+    };
+    // With texts as features, and as they are written.
+    for (const texts of [noised.texts, { captions: PROMPTS }]) {
+      const batch = { drawn: [{}, {}], noised: { ...noised, texts } } as DiffusionBatch;
+      const tensors = objective.tensors(batch);
+      const loss = objective.lossSum(tensors, { recompute: false });
+      expect((await loss.data())[0]).toBeCloseTo(cost[0]! + 0.25 * cost[1]!, 3);
+      expect([objective.terms(batch), objective.units(batch).length]).toEqual([2, 2]);
+      tf.dispose([loss, tensors as unknown as tf.TensorContainer]);
+    }
     network.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });
 
-  it('is trained on by the same steps compiled and not, with dropout and the router’s share at every level', async () => {
-    await openEngine('tensorflow');
-    const runs: { losses: number[]; shares: number[][] }[] = [];
-    for (const compile of [true, false]) {
-      const { network, batch } = await opened('sd1');
-      const said: string[] = [];
-      const step = steps(network, { ...OPTIONS, dropout: 0.1 }, compile);
-      step.options.warn = (line) => said.push(line);
-      const run: (typeof runs)[number] = { losses: [], shares: [] };
-      for (let i = 1; i <= 6; i++) {
-        const { loss, routerShare } = await step.run(i, [batch, batch], 0.02);
-        run.losses.push(loss);
-        run.shares.push([...routerShare!]);
+  it.each([
+    ['sd', []],
+    ['sdxl', ['text.q_proj', 'text_2.v_proj']],
+  ] as const)(
+    '%s is trained by the same steps compiled and not, with dropout and the router’s share everywhere: texts %j',
+    async (kind, texts) => {
+      const runs: { losses: number[]; shares: number[][] }[] = [];
+      for (const compile of [true, false]) {
+        const network = await open(kind);
+        const set = await examples(network);
+        const step = steps(network, { ...OPTIONS, dropout: 0.1, targets: [...OPTIONS.targets, ...texts] }, compile);
+        const run: (typeof runs)[number] = { losses: [], shares: [] };
+        for (let i = 1; i <= 3; i++) {
+          const batches = [0, 1].map((micro) => trainingBatch(set, { seed: 3, step: i, micro }, DRAWN));
+          const { loss, routerShare } = await step.run(i, batches, 0.02);
+          run.losses.push(loss);
+          run.shares.push([...routerShare!]);
+        }
+        runs.push(run);
+        for (const one of [step, step.optimizer, step.adapter, network]) one.dispose();
       }
-      expect(said).toEqual([]);
-      runs.push(run);
-      step.dispose();
-      step.optimizer.dispose();
-      step.adapter.dispose();
-      network.dispose();
-    }
-    const [compiled, eager] = runs as [(typeof runs)[number], (typeof runs)[number]];
-    compiled.losses.forEach((loss, i) => expect(loss).toBeCloseTo(eager.losses[i]!, 3));
-    expect(compiled.losses.at(-1)!).toBeLessThan(0.99 * compiled.losses[0]!);
-    for (const [i, shares] of compiled.shares.entries())
-      for (let site = 0; site < shares.length; site += 2) {
-        expect(shares[site]! + shares[site + 1]!).toBeCloseTo(1, 4);
-        expect(shares[site]!).toBeCloseTo(eager.shares[i]![site]!, 3);
-      }
+      const [compiled, eager] = runs as [(typeof runs)[number], (typeof runs)[number]];
+      compiled.losses.forEach((loss, i) => expect(loss).toBeCloseTo(eager.losses[i]!, 3));
+      for (const [i, shares] of compiled.shares.entries())
+        for (let site = 0; site < shares.length; site += 2) {
+          expect(shares[site]! + shares[site + 1]!).toBeCloseTo(1, 4);
+          expect(shares[site]!).toBeCloseTo(eager.shares[i]![site]!, 3);
+        }
+    },
+  );
+
+  it('looks at each cut of a picture and each caption once, and holds no VAE once all were seen', async () => {
+    await openEngine('cpu');
+    const network = await open('sd');
+    const set = await examples(network);
+    const vae = vi.spyOn(network.model, 'vae');
+    const read = vi.spyOn(network.model.texts, 'features');
+    const tensors = tf.memory().numTensors;
+    const objective = noiseObjective(network);
+    const ready = async (step: number) => objective.ready!(trainingBatch(set, { seed: 3, step, micro: 0 }, DRAWN), {} as Adapter); // prettier-ignore
+    const first: DiffusionBatch[] = [];
+    for (let step = 1; step <= 30; step++) first.push(await ready(step));
+    const [loads, texts] = [vae.mock.calls.length, read.mock.calls.length];
+    // Two captions and the empty one.
+    expect([loads > 0, texts]).toEqual([true, 3]);
+    for (let step = 1; step <= 30; step++) expect(await ready(step)).toEqual(first[step - 1]);
+    expect([vae.mock.calls.length, read.mock.calls.length, tf.memory().numTensors]).toEqual([loads, texts, tensors]);
+    const another = await open('sd');
+    expect(await noiseObjective(another).ready!(trainingBatch(set, { seed: 3, step: 7, micro: 0 }, DRAWN), {} as Adapter)).toEqual(first[6]); // prettier-ignore
+    another.dispose();
+    network.dispose();
   });
 });

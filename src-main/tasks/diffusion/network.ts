@@ -1,25 +1,37 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { SiteShape } from '../../effilora/types.ts';
-import type { UNet } from '../../models/diffusion/unet/unet.ts';
+import type { DiffusionModel } from '../../models/diffusion/pipeline/model.ts';
+import type { Adaptation } from '../../models/types.ts';
 import type { TrainableModel } from '../task.ts';
-import type { NoisedBatch } from './batch.ts';
+import { ModelParts } from './frozen-parts.ts';
+import type { NoisedBatch } from './noised.ts';
 
-/** A UNet as what an adapter is trained on. */
-export class NoiseNetwork implements TrainableModel {
-  readonly blocks: number;
-  readonly weights: object;
-  /** nothing of a UNet takes another number of rows in one graph */
-  readonly matrices = [];
+/** A diffusion model as what an adapter is trained on. */
+export class DiffusionNetwork implements TrainableModel {
+  /** those that don't learn */
+  readonly parts: ModelParts;
   private readonly shapes: SiteShape[];
 
-  /** @param architecture as adapter.json names the family */
-  constructor(
-    readonly unet: UNet,
-    readonly architecture: string,
-  ) {
-    this.weights = unet.tensors;
-    this.blocks = unet.layout.blocks;
-    this.shapes = unet.sites().map((site) => ({ ...site, rows: rowsNamed(site, unet.config.down.length) }));
+  constructor(readonly model: DiffusionModel) {
+    this.parts = new ModelParts(model);
+    const levels = model.unet.config.down.length;
+    this.shapes = model.sites().map((site) => (site.group === 'unet' ? { ...site, rows: rowsNamed(site, levels) } : site)); // prettier-ignore
+  }
+
+  get architecture(): string {
+    return this.model.architecture;
+  }
+
+  get blocks(): number {
+    return this.model.blocks;
+  }
+
+  get weights(): object {
+    return this.model.weights;
+  }
+
+  get matrices(): { shape: number[] }[] {
+    return this.model.matrices;
   }
 
   sites(): SiteShape[] {
@@ -27,23 +39,32 @@ export class NoiseNetwork implements TrainableModel {
   }
 
   siteWeight(site: SiteShape): Tensor2D {
-    return this.unet.siteWeight(site);
+    return this.model.siteWeight(site);
+  }
+
+  /** Whether texts are read otherwise with an adaptation. */
+  readsAnew(adaptation: Adaptation | undefined): boolean {
+    return this.model.texts.encoders.some(({ group }) => adaptation?.adapts?.(group));
   }
 
   /** How many rows of each name the linears see of a batch. */
-  rows({ pictures, height, width, context }: NoisedBatch): Record<string, number> {
-    const counts: Record<string, number> = { [CONTEXT]: context.length / this.unet.config.contextWidth };
-    for (let level = 0; level < this.unet.config.down.length; level++)
+  rows({ pictures, height, width, texts }: NoisedBatch): Record<string, number> {
+    const { unet, texts: own } = this.model;
+    const tokens = pictures * own.length;
+    const counts: Record<string, number> = { [CONTEXT]: tokens };
+    if ('captions' in texts) for (const { group } of own.encoders) counts[group] = tokens;
+    for (let level = 0; level < unet.config.down.length; level++)
       counts[levelRows(level)] = pictures * (height >> level) * (width >> level);
     return counts;
   }
 
   dispose(): void {
-    this.unet.dispose();
+    this.parts.dispose();
+    this.model.dispose();
   }
 }
 
-/** The tokens of the text, and the pixels of a level, which are halved so often. */
+/** The tokens of the text as the UNet reads them, and the pixels of a level, which are halved so often. */
 const CONTEXT = 'unet.text';
 const levelRows = (level: number) => `unet.level${level}`;
 

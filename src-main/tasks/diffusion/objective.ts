@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { UNetInputs } from '../../models/diffusion/unet/unet.ts';
 import { asTensors, type Feeds } from '../../models/feeds.ts';
 import type { Objective, Passes } from '../task.ts';
-import type { NoisedBatch } from './batch.ts';
-import type { NoiseNetwork } from './network.ts';
+import type { DiffusionBatch } from './batch.ts';
+import type { DiffusionNetwork } from './network.ts';
+import { noisedBatch, type NoisedBatch } from './noised.ts';
 
 /** A batch on the engine. */
 export interface NoisedTensors {
@@ -12,35 +14,46 @@ export interface NoisedTensors {
   target: Tensor4D;
   /** [pictures] */
   weights: Tensor1D;
-  /** as the UNet takes them */
-  time: Tensor2D;
-  context: Tensor2D;
-  pooled?: Tensor2D;
-  sizes?: Tensor2D;
+  /** what else it is fed: times, and texts as features or as tokens */
+  told: Record<string, Tensor>;
 }
 
 /**
  * How far the network's prediction is from its target: of each picture the mean of the squares over its latents, times its weight, summed
  * over the pictures of a batch. A step is divided by its pictures.
  */
-export function noiseObjective(model: NoiseNetwork): Objective<NoisedBatch, NoisedTensors> {
-  const forward = ({ noised, ...told }: NoisedTensors, { adaptation, recompute }: Passes): Tensor4D =>
-    model.unet.predict(noised, told, { adaptation, recompute: Boolean(recompute) });
+export function noiseObjective(network: DiffusionNetwork): Objective<DiffusionBatch, NoisedTensors> {
+  const { unet, texts } = network.model;
+  const forward = ({ noised, told }: NoisedTensors, { adaptation, recompute }: Passes): Tensor4D => {
+    const pass = { adaptation, recompute: Boolean(recompute) };
+    if (told.context) return unet.predict(noised, told as object as UNetInputs, pass);
+    return tf.tidy(() =>
+      unet.predict(noised, { ...told, ...texts.features(told, pass) } as object as UNetInputs, pass),
+    );
+  };
   return {
-    model,
+    model: network,
     withoutTerms: 'no picture; give it a dataset with some',
-    terms: ({ pictures }) => pictures,
-    units: ({ pictures }) => new Uint8Array(pictures).fill(1),
+    terms: ({ drawn }) => drawn.length,
+    units: ({ drawn }) => new Uint8Array(drawn.length).fill(1),
     parts: (batch) =>
       Object.fromEntries(
-        Object.entries(model.rows(batch)).map(([name, count]) => [name, new Uint8Array(count).fill(1)]),
+        Object.entries(network.rows(made(batch))).map(([name, count]) => [name, new Uint8Array(count).fill(1)]),
       ),
-    tensors: (batch) => asNoised(asTensors(feedsOf(model, batch))),
+    async ready(batch, adaptation) {
+      const noised = await noisedBatch(batch, network.parts, !network.readsAnew(adaptation));
+      network.parts.batchIsMade();
+      return { ...batch, noised };
+    },
+    tensors(batch) {
+      const feeds = feedsOf(network, made(batch));
+      return asNoised(asTensors(feeds), feeds);
+    },
     anyLength: false,
     // Each bucket has its graph; all pictures of a batch are whole.
     forGraph: (batch) => batch,
-    feeds: (batch) => feedsOf(model, batch),
-    fed: (inputs) => asNoised(inputs),
+    feeds: (batch) => feedsOf(network, made(batch)),
+    fed: (inputs, batch) => asNoised(inputs, feedsOf(network, made(batch))),
     forward,
     lossSum: (tensors, passes): Scalar =>
       tf.tidy(() => {
@@ -50,20 +63,37 @@ export function noiseObjective(model: NoiseNetwork): Objective<NoisedBatch, Nois
   };
 }
 
-function feedsOf({ unet }: NoiseNetwork, batch: NoisedBatch): Feeds {
-  const { pictures, height, width, channels, noised, target, weights, times, context, pooled, sizes } = batch;
+function made({ noised }: DiffusionBatch): NoisedBatch {
+  if (!noised) throw new Error('a batch of pictures is made ready before it is used');
+  return noised;
+}
+
+function feedsOf({ model: { unet, texts } }: DiffusionNetwork, batch: NoisedBatch): Feeds {
+  const { pictures, height, width, channels, noised, target, weights, times, sizes } = batch;
   const shape = [pictures, height, width, channels];
-  const { contextWidth, added } = unet.config;
   return {
     ...{ noised: { values: noised, shape }, target: { values: target, shape } },
     weights: { values: weights, shape: [pictures] },
-    context: { values: context, shape: [context.length / contextWidth, contextWidth] },
     ...unet.timeFeeds(times),
-    ...(added && { pooled: { values: pooled, shape: [pictures, pooled.length / pictures] }, ...unet.sizeFeeds(sizes) }),
+    ...unet.sizeFeeds(sizes),
+    ...('captions' in batch.texts ? texts.feeds(batch.texts.captions).feeds : textFeeds(batch.texts, pictures, unet.config.contextWidth)), // prettier-ignore
+  };
+}
+
+function textFeeds(
+  { context, pooled }: { context: Float32Array; pooled: Float32Array },
+  texts: number,
+  width: number,
+): Feeds {
+  return {
+    context: { values: context, shape: [context.length / width, width] },
+    ...(pooled.length > 0 && { pooled: { values: pooled, shape: [texts, pooled.length / texts] } }),
   };
 }
 
 /** The feeds as tensors, and none of what else a step is fed. */
-function asNoised({ noised, target, weights, time, context, pooled, sizes }: Record<string, Tensor>): NoisedTensors {
-  return { noised, target, weights, time, context, ...(pooled && { pooled, sizes }) } as NoisedTensors;
+function asNoised(inputs: Record<string, Tensor>, feeds: Feeds): NoisedTensors {
+  const { noised, target, weights } = inputs as { noised: Tensor4D; target: Tensor4D; weights: Tensor1D };
+  const names = Object.keys(feeds).filter((name) => !['noised', 'target', 'weights'].includes(name));
+  return { noised, target, weights, told: Object.fromEntries(names.map((name) => [name, inputs[name]!])) };
 }

@@ -1,0 +1,96 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor4D } from '@tensorflow/tfjs-core';
+import type { LatentForm } from '../../models/diffusion/latents.ts';
+import { MadeOnce } from '../../models/diffusion/made-once.ts';
+import { noiseSchedule, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
+import type { PartName } from '../../models/diffusion/pipeline/file.ts';
+import type { DiffusionModel } from '../../models/diffusion/pipeline/model.ts';
+import type { Vae } from '../../models/diffusion/vae/vae.ts';
+import { asTensors } from '../../models/feeds.ts';
+import type { DrawnExample } from './batch.ts';
+import type { FrozenParts, TextNumbers } from './noised.ts';
+import { pixelsOf } from './pixels.ts';
+
+/**
+ * A model's frozen parts for training: its VAE looks at each cut of a picture once, its text encoders at each caption once, however many
+ * steps and runs are about them. The VAE is on the engine only from the first batch that needs it to the first that doesn't.
+ */
+export class ModelParts implements FrozenParts {
+  readonly schedule: NoiseSchedule;
+  readonly form: LatentForm;
+  readonly factor: number;
+  private latents?: Promise<MadeOnce>;
+  private texts?: Promise<MadeOnce>;
+  private vae?: Vae;
+  private isVaeNeeded = false;
+
+  constructor(private readonly model: DiffusionModel) {
+    const { latentChannels: channels, scale, shift, channels: levels } = model.file.vae;
+    this.schedule = noiseSchedule(model.file.noise);
+    this.form = { channels, scale, shift };
+    this.factor = 2 ** (levels.length - 1);
+  }
+
+  async moments(drawn: DrawnExample): Promise<Float32Array> {
+    const { vae } = this.model.file;
+    const made = await (this.latents ??= this.madeBy('latents', ['vae'], vae));
+    return made.take(keyOf(drawn), () => this.encode(drawn));
+  }
+
+  async text(caption: string): Promise<TextNumbers> {
+    const { texts, kind } = this.model.file;
+    const config = { kind, parts: texts.map((part) => part.config) };
+    const made = await (this.texts ??= this.madeBy('texts', texts.map(({ group }) => group), config)); // prettier-ignore
+    const { feeds } = this.model.texts.feeds([caption]);
+    const ids = Object.values(feeds).map(({ values }) => values.join());
+    const all = await made.take(ids.join(' '), async () => {
+      const inputs = asTensors(feeds);
+      const { context, pooled } = this.model.texts.features(inputs);
+      const numbers = [...(await context.data()), ...((await pooled?.data()) ?? [])];
+      tf.dispose([inputs, context, ...(pooled ? [pooled] : [])]);
+      return Float32Array.from(numbers);
+    });
+    const size = this.model.texts.length * this.model.unet.config.contextWidth;
+    return { context: all.subarray(0, size), pooled: all.subarray(size) };
+  }
+
+  /** To be called behind each batch. */
+  batchIsMade(): void {
+    if (!this.isVaeNeeded) this.dispose();
+    this.isVaeNeeded = false;
+  }
+
+  dispose(): void {
+    this.vae?.dispose();
+    this.vae = undefined;
+  }
+
+  private async madeBy(what: 'latents' | 'texts', parts: PartName[], config: object): Promise<MadeOnce> {
+    const files: string[] = [];
+    for (const part of parts) {
+      const source = await this.model.file.source(part);
+      files.push(...source.files);
+      await source.close();
+    }
+    return MadeOnce.of(what, [...new Set(files)], config, tf.getBackend());
+  }
+
+  private async encode({ example, cut }: DrawnExample): Promise<Float32Array> {
+    const { height, width, values } = await pixelsOf(example, cut);
+    this.isVaeNeeded = true;
+    const vae = (this.vae ??= await this.model.vae());
+    const moments = tf.tidy(() => {
+      const { mean, logVariance } = vae.moments(tf.tensor4d(values, [1, height, width, 3]));
+      return tf.concat<Tensor4D>([mean, logVariance], 3);
+    });
+    const numbers = (await moments.data()) as Float32Array;
+    moments.dispose();
+    return numbers;
+  }
+}
+
+/** Everything that a picture's latents are made of beside the VAE, without looking at its pixels. */
+function keyOf({ example: { picture }, cut: { left, top, flipped } }: DrawnExample): string {
+  const { sha256, width, height, bucketWidth, bucketHeight } = picture;
+  return [sha256, width, height, bucketWidth, bucketHeight, left, top, Number(flipped)].join(' ');
+}

@@ -1,0 +1,100 @@
+import { latentsOf, type LatentForm } from '../../models/diffusion/latents.ts';
+import { drawNoise, drawTime, type Place } from '../../models/diffusion/noise/draws.ts';
+import { shifted, shiftFor, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
+import { noiseInto } from '../../models/diffusion/noise/training.ts';
+import { joined } from '../../models/floats.ts';
+import { EVALUATED_TIMES, type DiffusionBatch, type DrawnExample } from './batch.ts';
+import { sizesOf } from './pixels.ts';
+
+/** What the frozen parts of a model make of an example. */
+export interface FrozenParts {
+  schedule: NoiseSchedule;
+  form: LatentForm;
+  /** pixels a side that become one latent */
+  factor: number;
+  /** mean and logarithm of the variance of a picture's latents, [height / factor, width / factor, 2 * channels]. @throws UserError */
+  moments(drawn: DrawnExample): Promise<Float32Array>;
+  /** a text's features, [tokens, width], and its own as a whole, which is empty where the network takes none */
+  text(caption: string): Promise<TextNumbers>;
+}
+
+export interface TextNumbers {
+  context: Float32Array;
+  pooled: Float32Array;
+}
+
+/** Examples of one bucket with their noise. Latents are [height, width, channels], one after the other. */
+export interface NoisedBatch {
+  pictures: number;
+  height: number;
+  width: number;
+  channels: number;
+  noised: Float32Array;
+  target: Float32Array;
+  /** of each picture: its time, its weight in the loss */
+  times: Float32Array;
+  weights: Float32Array;
+  /** of each picture, as SDXL is told them */
+  sizes: number[][];
+  /** each picture's text; where its encoder learns, as it is written */
+  texts: TextNumbers | { captions: string[] };
+}
+
+/**
+ * A batch's latents with their noise, as it is drawn for each example's place.
+ * @param withTexts false: texts stay as they are written, as their encoder learns
+ * @throws UserError where a picture can't be read any more
+ */
+export async function noisedBatch(batch: DiffusionBatch, parts: FrozenParts, withTexts: boolean): Promise<NoisedBatch> {
+  const { form, factor } = parts;
+  const { bucketHeight, bucketWidth } = batch.drawn[0]!.example.picture;
+  if (
+    batch.drawn.some(
+      ({ example: { picture } }) => picture.bucketHeight !== bucketHeight || picture.bucketWidth !== bucketWidth,
+    )
+  )
+    // prettier-ignore
+    throw new Error('a batch holds pictures of one bucket');
+  const size = { height: bucketHeight / factor, width: bucketWidth / factor, channels: form.channels };
+  const rows = [];
+  for (const drawn of batch.drawn) {
+    const { place } = drawn;
+    const time = timeOf(batch, place, parts.schedule, size);
+    const latents = latentsOf(await parts.moments(drawn), form, place);
+    rows.push(noiseInto(latents, drawNoise(place, size, batch.noise.offset), time, parts.schedule, batch.noise));
+  }
+  return {
+    ...{ pictures: rows.length, ...size },
+    noised: joined(rows.map((row) => row.noised)),
+    target: joined(rows.map((row) => row.target)),
+    times: Float32Array.from(rows, (row) => row.time),
+    weights: Float32Array.from(rows, (row) => row.weight),
+    sizes: batch.drawn.map(({ example, cut }) => sizesOf(example, cut)),
+    texts: await textsOf(batch.drawn, parts, withTexts),
+  };
+}
+
+async function textsOf(drawn: DrawnExample[], parts: FrozenParts, withTexts: boolean): Promise<NoisedBatch['texts']> {
+  const captions = drawn.map(({ caption }) => caption);
+  if (!withTexts) return { captions };
+  const texts: TextNumbers[] = [];
+  for (const caption of captions) texts.push(await parts.text(caption));
+  return { context: joined(texts.map(({ context }) => context)), pooled: joined(texts.map(({ pooled }) => pooled)) };
+}
+
+/** Pixels of latents a side that transformers of flows see as one. */
+const PATCH = 2;
+
+/** Of a training drawn over all times, of an evaluation within its turn's part of them. */
+function timeOf(
+  { turn, noise: { times } }: DiffusionBatch,
+  place: Place,
+  schedule: NoiseSchedule,
+  { height, width }: { height: number; width: number },
+): number {
+  const shift = shiftFor(schedule, (height * width) / PATCH ** 2);
+  if (turn === undefined) return drawTime(place, schedule, times, shift);
+  const { trainSteps, kind } = schedule.config;
+  const part = (turn + drawTime(place, schedule) / trainSteps) / EVALUATED_TIMES;
+  return kind === 'variance' ? Math.floor(part * trainSteps) : shifted(part, shift) * trainSteps;
+}
