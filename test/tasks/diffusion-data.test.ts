@@ -9,12 +9,7 @@ import { latentsOf } from '../../src-main/models/diffusion/latents.ts';
 import { normals, trainingPlace } from '../../src-main/models/diffusion/noise/draws.ts';
 import { noiseConfig } from '../../src-main/models/diffusion/noise/config.ts';
 import { noiseSchedule } from '../../src-main/models/diffusion/noise/schedule.ts';
-import {
-  evaluationBatch,
-  EVALUATED_TIMES,
-  trainingBatch,
-  type BatchOptions,
-} from '../../src-main/tasks/diffusion/batch.ts';
+import { evaluationBatch, trainingBatch, type BatchOptions } from '../../src-main/tasks/diffusion/batch.ts';
 import { bucketsFor, coveringSize, nearestBucket } from '../../src-main/tasks/diffusion/buckets.ts';
 import { captionWith, drawCaption } from '../../src-main/tasks/diffusion/captions.ts';
 import {
@@ -23,7 +18,7 @@ import {
   type CaptionedExample,
   type CaptionedReading,
 } from '../../src-main/tasks/diffusion/dataset.ts';
-import { drawCut, middleCut } from '../../src-main/tasks/diffusion/draws.ts';
+import { drawCut, EVALUATED_TIMES, middleCut } from '../../src-main/tasks/diffusion/draws.ts';
 import { bucketOrder, repeated } from '../../src-main/tasks/diffusion/examples.ts';
 import { noisedBatch, type FrozenParts } from '../../src-main/tasks/diffusion/noised.ts';
 import { pixelsOf, sizesOf } from '../../src-main/tasks/diffusion/pixels.ts';

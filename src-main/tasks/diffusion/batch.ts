@@ -50,9 +50,6 @@ export function trainingBatch(
   return { drawn, noise };
 }
 
-/** So many times a held-out example is seen, each in its part of all times, so that few examples tell of all. */
-export const EVALUATED_TIMES = 4;
-
 /** Held-out examples as evaluations always see them: the middle of the picture, the whole caption; every time weighs the same. */
 export function evaluationBatch(
   examples: CaptionedExample[],

@@ -18,6 +18,9 @@ export interface Cut {
   flipped: boolean;
 }
 
+/** So many times a held-out example is seen, each in its part of all times, so that few examples tell of all. */
+export const EVALUATED_TIMES = 4;
+
 /** Places that a random crop is one of: so few that latents that were made once are met again. */
 const PLACES = 4;
 

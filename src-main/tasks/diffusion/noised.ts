@@ -3,7 +3,8 @@ import { drawNoise, drawTime, type Place } from '../../models/diffusion/noise/dr
 import { shifted, shiftFor, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
 import { noiseInto } from '../../models/diffusion/noise/training.ts';
 import { joined } from '../../models/floats.ts';
-import { EVALUATED_TIMES, type DiffusionBatch, type DrawnExample } from './batch.ts';
+import type { DiffusionBatch, DrawnExample } from './batch.ts';
+import { EVALUATED_TIMES } from './draws.ts';
 import { sizesOf } from './pixels.ts';
 
 /** What the frozen parts of a model make of an example. */
