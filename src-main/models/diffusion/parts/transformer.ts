@@ -8,7 +8,7 @@ import { activate } from '../../vision/towers/activation.ts';
 import { layerNorm } from '../../vision/towers/parts.ts';
 import type { DiffusionLoader } from '../loader.ts';
 import type { DiffusionPass, DiffusionSiteShape } from '../site.ts';
-import { attend } from './attention.ts';
+import { fullAttention } from '../../../engine/full-attention.ts';
 import { linear, rowsOf, type Linear, type LinearPass } from './linear.ts';
 import type { Norm } from './resnet.ts';
 
@@ -178,7 +178,7 @@ function transformerBlock(
   pass: LinearPass,
 ): Tensor2D {
   const attended = (from: Tensor2D, to: Tensor2D, { query, key, value, out }: Attention) =>
-    linear(attend(linear(from, query, pass), linear(to, key, pass), linear(to, value, pass), pictures, heads), out, pass); // prettier-ignore
+    linear(fullAttention(linear(from, query, pass), linear(to, key, pass), linear(to, value, pass), pictures, heads), out, pass); // prettier-ignore
   return tf.tidy(() => {
     const first = layerNorm(x, weights.norm1, LAYER_EPSILON);
     const seen = tf.add<Tensor2D>(x, attended(first, first, weights.self));

@@ -3,7 +3,7 @@ import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { doubled, type Walk } from '../../../engine/convolution.ts';
 import { groupNorm } from '../../../engine/group-norm.ts';
 import type { DiffusionLoader } from '../loader.ts';
-import { attend } from '../parts/attention.ts';
+import { fullAttention } from '../../../engine/full-attention.ts';
 import { linear, rowsOf, type Linear } from '../parts/linear.ts';
 import { convolve, loadResnet, resnet, type Convolution, type Norm, type ResnetWeights } from '../parts/resnet.ts';
 import type { VaeConfig } from './config.ts';
@@ -122,7 +122,7 @@ function attended(x: Tensor4D, weights: NonNullable<Middle['attention']>, groups
   return tf.tidy(() => {
     const { norm, query, key, value, out } = weights;
     const rows = rowsOf(groupNorm(x, norm.weight, norm.bias, { groups, epsilon: EPSILON }));
-    const seen = attend(linear(rows, query), linear(rows, key), linear(rows, value), x.shape[0], 1);
+    const seen = fullAttention(linear(rows, query), linear(rows, key), linear(rows, value), x.shape[0], 1);
     return tf.reshape(linear(seen, out), x.shape);
   });
 }
