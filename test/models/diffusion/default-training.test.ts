@@ -9,7 +9,7 @@ it('the default text-to-image model trains on in the same numbers after a kill, 
   // A checkpoint a step and one at the autoencoder's end: the fifth is of the second stage's first step.
   const packages = await packagesOf('requirements-diffusers.txt');
   const told = JSON.parse(await runPython(path.join(here, 'default_training.py'), [training, '5'], packages)) as Record<string, number>; // prettier-ignore
-  const { difference, spread, mean, deviation, ...rest } = told;
+  const { difference, spread, mean, deviation, folded, said, kid, kidByHand, ...rest } = told;
   // "dog" is one of the cut vocabulary's merges, "a" one of its letters.
   expect(rest).toEqual({
     ...{ resumedAt: [1, 1], different: [], unmoved: [], sheets: ['diffusion-000002.png', 'vae-000002.png'] },
@@ -17,6 +17,9 @@ it('the default text-to-image model trains on in the same numbers after a kill, 
   });
   expect(spread).toBeGreaterThan(0.01);
   expect(difference).toBeLessThan(1e-4);
+  // What the style is measured by: batch norms folded in half precision, and the distance of two sets of features.
+  expect(folded).toBeLessThan(0.01 * said!);
+  expect(kid).toBeCloseTo(kidByHand!, 4);
   // Of the latents that the second stage learns from.
   expect(Math.abs(mean!)).toBeLessThan(0.5);
   expect(deviation).toBeGreaterThan(0.5);

@@ -17,6 +17,8 @@ from PIL import Image
 
 sys.path.insert(0, sys.argv[1])
 import folder as folders
+import judge
+import measure
 import networks
 import train
 from samples import sampled
@@ -105,6 +107,27 @@ def drawn(out: pathlib.Path, place: pathlib.Path) -> dict:
     return {"difference": (ours - theirs).abs().max().item(), "spread": theirs.std().item(), "tokens": len(pipeline.tokenizer), "ids": pipeline.tokenizer("a dog").input_ids}
 
 
+def judging() -> dict:
+    """The judge's weights with its batch norms folded against the network that was trained, and KID against its sums written out."""
+    random = torch.Generator().manual_seed(11)
+    pictures = torch.randn((6, 3, 64, 64), generator=random)
+    learner = judge.Learner(3, 5)
+    for norm in learner.norms:
+        for value in (norm.weight.data, norm.running_var):
+            value.uniform_(0.5, 2, generator=random)
+        for value in (norm.bias.data, norm.running_mean):
+            value.normal_(0, 0.3, generator=random)
+    said, _ = learner.eval()(pictures)
+    with torch.no_grad():
+        _, folded = judge.judged({name: value.float() for name, value in learner.folded().items()}, pictures)
+    a, b = torch.randn((4, 8), generator=random), torch.randn((5, 8), generator=random) + 0.5
+    kernel = lambda x, y: (sum(float(p) * float(q) for p, q in zip(x, y)) / 8 + 1) ** 3
+    mean = lambda values: sum(values) / len(values)
+    among = lambda x: mean([kernel(p, q) for i, p in enumerate(x) for j, q in enumerate(x) if i != j])
+    between = mean([kernel(p, q) for p in a for q in b])
+    return {"folded": (said - folded).abs().max().item(), "said": said.std().item(), "kid": measure.kid(a, b), "kidByHand": among(a) + among(b) - 2 * between}
+
+
 sys.stdout.flush()
 shown = os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -120,6 +143,7 @@ with tempfile.TemporaryDirectory() as place:
     result = {"resumedAt": at, "different": [name for name in one if not torch.equal(one[name], other[name])], "unmoved": unmoved, **drawn(place / "straight", place / "folder")}
     result["sheets"] = sorted(file.name for file in (place / "straight").glob("*.png"))
     white = torch.load(place / "straight/latents.pt", weights_only=True)["latents"].float()
+    result |= judging()
     result["mean"], result["deviation"] = white.mean().item(), white.std().item()
 sys.stdout.flush()
 os.dup2(shown, 1)
