@@ -105,6 +105,8 @@ describe('captioned pictures', () => {
       { rows: [6], reason: expect.stringContaining('f.png is a GIF') as string },
     ]);
     expect([dataset.examples.size(0), dataset.report.kept, dataset.report.examples]).toEqual([64, 2, 6]);
+    const noted = await opened({ ...READING, left: (caption) => (caption.length > 4 ? caption.slice(4) : undefined) });
+    expect(noted.notes).toEqual(['The end of 1 of 2 captions is not learned, as the model reads no more (rows 1)']);
     const sample = await openCaptionedSample({ path: path.join(scratch.folder, 'set') }, 0, READING);
     expect([sample.whole, sample.examples.count, sample.sha256 === dataset.sha256]).toEqual([true, 2, true]);
     const enlarged = await opened({ ...READING, pictures: { ...READING.pictures, enlarge: true }, captions: { dropout: 0, trigger: 'ohwx' } }); // prettier-ignore

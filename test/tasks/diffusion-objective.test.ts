@@ -10,8 +10,14 @@ import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { DiffusionModel } from '../../src-main/models/diffusion/pipeline/model.ts';
 import { openDiffusionFolder } from '../../src-main/models/diffusion/pipeline/open-folder.ts';
-import { trainingBatch, type BatchOptions, type DiffusionBatch } from '../../src-main/tasks/diffusion/batch.ts';
+import {
+  evaluationBatch,
+  trainingBatch,
+  type BatchOptions,
+  type DiffusionBatch,
+} from '../../src-main/tasks/diffusion/batch.ts';
 import { openCaptionedDataset, type CaptionedExample } from '../../src-main/tasks/diffusion/dataset.ts';
+import { meanError } from '../../src-main/tasks/diffusion/evaluation.ts';
 import { DiffusionNetwork } from '../../src-main/tasks/diffusion/network.ts';
 import type { NoisedBatch } from '../../src-main/tasks/diffusion/noised.ts';
 import { noiseObjective } from '../../src-main/tasks/diffusion/objective.ts';
@@ -163,6 +169,19 @@ describe('the objective of diffusion', () => {
     const another = await open('sd');
     expect(await noiseObjective(another).ready!(trainingBatch(set, { seed: 3, step: 7, micro: 0 }, DRAWN), {} as Adapter)).toEqual(first[6]); // prettier-ignore
     another.dispose();
+    // Four times of each of both pictures: their mean is the mean of what each batch costs.
+    const { loss, error, examples: count } = await meanError(network, set, DRAWN);
+    let sum = 0;
+    for (let turn = 0; turn < 4; turn++) {
+      const batch = await objective.ready!(evaluationBatch(set, turn, DRAWN), {} as Adapter);
+      const own = objective.tensors(batch);
+      const cost = objective.lossSum(own, { recompute: false });
+      sum += (await cost.data())[0]!;
+      tf.dispose([cost, own as unknown as tf.TensorContainer]);
+    }
+    expect([count, error! > 0]).toEqual([2, true]);
+    expect(loss).toBeCloseTo(sum / 8, 4);
+    expect(tf.memory().numTensors).toBe(tensors);
     network.dispose();
   });
 });

@@ -26,6 +26,8 @@ export interface CaptionedReading {
   captions: CaptionOptions;
   /** pixels a side that become one latent */
   factor: number;
+  /** the end of a caption that the model has no room for; missing: there is always room */
+  left?(caption: string): string | undefined;
 }
 
 /** A captioned picture, whose pixels are read when they are needed. */
@@ -48,6 +50,7 @@ type Kept = { picture: BucketPicture; repeats: number };
 
 /** Rows that are looked at together: of large pictures no more are in memory. */
 const ROWS_AT_ONCE = 4;
+const SHOWN_ROWS = 10;
 /** Rows of a first look, whose pictures are decoded. */
 const FIRST_ROWS = 24;
 
@@ -104,13 +107,27 @@ async function opened(
     },
   );
   const { sheet, sheets, split, splits, config, configs, columns } = rows;
+  const long = longCaptions(examples, reading);
   const view = { examples: examples as ExampleSource<never>, dropped: [], kept: examples.count, truncated: 0, lossTokens: 0 }; // prettier-ignore
   return {
     ...{ source, sheet, sheets, split, splits, config, configs, columns, examples, close },
     ...{ format: 'text', mapping: { picture: plan.picture, caption: plan.caption }, sha256: hash.digest('hex') },
-    notes: [...facts.notes, ...captioned.notes],
+    notes: [...facts.notes, ...captioned.notes, ...long],
     report: reportOf(facts, view),
   };
+}
+
+/** Says which captions are longer than the model reads. */
+function longCaptions(
+  examples: ExampleSource<CaptionedExample>,
+  { left, captions }: Pick<CaptionedReading, 'left' | 'captions'>,
+): string[] {
+  if (!left) return [];
+  const rows = [...examples].filter(({ caption }) => left(captionWith(caption, captions)) !== undefined).map(({ row }) => row); // prettier-ignore
+  if (rows.length === 0) return [];
+  const shown = rows.slice(0, SHOWN_ROWS).join(', ');
+  const all = `${shown}${rows.length > SHOWN_ROWS ? ', …' : ''}`;
+  return [`The end of ${rows.length} of ${examples.count} captions is not learned, as the model reads no more (rows ${all})`]; // prettier-ignore
 }
 
 const latentsOf = ({ bucketWidth, bucketHeight }: BucketNumbers, factor: number) =>

@@ -23,14 +23,7 @@ export interface NoisedTensors {
  * over the pictures of a batch. A step is divided by its pictures.
  */
 export function noiseObjective(network: DiffusionNetwork): Objective<DiffusionBatch, NoisedTensors> {
-  const { unet, texts } = network.model;
-  const forward = ({ noised, told }: NoisedTensors, { adaptation, recompute }: Passes): Tensor4D => {
-    const pass = { adaptation, recompute: Boolean(recompute) };
-    if (told.context) return unet.predict(noised, told as object as UNetInputs, pass);
-    return tf.tidy(() =>
-      unet.predict(noised, { ...told, ...texts.features(told, pass) } as object as UNetInputs, pass),
-    );
-  };
+  const forward = (tensors: NoisedTensors, passes: Passes) => predicted(network, tensors, passes);
   return {
     model: network,
     withoutTerms: 'no picture; give it a dataset with some',
@@ -56,12 +49,25 @@ export function noiseObjective(network: DiffusionNetwork): Objective<DiffusionBa
     fed: (inputs, batch) => asNoised(inputs, feedsOf(network, made(batch))),
     forward,
     lossSum: (tensors, passes): Scalar =>
-      tf.tidy(() => {
-        const errors = tf.mean(tf.squaredDifference(forward(tensors, passes), tensors.target), [1, 2, 3]);
-        return tf.sum(tf.mul(errors, tensors.weights));
-      }),
+      tf.tidy(() => tf.sum(tf.mul(noiseErrors(network, tensors, passes), tensors.weights))),
   };
 }
+
+function predicted(
+  { model: { unet, texts } }: DiffusionNetwork,
+  { noised, told }: NoisedTensors,
+  { adaptation, recompute }: Passes,
+): Tensor4D {
+  const pass = { adaptation, recompute: Boolean(recompute) };
+  if (told.context) return unet.predict(noised, told as object as UNetInputs, pass);
+  return tf.tidy(() => unet.predict(noised, { ...told, ...texts.features(told, pass) } as object as UNetInputs, pass));
+}
+
+/** Of each picture the mean of the squares over its latents, [pictures]. */
+export const noiseErrors = (network: DiffusionNetwork, tensors: NoisedTensors, passes: Passes): Tensor1D =>
+  tf.tidy(() =>
+    tf.mean<Tensor1D>(tf.squaredDifference(predicted(network, tensors, passes), tensors.target), [1, 2, 3]),
+  );
 
 function made({ noised }: DiffusionBatch): NoisedBatch {
   if (!noised) throw new Error('a batch of pictures is made ready before it is used');

@@ -1,0 +1,54 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Adaptation } from '../../models/types.ts';
+import { meanOf, type Likelihood } from '../likelihood.ts';
+import type { Evaluation } from '../task.ts';
+import { evaluationBatch, type BatchOptions } from './batch.ts';
+import type { CaptionedExample } from './dataset.ts';
+import { EVALUATED_TIMES } from './draws.ts';
+import type { DiffusionNetwork } from './network.ts';
+import { noiseErrors, noiseObjective } from './objective.ts';
+
+/** Pictures that go through the network together. */
+const AT_ONCE = 4;
+
+/**
+ * How far the network's predictions are from their targets on held-out pictures: of each the mean over EVALUATED_TIMES times, always with
+ * the same noise, so that two evaluations differ by what was learned alone.
+ */
+export async function meanError(
+  network: DiffusionNetwork,
+  examples: Iterable<CaptionedExample>,
+  options: Pick<BatchOptions, 'captions' | 'noise'>,
+  adaptation?: Adaptation,
+): Promise<Evaluation> {
+  const objective = noiseObjective(network);
+  const parts: Likelihood[] = [];
+  for (const group of inBuckets(examples)) {
+    const sums = group.map((): Likelihood => ({ sum: 0, tokens: EVALUATED_TIMES }));
+    for (let turn = 0; turn < EVALUATED_TIMES; turn++) {
+      const batch = await objective.ready!(evaluationBatch(group, turn, options), adaptation ?? NONE);
+      const tensors = objective.tensors(batch);
+      const errors = noiseErrors(network, tensors, { adaptation, recompute: false });
+      (await errors.data()).forEach((error, i) => (sums[i]!.sum -= error));
+      tf.dispose([errors, tensors as unknown as tf.TensorContainer]);
+    }
+    parts.push(...sums);
+  }
+  return meanOf(parts);
+}
+
+/** Changes nothing. */
+const NONE: Adaptation = { parameters: () => ({}), apply: (_, x, y) => (void x, y) };
+
+/** Examples of one bucket at a time, a few together. */
+export function* inBuckets(examples: Iterable<CaptionedExample>): Generator<CaptionedExample[]> {
+  const waiting = new Map<string, CaptionedExample[]>();
+  for (const example of examples) {
+    const { bucketWidth, bucketHeight } = example.picture;
+    const name = `${bucketWidth} ${bucketHeight}`;
+    const group = [...(waiting.get(name) ?? []), example];
+    if (group.length === AT_ONCE) yield group;
+    waiting.set(name, group.length === AT_ONCE ? [] : group);
+  }
+  for (const group of waiting.values()) if (group.length > 0) yield group;
+}
