@@ -1,11 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import type { FrozenMatrix, PackedMatrix } from '../../engine/packed.ts';
+import { packedKernels } from '../../engine/frozen.ts';
+import { PackedMatrix, type FrozenMatrix } from '../../engine/packed.ts';
 import { UserError } from '../../engine/types.ts';
+import { GGML_TYPES, type GgmlType } from '../gguf/types.ts';
+import { residentType, type WeightFormat } from '../weight-format.ts';
 import type { Linear } from './parts/linear.ts';
 import type { Convolution, Norm } from './parts/resnet.ts';
 import type { DiffusionSite } from './site.ts';
-import type { DiffusionSource } from './source.ts';
+import type { DiffusionEntry, DiffusionSource } from './source.ts';
 
 /** A part's tensors on the engine, by their names in diffusers; filters lie as [kernel, kernel, in, out]. */
 export type DiffusionTensors = Map<string, Tensor | PackedMatrix>;
@@ -28,15 +31,17 @@ interface LinearOptions {
 
 /**
  * Runs `load` over a part's tensors; gives what it made, and the tensors. The source is closed.
+ * @param format how the matrices of what can be adapted are held, where the engine has products for that
  * @throws UserError when a tensor is missing, of another shape or type, or there is one that the part has no place for
  */
 export async function withDiffusionLoader<T>(
   source: DiffusionSource,
   load: (loader: DiffusionLoader) => Promise<T>,
+  format: WeightFormat = 'f32',
 ): Promise<{ loaded: T; tensors: DiffusionTensors }> {
   const tensors: DiffusionTensors = new Map();
   try {
-    const loaded = await load(loaderOf(source, tensors));
+    const loaded = await load(loaderOf(source, tensors, format));
     const other = source.infos.find(({ name }) => !tensors.has(name))?.name;
     if (other !== undefined)
       throw new UserError(`${source.place} holds "${other.slice(0, 120)}", which such a model has no place for; it can't be run as it is meant`); // prettier-ignore
@@ -76,8 +81,8 @@ export function disposeTensors(tensors: DiffusionTensors): void {
   for (const tensor of tensors.values()) tensor.dispose();
 }
 
-function loaderOf(source: DiffusionSource, tensors: DiffusionTensors): DiffusionLoader {
-  const read = async (name: string, shape: number[], change = (values: Tensor) => values): Promise<Tensor> => {
+function loaderOf(source: DiffusionSource, tensors: DiffusionTensors, format: WeightFormat): DiffusionLoader {
+  const find = (name: string, shape: number[]): DiffusionEntry => {
     const found = source.find(name);
     // A linear may lie as a convolution of 1 x 1, and the other way round.
     const inFile = found?.shape.join() === [...shape, 1, 1].join() ? shape : found?.shape;
@@ -85,16 +90,33 @@ function loaderOf(source: DiffusionSource, tensors: DiffusionTensors): Diffusion
       throw new UserError(
         `${source.place}: the tensor "${found?.shown ?? name}" is ${found ? found.shape.join(' x ') : 'missing'} where ${shape.join(' x ')} is needed`,
       );
-    const floats = await found.read();
+    return found;
+  };
+  const read = async (name: string, shape: number[], change = (values: Tensor) => values): Promise<Tensor> => {
+    const floats = await find(name, shape).read();
     const values = tf.keep(tf.tidy(() => change(tf.tensor(floats, shape))));
     tensors.set(name, values);
     return values;
+  };
+  const matrix = async (name: string, rows: number, width: number): Promise<FrozenMatrix> => {
+    const { place } = find(name, [rows, width]);
+    const wanted = place && residentType(place.type, width, format);
+    const kernels = packedKernels();
+    const id = (type: string) => GGML_TYPES[type as GgmlType].id;
+    // An engine that can't make the format wanted may still hold the file's.
+    const type = wanted && [wanted, place.type].find((each) => kernels?.holds(id(place.type), id(each)));
+    if (!type) return (await read(name, [rows, width])) as Tensor2D;
+    const packed = await PackedMatrix.load(kernels!, { ...place, format: id(place.type), rows, width }, id(type));
+    tensors.set(name, packed);
+    return packed;
   };
   const vector = async (name: string, size: number) => (await read(name, [size])) as Tensor1D;
   return {
     tensor: (name, shape) => read(name, shape),
     linear: async (name, outFeatures, inFeatures, { biased = true, site } = {}) => ({
-      weight: (await read(`${name}.weight`, [outFeatures, inFeatures])) as Tensor2D as FrozenMatrix,
+      weight: site
+        ? await matrix(`${name}.weight`, outFeatures, inFeatures)
+        : ((await read(`${name}.weight`, [outFeatures, inFeatures])) as Tensor2D),
       bias: biased ? await vector(`${name}.bias`, outFeatures) : undefined,
       site,
     }),

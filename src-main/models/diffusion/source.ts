@@ -1,3 +1,4 @@
+import type { MatrixSource } from '../../engine/packed.ts';
 import { openTensors } from '../huggingface-weights.ts';
 import { readFloats } from '../safetensors.ts';
 import type { TensorInfo } from '../types.ts';
@@ -8,6 +9,8 @@ export interface DiffusionEntry {
   shown: string;
   shape: number[];
   read(): Promise<Float32Array>;
+  /** where it lies as it is, and its type there */
+  place?: Pick<MatrixSource, 'path' | 'offset'> & { type: string };
 }
 
 /** Where a part's tensors are read from, by the names that diffusers and transformers have for them. */
@@ -50,7 +53,8 @@ export async function openPart(
       const found = entries.get(name);
       if (!found) return undefined;
       const { reader, entry } = found;
-      return { shown: entry.name, shape: entry.shape, read: () => readFloats(reader, entry) };
+      const place = { path: reader.path, offset: entry.offset, type: entry.dtype.toLowerCase() };
+      return { shown: entry.name, shape: entry.shape, read: () => readFloats(reader, entry), place };
     },
   };
 }

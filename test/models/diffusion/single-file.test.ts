@@ -5,6 +5,7 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src-main/engine/index.ts';
+import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { shapesOf } from '../../../src-main/models/diffusion/loader.ts';
 import { PARTS } from '../../../src-main/models/diffusion/pipeline/file.ts';
 import { DiffusionModel } from '../../../src-main/models/diffusion/pipeline/model.ts';
@@ -47,13 +48,22 @@ it.each([
   }
 });
 
-it('is loaded as a model, and nothing is left of it', async () => {
-  await openEngine('cpu');
+it('is loaded as a model, in half precision where that is asked for, and nothing is left of it', async () => {
+  await openEngine('tensorflow');
   const before = tf.memory().numTensors;
-  const model = await DiffusionModel.load(await openSingleFile(single('sdxl')));
+  const file = await openSingleFile(single('sdxl'));
+  const [model, half] = [await DiffusionModel.load(file), await DiffusionModel.load(file, 'auto')];
   const vae = await model.vae();
-  expect(model.sites().length).toBeGreaterThan(20);
+  // Of the second text encoder q, k and v lie in one matrix.
+  expect(model.sites().map(({ site }) => site)).toContain('text_2.k_proj');
+  expect(half.matrices.filter((matrix) => matrix instanceof PackedMatrix).length).toBeGreaterThan(model.sites().length);
+  for (const site of model.sites()) {
+    const [ours, theirs] = [half.siteWeight(site), model.siteWeight(site)];
+    expect([site.path, await ours.data()]).toEqual([site.path, await theirs.data()]);
+    tf.dispose([ours, theirs]);
+  }
   vae.dispose();
+  half.dispose();
   model.dispose();
   expect(tf.memory().numTensors).toBe(before);
 });

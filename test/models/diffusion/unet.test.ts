@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Adapter } from '../../../src-main/effilora/adapter.ts';
 import type { AdapterOptions } from '../../../src-main/effilora/types.ts';
 import { openEngine } from '../../../src-main/engine/index.ts';
+import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { unetConfig } from '../../../src-main/models/diffusion/unet/config.ts';
@@ -168,6 +169,37 @@ it.each(KINDS)('%s can be compiled into a step, its gradients, too', async (kind
   tf.dispose([tensors, inputs]);
   adapter.dispose();
   model.dispose();
+});
+
+it.each([
+  ['sd1', 'F16'],
+  ['sd2', 'BF16'],
+])('%s in %s stays so where that is asked for, and learns as in f32', async (kind) => {
+  await openEngine('tensorflow');
+  const before = tf.memory().numTensors;
+  const expected = await readAll(path.join(data, kind, 'expected.safetensors'));
+  const model = await UNet.load(path.join(data, kind), 'auto');
+  const packed = [...model.tensors].filter(([, tensor]) => tensor instanceof PackedMatrix).map(([name]) => name);
+  expect(packed.sort()).toEqual(model.sites().map((site) => `${site.path}.weight`).sort()); // prettier-ignore
+  const { adapter, learned } = adapterOf(model, expected);
+  const inputs = asTensors(feedsOf(model, expected));
+  const pass = { adaptation: adapter };
+  const out = predict(model, inputs, pass);
+  expect(largestDifference(await out.data(), channelsLast(expected.get('adapted:out')!).values)).toBeLessThan(1e-4);
+  const variables = adapter.trainables.map(({ variable }) => variable);
+  const found = gradients(model, inputs, variables, pass);
+  await expectGradients(found, ['sample', 'context', ...learned], expected, 'adapted:');
+  const whole = await UNet.load(path.join(data, kind));
+  for (const site of model.sites().slice(0, 12)) {
+    const [ours, theirs] = [model.siteWeight(site), whole.siteWeight(site)];
+    expect(await ours.data()).toEqual(await theirs.data());
+    tf.dispose([ours, theirs]);
+  }
+  tf.dispose([out, found, inputs]);
+  adapter.dispose();
+  model.dispose();
+  whole.dispose();
+  expect(tf.memory().numTensors).toBe(before);
 });
 
 describe('a UNet', () => {

@@ -1,5 +1,6 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { DiffusionSite, DiffusionSiteShape } from '../site.ts';
+import type { WeightFormat } from '../../weight-format.ts';
 import { textSites } from '../text/weights.ts';
 import { UNet, unetSites } from '../unet/unet.ts';
 import { Vae } from '../vae/vae.ts';
@@ -25,11 +26,14 @@ export class DiffusionModel {
     readonly texts: Texts,
   ) {}
 
-  /** @throws UserError naming the tensor that is missing or of another shape */
-  static async load(file: DiffusionFile): Promise<DiffusionModel> {
-    const unet = await UNet.from(file.unet, await file.source('unet'));
+  /**
+   * @param format how the matrices of what can be adapted are held; f32 is the default
+   * @throws UserError naming the tensor that is missing or of another shape
+   */
+  static async load(file: DiffusionFile, format?: WeightFormat): Promise<DiffusionModel> {
+    const unet = await UNet.from(file.unet, await file.source('unet'), format);
     try {
-      return new DiffusionModel(file, unet, await Texts.load(file));
+      return new DiffusionModel(file, unet, await Texts.load(file, format));
     } catch (error) {
       unet.dispose();
       throw error;

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, Tensor } from '@tensorflow/tfjs-core';
 import type { Feeds } from '../../feeds.ts';
+import type { WeightFormat } from '../../weight-format.ts';
 import type { DiffusionPass } from '../site.ts';
 import { TextEncoder, type TextInputs } from '../text/encoder.ts';
 import type { DiffusionFile, TextPart } from './file.ts';
@@ -25,11 +26,11 @@ export class Texts {
   ) {}
 
   /** @throws UserError naming the tensor that is missing or of another shape */
-  static async load(file: Pick<DiffusionFile, 'texts' | 'kind' | 'source'>): Promise<Texts> {
+  static async load(file: Pick<DiffusionFile, 'texts' | 'kind' | 'source'>, format?: WeightFormat): Promise<Texts> {
     const encoders: TextEncoder[] = [];
     try {
       for (const { group, config } of file.texts)
-        encoders.push(await TextEncoder.from(config, await file.source(group), group));
+        encoders.push(await TextEncoder.from(config, await file.source(group), group, format));
       return new Texts(file.texts, encoders, file.kind);
     } catch (error) {
       for (const encoder of encoders) encoder.dispose();

@@ -55,6 +55,13 @@ export async function openInFile(
       return {
         ...{ shown: entry.name, shape: shapeOf(entry.shape, place) },
         read: async () => partOf(await readFloats(reader, entry), entry.shape, place),
+        place: place.turned
+          ? undefined
+          : {
+              path: file,
+              offset: entry.offset + ((place.third ?? 0) * entry.byteLength) / 3,
+              type: entry.dtype.toLowerCase(),
+            },
       };
     };
     const infos = names.flatMap((name): TensorInfo[] => {

@@ -9,11 +9,12 @@ import { repeated } from '../../../engine/repeated.ts';
 import { UserError } from '../../../engine/types.ts';
 import type { Feeds } from '../../feeds.ts';
 import { readJsonFile } from '../../json-file.ts';
+import type { WeightFormat } from '../../weight-format.ts';
 import { recomputed } from '../../recompute.ts';
 import type { LayerParameters } from '../../types.ts';
 import { activate } from '../../vision/towers/activation.ts';
 import { layerNorm } from '../../vision/towers/parts.ts';
-import { disposeTensors, withDiffusionLoader, type DiffusionTensors } from '../loader.ts';
+import { disposeTensors, withDiffusionLoader, type DiffusionLoader, type DiffusionTensors } from '../loader.ts';
 import { linear, type LinearPass } from '../parts/linear.ts';
 import type { DiffusionPass, DiffusionSite, DiffusionSiteShape } from '../site.ts';
 import { openPart, type DiffusionSource } from '../source.ts';
@@ -56,9 +57,18 @@ export class TextEncoder {
     return TextEncoder.from(config, await openPart(folder, textName), group);
   }
 
-  /** @param source is closed */
-  static async from(config: TextConfig, source: DiffusionSource, group: TextGroup = 'text'): Promise<TextEncoder> {
-    const { loaded, tensors } = await withDiffusionLoader(source, (loader) => loadTextEncoder(config, group, loader));
+  /**
+   * @param source is closed
+   * @param format how the matrices of what can be adapted are held
+   */
+  static async from(
+    config: TextConfig,
+    source: DiffusionSource,
+    group: TextGroup = 'text',
+    format: WeightFormat = 'f32',
+  ): Promise<TextEncoder> {
+    const load = (loader: DiffusionLoader) => loadTextEncoder(config, group, loader);
+    const { loaded, tensors } = await withDiffusionLoader(source, load, format);
     return new TextEncoder(config, group, tensors, loaded);
   }
 

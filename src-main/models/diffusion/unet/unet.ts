@@ -8,7 +8,8 @@ import type { FrozenMatrix } from '../../../engine/packed.ts';
 import { UserError } from '../../../engine/types.ts';
 import type { Feeds } from '../../feeds.ts';
 import { readJsonFile } from '../../json-file.ts';
-import { disposeTensors, withDiffusionLoader, type DiffusionTensors } from '../loader.ts';
+import type { WeightFormat } from '../../weight-format.ts';
+import { disposeTensors, withDiffusionLoader, type DiffusionLoader, type DiffusionTensors } from '../loader.ts';
 import { linear } from '../parts/linear.ts';
 import { convolve, resnet } from '../parts/resnet.ts';
 import { transformer, transformerSites } from '../parts/transformer.ts';
@@ -49,15 +50,19 @@ export class UNet {
   }
 
   /** Reads it from a folder with config.json. @throws UserError naming file and field, or the tensor */
-  static async load(folder: string): Promise<UNet> {
+  static async load(folder: string, format: WeightFormat = 'f32'): Promise<UNet> {
     const file = path.join(folder, 'config.json');
     const config = unetConfig(await readJsonFile(file, MOST_CONFIG_BYTES), file);
-    return UNet.from(config, await openPart(folder));
+    return UNet.from(config, await openPart(folder), format);
   }
 
-  /** @param source is closed */
-  static async from(config: UNetConfig, source: DiffusionSource): Promise<UNet> {
-    const { loaded, tensors } = await withDiffusionLoader(source, (loader) => loadUNet(config, unetLayout(config), loader)); // prettier-ignore
+  /**
+   * @param source is closed
+   * @param format how the matrices of what can be adapted are held
+   */
+  static async from(config: UNetConfig, source: DiffusionSource, format: WeightFormat = 'f32'): Promise<UNet> {
+    const load = (loader: DiffusionLoader) => loadUNet(config, unetLayout(config), loader);
+    const { loaded, tensors } = await withDiffusionLoader(source, load, format);
     return new UNet(config, tensors, loaded);
   }
 
