@@ -2,18 +2,21 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { PackedKernels } from './packed.ts';
 
-/** Which keys a query sees: those of its own segment, not after it, and inside the window. */
+/** Which keys a query sees: those of its own segment; a causal one's not after it, and inside the window. */
 export interface AttentionOptions {
   /** tokens a row (0: all are one row); x has rows * length tokens */
   length: number;
   heads: number;
   keyValueHeads: number;
   scale: number;
-  /** tokens; undefined = full attention */
+  causal: boolean;
+  /** of causal attention, tokens; undefined = any distance */
   window?: number;
+  /** keys a row where they are not the queries' own tokens: all of them are seen, segments don't count */
+  keyLength?: number;
 }
 
-export type Activation = 'silu' | 'gelu_tanh';
+export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'quick_gelu';
 
 /**
  * Parts of a decoder's step that an engine may do in one pass over memory. Every engine that registers one promises the
@@ -22,9 +25,13 @@ export type Activation = 'silu' | 'gelu_tanh';
 export interface FusedKernels {
   rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D;
   rmsNormGrad(dy: Tensor2D, x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D;
+  layerNorm?(x: Tensor2D, weight: Tensor1D, bias: Tensor1D, epsilon: number): Tensor2D;
+  layerNormGrad?(dy: Tensor2D, x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D;
   rotary(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number, sign: 1 | -1): Tensor2D;
   gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Tensor2D;
   gatedGrad(dy: Tensor2D, gate: Tensor2D, up: Tensor2D, activation: Activation): [Tensor2D, Tensor2D];
+  activated?(x: Tensor2D, activation: Activation): Tensor2D;
+  activatedGrad?(dy: Tensor2D, x: Tensor2D, activation: Activation): Tensor2D;
   /** also the logarithm of each query's sum of exponentials, [tokens, heads] */
   attention(q: Tensor2D, k: Tensor2D, v: Tensor2D, segments: Tensor1D, options: AttentionOptions): [Tensor2D, Tensor2D];
   attentionGrad(saved: Tensor[], dOut: Tensor2D, options: AttentionOptions): [Tensor2D, Tensor2D, Tensor2D];

@@ -18,6 +18,29 @@ export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2
   })(x) as Tensor2D;
 }
 
+/** (x - mean) / deviation * weight + bias (arXiv 1607.06450). Weight and bias are frozen: no gradient flows to them. */
+export function layerNorm(x: Tensor2D, weight: Tensor1D, bias: Tensor1D, epsilon: number): Tensor2D {
+  const { layerNorm: norm, layerNormGrad: gradient } = fusedKernels() ?? {};
+  if (!norm || !gradient) return layerNormComposed(x, weight, bias, epsilon);
+  return tf.customGrad((input, save) => {
+    const x2 = input as Tensor2D;
+    (save as tf.GradSaveFunc)([x2, weight]);
+    return {
+      value: norm(x2, weight, bias, epsilon),
+      gradFunc: (dy: Tensor, saved: Tensor[]) =>
+        gradient(dy as Tensor2D, saved[0] as Tensor2D, saved[1] as Tensor1D, epsilon),
+    };
+  })(x) as Tensor2D;
+}
+
+function layerNormComposed(x: Tensor2D, weight: Tensor1D, bias: Tensor1D, epsilon: number): Tensor2D {
+  return tf.tidy(() => {
+    const centered = tf.sub(x, tf.mean(x, -1, true));
+    const scale = tf.rsqrt(tf.add(tf.mean(tf.square(centered), -1, true), epsilon));
+    return tf.add<Tensor2D>(tf.mul(tf.mul(centered, scale), weight), bias);
+  });
+}
+
 /** Rotates the pairs (i, i + headSize / 2) of every head by the angles whose cos and sin are given, [tokens, headSize / 2]. */
 export function rotary(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number): Tensor2D {
   const kernels = fusedKernels();
@@ -48,7 +71,7 @@ function rotaryComposed(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number
 /** activation(gate) * up */
 export function gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Tensor2D {
   const kernels = fusedKernels();
-  if (!kernels) return tf.tidy(() => tf.mul(activate(gate, activation), up));
+  if (!kernels) return tf.tidy(() => tf.mul(ACTIVATIONS[activation](gate), up));
   return tf.customGrad((...args) => {
     const [g, u, save] = args as unknown as [Tensor2D, Tensor2D, tf.GradSaveFunc];
     save([g, u]);
@@ -60,19 +83,30 @@ export function gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Ten
   })(gate, up) as Tensor2D;
 }
 
-function activate(x: Tensor2D, activation: Activation): Tensor2D {
-  return activation === 'silu' ? tf.mul(x, tf.sigmoid(x)) : geluTanh(x);
+/** activation(x) */
+export function activated(x: Tensor2D, activation: Activation): Tensor2D {
+  const { activated: forward, activatedGrad: gradient } = fusedKernels() ?? {};
+  if (!forward || !gradient) return tf.tidy(() => ACTIVATIONS[activation](x));
+  return tf.customGrad((input, save) => {
+    const x2 = input as Tensor2D;
+    (save as tf.GradSaveFunc)([x2]);
+    return {
+      value: forward(x2, activation),
+      gradFunc: (dy: Tensor, saved: Tensor[]) => gradient(dy as Tensor2D, saved[0] as Tensor2D, activation),
+    };
+  })(x) as Tensor2D;
 }
 
-/**
- * x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (arXiv 1606.08415), as x sigmoid of twice what tanh is of: fewer passes over memory.
- * Its tensors in between are the caller's to tidy.
- */
-export function geluTanh(x: Tensor2D): Tensor2D {
-  const twice = 2 * Math.sqrt(2 / Math.PI);
-  const inner = tf.mul(x, tf.add(tf.mul(tf.square(x), 0.044715 * twice), twice));
-  return tf.mul(x, tf.sigmoid(inner));
-}
+const ACTIVATIONS: Record<Activation, (x: Tensor2D) => Tensor2D> = {
+  silu: (x) => tf.mul(x, tf.sigmoid(x)),
+  quick_gelu: (x) => tf.mul(x, tf.sigmoid(tf.mul(x, 1.702))),
+  gelu: (x) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)),
+  // x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) (arXiv 1606.08415), as x sigmoid of twice what tanh is of: fewer passes over memory
+  gelu_tanh: (x) => {
+    const twice = 2 * Math.sqrt(2 / Math.PI);
+    return tf.mul(x, tf.sigmoid(tf.mul(x, tf.add(tf.mul(tf.square(x), 0.044715 * twice), twice))));
+  },
+};
 
 /** y + scale * a b: a [tokens, inner], b [inner, out]. `active` [blocks]: rows of b that get a gradient, by equal blocks. */
 export function productAdd(y: Tensor2D, a: Tensor2D, b: Tensor2D, scale: number, active?: Tensor1D): Tensor2D {

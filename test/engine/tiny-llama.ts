@@ -104,7 +104,13 @@ export function lossOf(model: Map<string, Tensor>, adapter: Trainables, batch: B
       const h = norm(x, `model.layers.${layer}.input_layernorm.weight`);
       const q = rotary(linear(h, 'q_proj'), cos, sin, HEADS);
       const k = rotary(linear(h, 'k_proj'), cos, sin, KEY_VALUE_HEADS);
-      const options = { length: LENGTH, heads: HEADS, keyValueHeads: KEY_VALUE_HEADS, scale: SIZE ** -0.5 };
+      const options = {
+        length: LENGTH,
+        heads: HEADS,
+        keyValueHeads: KEY_VALUE_HEADS,
+        scale: SIZE ** -0.5,
+        causal: true,
+      };
       const o = attention(q, k, linear(h, 'v_proj'), batch.segments, options);
       x = tf.add(x, linear(o, 'o_proj'));
       const h2 = norm(x, `model.layers.${layer}.post_attention_layernorm.weight`);

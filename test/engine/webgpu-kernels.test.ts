@@ -4,6 +4,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { attention } from '../../src-main/engine/attention.ts';
+import type { AttentionOptions } from '../../src-main/engine/fused-kernels.ts';
 import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { gated, mixture, productAdd, rmsNorm, rotary } from '../../src-main/engine/fused.ts';
 import { lowRankMixture } from '../../src-main/engine/low-rank.ts';
@@ -105,7 +106,7 @@ describe.skipIf(noSoftwareGpu)(`WGSL kernels on SwiftShader${noSoftwareGpu ? `: 
     );
   });
 
-  it.each(['silu', 'gelu_tanh'] as const)('gated by %s', async (activation) => {
+  it.each(['silu', 'gelu', 'gelu_tanh', 'quick_gelu'] as const)('gated by %s', async (activation) => {
     const x = numbers('gate', 6, 9);
     const gate = { ...x, values: x.values.map((value) => 4 * value) };
     const f = (g: Tensor, up: Tensor) => gated(g as Tensor2D, up as Tensor2D, activation);
@@ -130,21 +131,25 @@ describe.skipIf(noSoftwareGpu)(`WGSL kernels on SwiftShader${noSoftwareGpu ? `: 
     ['a window over packed examples', { length: 37, heads: 2, keyValueHeads: 1, size: 8, window: 9, segments: 2 }],
     ['heads that are no multiple of four', { length: 19, heads: 2, keyValueHeads: 1, size: 6 }],
     ['several vectors a thread', { length: 19, heads: 1, keyValueHeads: 1, size: 40 }],
+    ['before and behind', { length: 35, heads: 2, keyValueHeads: 1, size: 8, segments: 2, causal: false }],
+    ['other keys', { length: 35, heads: 2, keyValueHeads: 2, size: 8, causal: false, keyLength: 21 }],
+    ['fewer queries than keys', { length: 5, heads: 2, keyValueHeads: 1, size: 8, causal: false, keyLength: 40 }],
   ])('attention without scores: %s', async (_, { length, heads, keyValueHeads, size, ...more }) => {
-    const { window, segments: examples = 1 } = more as { window?: number; segments?: number };
+    const { segments: examples = 1, ...other } = more as Partial<AttentionOptions> & { segments?: number };
     const rows = 2;
     const tokens = rows * length;
+    const keys = rows * (other.keyLength ?? length);
     const segments = Int32Array.from({ length: tokens }, (_, t) => {
       const at = t % length;
       return at === length - 1 ? -1 : Math.floor((at * examples) / length); // the last is padding
     });
-    const options = { length, heads, keyValueHeads, scale: size ** -0.5, window };
+    const options = { length, heads, keyValueHeads, scale: size ** -0.5, causal: true, ...other };
     const f = (q: Tensor, k: Tensor, v: Tensor) =>
       attention(q as Tensor2D, k as Tensor2D, v as Tensor2D, tf.tensor1d(segments, 'int32'), options);
     const inputs = [
       numbers('q', tokens, heads * size),
-      numbers('k', tokens, keyValueHeads * size),
-      numbers('v', tokens, keyValueHeads * size),
+      numbers('k', keys, keyValueHeads * size),
+      numbers('v', keys, keyValueHeads * size),
     ];
     await check(f, inputs, numbers('slope', tokens, heads * size));
   });

@@ -10,9 +10,13 @@ export type Precision = 'f32' | 'bf16';
 export const OWN: Record<string, { inputs: (string | undefined)[]; output?: string; numbers?: number[] }> = {
   StudioRmsNorm: { inputs: ['T'], output: 'U' },
   StudioRmsNormGrad: { inputs: ['T', 'U'] },
+  StudioLayerNorm: { inputs: ['T', undefined, undefined], output: 'U' },
+  StudioLayerNormGrad: { inputs: ['T', 'U', undefined] },
   StudioRotary: { inputs: ['T'], output: 'U' },
   StudioGated: { inputs: ['T', 'U'], output: 'V' },
   StudioGatedGrad: { inputs: ['T', 'U', 'V'], output: 'W' },
+  StudioActivation: { inputs: ['T'], output: 'U' },
+  StudioActivationGrad: { inputs: ['T', 'U'], output: 'V' },
   StudioAttention: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioAttentionGrad: { inputs: ['T', 'U', 'V', undefined, 'W', undefined, 'X'], output: 'Y' },
   StudioLoss: { inputs: ['T', 'U'] },

@@ -1,7 +1,7 @@
 import type { RecordedNode, Ref } from './recorder.ts';
 
 /** What takes one pass over memory, as long as reading a kept result would nearly take. */
-const CHEAP = new Set(['StudioRmsNorm', 'StudioGated', 'StudioMixture']);
+const CHEAP = new Set(['StudioRmsNorm', 'StudioLayerNorm', 'StudioGated', 'StudioActivation', 'StudioMixture']);
 
 /**
  * Lets parts make cheap values again instead of keeping them from the part that made them: a block's backward pass has x of a norm

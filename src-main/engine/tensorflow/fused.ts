@@ -16,7 +16,7 @@ const { float, int } = attribute;
 /** Shapes that TensorFlow cannot infer, for the recorder; null where it can. Not an attribute of the operation. */
 export const shapes = (...list: (number[] | null)[]): Attribute => attribute.string('_shapes', JSON.stringify(list));
 
-const ACTIVATIONS: Record<Activation, number> = { silu: 0, gelu_tanh: 1 };
+const ACTIVATIONS: Record<Activation, number> = { silu: 0, gelu_tanh: 1, gelu: 2, quick_gelu: 3 };
 
 function attentionAttributes(options: AttentionOptions): Attribute[] {
   return [
@@ -24,6 +24,8 @@ function attentionAttributes(options: AttentionOptions): Attribute[] {
     int('heads', options.heads),
     int('key_value_heads', options.keyValueHeads),
     int('window', options.window ?? 0),
+    int('causal', Number(options.causal)),
+    int('key_length', options.keyLength ?? 0),
     float('scale', options.scale),
   ];
 }
@@ -37,11 +39,16 @@ export function tensorflowKernels(backend: NodeBackend): Omit<FusedKernels, 'pac
   return {
     rmsNorm: (x, weight, epsilon) => one('StudioRmsNorm', [float('epsilon', epsilon)], [x, weight]),
     rmsNormGrad: (dy, x, weight, epsilon) => one('StudioRmsNormGrad', [float('epsilon', epsilon)], [dy, x, weight]),
+    layerNorm: (x, weight, bias, epsilon) => one('StudioLayerNorm', [float('epsilon', epsilon)], [x, weight, bias]),
+    layerNormGrad: (dy, x, weight, epsilon) => one('StudioLayerNormGrad', [float('epsilon', epsilon)], [dy, x, weight]),
     rotary: (x, cos, sin, heads, sign) =>
       one('StudioRotary', [int('heads', heads), float('sign', sign)], [x, cos, sin]),
     gated: (gate, up, activation) => one('StudioGated', [int('activation', ACTIVATIONS[activation])], [gate, up]),
     gatedGrad: (dy, gate, up, activation) =>
       many<[Tensor2D, Tensor2D]>('StudioGatedGrad', [int('activation', ACTIVATIONS[activation])], [dy, gate, up], 2),
+    activated: (x, activation) => one('StudioActivation', [int('activation', ACTIVATIONS[activation])], [x]),
+    activatedGrad: (dy, x, activation) =>
+      one('StudioActivationGrad', [int('activation', ACTIVATIONS[activation])], [dy, x]),
     attention: (q, k, v, segments, options) =>
       many<[Tensor2D, Tensor2D]>(
         'StudioAttention',

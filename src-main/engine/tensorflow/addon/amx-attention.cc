@@ -57,21 +57,25 @@ Workspace& workspace() {
 
 /** One piece of one key-value head. */
 struct Task {
-  int keyValueHead, size, length, blocks, group;
-  int64_t start;
+  Piece piece;
+  int keyValueHead, size, blocks, group;
   Task(int64_t index, const std::vector<Piece>& pieces, const AttentionShape& shape)
-      : keyValueHead(static_cast<int>(index % shape.keyValueHeads)), size(shape.headSize), length(pieces[index / shape.keyValueHeads].length),
-        blocks((length + kBlock - 1) / kBlock), group(shape.heads / shape.keyValueHeads), start(pieces[index / shape.keyValueHeads].start) {}
-  HeadView of(View view, int head, int heads) const { return {view, start * heads * size + int64_t(head) * size, int64_t(heads) * size}; }
+      : piece(pieces[index / shape.keyValueHeads]), keyValueHead(static_cast<int>(index % shape.keyValueHeads)), size(shape.headSize),
+        blocks((piece.keys + kBlock - 1) / kBlock), group(shape.heads / shape.keyValueHeads) {}
+  HeadView queries(View view, int head, int heads) const { return of(view, piece.start, head, heads); }
+  HeadView keys(View view, int head, int heads) const { return of(view, piece.keyStart, head, heads); }
+
+ private:
+  HeadView of(View view, int64_t first, int head, int heads) const { return {view, first * heads * size + int64_t(head) * size, int64_t(heads) * size}; }
 };
 
-/** Packs every block of a head's tokens, block after block. */
+/** Packs every block of a head's keys, or values, block after block. */
 template <bool split>
 const uint32_t* packAll(const HeadView& head, const Task& task, bool down, Buffer& buffer) {
   int64_t words = kBlock / 16 * bandWords<split>(task.size);  // as much either way: 64 * size numbers
   uint32_t* to = buffer.need(task.blocks * words);
   for (int b = 0; b < task.blocks; b++) {
-    int64_t count = std::min(kBlock, task.length - b * kBlock);
+    int64_t count = std::min(kBlock, task.piece.keys - b * kBlock);
     pack<split>(head.operand(b * kBlock, count, task.size, down), down ? task.size : kBlock, down ? kBlock : task.size, true, to + b * words);
   }
   return to;
@@ -107,27 +111,27 @@ void attentionOf(View q, View k, View v, const int32_t* segments, View out, floa
     Workspace& own = workspace();
     int size = task.size;
     int64_t words = kBlock / 16 * bandWords<split>(size);
-    const uint32_t* keys = packAll<split>(task.of(k, task.keyValueHead, shape.keyValueHeads), task, false, own.keys);
-    const uint32_t* values = packAll<split>(task.of(v, task.keyValueHead, shape.keyValueHeads), task, true, own.values);
+    const uint32_t* keys = packAll<split>(task.keys(k, task.keyValueHead, shape.keyValueHeads), task, false, own.keys);
+    const uint32_t* values = packAll<split>(task.keys(v, task.keyValueHead, shape.keyValueHeads), task, true, own.values);
     uint32_t *query = own.query.need(words), *packed = own.packed.need(kBlock / 16 * bandWords<split>(kBlock));
     alignas(64) float s[kBlock * kBlock], top[kBlock], total[kBlock];
     std::vector<float> sums(int64_t(kBlock) * size);
     for (int head = task.keyValueHead * task.group; head < (task.keyValueHead + 1) * task.group; head++)
-      for (int first = 0; first < task.length; first += kBlock) {
-        int n = std::min(kBlock, task.length - first);
-        pack<split>(task.of(q, head, shape.heads).operand(first, n, size, false), kBlock, size, false, query);
+      for (int first = 0; first < task.piece.length; first += kBlock) {
+        int n = std::min(kBlock, task.piece.length - first);
+        pack<split>(task.queries(q, head, shape.heads).operand(first, n, size, false), kBlock, size, false, query);
         std::fill(top, top + kBlock, -INFINITY);
         std::fill(total, total + kBlock, 0.0f);
         std::fill(sums.begin(), sums.end(), 0.0f);
-        for (int key = firstKeyBlock(first, shape); key < first + n; key += kBlock) {
+        for (int key = firstKeyBlock(first, shape); key < endOfKeys(first + n, task.piece.keys, shape); key += kBlock) {
           multiply<split>(query, keys + key / kBlock * words, kBlock, kBlock, size, s, false);
-          maskBlock(first, n, key, std::min(kBlock, task.length - key), shape, s);
+          maskBlock(first, n, key, std::min(kBlock, task.piece.keys - key), shape, s);
           softmaxBlock(s, n, size, top, total, sums.data());
           pack<split>(scores(s, false), kBlock, kBlock, false, packed);
           multiply<split>(packed, values + key / kBlock * words, kBlock, size, kBlock, sums.data(), true);
         }
         for (int i = 0; i < n; i++) {
-          int64_t token = task.start + first + i;
+          int64_t token = task.piece.start + first + i;
           OutRow to(out, (token * shape.heads + head) * size, size);
           for (int d = 0; d < size; d++) to[d] = sums[i * size + d] / total[i];
           logSums[token * shape.heads + head] = top[i] + std::log(total[i]);
@@ -158,7 +162,7 @@ void attentionGradOf(View q, View k, View v, const int32_t* segments, View out, 
     Workspace& own = workspace();
     int size = task.size;
     int64_t words = kBlock / 16 * bandWords<split>(size), rows = int64_t(task.blocks) * kBlock * size;
-    HeadView key = task.of(k, task.keyValueHead, shape.keyValueHeads), value = task.of(v, task.keyValueHead, shape.keyValueHeads);
+    HeadView key = task.keys(k, task.keyValueHead, shape.keyValueHeads), value = task.keys(v, task.keyValueHead, shape.keyValueHeads);
     const uint32_t *keys = packAll<split>(key, task, false, own.keys), *keysDown = packAll<split>(key, task, true, own.keysDown);
     const uint32_t* values = packAll<split>(value, task, false, own.values);
     uint32_t *query = own.query.need(words), *queryDown = own.queryDown.need(words), *packed = own.packed.need(kBlock / 16 * bandWords<split>(kBlock));
@@ -169,15 +173,15 @@ void attentionGradOf(View q, View k, View v, const int32_t* segments, View out, 
     alignas(64) float s[kBlock * kBlock], ds[kBlock * kBlock], logSum[kBlock], dot[kBlock];
     std::vector<float> dQueries(int64_t(kBlock) * size);
     for (int head = task.keyValueHead * task.group; head < (task.keyValueHead + 1) * task.group; head++)
-      for (int first = 0; first < task.length; first += kBlock) {
-        int n = std::min(kBlock, task.length - first);
-        HeadView queries = task.of(q, head, shape.heads), up = task.of(dOut, head, shape.heads);
+      for (int first = 0; first < task.piece.length; first += kBlock) {
+        int n = std::min(kBlock, task.piece.length - first);
+        HeadView queries = task.queries(q, head, shape.heads), up = task.queries(dOut, head, shape.heads);
         pack<split>(queries.operand(first, n, size, false), kBlock, size, false, query);
         pack<split>(queries.operand(first, n, size, true), size, kBlock, true, queryDown);
         pack<split>(up.operand(first, n, size, false), kBlock, size, false, upstream);
         pack<split>(up.operand(first, n, size, true), size, kBlock, true, upstreamDown);
         for (int i = 0; i < n; i++) {
-          int64_t token = task.start + first + i, at = (token * shape.heads + head) * size;
+          int64_t token = task.piece.start + first + i, at = (token * shape.heads + head) * size;
           Row u(dOut, at, size), o(out, at, size);
           float sum = 0;
           for (int d = 0; d < size; d++) sum += u[d] * o[d];
@@ -185,10 +189,10 @@ void attentionGradOf(View q, View k, View v, const int32_t* segments, View out, 
           logSum[i] = logSums[token * shape.heads + head];
         }
         std::fill(dQueries.begin(), dQueries.end(), 0.0f);
-        for (int from = firstKeyBlock(first, shape); from < first + n; from += kBlock) {
+        for (int from = firstKeyBlock(first, shape); from < endOfKeys(first + n, task.piece.keys, shape); from += kBlock) {
           int64_t at = from / kBlock * words;
           multiply<split>(query, keys + at, kBlock, kBlock, size, s, false);
-          maskBlock(first, n, from, std::min(kBlock, task.length - from), shape, s);
+          maskBlock(first, n, from, std::min(kBlock, task.piece.keys - from), shape, s);
           multiply<split>(upstream, values + at, kBlock, kBlock, size, ds, false);
           gradientBlock(s, ds, n, logSum, dot, shape.scale);
           pack<split>(scores(ds, false), kBlock, kBlock, false, packed);
@@ -199,12 +203,12 @@ void attentionGradOf(View q, View k, View v, const int32_t* segments, View out, 
           multiply<split>(packed, upstreamDown, kBlock, size, kBlock, dValues + int64_t(from) * size, true);
         }
         for (int i = 0; i < n; i++) {
-          OutRow to(dq, ((task.start + first + i) * shape.heads + head) * size, size);
+          OutRow to(dq, ((task.piece.start + first + i) * shape.heads + head) * size, size);
           for (int d = 0; d < size; d++) to[d] = dQueries[i * size + d];
         }
       }
-    for (int t = 0; t < task.length; t++) {
-      int64_t at = ((task.start + t) * shape.keyValueHeads + task.keyValueHead) * size;
+    for (int t = 0; t < task.piece.keys; t++) {
+      int64_t at = ((task.piece.keyStart + t) * shape.keyValueHeads + task.keyValueHead) * size;
       OutRow toK(dk, at, size), toV(dv, at, size);
       for (int d = 0; d < size; d++) {
         toK[d] = dKeys[int64_t(t) * size + d];

@@ -24,12 +24,12 @@ void attention(View q, View k, View v, const int32_t* segments, View out, float*
   int64_t qStride = int64_t(shape.heads) * size, kStride = int64_t(shape.keyValueHeads) * size;
   std::vector<Piece> pieces = piecesOf(segments, shape);
   parallelFor(pieces.size() * shape.keyValueHeads, [&](int64_t task) {
-    auto [start, length] = pieces[task / shape.keyValueHeads];
+    auto [start, length, keyStart, ownKeys] = pieces[task / shape.keyValueHeads];
     int kv = static_cast<int>(task % shape.keyValueHeads);
     std::vector<float> keys, values, turned, queries(kBlock * size), sums(kBlock * size), s(kBlock * kBlock);
-    readHead(k, start * kStride + kv * size, kStride, length, size, keys);
-    readHead(v, start * kStride + kv * size, kStride, length, size, values);
-    int64_t padded = turn(keys, length, size, turned);
+    readHead(k, keyStart * kStride + kv * size, kStride, ownKeys, size, keys);
+    readHead(v, keyStart * kStride + kv * size, kStride, ownKeys, size, values);
+    int64_t padded = turn(keys, ownKeys, size, turned);
     for (int head = kv * group; head < (kv + 1) * group; head++)
       for (int first = 0; first < length; first += kBlock) {
         int n = std::min(kBlock, length - first);
@@ -38,8 +38,8 @@ void attention(View q, View k, View v, const int32_t* segments, View out, float*
         std::fill(top, top + kBlock, -INFINITY);
         std::fill(total, total + kBlock, 0.0f);
         std::fill(sums.begin(), sums.end(), 0.0f);
-        for (int key = firstKeyBlock(first, shape); key < first + n; key += kBlock) {
-          int m = std::min(kBlock, length - key);
+        for (int key = firstKeyBlock(first, shape); key < endOfKeys(first + n, ownKeys, shape); key += kBlock) {
+          int m = std::min(kBlock, ownKeys - key);
           scoreBlock(queries.data(), turned.data(), padded, first, n, key, m, shape, s.data());
           for (int i = 0; i < n; i++) {
             float* line = &s[i * kBlock];
@@ -76,14 +76,14 @@ void attentionGrad(View q, View k, View v, const int32_t* segments, View out, co
   int64_t qStride = int64_t(shape.heads) * size, kStride = int64_t(shape.keyValueHeads) * size;
   std::vector<Piece> pieces = piecesOf(segments, shape);
   parallelFor(pieces.size() * shape.keyValueHeads, [&](int64_t task) {
-    auto [start, length] = pieces[task / shape.keyValueHeads];
+    auto [start, length, keyStart, ownKeys] = pieces[task / shape.keyValueHeads];
     int kv = static_cast<int>(task % shape.keyValueHeads);
-    std::vector<float> keys, values, kTurned, vTurned, dKeys(int64_t(length) * size, 0), dValues(int64_t(length) * size, 0);
+    std::vector<float> keys, values, kTurned, vTurned, dKeys(int64_t(ownKeys) * size, 0), dValues(int64_t(ownKeys) * size, 0);
     std::vector<float> queries(kBlock * size), upstream(kBlock * size), dQueries(kBlock * size), s(kBlock * kBlock), ds(kBlock * kBlock);
-    readHead(k, start * kStride + kv * size, kStride, length, size, keys);
-    readHead(v, start * kStride + kv * size, kStride, length, size, values);
-    int64_t padded = turn(keys, length, size, kTurned);
-    turn(values, length, size, vTurned);
+    readHead(k, keyStart * kStride + kv * size, kStride, ownKeys, size, keys);
+    readHead(v, keyStart * kStride + kv * size, kStride, ownKeys, size, values);
+    int64_t padded = turn(keys, ownKeys, size, kTurned);
+    turn(values, ownKeys, size, vTurned);
     for (int head = kv * group; head < (kv + 1) * group; head++)
       for (int first = 0; first < length; first += kBlock) {
         int n = std::min(kBlock, length - first);
@@ -101,8 +101,8 @@ void attentionGrad(View q, View k, View v, const int32_t* segments, View out, co
           logSum[i] = logSums[(start + first + i) * shape.heads + head];
         }
         std::fill(dQueries.begin(), dQueries.end(), 0.0f);
-        for (int key = firstKeyBlock(first, shape); key < first + n; key += kBlock) {
-          int m = std::min(kBlock, length - key);
+        for (int key = firstKeyBlock(first, shape); key < endOfKeys(first + n, ownKeys, shape); key += kBlock) {
+          int m = std::min(kBlock, ownKeys - key);
           scoreBlock(queries.data(), kTurned.data(), padded, first, n, key, m, shape, s.data());
           productAny(upstream.data(), size, 1, &vTurned[key], padded, ds.data(), kBlock, n, kBlock, size, false);
           for (int i = 0; i < n; i++)
@@ -120,8 +120,8 @@ void attentionGrad(View q, View k, View v, const int32_t* segments, View out, co
           for (int d = 0; d < size; d++) to[d] = dQueries[i * size + d];
         }
       }
-    for (int t = 0; t < length; t++) {
-      OutRow toK(dk, (start + t) * kStride + kv * size, size), toV(dv, (start + t) * kStride + kv * size, size);
+    for (int t = 0; t < ownKeys; t++) {
+      OutRow toK(dk, (keyStart + t) * kStride + kv * size, size), toV(dv, (keyStart + t) * kStride + kv * size, size);
       for (int d = 0; d < size; d++) {
         toK[d] = dKeys[int64_t(t) * size + d];
         toV[d] = dValues[int64_t(t) * size + d];

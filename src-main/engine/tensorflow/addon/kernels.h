@@ -43,6 +43,9 @@ constexpr int64_t kFewTokens = 8;
 
 struct AttentionShape {
   int rows, length, heads, keyValueHeads, headSize, window;
+  bool causal;
+  /** keys a row where they are not the queries' own; 0: they are */
+  int keyLength;
   float scale;
 };
 
@@ -86,7 +89,10 @@ void amxAttentionGrad(View q, View k, View v, const int32_t* segments, View out,
 struct Table {
   void (*rmsNorm)(View x, const float* weight, View y, int64_t rows, int64_t width, float epsilon);
   void (*rmsNormGrad)(View dy, View x, const float* weight, const float* residual, float* dx, int64_t rows, int64_t width, float epsilon);
+  void (*layerNorm)(View x, const float* weight, const float* bias, View y, int64_t rows, int64_t width, float epsilon);
+  void (*layerNormGrad)(View dy, View x, const float* weight, float* dx, int64_t rows, int64_t width, float epsilon);
   void (*rotary)(View x, const float* cos, const float* sin, View y, int64_t tokens, int heads, int headSize, float sign);
+  /** without `up`, or `dUp`: the activation alone */
   void (*gated)(View gate, View up, View y, int64_t count, int activation);
   void (*gatedGrad)(View dy, View gate, View up, View dGate, View dUp, int64_t count, int activation);
   void (*attention)(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape);

@@ -13,6 +13,8 @@
 #include "operand.h"
 #include "vector.h"
 
+#include "activations.h"
+
 namespace kernels {
 namespace {
 
@@ -56,6 +58,45 @@ void rmsNormGrad(View dy, View x, const float* weight, const float* residual, fl
   });
 }
 
+/** A row's mean and 1 / its deviation. */
+struct Spread {
+  float mean, scale;
+  Spread(Row& row, int64_t width, float epsilon) {
+    float sum = 0, squares = 0;
+    for (int64_t i = 0; i < width; i++) sum += row[i];
+    mean = sum / width;
+    for (int64_t i = 0; i < width; i++) squares += (row[i] - mean) * (row[i] - mean);
+    scale = 1 / std::sqrt(squares / width + epsilon);
+  }
+};
+
+/** (x - mean) / deviation * weight + bias */
+void layerNorm(View x, const float* weight, const float* bias, View y, int64_t rows, int64_t width, float epsilon) {
+  overRows(rows, width, [&](int64_t row) {
+    Row in(x, row * width, width);
+    OutRow out(y, row * width, width);
+    Spread s(in, width, epsilon);
+    for (int64_t i = 0; i < width; i++) out[i] = (in[i] - s.mean) * s.scale * weight[i] + bias[i];
+  });
+}
+
+/** n = (x - mean) r:  dx = r (w dy - mean(w dy) - n mean(w dy n)) */
+void layerNormGrad(View dy, View x, const float* weight, float* dx, int64_t rows, int64_t width, float epsilon) {
+  overRows(rows, width, [&](int64_t row) {
+    Row in(x, row * width, width), d(dy, row * width, width);
+    Spread s(in, width, epsilon);
+    float sum = 0, along = 0;
+    for (int64_t i = 0; i < width; i++) {
+      float g = d[i] * weight[i];
+      sum += g;
+      along += g * (in[i] - s.mean);
+    }
+    float level = sum / width, pull = along * s.scale * s.scale / width;
+    float* out = dx + row * width;
+    for (int64_t i = 0; i < width; i++) out[i] = s.scale * (d[i] * weight[i] - level - (in[i] - s.mean) * pull);
+  });
+}
+
 /** Rotates the pairs (i, i + half) of every head; sign -1 turns back, which is the gradient. cos, sin: [tokens, half] */
 void rotary(View x, const float* cos, const float* sin, View y, int64_t tokens, int heads, int headSize, float sign) {
   int half = headSize / 2;
@@ -76,50 +117,66 @@ void rotary(View x, const float* cos, const float* sin, View y, int64_t tokens, 
   });
 }
 
-inline float sigmoid(float x) { return 1 / (1 + fastExp(-x)); }
-inline float tanhOf(float x) { return 1 - 2 / (1 + fastExp(2 * x)); }
-constexpr float kGelu = 0.7978845608028654f, kCubic = 0.044715f;
-
 template <class F>
 void overPieces(int64_t count, F body) {
   constexpr int64_t piece = 2048;
   parallelFor((count + piece - 1) / piece, [&](int64_t i) { body(i * piece, std::min(piece, count - i * piece)); });
 }
 
-/** silu(gate) * up, or gelu (tanh form) */
-void gated(View gate, View up, View y, int64_t count, int activation) {
+/** activation(gate), times up where that is given */
+template <class Activation>
+void gatedBy(View gate, View up, View y, int64_t count) {
   overPieces(count, [&](int64_t start, int64_t n) {
-    Row g(gate, start, n), u(up, start, n);
+    Row g(gate, start, n);
     OutRow out(y, start, n);
-    if (activation == 0)
-      for (int64_t i = 0; i < n; i++) out[i] = g[i] * sigmoid(g[i]) * u[i];
-    else
-      for (int64_t i = 0; i < n; i++) out[i] = 0.5f * g[i] * (1 + tanhOf(kGelu * (g[i] + kCubic * g[i] * g[i] * g[i]))) * u[i];
+    if (up.data) {
+      Row u(up, start, n);
+      for (int64_t i = 0; i < n; i++) out[i] = Activation::at(g[i]).value * u[i];
+    } else {
+      for (int64_t i = 0; i < n; i++) out[i] = Activation::at(g[i]).value;
+    }
   });
 }
 
-void gatedGrad(View dy, View gate, View up, View dGate, View dUp, int64_t count, int activation) {
+template <class Activation>
+void gatedGradBy(View dy, View gate, View up, View dGate, View dUp, int64_t count) {
   overPieces(count, [&](int64_t start, int64_t n) {
-    Row d(dy, start, n), g(gate, start, n), u(up, start, n);
-    OutRow dg(dGate, start, n), du(dUp, start, n);
-    if (activation == 0) {
+    Row d(dy, start, n), g(gate, start, n);
+    OutRow dg(dGate, start, n);
+    if (up.data) {
+      Row u(up, start, n);
+      OutRow du(dUp, start, n);
       for (int64_t i = 0; i < n; i++) {
-        float s = sigmoid(g[i]), silu = g[i] * s;
-        float slope = s + silu * (1 - s);
+        Activated a = Activation::at(g[i]);
         float upstream = d[i];
-        du[i] = upstream * silu;
-        dg[i] = upstream * u[i] * slope;
+        du[i] = upstream * a.value;
+        dg[i] = upstream * u[i] * a.slope;
       }
     } else {
-      for (int64_t i = 0; i < n; i++) {
-        float x = g[i], t = tanhOf(kGelu * (x + kCubic * x * x * x));
-        float slope = 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * kGelu * (1 + 3 * kCubic * x * x);
-        float upstream = d[i];
-        du[i] = upstream * 0.5f * x * (1 + t);
-        dg[i] = upstream * u[i] * slope;
-      }
+      for (int64_t i = 0; i < n; i++) dg[i] = d[i] * Activation::at(g[i]).slope;
     }
   });
+}
+
+/** The numbers of activations in attributes. */
+enum { kSilu, kGeluTanh, kGelu, kQuickGelu };
+
+void gated(View gate, View up, View y, int64_t count, int activation) {
+  switch (activation) {
+    case kSilu: return gatedBy<Silu>(gate, up, y, count);
+    case kGeluTanh: return gatedBy<GeluTanh>(gate, up, y, count);
+    case kGelu: return gatedBy<Gelu>(gate, up, y, count);
+    case kQuickGelu: return gatedBy<QuickGelu>(gate, up, y, count);
+  }
+}
+
+void gatedGrad(View dy, View gate, View up, View dGate, View dUp, int64_t count, int activation) {
+  switch (activation) {
+    case kSilu: return gatedGradBy<Silu>(dy, gate, up, dGate, dUp, count);
+    case kGeluTanh: return gatedGradBy<GeluTanh>(dy, gate, up, dGate, dUp, count);
+    case kGelu: return gatedGradBy<Gelu>(dy, gate, up, dGate, dUp, count);
+    case kQuickGelu: return gatedGradBy<QuickGelu>(dy, gate, up, dGate, dUp, count);
+  }
 }
 
 /** loss[row] = logsumexp(row) - row[label], dLogits = softmax - onehot; a negative label has neither */
@@ -245,7 +302,7 @@ void sum(const View* terms, int count, View out, int64_t size) {
 
 extern const Table STUDIO_TABLE;
 const Table STUDIO_TABLE = {
-    rmsNorm,    rmsNormGrad, rotary,      gated,     gatedGrad, attention,  attentionGrad,   crossEntropy, productAdd, mixture,
+    rmsNorm,    rmsNormGrad, layerNorm, layerNormGrad, rotary,      gated,     gatedGrad, attention,  attentionGrad,   crossEntropy, productAdd, mixture,
     mixtureGrad, unpackRow,  packRow,     packedDots, cachedAttention, product, sum, squares, sensitivity, adamw};
 
 }  // namespace kernels

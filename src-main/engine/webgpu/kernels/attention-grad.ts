@@ -6,10 +6,13 @@ import {
   constants,
   eachVector,
   eachVectorOut,
+  KEYS,
   load,
   overKeys,
   PARAMS,
   paramsOf,
+  QUERIES,
+  ROWS,
   SEES,
   THREADS,
   tileTokens,
@@ -77,9 +80,9 @@ const toQueries = (tokens: number, headSize: number): Kernel => ({
   code: `${tiles(tokens, headSize)}
 var<workgroup> dScores: array<f32, T * T>;
 ${overKeys({
-  begin: load('slopes', 'dOut', 'p.heads', 'head', 'start'),
+  begin: load('slopes', 'dOut', QUERIES, 'head', 'start'),
   each: `
-    ${load('values', 'v', 'p.keyHeads', 'keyHead', 'keyStart')}
+    ${load('values', 'v', KEYS, 'keyHead', 'keyStart')}
     workgroupBarrier();
     for (var s = thread; s < T * T; s += ${THREADS}u) {
       ${SCORE}
@@ -87,7 +90,7 @@ ${overKeys({
     }
     workgroupBarrier();
     ${eachVector('for (var key = 0u; key < T; key++) { sums[n] += dScores[i / W * T + key] * keys[key * W + i % W]; }')}`,
-  end: eachVectorOut('p.heads', 'head', 'start', 'dQ[at] = sums[n] * p.scale;'),
+  end: eachVectorOut(QUERIES, 'head', 'start', 'dQ[at] = sums[n] * p.scale;'),
 })}`,
 });
 
@@ -105,17 +108,18 @@ fn main(${INVOCATION}) {
   let keyStart = group.x * T;
   let keyHead = group.y;
   let shared_ = p.heads / p.keyHeads;
-  let first = group.z * p.length;
-  ${load('keys', 'k', 'p.keyHeads', 'keyHead', 'keyStart')}
-  ${load('values', 'v', 'p.keyHeads', 'keyHead', 'keyStart')}
+  ${ROWS}
+  ${load('keys', 'k', KEYS, 'keyHead', 'keyStart')}
+  ${load('values', 'v', KEYS, 'keyHead', 'keyStart')}
   var toK: array<vec4f, N>;
   var toV: array<vec4f, N>;
+  let nearest = select(0u, keyStart, p.causal == 1u);
   let end = select(p.length, min(p.length, keyStart + T + p.window), p.window > 0u);
   for (var head = keyHead * shared_; head < (keyHead + 1u) * shared_; head++) {
-    for (var start = keyStart; start < end; start += T) {
+    for (var start = nearest; start < end; start += T) {
       workgroupBarrier();
-      ${load('queries', 'q', 'p.heads', 'head', 'start')}
-      ${load('slopes', 'dOut', 'p.heads', 'head', 'start')}
+      ${load('queries', 'q', QUERIES, 'head', 'start')}
+      ${load('slopes', 'dOut', QUERIES, 'head', 'start')}
       workgroupBarrier();
       for (var s = thread; s < T * T; s += ${THREADS}u) {
         ${SCORE}
@@ -130,7 +134,7 @@ fn main(${INVOCATION}) {
         }`)}
     }
   }
-  ${eachVectorOut('p.keyHeads', 'keyHead', 'keyStart', 'dK[at] = toK[n] * p.scale; dV[at] = toV[n];')}
+  ${eachVectorOut(KEYS, 'keyHead', 'keyStart', 'dK[at] = toK[n] * p.scale; dV[at] = toV[n];')}
 }`,
 });
 
@@ -153,9 +157,11 @@ export function attentionGrad(
   const tokens = tileTokens(backend, headSize, 4, 2);
   const [dQ, dK, dV] = [q, k, v].map(({ shape }) => empty<Tensor2D>(backend, shape)) as [Tensor2D, Tensor2D, Tensor2D];
   const reads = [q, k, v, segments, slopes, logSums, along];
-  const [count, rows] = [Math.ceil(length / tokens), q.shape[0] / length];
-  run(backend, toQueries(tokens, headSize), reads, [dQ], paramsOf(options), [count, heads, rows]);
-  run(backend, toKeys(tokens, headSize), reads, [dK, dV], paramsOf(options), [count, keyValueHeads, rows]);
+  const rows = q.shape[0] / length;
+  const groups = (along: number, count: number): [number, number, number] => [Math.ceil(along / tokens), count, rows];
+  run(backend, toQueries(tokens, headSize), reads, [dQ], paramsOf(options), groups(length, heads));
+  const keys = options.keyLength ?? length;
+  run(backend, toKeys(tokens, headSize), reads, [dK, dV], paramsOf(options), groups(keys, keyValueHeads));
   along.dispose();
   return [
     withoutPadding(dQ, heads, size),

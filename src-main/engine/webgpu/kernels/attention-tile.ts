@@ -15,9 +15,13 @@ export function tileTokens(backend: Backend, headSize: number, tiles: number, ma
 }
 
 /** Sizes every attention kernel takes, in the order of `PARAMS`. */
-export const PARAMS = { length: 'u32', heads: 'u32', keyHeads: 'u32', window: 'u32', scale: 'f32' } as const;
-export const paramsOf = ({ length, heads, keyValueHeads, window, scale }: AttentionOptions) => [
-  ...[length, heads, keyValueHeads, window ?? 0, scale],
+export const PARAMS = {
+  ...({ length: 'u32', keys: 'u32', heads: 'u32', keyHeads: 'u32', window: 'u32' } as const),
+  ...({ causal: 'u32', apart: 'u32', scale: 'f32' } as const),
+} as const;
+export const paramsOf = ({ length, keyLength, heads, keyValueHeads, window, causal, scale }: AttentionOptions) => [
+  ...[length, keyLength ?? length, heads, keyValueHeads, window ?? 0],
+  ...[Number(causal), Number(keyLength !== undefined), scale],
 ];
 
 /** Constants of a tile: T tokens, W vectors of four a head, N of them a thread. */
@@ -26,17 +30,32 @@ export function constants(tokens: number, headSize: number): string {
   return `const T = ${tokens}u; const W = ${vectors}u; const N = ${Math.ceil((tokens * vectors) / THREADS)}u;`;
 }
 
-/** Whether query `q` sees key `k` (tokens of a row whose first token is `first`): causal, in one segment, in the window. */
+/** Whether query `q` sees key `k` (tokens of a row whose first token is `first`): in one segment; causal, in the window. */
 export const SEES = `fn sees(first: u32, q: u32, k: u32) -> bool {
-  return q < p.length && k <= q && (p.window == 0u || q - k < p.window) && segments[first + q] == segments[first + k];
+  if (q >= p.length || k >= p.keys) { return false; }
+  if (p.causal == 1u && (k > q || (p.window > 0u && q - k >= p.window))) { return false; }
+  return p.apart == 1u || segments[first + q] == segments[first + k];
 }`;
 
+/** How queries, or keys, lie: where a row of them begins, how many it has, and of how many heads. */
+export interface Lie {
+  first: string;
+  length: string;
+  heads: string;
+}
+export const QUERIES: Lie = { first: 'first', length: 'p.length', heads: 'p.heads' };
+export const KEYS: Lie = { first: 'firstKey', length: 'p.keys', heads: 'p.keyHeads' };
+
+/** Where the rows of this workgroup begin. */
+export const ROWS = `let first = group.z * p.length;
+  let firstKey = group.z * p.keys;`;
+
 /** Reads T tokens' vectors of one head into workgroup memory, zeros past the row's end. */
-export const load = (tile: string, from: string, heads: string, head: string, start: string) => `
+export const load = (tile: string, from: string, { first, length, heads }: Lie, head: string, start: string) => `
   for (var i = thread; i < T * W; i += ${THREADS}u) {
     let token = ${start} + i / W;
     ${tile}[i] = vec4f(0.0);
-    if (token < p.length) { ${tile}[i] = ${from}[((first + token) * ${heads} + ${head}) * W + i % W]; }
+    if (token < ${length}) { ${tile}[i] = ${from}[((${first} + token) * ${heads} + ${head}) * W + i % W]; }
   }`;
 
 /** Does `body` for every vector `i` of a tile that is this thread's, its `n`-th. */
@@ -46,12 +65,12 @@ export const eachVector = (body: string) => `
     if (i < T * W) { ${body} }
   }`;
 
-/** As `eachVector`, but for tokens past the row's end; `at` is where the vector lies in a matrix with so many heads. */
-export const eachVectorOut = (heads: string, head: string, start: string, body: string) =>
+/** As `eachVector`, but for tokens past the row's end; `at` is where the vector lies. */
+export const eachVectorOut = ({ first, length, heads }: Lie, head: string, start: string, body: string) =>
   eachVector(`
       let token = ${start} + i / W;
-      let at = ((first + token) * ${heads} + ${head}) * W + i % W;
-      if (token < p.length) { ${body} }`);
+      let at = ((${first} + token) * ${heads} + ${head}) * W + i % W;
+      if (token < ${length}) { ${body} }`);
 
 /**
  * A kernel whose workgroups have a tile of queries of one head each, go through the tiles of keys that these see, `each`, and come
@@ -63,14 +82,15 @@ fn main(${INVOCATION}) {
   let start = group.x * T;
   let head = group.y;
   let keyHead = head / (p.heads / p.keyHeads);
-  let first = group.z * p.length;
-  ${load('queries', 'q', 'p.heads', 'head', 'start')}
+  ${ROWS}
+  ${load('queries', 'q', QUERIES, 'head', 'start')}
   ${begin}
   var sums: array<vec4f, N>;
-  let firstKey = select(0u, start - min(start, p.window - 1u), p.window > 0u);
-  for (var keyStart = firstKey; keyStart < min(start + T, p.length); keyStart += T) {
+  let nearest = select(0u, start - min(start, p.window - 1u), p.window > 0u);
+  let end = select(p.keys, min(start + T, p.keys), p.causal == 1u);
+  for (var keyStart = nearest; keyStart < end; keyStart += T) {
     workgroupBarrier();
-    ${load('keys', 'k', 'p.keyHeads', 'keyHead', 'keyStart')}
+    ${load('keys', 'k', KEYS, 'keyHead', 'keyStart')}
     ${each}
   }
   ${end}

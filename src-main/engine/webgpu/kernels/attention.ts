@@ -6,10 +6,12 @@ import {
   constants,
   eachVector,
   eachVectorOut,
+  KEYS,
   load,
   overKeys,
   PARAMS,
   paramsOf,
+  QUERIES,
   SEES,
   THREADS,
   tileTokens,
@@ -40,7 +42,7 @@ ${overKeys({
       scores[s] = score;
     }
     workgroupBarrier();
-    ${load('keys', 'v', 'p.keyHeads', 'keyHead', 'keyStart')}
+    ${load('keys', 'v', KEYS, 'keyHead', 'keyStart')}
     if (thread < T) {
       var most = highest[thread];
       for (var i = thread * T; i < thread * T + T; i++) { most = max(most, scores[i]); }
@@ -60,7 +62,7 @@ ${overKeys({
       for (var key = 0u; key < T; key++) { sum += scores[i / W * T + key] * keys[key * W + i % W]; }
       sums[n] = sum;`)}`,
   end: `
-  ${eachVectorOut('p.heads', 'head', 'start', 'out[at] = sums[n] / total[i / W];')}
+  ${eachVectorOut(QUERIES, 'head', 'start', 'out[at] = sums[n] / total[i / W];')}
   if (thread < T && start + thread < p.length) {
     logSums[(first + start + thread) * p.heads + head] = highest[thread] + log(total[thread]);
   }`,
@@ -68,7 +70,7 @@ ${overKeys({
 
 /**
  * Attention without the score matrix (FlashAttention, arXiv 2205.14135): a workgroup a tile of queries of one head, which goes
- * through the keys it sees tile by tile with a running maximum and sum. Causal, packed segments, window, grouped-query.
+ * through the keys it sees tile by tile with a running maximum and sum. Causal or not, packed segments, window, grouped-query, keys of another row.
  */
 function kernel(tokens: number, headSize: number): Kernel {
   return {
@@ -80,7 +82,7 @@ function kernel(tokens: number, headSize: number): Kernel {
   };
 }
 
-/** q [tokens, heads * size], k and v [tokens, keyValueHeads * size] -> output as q, and log sum exp of every query [tokens, heads] */
+/** q [tokens, heads * size], k and v [tokens, or rows * keyLength, keyValueHeads * size] -> output as q, and log sum exp of every query [tokens, heads] */
 export function attention(
   backend: Backend,
   [q, k, v]: [Tensor2D, Tensor2D, Tensor2D],

@@ -17,6 +17,18 @@ const ACTIVATIONS: Record<Activation, string> = {
   let slope = 0.7978845608028654 * (1.0 + 0.134145 * g * g);
   return vec2f(0.5 * g * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * g * (1.0 - t * t) * slope);
 }`,
+  // g / 2 (1 + erf(g / sqrt(2))), erf to 1.5e-7 (Abramowitz and Stegun, 7.1.26)
+  gelu: `fn activation(g: f32) -> vec2f {
+  let bell = exp(-0.5 * min(g * g, 160.0));
+  let t = 1.0 / (1.0 + 0.3275911 * 0.7071067811865476 * abs(g));
+  let rest = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t * bell;
+  let share = 0.5 * select(2.0 - rest, rest, g < 0.0);
+  return vec2f(g * share, share + g * 0.3989422804014327 * bell);
+}`,
+  quick_gelu: `fn activation(g: f32) -> vec2f {
+  let s = 1.0 / (1.0 + exp(clamp(-1.702 * g, -80.0, 80.0)));
+  return vec2f(g * s, s * (1.0 + 1.702 * g * (1.0 - s)));
+}`,
 };
 
 const forward = (activation: Activation): Kernel => ({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../../../engine/types.ts';
-import type { VisionActivation } from './activation.ts';
+import type { Activation } from '../../../engine/fused-kernels.ts';
 import type { PatchGrid } from './windows.ts';
 
 /** A SigLIP or CLIP tower. Lengths in pixels. */
@@ -14,7 +14,7 @@ export interface EncoderConfig {
   layers: number;
   heads: number;
   epsilon: number;
-  activation: VisionActivation;
+  activation: Activation;
 }
 
 /** Qwen2.5-VL's tower. */
@@ -35,7 +35,7 @@ export interface QwenConfig {
 /** What makes a tower's output into the language model's embeddings, of `outSize` features. */
 export type ConnectorConfig = { outSize: number } & (
   | { kind: 'shuffle'; scale: number }
-  | { kind: 'mlp'; activation: VisionActivation; bias: boolean; dropClass: boolean }
+  | { kind: 'mlp'; activation: Activation; bias: boolean; dropClass: boolean }
   | { kind: 'pool'; tokensPerSide: number; epsilon: number }
   | { kind: 'merge' }
 );
@@ -189,11 +189,11 @@ export function featuresOf({ rows, columns }: PatchGrid, { tower, connector }: V
   }
 }
 
-const ACTIVATIONS: Record<string, VisionActivation> = {
+const ACTIVATIONS: Record<string, Activation> = {
   ...{ gelu_pytorch_tanh: 'gelu_tanh', gelu_new: 'gelu_tanh', gelu: 'gelu', quick_gelu: 'quick_gelu' },
 };
 
-function activationOf(name: string, file: string): VisionActivation {
+function activationOf(name: string, file: string): Activation {
   if (Object.hasOwn(ACTIVATIONS, name)) return ACTIVATIONS[name]!;
   throw new UserError(`${file}: the activation "${name.slice(0, 40)}" is not supported in a tower; supported are ${Object.keys(ACTIVATIONS).join(', ')}`); // prettier-ignore
 }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { activate } from './activation.ts';
+import { activated } from '../../../engine/fused.ts';
 import type { ConnectorConfig, EncoderConfig } from './config.ts';
 import type { VisionLoader } from './loader.ts';
 import { adapted, adaptedNorm, linear, type SeeingPass, type VisionLinear } from './parts.ts';
@@ -58,7 +58,7 @@ export function connect(
         return linear(blocks(x, side, config.scale), weights.first, { adaptation });
       case 'mlp': {
         const patches = config.dropClass ? withoutClass(x, side * side) : x;
-        return linear(activate(linear(patches, weights.first, { adaptation }), config.activation), weights.second!, {
+        return linear(activated(linear(patches, weights.first, { adaptation }), config.activation), weights.second!, {
           adaptation,
         });
       }

@@ -87,12 +87,3 @@ export function towerLayer(
   const parameters = adaptation.parameters(block, TOWER);
   return repeated(recompute ? (input, own: LayerParameters) => recomputed(run, input, own) : run, x, parameters);
 }
-
-/** (x - mean) / deviation * weight + bias (arXiv 1607.06450) */
-export function layerNorm(x: Tensor2D, { weight, bias }: LayerNorm, epsilon: number): Tensor2D {
-  return tf.tidy(() => {
-    const centered = tf.sub(x, tf.mean(x, -1, true));
-    const scale = tf.rsqrt(tf.add(tf.mean(tf.square(centered), -1, true), epsilon));
-    return tf.add<Tensor2D>(tf.mul(tf.mul(centered, scale), weight), bias);
-  });
-}

@@ -1,9 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { gated, rmsNorm, rotary } from '../../../engine/fused.ts';
+import { activated, gated, rmsNorm, rotary } from '../../../engine/fused.ts';
 import { pickRows } from '../../../engine/pick-rows.ts';
 import type { Feeds } from '../../feeds.ts';
-import { activate } from './activation.ts';
 import { attendAll } from './attention.ts';
 import type { QwenConfig } from './config.ts';
 import { patchLinear, type VisionLoader } from './loader.ts';
@@ -104,7 +103,7 @@ export function encodeQwen(
     const normed = adaptedNorm(x, 'tower.merger.ln_q.weight', weights.norm, EPSILON, adaptation);
     const merged = tf.reshape(normed, [-1, weights.first.weight.shape[1]]) as Tensor2D;
     const rows = pickRows(merged, inputs.blocks as Tensor1D);
-    return linear(activate(linear(rows, weights.first, { adaptation }), 'gelu'), weights.second, { adaptation });
+    return linear(activated(linear(rows, weights.first, { adaptation }), 'gelu'), weights.second, { adaptation });
   });
 }
 
