@@ -3,11 +3,9 @@ import os from 'node:os';
 import { keptFolder, KeptFiles } from '../../engine/kept-files.ts';
 import { joined } from '../floats.ts';
 import { fileStamp } from '../identity.ts';
+import type { Look } from './look.ts';
 import type { FedPictures } from './preparation/fed.ts';
 import type { PatchGrid } from './towers/windows.ts';
-
-/** A picture, or a tile of one: its features [tokens, hidden]. */
-type See = (patches: Float32Array, grid: PatchGrid) => Promise<Float32Array>;
 
 /**
  * What frozen pictures become: a tower that doesn't learn looks at each picture, or tile of one, once, however many steps, questions
@@ -18,7 +16,7 @@ export class SeenOnce {
   private readonly files = new KeptFiles(keptFolder('seen'), '.features');
 
   private constructor(
-    private readonly see: See,
+    private readonly look: Look,
     /** what it is seen with: weights, what they do, and the machine */
     private readonly eyes: string,
   ) {}
@@ -28,11 +26,11 @@ export class SeenOnce {
    * @param config what it does with it
    * @param engine whose numbers these are
    */
-  static async of(files: string[], config: object, engine: string, see: See): Promise<SeenOnce> {
+  static async of(files: string[], config: object, engine: string, look: Look): Promise<SeenOnce> {
     const stamps = await Promise.all([...files].sort().map(fileStamp));
     // Another processor, or another number of threads, rounds otherwise.
     const machine = [engine, os.cpus()[0]?.model, os.availableParallelism(), process.env.OMP_NUM_THREADS];
-    return new SeenOnce(see, JSON.stringify([stamps, config, machine]));
+    return new SeenOnce(look, JSON.stringify([stamps, config, machine]));
   }
 
   /** [features, hidden], picture after picture. */
@@ -54,7 +52,7 @@ export class SeenOnce {
     const name = hash.update(bytesOf(patches)).digest('hex');
     const known = await this.files.read(name);
     if (known) return new Float32Array(known.buffer);
-    const features = await this.see(patches, grid);
+    const features = await this.look(patches, grid);
     await this.files.write(name, bytesOf(features));
     return features;
   }

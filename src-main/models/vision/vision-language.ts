@@ -2,10 +2,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../engine/types.ts';
 import { loadCausalLM, type CausalLM } from '../causal-lm.ts';
-import { asTensors, type Feeds } from '../feeds.ts';
+import type { Feeds } from '../feeds.ts';
 import type { SeenPrompt } from '../seen-prompt.ts';
 import type { Adaptation, ModelFile, TokenBatch } from '../types.ts';
 import type { HeldFormat } from '../weight-format.ts';
+import { lookedAt, lookOf } from './look.ts';
 import { axesOf, mergedSize, reachOf } from './laid.ts';
 import type { SeeingPass } from './towers/parts.ts';
 import { CONNECTOR, connectorTensors, seeingSites, TOWER, type SeeingTensor } from './towers/sites.ts';
@@ -40,8 +41,8 @@ export class VisionLanguageModel {
     const language = await loadCausalLM(file, format);
     try {
       const vision = await VisionModel.load(file.sees.place);
-      const see = (patches: Float32Array, grid: PatchGrid) => seenBy(vision, { patches, grids: [grid] });
-      const seenOnce = await SeenOnce.of(vision.files, vision.config, tf.getBackend(), see);
+      const look = lookOf(vision, language.weights);
+      const seenOnce = await SeenOnce.of(vision.files, vision.config, tf.getBackend(), look);
       return new VisionLanguageModel(language, vision, file.sees.imageToken, seenOnce);
     } catch (error) {
       language.dispose();
@@ -140,7 +141,7 @@ export class VisionLanguageModel {
   /** What some pictures become, on the host, [features, hidden]. */
   async featuresOf(pictures: FedPictures, adaptation?: Adaptation): Promise<Float32Array> {
     if (!changesSeeing(adaptation)) return this.seenOnce.features(pictures);
-    return pictures.grids.length === 0 ? new Float32Array(0) : seenBy(this.vision, pictures, adaptation);
+    return pictures.grids.length === 0 ? new Float32Array(0) : lookedAt(this.vision, pictures, adaptation);
   }
 
   /** A prompt with the features of its pictures. */
@@ -159,16 +160,4 @@ export class VisionLanguageModel {
     this.language.dispose();
     this.vision.dispose();
   }
-}
-
-/** What a tower makes of some pictures, on the host, [features, hidden]. */
-async function seenBy(
-  vision: VisionModel,
-  { patches, grids }: FedPictures,
-  adaptation?: Adaptation,
-): Promise<Float32Array> {
-  const features = tf.tidy(() => vision.features(asTensors(vision.feeds(patches, grids)), grids, { adaptation }));
-  const values = (await features.data()) as Float32Array;
-  features.dispose();
-  return values;
 }
