@@ -1,4 +1,4 @@
-// The loss over the rows that have a label, a piece at a time: no more than [kLossRows, vocabulary] logits exist, and rows without a
+// The loss over the rows that have a label, in equal pieces: no more than [kLossRows, vocabulary] logits exist, and rows without a
 // label cost nothing.
 #pragma once
 #include <algorithm>
@@ -21,13 +21,13 @@ void overLabels(View x, const int32_t* labels, int64_t rows, int64_t width, int6
   std::vector<int64_t> chosen;
   for (int64_t r = 0; r < rows; r++)
     if (labels[r] >= 0) chosen.push_back(r);
-  int64_t most = std::min<int64_t>(kLossRows, chosen.size());
+  int64_t count = chosen.size(), pieces = std::max<int64_t>(1, (count + kLossRows - 1) / kLossRows), most = (count + pieces - 1) / pieces;
   std::vector<float> part(most * width), losses(most);
   std::vector<int32_t> partLabels(most);
   std::unique_ptr<float[]> scores(new float[most * vocabulary]);
   size_t bytes = width * (x.type == Type::f32 ? 4 : 2);
-  for (size_t start = 0; start < chosen.size(); start += kLossRows) {
-    int64_t n = std::min<int64_t>(kLossRows, chosen.size() - start);
+  for (int64_t start = 0; start < count; start += most) {
+    int64_t n = std::min(most, count - start);
     for (int64_t i = 0; i < n; i++) {
       std::memcpy(reinterpret_cast<char*>(part.data()) + i * bytes, static_cast<char*>(x.data) + chosen[start + i] * bytes, bytes);
       partLabels[i] = labels[chosen[start + i]];

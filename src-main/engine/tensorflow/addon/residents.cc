@@ -55,12 +55,11 @@ std::shared_ptr<T> find(const std::unordered_map<int32_t, std::shared_ptr<T>>& f
 
 PackedMatrix::PackedMatrix(int format, int64_t rows, int64_t width)
     : format(format), rows(rows), width(width), rowBytes(width / blockFormat(format).weights * blockFormat(format).bytes) {
-  // whole pages of the largest kind: a product over gigabytes looks up few of them
-  size_t size = (bytes() + kHugePage - 1) / kHugePage * kHugePage;
+  // pages of the largest kind, as many as it fills: a product over gigabytes looks up few of them
   bool large = static_cast<size_t>(bytes()) >= kHugePage;
-  data = static_cast<uint8_t*>(large ? std::aligned_alloc(kHugePage, size) : std::aligned_alloc(64, (bytes() + 63) / 64 * 64));
+  data = static_cast<uint8_t*>(std::aligned_alloc(large ? kHugePage : 64, (bytes() + 63) / 64 * 64));
   if (!data) throw std::bad_alloc();
-  if (large) madvise(data, size, MADV_HUGEPAGE);
+  if (large) madvise(data, bytes() / kHugePage * kHugePage, MADV_HUGEPAGE);
 }
 PackedMatrix::~PackedMatrix() { std::free(data); }
 
