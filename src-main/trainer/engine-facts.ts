@@ -23,7 +23,7 @@ const COMPILED: MemoryFacts = {
   ...OWN,
   ownBytes: 615e6,
   endToEnd: true,
-  chunkTokens: () => 384,
+  chunkTokens: () => 252,
   keepsBf16: true,
   makesCheapAgain: true,
   lossLingers: true,

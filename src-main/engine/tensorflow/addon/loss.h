@@ -10,7 +10,8 @@
 
 namespace kernels {
 
-constexpr int64_t kLossRows = 384;
+/** Whole bands of rows, and few enough that two threads share out columns: each would unpack all of a packed matrix for rows of its own. */
+constexpr int64_t kLossRows = 252;
 
 /**
  * `logits(x, n, out)`: out [n, vocabulary] of rows x; `back(dlogits, n, out)`: their gradient to x, where it is asked for; after each
