@@ -1,15 +1,38 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import { fusedKernels } from './fused-kernels.ts';
 
 /** Scores that are in memory at once: 64 MiB of them, a few times. */
 const MOST_SCORES = 1 << 24;
 
 /**
  * softmax(q k^T / sqrt(size)) v where every query sees all keys of its row. q [rows * queries, heads * size]; k and v
- * [rows * keys, heads * size]: another number of them in cross-attention. Many scores are made a part of the queries at a time, and
- * once more in backward: then q, k and v are all that is kept.
+ * [rows * keys, heads * size]: another number of them in cross-attention.
  */
-export function fullAttention(
+export function fullAttention(q: Tensor2D, k: Tensor2D, v: Tensor2D, rows: number, heads: number): Tensor2D {
+  const kernels = fusedKernels();
+  if (!kernels) return fullAttentionComposed(q, k, v, rows, heads);
+  const scale = (q.shape[1] / heads) ** -0.5;
+  const options = { length: q.shape[0] / rows, heads, keyValueHeads: heads, scale, keyLength: k.shape[0] / rows };
+  return tf.tidy(() => {
+    const segments = tf.zeros<tf.Rank.R1>([1], 'int32');
+    return tf.customGrad((...args) => {
+      const [q2, k2, v2, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
+      const [out, logSums] = kernels.attention(q2, k2, v2, segments, options);
+      save([q2, k2, v2, segments, out, logSums]);
+      return {
+        value: out,
+        gradFunc: (dy: Tensor, saved: Tensor[]) => kernels.attentionGrad(saved, dy as Tensor2D, options),
+      };
+    })(q, k, v) as Tensor2D;
+  });
+}
+
+/**
+ * The same of TensorFlow's own operations. Many scores are made a part of the queries at a time, and once more in backward: then q, k
+ * and v are all that is kept.
+ */
+export function fullAttentionComposed(
   q: Tensor2D,
   k: Tensor2D,
   v: Tensor2D,

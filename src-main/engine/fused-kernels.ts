@@ -2,17 +2,16 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { PackedKernels } from './packed.ts';
 
-/** Which keys a query sees: those of its own segment; a causal one's not after it, and inside the window. */
+/** Which keys a query sees: those of its own segment, not after it, and inside the window. */
 export interface AttentionOptions {
   /** tokens a row (0: all are one row); x has rows * length tokens */
   length: number;
   heads: number;
   keyValueHeads: number;
   scale: number;
-  causal: boolean;
-  /** of causal attention, tokens; undefined = any distance */
+  /** tokens; undefined = full attention */
   window?: number;
-  /** keys a row where they are not the queries' own tokens: all of them are seen, segments don't count */
+  /** keys a row, all of which its queries see, before and behind them; segments don't count then. Absent: each row's own tokens */
   keyLength?: number;
 }
 

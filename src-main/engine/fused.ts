@@ -18,10 +18,16 @@ export function rmsNorm(x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2
   })(x) as Tensor2D;
 }
 
+/** A norm's numbers, one a feature. */
+export interface LayerNorm {
+  weight: Tensor1D;
+  bias: Tensor1D;
+}
+
 /** (x - mean) / deviation * weight + bias (arXiv 1607.06450). Weight and bias are frozen: no gradient flows to them. */
-export function layerNorm(x: Tensor2D, weight: Tensor1D, bias: Tensor1D, epsilon: number): Tensor2D {
+export function layerNorm(x: Tensor2D, { weight, bias }: LayerNorm, epsilon: number): Tensor2D {
   const { layerNorm: norm, layerNormGrad: gradient } = fusedKernels() ?? {};
-  if (!norm || !gradient) return layerNormComposed(x, weight, bias, epsilon);
+  if (!norm || !gradient) return layerNormComposed(x, { weight, bias }, epsilon);
   return tf.customGrad((input, save) => {
     const x2 = input as Tensor2D;
     (save as tf.GradSaveFunc)([x2, weight]);
@@ -33,7 +39,7 @@ export function layerNorm(x: Tensor2D, weight: Tensor1D, bias: Tensor1D, epsilon
   })(x) as Tensor2D;
 }
 
-function layerNormComposed(x: Tensor2D, weight: Tensor1D, bias: Tensor1D, epsilon: number): Tensor2D {
+function layerNormComposed(x: Tensor2D, { weight, bias }: LayerNorm, epsilon: number): Tensor2D {
   return tf.tidy(() => {
     const centered = tf.sub(x, tf.mean(x, -1, true));
     const scale = tf.rsqrt(tf.add(tf.mean(tf.square(centered), -1, true), epsilon));

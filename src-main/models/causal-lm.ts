@@ -106,7 +106,7 @@ export class CausalLM {
   ): Tensor2D {
     const { attentionHeads: heads, keyValueHeads, attentionScale: scale } = this.config;
     const window = this.config.slidingWindow[layer];
-    const options = { length: batch.length, heads, keyValueHeads, scale, window, causal: true };
+    const options = { length: batch.length, heads, keyValueHeads, scale, window };
     return block(x, {
       config: this.config,
       weights: this.weights.layers[layer]!,

@@ -3,6 +3,7 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import '../../src-main/engine/gradients.ts';
 import { attention } from '../../src-main/engine/attention.ts';
+import { fullAttention } from '../../src-main/engine/full-attention.ts';
 import { activated, layerNorm } from '../../src-main/engine/fused.ts';
 import { fusedKernels, registerFusedKernels } from '../../src-main/engine/fused-kernels.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
@@ -184,13 +185,11 @@ describe('fused kernels', () => {
   });
 
   it.each([
-    { window: undefined, size: 8, causal: true },
-    { window: 70, size: 8, causal: true },
-    { window: undefined, size: 64, causal: true },
-    { window: 70, size: 96, causal: true },
-    { window: undefined, size: 24, causal: false },
-    { window: undefined, size: 64, causal: false },
-  ])('attend inside segments (window $window, heads of $size, causal: $causal)', ({ window, size, causal }) => {
+    { window: undefined, size: 8 },
+    { window: 70, size: 8 },
+    { window: undefined, size: 64 },
+    { window: 70, size: 96 },
+  ])('attend inside segments (window $window, heads of $size)', ({ window, size }) => {
     // 2 rows of 150 tokens: whole blocks, cut blocks, padding, and segments that begin inside a block
     const [rows, length, heads, keyValueHeads] = [2, 150, 4, 2];
     const segments = tf.tensor1d(
@@ -207,7 +206,7 @@ describe('fused kernels', () => {
     const v = random(keyValueHeads * size, 3);
     const weight = random(heads * size, 4);
     const run = () => {
-      const options = { length, heads, keyValueHeads, scale: size ** -0.5, window, causal };
+      const options = { length, heads, keyValueHeads, scale: size ** -0.5, window };
       const f = (...x: Tensor[]) => {
         const out = attention(x[0] as Tensor2D, x[1] as Tensor2D, x[2] as Tensor2D, segments, options);
         return tf.sum(tf.mul(out, weight)) as tf.Scalar;
@@ -219,19 +218,17 @@ describe('fused kernels', () => {
   });
 
   it.each([
-    { length: 150, keyLength: 77, heads: 4, keyValueHeads: 4, size: 40 },
-    { length: 20, keyLength: 130, heads: 4, keyValueHeads: 2, size: 32 },
-  ])('attend to other keys ($length to $keyLength)', ({ size, ...options }) => {
-    const [rows, { length, keyLength, heads, keyValueHeads }] = [2, options];
-    const random = (tokens: number, width: number, seed: number) =>
-      tf.randomNormal([tokens, width], 0, 1, 'float32', seed) as Tensor2D;
-    const q = random(rows * length, heads * size, 1);
-    const [k, v] = [2, 3].map((seed) => random(rows * keyLength, keyValueHeads * size, seed)) as [Tensor2D, Tensor2D];
-    const weight = random(rows * length, heads * size, 4);
+    { queries: 150, keys: 77, heads: 4, size: 40 },
+    { queries: 20, keys: 130, heads: 2, size: 32 },
+    { queries: 100, keys: 100, heads: 1, size: 512 },
+  ])('attend to all of a row ($queries to $keys, heads of $size)', ({ queries, keys, heads, size }) => {
+    const rows = 2;
+    const random = (tokens: number, seed: number) =>
+      tf.randomNormal([rows * tokens, heads * size], 0, 1, 'float32', seed) as Tensor2D;
+    const [q, k, v, weight] = [queries, keys, keys, queries].map(random) as [Tensor2D, Tensor2D, Tensor2D, Tensor2D];
     const attend = (...x: Tensor[]) => {
       const [q2, k2, v2] = x as [Tensor2D, Tensor2D, Tensor2D];
-      const out = attention(q2, k2, v2, undefined, { ...options, scale: size ** -0.5, causal: false });
-      return tf.sum(tf.mul(out, weight)) as tf.Scalar;
+      return tf.sum(tf.mul(fullAttention(q2, k2, v2, rows, heads), weight)) as tf.Scalar;
     };
     expectComposed(() => {
       const { value, grads } = tf.valueAndGrads(attend)([q, k, v]);
@@ -242,7 +239,8 @@ describe('fused kernels', () => {
   it.each(['silu', 'gelu', 'gelu_tanh', 'quick_gelu', 'norm'] as const)('%s, and its slope', (kind) => {
     const x = tf.mul(3, tf.randomNormal([5, 1037], 0, 1, 'float32', 1)) as Tensor2D;
     const [weight, bias, slope] = [2, 3, 4].map((seed) => tf.randomNormal([1037], 0, 1, 'float32', seed) as Tensor1D);
-    const f = (input: Tensor2D) => (kind === 'norm' ? layerNorm(input, weight!, bias!, 1e-5) : activated(input, kind));
+    const f = (input: Tensor2D) =>
+      kind === 'norm' ? layerNorm(input, { weight: weight!, bias: bias! }, 1e-5) : activated(input, kind);
     expectComposed(() => {
       const { value, grad } = tf.valueAndGrad((input) => tf.sum(tf.mul(f(input as Tensor2D), slope!)) as tf.Scalar)(x);
       return [f(x), value, grad].map((tensor) => tensor.dataSync() as Float32Array);

@@ -109,7 +109,6 @@ export function lossOf(model: Map<string, Tensor>, adapter: Trainables, batch: B
         heads: HEADS,
         keyValueHeads: KEY_VALUE_HEADS,
         scale: SIZE ** -0.5,
-        causal: true,
       };
       const o = attention(q, k, linear(h, 'v_proj'), batch.segments, options);
       x = tf.add(x, linear(o, 'o_proj'));

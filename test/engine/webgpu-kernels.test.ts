@@ -4,7 +4,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { attention } from '../../src-main/engine/attention.ts';
-import type { AttentionOptions } from '../../src-main/engine/fused-kernels.ts';
+import { fullAttention } from '../../src-main/engine/full-attention.ts';
 import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { gated, mixture, productAdd, rmsNorm, rotary } from '../../src-main/engine/fused.ts';
 import { lowRankMixture } from '../../src-main/engine/low-rank.ts';
@@ -131,27 +131,33 @@ describe.skipIf(noSoftwareGpu)(`WGSL kernels on SwiftShader${noSoftwareGpu ? `: 
     ['a window over packed examples', { length: 37, heads: 2, keyValueHeads: 1, size: 8, window: 9, segments: 2 }],
     ['heads that are no multiple of four', { length: 19, heads: 2, keyValueHeads: 1, size: 6 }],
     ['several vectors a thread', { length: 19, heads: 1, keyValueHeads: 1, size: 40 }],
-    ['before and behind', { length: 35, heads: 2, keyValueHeads: 1, size: 8, segments: 2, causal: false }],
-    ['other keys', { length: 35, heads: 2, keyValueHeads: 2, size: 8, causal: false, keyLength: 21 }],
-    ['fewer queries than keys', { length: 5, heads: 2, keyValueHeads: 1, size: 8, causal: false, keyLength: 40 }],
   ])('attention without scores: %s', async (_, { length, heads, keyValueHeads, size, ...more }) => {
-    const { segments: examples = 1, ...other } = more as Partial<AttentionOptions> & { segments?: number };
+    const { window, segments: examples = 1 } = more as { window?: number; segments?: number };
     const rows = 2;
     const tokens = rows * length;
-    const keys = rows * (other.keyLength ?? length);
     const segments = Int32Array.from({ length: tokens }, (_, t) => {
       const at = t % length;
       return at === length - 1 ? -1 : Math.floor((at * examples) / length); // the last is padding
     });
-    const options = { length, heads, keyValueHeads, scale: size ** -0.5, causal: true, ...other };
+    const options = { length, heads, keyValueHeads, scale: size ** -0.5, window };
     const f = (q: Tensor, k: Tensor, v: Tensor) =>
       attention(q as Tensor2D, k as Tensor2D, v as Tensor2D, tf.tensor1d(segments, 'int32'), options);
     const inputs = [
       numbers('q', tokens, heads * size),
-      numbers('k', keys, keyValueHeads * size),
-      numbers('v', keys, keyValueHeads * size),
+      numbers('k', tokens, keyValueHeads * size),
+      numbers('v', tokens, keyValueHeads * size),
     ];
     await check(f, inputs, numbers('slope', tokens, heads * size));
+  });
+
+  it.each([
+    ['before and behind', { queries: 35, keys: 35, heads: 2, size: 8 }],
+    ['fewer keys', { queries: 35, keys: 21, heads: 2, size: 6 }],
+    ['more keys', { queries: 5, keys: 40, heads: 2, size: 8 }],
+  ])('attention to all of a row: %s', async (_, { queries, keys, heads, size }) => {
+    const f = (q: Tensor, k: Tensor, v: Tensor) => fullAttention(q as Tensor2D, k as Tensor2D, v as Tensor2D, 2, heads);
+    const inputs = [numbers('q', 2 * queries, heads * size), numbers('k', 2 * keys, heads * size), numbers('v', 2 * keys, heads * size)]; // prettier-ignore
+    await check(f, inputs, numbers('slope', 2 * queries, heads * size));
   });
 
   it('the cross-entropy of x W^T, with rows that carry no label', async () => {

@@ -24,7 +24,6 @@ function attentionAttributes(options: AttentionOptions): Attribute[] {
     int('heads', options.heads),
     int('key_value_heads', options.keyValueHeads),
     int('window', options.window ?? 0),
-    int('causal', Number(options.causal)),
     int('key_length', options.keyLength ?? 0),
     float('scale', options.scale),
   ];

@@ -1,7 +1,7 @@
 // Attention over packed rows in blocks of queries and keys: no score matrix is ever whole.
 // q [rows * length, heads * headSize]; k, v [rows * length, keyValueHeads * headSize]; query i sees key j of its row where both lie
-// in one segment and, if it is causal, j <= i and i - j < window (0 = any) (Dao et al., arXiv 2205.14135 and 2307.08691).
-// With keys of their own, [rows * keyLength, ...], every query sees all of its row's.
+// in one segment, j <= i and i - j < window (0 = any) (Dao et al., arXiv 2205.14135 and 2307.08691).
+// With keys [rows * keyLength, ...] every query sees all of its row's.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -43,10 +43,10 @@ inline std::vector<Piece> piecesOf(const int32_t* segments, const AttentionShape
 inline void maskBlock(int first, int queries, int key, int keys, const AttentionShape& shape, float* s) {
   for (int i = 0; i < queries * kBlock; i++) s[i] *= shape.scale;
   bool inWindow = shape.window == 0 || first + queries - 1 - key < shape.window;
-  if (inWindow && keys == kBlock && (!shape.causal || key + kBlock <= first + 1)) return;
+  if (inWindow && keys == kBlock && (!shape.isCausal() || key + kBlock <= first + 1)) return;
   for (int i = 0; i < queries; i++) {
     int query = first + i;
-    int last = shape.causal ? std::max(0, std::min(keys, query - key + 1)) : keys;
+    int last = shape.isCausal() ? std::max(0, std::min(keys, query - key + 1)) : keys;
     int seen = inWindow ? 0 : std::min(last, std::max(0, query - shape.window + 1 - key));
     for (int j = 0; j < seen; j++) s[i * kBlock + j] = -INFINITY;
     for (int j = last; j < kBlock; j++) s[i * kBlock + j] = -INFINITY;
@@ -59,7 +59,7 @@ inline int firstKeyBlock(int first, const AttentionShape& shape) {
 }
 
 /** Where the keys end that queries before `end` can see */
-inline int endOfKeys(int end, int keys, const AttentionShape& shape) { return shape.causal ? end : keys; }
+inline int endOfKeys(int end, int keys, const AttentionShape& shape) { return shape.isCausal() ? end : keys; }
 
 }  // namespace
 }  // namespace kernels

@@ -43,10 +43,10 @@ constexpr int64_t kFewTokens = 8;
 
 struct AttentionShape {
   int rows, length, heads, keyValueHeads, headSize, window;
-  bool causal;
-  /** keys a row where they are not the queries' own; 0: they are */
+  /** keys a row, which all of its queries see; 0: their own tokens, not those after them */
   int keyLength;
   float scale;
+  bool isCausal() const { return keyLength == 0; }
 };
 
 /** One layer's keys and values of a sequence: [key and value heads, capacity, headSize] each, f32. */

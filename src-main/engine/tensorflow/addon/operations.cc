@@ -42,9 +42,9 @@ AttentionShape attentionShape(Call& c, TF_Tensor* q, TF_Tensor* k) {
   const auto& i = c.attributes.ints;
   int64_t length = i[0] ? i[0] : std::max<int64_t>(1, rowsOf(q));  // 0: all tokens are one row
   AttentionShape s{static_cast<int>(rowsOf(q) / length), static_cast<int>(length), static_cast<int>(i[1]),
-                   static_cast<int>(i[2]), static_cast<int>(last(q) / i[1]), static_cast<int>(i[3]), i[4] != 0, static_cast<int>(i[5]), c.attributes.floats[0]};
+                   static_cast<int>(i[2]), static_cast<int>(last(q) / i[1]), static_cast<int>(i[3]), static_cast<int>(i[4]), c.attributes.floats[0]};
   int64_t keys = s.keyLength ? int64_t(s.rows) * s.keyLength : rowsOf(q);
-  need(last(q) == int64_t(s.heads) * s.headSize && last(k) == int64_t(s.keyValueHeads) * s.headSize && rowsOf(k) == keys && !(s.causal && s.keyLength),
+  need(last(q) == int64_t(s.heads) * s.headSize && last(k) == int64_t(s.keyValueHeads) * s.headSize && rowsOf(k) == keys && (s.isCausal() || !s.window),
        "attention: shapes do not fit");
   return s;
 }
@@ -164,14 +164,14 @@ const std::vector<Operation>& stepOperations() {
          table().gatedGrad(view(dy), view(x), {}, view(dx), {}, TF_TensorElementCount(x), static_cast<int>(c.attributes.ints[0]));
        }},
       {"StudioAttention", {"q: T", "k: U", "v: V", "segments: int32"}, {"out: W", "log_sums: float"}, {"T", "U", "V", "W"},
-       {"length", "heads", "key_value_heads", "window", "causal", "key_length"}, {"scale"}, {0, -1}, [](Call& c) {
+       {"length", "heads", "key_value_heads", "window", "key_length"}, {"scale"}, {0, -1}, [](Call& c) {
          TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3);
          AttentionShape shape = attentionShape(c, q, k);
          TF_Tensor *out = c.output(0, shapeOf(q)), *sums = c.output(1, {rowsOf(q), shape.heads});
          (onTiles(shape) ? amxAttention : table().attention)(view(q), view(k), view(v), i32(s), view(out), f32(sums), shape);
        }},
       {"StudioAttentionGrad", {"q: T", "k: U", "v: V", "segments: int32", "out: W", "log_sums: float", "dout: X"}, {"dq: Y", "dk: Y", "dv: Y"},
-       {"T", "U", "V", "W", "X", "Y"}, {"length", "heads", "key_value_heads", "window", "causal", "key_length"}, {"scale"}, {0, 1, 2}, [](Call& c) {
+       {"T", "U", "V", "W", "X", "Y"}, {"length", "heads", "key_value_heads", "window", "key_length"}, {"scale"}, {0, 1, 2}, [](Call& c) {
          TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3), *out = c.input(4), *sums = c.input(5), *dOut = c.input(6);
          TF_Tensor *dq = c.output(0, shapeOf(q)), *dk = c.output(1, shapeOf(k)), *dv = c.output(2, shapeOf(v));
          AttentionShape shape = attentionShape(c, q, k);

@@ -113,7 +113,7 @@ fn main(${INVOCATION}) {
   ${load('values', 'v', KEYS, 'keyHead', 'keyStart')}
   var toK: array<vec4f, N>;
   var toV: array<vec4f, N>;
-  let nearest = select(0u, keyStart, p.causal == 1u);
+  let nearest = select(keyStart, 0u, p.all == 1u);
   let end = select(p.length, min(p.length, keyStart + T + p.window), p.window > 0u);
   for (var head = keyHead * shared_; head < (keyHead + 1u) * shared_; head++) {
     for (var start = nearest; start < end; start += T) {

@@ -17,11 +17,11 @@ export function tileTokens(backend: Backend, headSize: number, tiles: number, ma
 /** Sizes every attention kernel takes, in the order of `PARAMS`. */
 export const PARAMS = {
   ...({ length: 'u32', keys: 'u32', heads: 'u32', keyHeads: 'u32', window: 'u32' } as const),
-  ...({ causal: 'u32', apart: 'u32', scale: 'f32' } as const),
+  ...({ all: 'u32', scale: 'f32' } as const),
 } as const;
-export const paramsOf = ({ length, keyLength, heads, keyValueHeads, window, causal, scale }: AttentionOptions) => [
+export const paramsOf = ({ length, keyLength, heads, keyValueHeads, window, scale }: AttentionOptions) => [
   ...[length, keyLength ?? length, heads, keyValueHeads, window ?? 0],
-  ...[Number(causal), Number(keyLength !== undefined), scale],
+  ...[Number(keyLength !== undefined), scale],
 ];
 
 /** Constants of a tile: T tokens, W vectors of four a head, N of them a thread. */
@@ -30,11 +30,11 @@ export function constants(tokens: number, headSize: number): string {
   return `const T = ${tokens}u; const W = ${vectors}u; const N = ${Math.ceil((tokens * vectors) / THREADS)}u;`;
 }
 
-/** Whether query `q` sees key `k` (tokens of a row whose first token is `first`): in one segment; causal, in the window. */
+/** Whether query `q` sees key `k` (tokens of a row whose first token is `first`): all of its row, or causal, in one segment, in the window. */
 export const SEES = `fn sees(first: u32, q: u32, k: u32) -> bool {
   if (q >= p.length || k >= p.keys) { return false; }
-  if (p.causal == 1u && (k > q || (p.window > 0u && q - k >= p.window))) { return false; }
-  return p.apart == 1u || segments[first + q] == segments[first + k];
+  if (p.all == 1u) { return true; }
+  return k <= q && (p.window == 0u || q - k < p.window) && segments[first + q] == segments[first + k];
 }`;
 
 /** How queries, or keys, lie: where a row of them begins, how many it has, and of how many heads. */
@@ -87,7 +87,7 @@ fn main(${INVOCATION}) {
   ${begin}
   var sums: array<vec4f, N>;
   let nearest = select(0u, start - min(start, p.window - 1u), p.window > 0u);
-  let end = select(p.keys, min(start + T, p.keys), p.causal == 1u);
+  let end = select(min(start + T, p.keys), p.keys, p.all == 1u);
   for (var keyStart = nearest; keyStart < end; keyStart += T) {
     workgroupBarrier();
     ${load('keys', 'k', KEYS, 'keyHead', 'keyStart')}

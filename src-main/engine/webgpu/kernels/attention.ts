@@ -70,7 +70,7 @@ ${overKeys({
 
 /**
  * Attention without the score matrix (FlashAttention, arXiv 2205.14135): a workgroup a tile of queries of one head, which goes
- * through the keys it sees tile by tile with a running maximum and sum. Causal or not, packed segments, window, grouped-query, keys of another row.
+ * through the keys it sees tile by tile with a running maximum and sum. Causal, packed segments, window, grouped-query; or all of a row's keys.
  */
 function kernel(tokens: number, headSize: number): Kernel {
   return {

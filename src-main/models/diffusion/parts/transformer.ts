@@ -1,14 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import { fullAttention } from '../../../engine/full-attention.ts';
+import { gated, layerNorm } from '../../../engine/fused.ts';
 import { groupNorm } from '../../../engine/group-norm.ts';
 import { repeated } from '../../../engine/repeated.ts';
 import { recomputed } from '../../recompute.ts';
 import type { LayerParameters } from '../../types.ts';
-import { activate } from '../../vision/towers/activation.ts';
-import { layerNorm } from '../../vision/towers/parts.ts';
 import type { DiffusionLoader } from '../loader.ts';
 import type { DiffusionPass, DiffusionSiteShape } from '../site.ts';
-import { fullAttention } from '../../../engine/full-attention.ts';
 import { linear, rowsOf, type Linear, type LinearPass } from './linear.ts';
 import type { Norm } from './resnet.ts';
 
@@ -184,6 +183,6 @@ function transformerBlock(
     const seen = tf.add<Tensor2D>(x, attended(first, first, weights.self));
     const read = tf.add<Tensor2D>(seen, attended(layerNorm(seen, weights.norm2, LAYER_EPSILON), context, weights.cross)); // prettier-ignore
     const [hidden, gate] = tf.split(linear(layerNorm(read, weights.norm3, LAYER_EPSILON), weights.up, pass), 2, 1) as [Tensor2D, Tensor2D]; // prettier-ignore
-    return tf.add<Tensor2D>(read, linear(tf.mul(hidden, activate(gate, 'gelu')), weights.down, pass));
+    return tf.add<Tensor2D>(read, linear(gated(gate, hidden, 'gelu'), weights.down, pass));
   });
 }

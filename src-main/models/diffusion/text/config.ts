@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { UserError } from '../../../engine/types.ts';
-import type { VisionActivation } from '../../vision/towers/activation.ts';
+import type { Activation } from '../../../engine/fused-kernels.ts';
 import { count, few, notSupported } from '../config-file.ts';
 
 /** CLIP's text encoder (transformers: CLIPTextModel, CLIPTextModelWithProjection). */
@@ -12,7 +12,7 @@ export interface TextConfig {
   heads: number;
   /** tokens of a text at most */
   positions: number;
-  activation: VisionActivation;
+  activation: Activation;
   epsilon: number;
   /** features of the whole text where it has a projection */
   projectionSize?: number;
@@ -30,7 +30,7 @@ const schema = z.looseObject({
   eos_token_id: z.number().int().nonnegative().default(49407),
 });
 
-const ACTIVATIONS: Record<string, VisionActivation> = {
+const ACTIVATIONS: Record<string, Activation> = {
   ...{ quick_gelu: 'quick_gelu', gelu: 'gelu', gelu_new: 'gelu_tanh', gelu_pytorch_tanh: 'gelu_tanh' },
 };
 /** transformers has it so since its pull request 24773: before, configurations gave an id that is none. */

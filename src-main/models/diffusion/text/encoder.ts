@@ -2,6 +2,7 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { attention } from '../../../engine/attention.ts';
+import { activated, layerNorm } from '../../../engine/fused.ts';
 import { frozenTransposed } from '../../../engine/frozen.ts';
 import type { FrozenMatrix } from '../../../engine/packed.ts';
 import { pickRows } from '../../../engine/pick-rows.ts';
@@ -12,8 +13,6 @@ import { readJsonFile } from '../../json-file.ts';
 import type { WeightFormat } from '../../weight-format.ts';
 import { recomputed } from '../../recompute.ts';
 import type { LayerParameters } from '../../types.ts';
-import { activate } from '../../vision/towers/activation.ts';
-import { layerNorm } from '../../vision/towers/parts.ts';
 import { disposeTensors, withDiffusionLoader, type DiffusionLoader, type DiffusionTensors } from '../loader.ts';
 import { linear, type LinearPass } from '../parts/linear.ts';
 import type { DiffusionPass, DiffusionSite, DiffusionSiteShape } from '../site.ts';
@@ -166,10 +165,11 @@ function textLayer(x: Tensor2D, layer: TextLayer, config: TextConfig, texts: num
   return tf.tidy(() => {
     const normed = layerNorm(x, layer.norm1, epsilon);
     const [q, k, v] = [layer.query, layer.key, layer.value].map((each) => linear(normed, each, pass)) as [Tensor2D, Tensor2D, Tensor2D]; // prettier-ignore
-    const options = { length: x.shape[0] / texts, heads, keyValueHeads: heads, scale: (hiddenSize / heads) ** -0.5 };
+    const scale = (hiddenSize / heads) ** -0.5;
+    const options = { length: x.shape[0] / texts, heads, keyValueHeads: heads, scale };
     const seen = attention(q, k, v, tf.zeros<tf.Rank.R1>([x.shape[0]], 'int32'), options);
     const middle = tf.add<Tensor2D>(x, linear(seen, layer.out, pass));
-    const up = activate(linear(layerNorm(middle, layer.norm2, epsilon), layer.up, pass), activation);
+    const up = activated(linear(layerNorm(middle, layer.norm2, epsilon), layer.up, pass), activation);
     return tf.add<Tensor2D>(middle, linear(up, layer.down, pass));
   });
 }

@@ -1,11 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { attention } from '../../../engine/attention.ts';
-import { activated, layerNorm } from '../../../engine/fused.ts';
-import type { AttentionOptions } from '../../../engine/fused-kernels.ts';
+import { fullAttention } from '../../../engine/full-attention.ts';
+import { activated, layerNorm, type LayerNorm } from '../../../engine/fused.ts';
 import type { EncoderConfig } from './config.ts';
 import { patchLinear, type VisionLoader } from './loader.ts';
-import { linear, towerLayer, type LayerNorm, type LinearPass, type SeeingPass, type VisionLinear } from './parts.ts';
+import { linear, towerLayer, type LinearPass, type SeeingPass, type VisionLinear } from './parts.ts';
 
 interface EncoderLayer {
   norm1: LayerNorm;
@@ -79,7 +78,7 @@ export function encode(
         towerLayer((input, own) => encoderLayer(input, layer, config, pictures, own), value, block, pass),
       embedded(linear(patches, weights.patches), pictures, config, weights),
     );
-    return weights.after ? normed(x, weights.after, config) : x;
+    return weights.after ? layerNorm(x, weights.after, config.epsilon) : x;
   });
 }
 
@@ -91,7 +90,7 @@ function embedded(x: Tensor2D, pictures: number, config: EncoderConfig, weights:
     ? tf.concat([tf.tile(tf.reshape(classToken, [1, 1, hidden]), [pictures, 1, 1]), rows], 1)
     : rows;
   const placed = tf.reshape(tf.add(whole, weights.positions), [-1, hidden]) as Tensor2D;
-  return weights.before ? normed(placed, weights.before, config) : placed;
+  return weights.before ? layerNorm(placed, weights.before, config.epsilon) : placed;
 }
 
 function encoderLayer(
@@ -102,20 +101,10 @@ function encoderLayer(
   pass: LinearPass,
 ): Tensor2D {
   return tf.tidy(() => {
-    const input = normed(x, layer.norm1, config);
+    const input = layerNorm(x, layer.norm1, config.epsilon);
     const [q, k, v] = [layer.query, layer.key, layer.value].map((each) => linear(input, each, pass)) as [Tensor2D, Tensor2D, Tensor2D]; // prettier-ignore
-    const attended = attention(q, k, v, undefined, attentionOf(config, x.shape[0] / pictures));
-    const middle = tf.add<Tensor2D>(x, linear(attended, layer.out, pass));
-    const up = activated(linear(normed(middle, layer.norm2, config), layer.up, pass), config.activation);
+    const middle = tf.add<Tensor2D>(x, linear(fullAttention(q, k, v, pictures, config.heads), layer.out, pass));
+    const up = activated(linear(layerNorm(middle, layer.norm2, config.epsilon), layer.up, pass), config.activation);
     return tf.add<Tensor2D>(middle, linear(up, layer.down, pass));
   });
 }
-
-const normed = (x: Tensor2D, { weight, bias }: LayerNorm, { epsilon }: EncoderConfig) =>
-  layerNorm(x, weight, bias, epsilon);
-
-/** Every token of a picture sees all of it. */
-const attentionOf = ({ heads, hiddenSize }: EncoderConfig, length: number): AttentionOptions => ({
-  ...{ length, heads, keyValueHeads: heads },
-  ...{ scale: (hiddenSize / heads) ** -0.5, causal: false },
-});

@@ -4,7 +4,8 @@ import { packedKernels } from '../../../engine/frozen.ts';
 import { PackedMatrix, type FrozenMatrix } from '../../../engine/packed.ts';
 import { UserError } from '../../../engine/types.ts';
 import { GGML_TYPES, type GgmlType } from '../../gguf/types.ts';
-import type { LayerNorm, VisionLinear } from './parts.ts';
+import type { LayerNorm } from '../../../engine/fused.ts';
+import type { VisionLinear } from './parts.ts';
 import { staysInHalf } from './names.ts';
 import { openSeeingSource, type SeeingSource } from './source.ts';
 

@@ -29,11 +29,6 @@ export interface LinearPass {
   parameters?: LayerParameters;
 }
 
-export interface LayerNorm {
-  weight: Tensor1D;
-  bias: Tensor1D;
-}
-
 /** y = x W^T + bias, and what the adaptation makes of it. */
 export function linear(
   x: Tensor2D,

@@ -3,7 +3,7 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { activated, gated, rmsNorm, rotary } from '../../../engine/fused.ts';
 import { pickRows } from '../../../engine/pick-rows.ts';
 import type { Feeds } from '../../feeds.ts';
-import { attendAll } from './attention.ts';
+import { attendSeen } from './attention.ts';
 import type { QwenConfig } from './config.ts';
 import { patchLinear, type VisionLoader } from './loader.ts';
 import { adaptedNorm, linear, towerLayer, type LinearPass, type SeeingPass, type VisionLinear } from './parts.ts';
@@ -122,7 +122,7 @@ function qwenLayer(
     const turned = [rotary(q, cos, sin, heads), rotary(k, cos, sin, heads), v] as const;
     const attended = full
       ? byPicture(turned, layout, hidden, heads)
-      : attendAll(...turned, hidden.shape[0]!, heads, hidden);
+      : attendSeen(...turned, hidden.shape[0]!, heads, hidden);
     const middle = tf.add<Tensor2D>(x, linear(attended, layer.out, pass));
     const normed = rmsNorm(middle, layer.norm2, EPSILON);
     const inner = gated(linear(normed, layer.gate, pass), linear(normed, layer.up, pass), 'silu');
@@ -143,7 +143,7 @@ function byPicture(
     const mask = tf.reshape(tf.slice(hidden, [first, 0, 0, 0], [count, -1, -1, -1]), [1, 1, 1, count * length]);
     const [q, k, v] = turned.map(rows) as [Tensor2D, Tensor2D, Tensor2D];
     first += count;
-    return attendAll(q, k, v, 1, heads, mask);
+    return attendSeen(q, k, v, 1, heads, mask);
   });
   return tf.concat(parts);
 }
