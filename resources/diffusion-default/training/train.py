@@ -33,7 +33,7 @@ HELD_OUT = 1 << 30  # pictures from this number on are never trained on
 STAGES = ["vae", "diffusion"]
 PERCEPTUAL, KL = 0.05, 1e-4
 # Of Muon and of AdamW.
-RATES = {"vae": (5e-3, 1e-3), "unet": (2e-3, 1e-3), "text": (1e-3, 1e-3)}
+RATES = {"vae": (5e-3, 1e-3), "unet": (3e-3, 1e-3), "text": (1.5e-3, 1e-3)}
 DROPPED = 0.1  # captions, for guidance
 MIN_SNR = 5.0
 
@@ -52,7 +52,7 @@ def settings() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, nargs=2, default=[2400, 12000], help="of each stage")
+    parser.add_argument("--steps", type=int, nargs=2, default=[2400, 10000], help="of each stage")
     parser.add_argument("--batch", type=int, nargs=2, default=[8, 48], help="pictures a step, of each stage")
     parser.add_argument("--pictures", type=int, default=24576, help="whose latents the second stage learns from")
     parser.add_argument("--save-seconds", type=float, default=240)
