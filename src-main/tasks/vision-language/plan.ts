@@ -105,13 +105,15 @@ function seenPiece(
   const wide = tower.kind === 'qwen2.5' ? tower.full.length : layers;
   const inWindow = tower.kind === 'qwen2.5' ? Math.min(mean, (tower.windowSize / patchSize) ** 2) : mean;
   const attention = 4 * hiddenSize * mean * (wide * mean + (layers - wide) * inWindow);
-  // Of a layer: both norms', q, k, v and the heads' rows; the inner width before, inside and after its activation. While backward is in it, its
-  // gradients beside.
-  const layer = most * (6 * intermediateSize + 10 * hiddenSize);
-  const allScores = heads * most * (wide * most + (layers - wide) * Math.min(most, inWindow));
-  const working = 2 * heads * most * most + 4 * most * intermediateSize;
-  // Scores and their softmax, the inner width before and after its activation, and q, k, v beside x; the patches on both sides.
-  const scores = heads * most * most;
+  // Scores are whole in Qwen's windows and pictures alone, which hide what lies beyond an edge.
+  const isQwen = tower.kind === 'qwen2.5';
+  const scores = isQwen ? heads * most * most : 0;
+  const allScores = isQwen ? heads * most * (wide * most + (layers - wide) * Math.min(most, inWindow)) : 0;
+  // Of a layer: x before either norm, q, k, v and the heads' rows, and the inner width before its activation, Qwen's gate beside it.
+  // While backward is in it, gradients of that.
+  const layer = most * ((isQwen ? 2 : 1) * intermediateSize + 6 * hiddenSize);
+  const working = 2 * (scores + most * intermediateSize);
+  // The inner width before and after its activation, and q, k, v beside x; the patches on both sides.
   const inside = 2 * scores + most * (2 * intermediateSize + 4 * hiddenSize);
   const fed = 2 * most * 3 * patchSize ** 2;
   return {
