@@ -55,7 +55,7 @@ def unet() -> UNet2DConditionModel:
 
 def scheduler() -> DDIMScheduler:
     noise = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
-    return DDIMScheduler(**noise, prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False, timestep_spacing="trailing")
+    return DDIMScheduler(**noise, prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False, steps_offset=1, timestep_spacing="trailing")
 
 
 def _bytes() -> list[str]:
