@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { fusedKernels, type AttentionOptions } from './fused-kernels.ts';
+import { fusedKernels, type AttentionOptions, type FusedKernels } from './fused-kernels.ts';
 
 /**
  * softmax(scale * q k^T) v over the keys each query sees. q [tokens, heads * size], k and v [tokens, keyValueHeads * size],
@@ -17,6 +17,18 @@ export function attention(
 ): Tensor2D {
   const kernels = fusedKernels();
   if (!kernels || reach) return attentionComposed(q, k, v, segments, options, reach);
+  return fusedAttention(kernels, q, k, v, segments, options);
+}
+
+/** Attention by the engine's own kernels, forward and backward. */
+export function fusedAttention(
+  kernels: FusedKernels,
+  q: Tensor2D,
+  k: Tensor2D,
+  v: Tensor2D,
+  segments: Tensor1D,
+  options: AttentionOptions,
+): Tensor2D {
   return tf.customGrad((...args) => {
     const [q2, k2, v2, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
     const [out, logSums] = kernels.attention(q2, k2, v2, segments, options);

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import { fusedAttention } from './attention.ts';
 import { fusedKernels } from './fused-kernels.ts';
 
 /** Scores that are in memory at once: 64 MiB of them, a few times. */
@@ -14,18 +15,7 @@ export function fullAttention(q: Tensor2D, k: Tensor2D, v: Tensor2D, rows: numbe
   if (!kernels) return fullAttentionComposed(q, k, v, rows, heads);
   const scale = (q.shape[1] / heads) ** -0.5;
   const options = { length: q.shape[0] / rows, heads, keyValueHeads: heads, scale, keyLength: k.shape[0] / rows };
-  return tf.tidy(() => {
-    const segments = tf.zeros<tf.Rank.R1>([1], 'int32');
-    return tf.customGrad((...args) => {
-      const [q2, k2, v2, save] = args as unknown as [Tensor2D, Tensor2D, Tensor2D, tf.GradSaveFunc];
-      const [out, logSums] = kernels.attention(q2, k2, v2, segments, options);
-      save([q2, k2, v2, segments, out, logSums]);
-      return {
-        value: out,
-        gradFunc: (dy: Tensor, saved: Tensor[]) => kernels.attentionGrad(saved, dy as Tensor2D, options),
-      };
-    })(q, k, v) as Tensor2D;
-  });
+  return tf.tidy(() => fusedAttention(kernels, q, k, v, tf.zeros([1], 'int32'), options));
 }
 
 /**
