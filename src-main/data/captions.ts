@@ -7,7 +7,8 @@ import { unreadColumns, type Mapping } from './columns.ts';
 import { fieldText, RowRefusal } from './field-text.ts';
 import { unpackedName } from './formats/bytes.ts';
 import { namesIn } from './formats/folder.ts';
-import { captionFileOf, captionFolder, FOLDER_COLUMNS, haveCaptions, isCaption } from './formats/picture-folder.ts';
+import { captionFileOf, captionsOf, isCaption } from './formats/caption-names.ts';
+import { captionFolder, FOLDER_COLUMNS } from './formats/picture-folder.ts';
 import { commonFolder, openRows, type PlacePart, type RowSource } from './formats/rows.ts';
 import { given, pictureName, sourceOf, type PictureSource } from './picture-rows.ts';
 import type { Row } from './types.ts';
@@ -69,7 +70,7 @@ async function formOf(folder: string): Promise<'folder' | 'table'> {
   const { names, pictures } = await namesIn(folder, MOST_FILES);
   const tables = names.filter((name) => isTable(name) && !isAbout(path.basename(name)));
   if (tables.length === 0 && pictures.length > 0) return 'folder';
-  if (tables.length > 0 && haveCaptions(names, pictures))
+  if (tables.length > 0 && captionsOf(names, pictures).length > 0)
     throw new UserError(
       `${folder} has captions beside its pictures and in ${tables[0]}, too; name that table to read it, or move it away to read the captions beside the pictures`,
     );

@@ -129,8 +129,10 @@ describe('a table of pictures with captions', () => {
     expect(one({ image: 'https://a.b/c.png', text: 'a' })).toContain('nothing is fetched');
   });
 
-  it('of language stays what it was: a folder of pictures alone is no dataset', async () => {
+  it('of language stays what it was: a folder of pictures is no dataset, nor are the captions beside them', async () => {
     put({ 'a.png': PICTURE });
+    await expect(openRows(folder)).rejects.toThrow('holds pictures, and no table');
+    put({ 'a.txt': 'a dog' });
     await expect(openRows(folder)).rejects.toThrow('holds pictures, and no table');
   });
 });

@@ -2,6 +2,7 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { isAbout, kindOf, needsTable, PICTURE_KINDS } from '../../../src-preload/contract/uploads.ts';
 import { UserError } from '../../engine/types.ts';
+import { captionsOf } from './caption-names.ts';
 import { configurationOf, type Configuration } from './dataset-card.ts';
 
 /** The words that name a split in a file's or folder's name, as Hugging Face's datasets reads them. */
@@ -40,7 +41,8 @@ export async function splitsOfFolder(
   const weights = names.find((name) => /^[^/\\]+\.(safetensors|gguf)$/i.test(name));
   if (weights) throw new UserError(`${folder} holds a model (${weights}), no dataset; give a folder with data files`);
   const files = names.filter((name) => isData(name) && !isAbout(path.basename(name))).sort();
-  if (files.length === 0)
+  const captions = new Set(captionsOf(files, pictures));
+  if (files.every((name) => captions.has(name)))
     throw new UserError(
       pictures.length > 0 ? needsTable(folder) : `${folder} holds no dataset; give a file, or a folder with data files`,
     );

@@ -3,12 +3,11 @@ import path from 'node:path';
 import { isAbout } from '../../../src-preload/contract/uploads.ts';
 import { UserError } from '../../engine/types.ts';
 import type { Row } from '../types.ts';
+import { isCaption, stemOf } from './caption-names.ts';
 import { namesIn, splitNamed } from './folder.ts';
 import type { BrokenRow, Note, PlacePart, RowSource } from './source.ts';
 import { decodedText } from './text-file.ts';
 
-/** What captions lie in beside their pictures, by the picture's own name. */
-const CAPTION_KINDS = ['.txt', '.caption'];
 const MOST_CAPTIONS = 100_000;
 const MOST_LETTERS = 1 << 16;
 /** Rows that are read at once. */
@@ -26,16 +25,6 @@ interface Placed {
   /** of a folder named `10_name`: how often it is seen in a pass, and what its pictures are called */
   repeats?: { times: number; name: string };
 }
-
-/** Whether some of these pictures have captions beside them. */
-export function haveCaptions(names: string[], pictures: string[]): boolean {
-  const stems = new Set(pictures.map(stemOf));
-  return names.some((name) => isCaption(name) && stems.has(stemOf(name)));
-}
-
-export const isCaption = (name: string): boolean => CAPTION_KINDS.includes(path.extname(name).toLowerCase());
-
-const stemOf = (name: string) => name.slice(0, name.length - path.extname(name).length);
 
 /**
  * A folder of pictures, each with its caption beside it (`cat.png`, `cat.txt`), in the order of their names. Folders below it named train,
@@ -168,9 +157,6 @@ async function rowOf(
     throw error;
   }
 }
-
-/** Where a picture's caption belongs. */
-export const captionFileOf = (picture: string): string => `${stemOf(picture)}${CAPTION_KINDS[0]}`;
 
 /** @throws UserError for what is no text, or too long */
 async function captionOf(file: string, note: Note): Promise<string> {
