@@ -78,9 +78,7 @@ async function openWhole(
   const sha256 = await contentSha256(rows.files);
   const prepared = await preparedRecords(rows, sha256, plan, options, wanted);
   const dataset = { ...factsOf(source, rows, plan, prepared), sha256, ...examplesOf(prepared, index, options) };
-  if (dataset.examples.count > 0) return dataset;
-  prepared.close();
-  throw new UserError(noneLeft(source.path, dataset.report));
+  return someLeft(dataset);
 }
 
 /** The first rows of a large dataset, the whole of a small one; there may be no example among them. @throws UserError */
@@ -140,9 +138,15 @@ export async function* firstRows(batches: AsyncIterable<(Row | BrokenRow)[]>, mo
   }
 }
 
-export function noneLeft(file: string, { dropped }: DataReport): string {
-  const { reason, rows } = dropped[0] ?? { reason: '', rows: [] };
-  return `${file}: no example is left (${reason}, rows ${rows.slice(0, 5).join(', ')}); mend the rows or name the columns with a mapping`;
+/** The dataset. @throws UserError where no example is left of it; it is closed then */
+export function someLeft<Example>(dataset: OpenDataset<Example>): OpenDataset<Example> {
+  const { examples, source, report } = dataset;
+  if (examples.count > 0) return dataset;
+  dataset.close();
+  const { reason, rows } = report.dropped[0] ?? { reason: '', rows: [] };
+  throw new UserError(
+    `${source.path}: no example is left (${reason}, rows ${rows.slice(0, 5).join(', ')}); mend the rows or name the columns with a mapping`,
+  );
 }
 
 /** A whole dataset in memory, which a small one may be. @throws UserError as `openDataset` does */

@@ -1,6 +1,6 @@
 import crypto from 'node:crypto';
 import { openCaptioned, readCaptioned, type CaptionedRows } from '../../data/captions.ts';
-import { firstRows, noneLeft, type DatasetSource, type OpenDataset } from '../../data/dataset.ts';
+import { firstRows, someLeft, type DatasetSource, type OpenDataset } from '../../data/dataset.ts';
 import { exampleSource, type ExampleSource } from '../../data/example-source.ts';
 import { isBroken, type BrokenRow } from '../../data/formats/rows.ts';
 import { chunksInMemory, isSmall } from '../../data/prepared/prepared.ts';
@@ -64,10 +64,7 @@ export async function openCaptionedDataset(
   index: number,
   reading: CaptionedReading,
 ): Promise<OpenDataset<CaptionedExample>> {
-  const dataset = await opened(source, index, reading);
-  if (dataset.examples.count > 0) return dataset;
-  dataset.close();
-  throw new UserError(noneLeft(source.path, dataset.report));
+  return someLeft(await opened(source, index, reading));
 }
 
 /** The first rows of captioned pictures; there may be no example among them. @throws UserError where they can't be read */

@@ -4,7 +4,7 @@ import {
   examplesOf,
   factsOf,
   firstRows,
-  noneLeft,
+  someLeft,
   planned,
   type DatasetOptions,
   type DatasetSource,
@@ -56,10 +56,7 @@ export async function openPictureDataset(
   options: DatasetOptions,
   reading: PictureReading,
 ): Promise<OpenDataset<SeenExample>> {
-  const dataset = await openPictures(source, index, options, reading);
-  if (dataset.examples.count > 0) return dataset;
-  dataset.close();
-  throw new UserError(noneLeft(source.path, dataset.report));
+  return someLeft(await openPictures(source, index, options, reading));
 }
 
 /** The first rows of a dataset with pictures; there may be no example among them. @throws UserError where it can't be read */
