@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import type { LatentForm } from '../../models/diffusion/latents.ts';
-import { MadeOnce } from '../../models/diffusion/made-once.ts';
+import { MadeOnce } from '../../models/made-once.ts';
 import { noiseSchedule, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
 import type { PartName } from '../../models/diffusion/pipeline/file.ts';
 import type { DiffusionModel } from '../../models/diffusion/pipeline/model.ts';
@@ -34,7 +34,7 @@ export class ModelParts implements FrozenParts {
   async moments(drawn: DrawnExample): Promise<Float32Array> {
     const { vae } = this.model.file;
     const made = await (this.latents ??= this.madeBy('latents', ['vae'], vae));
-    return made.take(keyOf(drawn), () => this.encode(drawn));
+    return made.take([keyOf(drawn)], () => this.encode(drawn));
   }
 
   async text(caption: string): Promise<TextNumbers> {
@@ -43,7 +43,7 @@ export class ModelParts implements FrozenParts {
     const made = await (this.texts ??= this.madeBy('texts', texts.map(({ group }) => group), config)); // prettier-ignore
     const { feeds } = this.model.texts.feeds([caption]);
     const ids = Object.values(feeds).map(({ values }) => values.join());
-    const all = await made.take(ids.join(' '), async () => {
+    const all = await made.take([ids.join(' ')], async () => {
       const inputs = asTensors(feeds);
       const { context, pooled } = this.model.texts.features(inputs);
       const numbers = [...(await context.data()), ...((await pooled?.data()) ?? [])];
