@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import type { DatasetFacts } from '../data/dataset.ts';
 import { droppedLines, dropsMany } from '../data/dropped.ts';
 import { heldOutSplitOf } from '../data/held-out.ts';
-import { openModelFile, resolveModel } from '../models/open.ts';
+import { openTextModel, resolveModel } from '../models/open.ts';
 import { UserError } from '../engine/types.ts';
 import { readingOptions as forModel } from '../data/reading-options.ts';
 import { taskOf } from '../tasks/registry.ts';
@@ -38,7 +38,7 @@ export function dataCommand(program: Command): void {
 }
 
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
-  const file = await openModelFile(await resolveModel(flags.model, note), note);
+  const file = await openTextModel(await resolveModel(flags.model, note), note);
   try {
     const { source, ...dataset } = await taskOf(file).measure(sourceOf(path, flags), file, forModel(file, flags));
     const { report, ...facts } = dataset;

@@ -6,7 +6,7 @@ import { UserError } from '../engine/types.ts';
 import { answer } from '../models/answer.ts';
 import { readsTextAlone } from '../models/conversant.ts';
 import { messageText } from '../models/message-text.ts';
-import { openModelFile, resolveModel } from '../models/open.ts';
+import { openTextModel, resolveModel } from '../models/open.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { RunSummary } from '../trainer/events.ts';
 import { openForRunning, type OpenedModel } from '../trainer/opened-model.ts';
@@ -50,7 +50,7 @@ export async function demoPictures(flags: DemoFlags): Promise<void> {
 
 /** @throws UserError for a model that can't see, before anything is learned */
 async function checkSees(reference: string): Promise<void> {
-  const file = await openModelFile(await resolveModel(reference, note));
+  const file = await openTextModel(await resolveModel(reference, note));
   await file.close();
   if (!file.sees) throw new UserError(readsTextAlone(file.name));
 }

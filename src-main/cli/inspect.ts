@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander';
 import { UserError, type EngineName } from '../engine/types.ts';
 import { dropCurve, type DropOrder, type DropPoint } from '../trainer/drop.ts';
 import { taskOf } from '../tasks/registry.ts';
-import type { Evaluation } from '../tasks/task.ts';
+import type { TextEvaluation } from '../tasks/task.ts';
 import { inspectAdapter, type AdapterFacts, type HeadFacts } from '../trainer/inspect.ts';
 import { examplesFor } from '../trainer/measure.ts';
 import { openForRunning } from '../trainer/opened-model.ts';
@@ -51,7 +51,7 @@ async function inspect(adapter: string, flags: InspectFlags): Promise<void> {
 
 interface Drops {
   /** with every head */
-  whole: Evaluation;
+  whole: TextEvaluation;
   drop: DropPoint[];
 }
 

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { Document } from 'yaml';
 import type { Plan } from '../../src-preload/contract/index.ts';
 import { UserError } from '../engine/types.ts';
-import { openModelFile, resolveModel } from '../models/open.ts';
+import { openTextModel, resolveModel } from '../models/open.ts';
 import { proposePlan } from '../studio/work/plan.ts';
 import { parseRecipe } from '../recipe/recipe.ts';
 import { writeAtomic } from '../trainer/atomic.ts';
@@ -43,7 +43,7 @@ async function proposeRecipe(flags: PlanFlags): Promise<void> {
   if (out !== undefined && fs.existsSync(out))
     throw new UserError(`${out} is there already; name another file with --out, or remove it`);
   const reference = await resolveModel(flags.model, note);
-  const file = await openModelFile(reference);
+  const file = await openTextModel(reference);
   try {
     const isName = reference !== flags.model;
     const plan = await proposePlan(file, {

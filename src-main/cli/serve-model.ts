@@ -5,7 +5,7 @@ import path from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { UserError, type EngineName } from '../engine/types.ts';
 import { readAnyAdapter } from '../exports/read-any.ts';
-import { openModelFile, resolveModel } from '../models/open.ts';
+import { openTextModel, resolveModel } from '../models/open.ts';
 import type { ModelConfig } from '../models/types.ts';
 import { dataFolder } from '../studio/folders.ts';
 import { keptSecret } from '../studio/kept-secret.ts';
@@ -50,7 +50,7 @@ function named(text: string, before: Map<string, string>): Map<string, string> {
 
 async function serve({ model, adapter, host, port, engine, json }: ServeFlags): Promise<void> {
   const place = await resolveModel(model, note);
-  const file = await openModelFile(place, note);
+  const file = await openTextModel(place, note);
   const { config, name } = file;
   await file.close();
   const temporary = await fsp.mkdtemp(path.join(os.tmpdir(), 'effilora-serve-'));

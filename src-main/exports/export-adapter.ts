@@ -6,7 +6,7 @@ import { Adapter } from '../effilora/adapter.ts';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { isOfLanguage } from '../effilora/methods/structure.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
-import { openModelFile } from '../models/open.ts';
+import { openTextModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
 import { calibrationBatches } from './calibrate.ts';
@@ -173,7 +173,7 @@ async function measureWritten(
   if (!data || !report.heldOut) return report;
   opened.freeModel();
   progress.check();
-  const opens = await openModelFile(place);
+  const opens = await openTextModel(place);
   // A GGUF is the language model alone; its mmproj holds what sees number by number, what that learned worked in.
   const file = { ...opens, sees: opens.sees ?? opened.file.sees };
   const seeing = opens.sees ? undefined : seeingOf(plain);

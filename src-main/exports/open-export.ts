@@ -4,7 +4,7 @@ import { openEngine } from '../engine/index.ts';
 import { UserError } from '../engine/types.ts';
 import { loadConversant } from '../models/conversant.ts';
 import { isHashOf } from '../models/identity.ts';
-import { openModelFile, resolveModel } from '../models/open.ts';
+import { openTextModel, resolveModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from '../trainer/adapter-folder.ts';
 import { headsToDrop, withoutHeads } from '../trainer/drop.ts';
@@ -48,7 +48,7 @@ export async function openBaseModel({ description }: StoredAdapter, given?: stri
     throw new UserError(
       `The adapter does not say where its base model (${description.baseModel.name}) lies; name it with --model`,
     );
-  const file = await openModelFile(await resolveModel(reference));
+  const file = await openTextModel(await resolveModel(reference));
   const { name, sha256 } = description.baseModel;
   if (given !== undefined || sha256 === UNKNOWN || (await isHashOf(sha256, file))) return file;
   await file.close();

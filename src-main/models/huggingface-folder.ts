@@ -47,6 +47,7 @@ export async function openHuggingFaceFolder(
       return found;
     };
     return {
+      makes: 'texts',
       path: folder,
       name: path.basename(path.resolve(folder)),
       format: 'huggingface',

@@ -3,7 +3,7 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { cacheFolder } from '../engine/folders.ts';
 import { sha256OfFile } from '../engine/python-wheel.ts';
-import type { ModelFile } from './types.ts';
+import type { BaseModelFile, ModelFile } from './types.ts';
 
 /** What changes when a file does: its place, size, number on the disk, and the nanosecond of its last change. */
 export async function fileStamp(file: string): Promise<string> {
@@ -40,7 +40,7 @@ export function foldHashes(hashes: string[]): string {
 /** Whether a hash is a model's, or that of its language model alone. */
 export async function isHashOf(
   sha256: string,
-  { sha256: own, sees }: Pick<ModelFile, 'sha256' | 'sees'>,
+  { sha256: own, sees }: Pick<BaseModelFile, 'sha256'> & Partial<Pick<ModelFile, 'sees'>>,
 ): Promise<boolean> {
   return sha256 === (await own()) || sha256 === (await sees?.textSha256?.());
 }

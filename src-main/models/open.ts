@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../engine/types.ts';
 import { ensurePackagedModel, PACKAGED_MODELS, SEEING_MODEL } from './default-model.ts';
+import { makesPicturesAt, openDiffusionModel, type DiffusionModelFile } from './diffusion/model-file.ts';
 import { openGguf } from './gguf/open.ts';
 import { openHuggingFaceFolder } from './huggingface-folder.ts';
 import type { ModelFile } from './types.ts';
@@ -22,15 +23,39 @@ export async function resolveModel(nameOrPath: string, log: (line: string) => vo
   throw new UserError(`The model "${nameOrPath}" is not there; give a .gguf file, a Hugging Face folder, or ${names}`);
 }
 
+/** A model of any kind. */
+export type AnyModelFile = ModelFile | DiffusionModelFile;
+
 /**
  * Opens a model on disk: its header is read and checked, its weights are not read yet.
  * @param log gets what is to be known of the model, such as a tokenizer that says too little of itself
  * @throws UserError
  */
-export async function openModelFile(place: string, log: (line: string) => void = () => {}): Promise<ModelFile> {
-  const file = (await takesPicturesAt(place)) ? await openSeeingFolder(place, (named) => openTextOf(place, named, log)) : isFolder(place) ? await openText(place) : await openGgufSeeing(place); // prettier-ignore
+export async function openModelFile(place: string, log: (line: string) => void = () => {}): Promise<AnyModelFile> {
+  const file = await openOf(place, log);
   for (const warning of file.warnings ?? []) log(warning);
   return file;
+}
+
+/** Opens a model that writes, as `openModelFile` does. @throws UserError for one that makes pictures, too */
+export async function openTextModel(place: string, log?: (line: string) => void): Promise<ModelFile> {
+  const file = await openModelFile(place, log);
+  if (file.makes === 'texts') return file;
+  await file.close();
+  throw new UserError(writesNothing(file.name));
+}
+
+/** What is said where a model is to write that makes pictures. */
+export const writesNothing = (model: string) =>
+  `${model} makes pictures and writes no texts, which is needed here; choose a language model`;
+
+async function openOf(place: string, log: (line: string) => void): Promise<AnyModelFile> {
+  const inFolder = isFolder(place);
+  if (makesPicturesAt(place, inFolder)) return openDiffusionModel(place, inFolder);
+  if (!inFolder) return openGgufSeeing(place);
+  return (await takesPictures(place))
+    ? openSeeingFolder(place, (named) => openTextOf(place, named, log))
+    : openText(place);
 }
 
 async function openText(place: string): Promise<ModelFile> {
@@ -47,8 +72,6 @@ async function openGgufSeeing(place: string): Promise<ModelFile> {
     throw error;
   });
 }
-
-const takesPicturesAt = async (place: string) => isFolder(place) && (await takesPictures(place));
 
 function isFolder(place: string): boolean {
   const stat = fs.statSync(place, { throwIfNoEntry: false });

@@ -190,10 +190,24 @@ export interface SeeingFile {
   textSha256?(): Promise<string>;
 }
 
-/** A base model as it lies on disk, opened: header read and validated, nothing large in memory yet. */
-export interface ModelFile {
+/** A base model as it lies on disk, opened: header read and validated, nothing large in memory yet. All that is known of every kind. */
+export interface BaseModelFile {
+  /** what it answers with */
+  readonly makes: 'texts' | 'pictures';
   path: string;
   name: string;
+  /** what the user should know of this model, a sentence each */
+  warnings?: string[];
+  /** bytes of all files */
+  byteLength: number;
+  /** SHA-256 (hex) of the file; of a folder: over the sorted weight files' hashes. Cached by path, size and mtime. */
+  sha256(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** A model that writes: of texts alone, or of pictures, too. */
+export interface ModelFile extends BaseModelFile {
+  readonly makes: 'texts';
   format: 'gguf' | 'huggingface';
   config: ModelConfig;
   /** of the language model */
@@ -202,21 +216,14 @@ export interface ModelFile {
   sees?: SeeingFile;
   tokenizer?: Tokenizer;
   chatTemplate?: ChatTemplate;
-  /** what the user should know of this model, a sentence each */
-  warnings?: string[];
   /** codes of the languages (en, de) that its file or card names */
   languages?: string[];
-  /** bytes of all files */
-  byteLength: number;
-  /** SHA-256 (hex) of the file; of a folder: over the sorted weight files' hashes. Cached by path, size and mtime. */
-  sha256(): Promise<string>;
   /** dequantized to f32, in Hugging Face layout (GGUF's llama q/k permutation undone, gemma's +1 undone) */
   readTensor(name: string): Promise<Float32Array>;
   /** where a tensor lies, for an engine that reads it into place itself */
   place(name: string): TensorPlace;
   /** the bytes as they lie in the file */
   readRaw(name: string): Promise<Uint8Array>;
-  close(): Promise<void>;
 }
 
 /** One adapted linear inside the forward pass. */

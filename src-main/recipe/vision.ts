@@ -37,6 +37,30 @@ export function seeingOptions(
   };
 }
 
+/** What adapters know of a model. */
+interface ModelParts {
+  sites(): SiteShape[];
+  wholeTensors?(): WholeTensor[];
+}
+
+/**
+ * A recipe's method as the options of an adapter of a model that writes.
+ * @param model undefined: one that reads text alone
+ * @throws UserError where method.vision is of another model
+ */
+export function adapterOptions({ method }: Pick<Recipe, 'method'>, model?: ModelParts): AdapterOptions {
+  const { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora } = method;
+  const seeing = seeingOptions(method.vision, model && partsOf(model));
+  const options = { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora };
+  return { ...options, ...seeing, targets: [...targets, ...seeing.targets] };
+}
+
+/** What of a model sees pictures; nothing of one of text alone. */
+const partsOf = (model: ModelParts): SeeingParts => ({
+  sites: model.sites().filter(({ site }) => !isOfLanguage(site)),
+  whole: model.wholeTensors?.() ?? [],
+});
+
 /** An adapter's structure as a recipe's method says it. */
 export function methodOf({ targets, whole, ...options }: AdapterOptions) {
   const hasSite = (group: string) => targets.some((target) => target.startsWith(`${group}.`));

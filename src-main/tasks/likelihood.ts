@@ -1,4 +1,4 @@
-import type { Evaluation } from './task.ts';
+import type { TextEvaluation } from './task.ts';
 
 /** Log-likelihood of what carries loss in an example, and how many tokens that is. */
 export interface Likelihood {
@@ -7,7 +7,7 @@ export interface Likelihood {
 }
 
 /** The mean loss over the label tokens of examples. */
-export function meanOf(parts: Likelihood[]): Evaluation {
+export function meanOf(parts: Likelihood[]): TextEvaluation {
   const tokens = parts.reduce((all, part) => all + part.tokens, 0);
   const loss = -parts.reduce((all, part) => all + part.sum, 0) / tokens;
   return { loss, perplexity: Math.exp(loss), error: standardError(parts, loss), tokens, examples: parts.length };

@@ -1,11 +1,12 @@
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { DatasetFacts, DatasetOptions, DatasetSource, OpenDataset } from '../data/dataset.ts';
 import type { ExampleSource } from '../data/example-source.ts';
+import type { ReadingOptions } from '../data/reading-options.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import type { SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from '../effilora/types.ts';
 import type { Feeds } from '../models/feeds.ts';
-import type { Adaptation, ModelFile } from '../models/types.ts';
+import type { Adaptation, BaseModelFile, ModelFile } from '../models/types.ts';
 import type { HeldFormat } from '../models/weight-format.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 
@@ -112,12 +113,17 @@ export interface BatchPlace {
 export interface Evaluation {
   /** mean over the terms: for language over the label tokens of -log p(label) */
   loss: number;
-  perplexity: number;
   /** standard error of the loss, by example: how far it would lie elsewhere with others of their kind; null for a lone one */
   error: number | null;
+  examples: number;
+}
+
+/** A loss over texts. */
+export interface TextEvaluation extends Evaluation {
+  /** e to the loss */
+  perplexity: number;
   /** label tokens */
   tokens: number;
-  examples: number;
 }
 
 /** Examples that have a right answer. */
@@ -171,8 +177,22 @@ export interface Samples<Model = TrainableModel> {
   answer(step: number, model: Model, adaptation?: Adaptation): Promise<SampleLine[]>;
 }
 
-/** What a plan reckons with. */
-export interface PlanFacts {
+/** What a run takes beside its seconds, as its plan reckons. */
+export interface RunCost {
+  /** floating-point operations of a step for each of its units, with blocks computed again or not */
+  flopsPerUnit(recompute: boolean | number): number;
+  /** how many blocks backward computes again together to keep within so many bytes; false: none has to be */
+  recomputationFor(budgetBytes: number): number | false;
+  /** and forward, of what an example brings to be seen */
+  seenFlops: number;
+  /** of a sample at most */
+  sampleFlops: number;
+  /** that are set up before the first step */
+  blocks: number;
+}
+
+/** What a plan of texts reckons with. */
+export interface TextPlanFacts {
   model(file: Pick<ModelFile, 'name' | 'config' | 'tensors' | 'sees'>): ModelFacts;
   /** what examples bring to be seen beside their tokens; undefined: nothing */
   seen(file: Pick<ModelFile, 'sees'>, examples: ExampleSource<unknown>): SeenFacts | undefined;
@@ -197,27 +217,30 @@ export interface Task<
   Batch = unknown,
   Tensors extends object = object,
   Model extends TrainableModel = TrainableModel,
+  File extends BaseModelFile = BaseModelFile,
+  Reading = unknown,
 > {
   /** the base model on the engine in use. @throws UserError when the file lacks a tensor */
-  load(file: ModelFile, format?: HeldFormat): Promise<Model>;
+  load(file: File, format?: HeldFormat): Promise<Model>;
+  /** a recipe's method as the options of a model's adapter. @throws UserError for what the model has no part for */
+  adapterOptions(recipe: Recipe, model: Pick<TrainableModel, 'sites' | 'wholeTensors'>): AdapterOptions;
+  /** an adapter's structure as a recipe's method says it */
+  methodOf(options: AdapterOptions): object;
   /** reads and splits a recipe's datasets. @throws UserError */
-  examples(recipe: Recipe, file: ModelFile): Promise<RunData<Example>>;
+  examples(recipe: Recipe, file: File): Promise<RunData<Example>>;
+  /** how a dataset is read for a model where no recipe says it. @throws UserError for what the model can't do */
+  reading(file: File, wanted?: ReadingOptions): Reading;
   /** reads one dataset to be measured on; `index` is its place in a mix. @throws UserError */
-  dataset(
-    source: DatasetSource,
-    index: number,
-    file: ModelFile,
-    options: DatasetOptions,
-  ): Promise<OpenDataset<Example>>;
+  dataset(source: DatasetSource, index: number, file: File, options: Reading): Promise<OpenDataset<Example>>;
   /** the first rows of a large dataset, the whole of a small one; there may be no example among them. @throws UserError */
   sample(
     source: DatasetSource,
     index: number,
-    file: ModelFile,
-    options: DatasetOptions,
+    file: File,
+    options: Reading,
   ): Promise<OpenDataset<Example> & { whole: boolean }>;
   /** what becomes of a dataset's rows. @throws UserError as `dataset` does */
-  measure(source: DatasetSource, file: ModelFile, options: DatasetOptions): Promise<DatasetFacts>;
+  measure(source: DatasetSource, file: File, options: Reading): Promise<DatasetFacts>;
   /** the first `most` of the pictures that an example is about; missing where a task has none. @throws UserError */
   pictures?(example: Example, most: number): Promise<ShownPicture[]>;
   /**
@@ -232,8 +255,20 @@ export interface Task<
   ): Batch | Promise<Batch>;
   objective(model: Model): Objective<Batch, Tensors>;
   evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<Evaluation>;
-  readonly choices: Choices<Example, Model>;
   /** the first `count` of the held-out examples that can be asked */
-  samples(file: ModelFile, heldOut: Iterable<Example>, count: number): Samples<Model>;
-  readonly plan: PlanFacts;
+  samples(file: File, heldOut: Iterable<Example>, count: number): Samples<Model>;
+  /** what a recipe's steps over these examples take */
+  cost(recipe: Recipe, method: AdapterOptions, file: File, train: ExampleSource<unknown>, engine: EngineFacts): RunCost;
+}
+
+/** A task whose models answer in texts. */
+export interface TextTask<
+  Example = unknown,
+  Batch = unknown,
+  Tensors extends object = object,
+  Model extends TrainableModel = TrainableModel,
+> extends Task<Example, Batch, Tensors, Model, ModelFile, DatasetOptions> {
+  evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<TextEvaluation>;
+  readonly choices: Choices<Example, Model>;
+  readonly plan: TextPlanFacts;
 }

@@ -1,10 +1,14 @@
+import { sizesOf, type ExampleSource } from '../data/example-source.ts';
 import { evaluationTokens, lengthFacts, mostTokens } from '../effilora/length-facts.ts';
+import { flopsPerToken, recomputationFor } from '../effilora/memory-plan.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import { seenShape, type SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
 import type { ModelFile } from '../models/types.ts';
 import { modelSites } from '../models/weights.ts';
 import type { Recipe } from '../recipe/recipe.ts';
+import { answerFlops } from './answers.ts';
+import type { RunCost, TextPlanFacts } from './task.ts';
 
 /** What the plan needs to know of a base model. */
 export function modelFacts({ name, config, tensors }: Pick<ModelFile, 'name' | 'config' | 'tensors'>): ModelFacts {
@@ -39,3 +43,34 @@ export function runShape(
     seen: seenShape(seen, method, batch, lengths.meanTokens, heldOutTokens),
   };
 }
+
+/** What plans of models that write reckon with; `own`: what is otherwise where they see. */
+export const textPlan = (own: Partial<Pick<TextPlanFacts, 'model' | 'seen'>> = {}): TextPlanFacts => ({
+  ...{ model: modelFacts, seen: () => undefined, shape: runShape, sampleFlops: answerFlops },
+  ...own,
+});
+
+/** What a recipe's steps over texts take. */
+export const textCost =
+  (plan: TextPlanFacts) =>
+  (
+    recipe: Recipe,
+    method: AdapterOptions,
+    file: ModelFile,
+    train: ExampleSource<unknown>,
+    engine: EngineFacts,
+  ): RunCost => {
+    const model = plan.model(file);
+    const lengths = sizesOf(train);
+    const shape = plan.shape(recipe, method, lengths, engine, plan.seen(file, train));
+    const meanTokens = lengths.reduce((sum, length) => sum + length, 0) / lengths.length;
+    return {
+      ...{
+        seenFlops: shape.seen?.forwardFlops ?? 0,
+        sampleFlops: plan.sampleFlops(model.parameters),
+        blocks: model.layers,
+      },
+      flopsPerUnit: (recompute) => flopsPerToken(model, { ...shape, recompute }, meanTokens),
+      recomputationFor: (budgetBytes) => recomputationFor(model, engine, shape, budgetBytes),
+    };
+  };

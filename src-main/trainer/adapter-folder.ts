@@ -14,7 +14,7 @@ import type { HeldTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
 import { readJsonFile } from '../models/json-file.ts';
 import { safetensorsPieces } from '../models/safetensors-write.ts';
-import type { ModelFile } from '../models/types.ts';
+import type { BaseModelFile } from '../models/types.ts';
 import type { TrainableModel } from '../tasks/task.ts';
 import { ADAPTER_FILES, belongTogether, readPair, settlePair, writePair } from './adapter-pair.ts';
 import { isMlxConfig, readMlxFolder } from './mlx-folder.ts';
@@ -32,7 +32,9 @@ const MOST_CONFIG_BYTES = 16 << 20;
 export interface AdapterToWrite {
   adapter: Adapter;
   reducer: Reducer;
-  file: ModelFile;
+  file: Pick<BaseModelFile, 'name' | 'sha256'>;
+  /** of the model, by which it is known whether an adapter fits */
+  architecture: string;
   datasets: DatasetFacts[];
   recipe: Recipe;
   metrics: Record<string, number | null>;
@@ -49,11 +51,11 @@ export async function writeAdapter(folder: string, parts: AdapterToWrite): Promi
 
 /** What becomes adapter.json. */
 export async function describeAdapter(parts: AdapterToWrite): Promise<AdapterDescription> {
-  const { adapter, reducer, file, datasets, recipe, metrics } = parts;
+  const { adapter, reducer, file, architecture, datasets, recipe, metrics } = parts;
   const { heads: dropped, renormalize } = adapter.dropped;
   return {
     method: adapter.options,
-    baseModel: { name: file.name, architecture: file.config.architecture, sha256: await file.sha256() },
+    baseModel: { name: file.name, architecture, sha256: await file.sha256() },
     datasets: datasets.map(({ source, sha256, report }) => ({
       name: path.basename(source.path),
       sha256,

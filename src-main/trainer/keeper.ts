@@ -91,6 +91,8 @@ export class Keeper {
     const { recipe, run, progress } = this.at;
     const metrics = { steps: progress.step, ...progress.last, seconds: progress.seconds };
     const { adapter, reducer } = run.step;
-    return { adapter, reducer, file: run.file, datasets: run.data.datasets, recipe, metrics };
+    const { file, data, model } = run;
+    const { architecture } = model;
+    return { adapter, reducer, file, architecture, datasets: data.datasets, recipe, metrics };
   }
 }

@@ -41,9 +41,8 @@ export class Loop {
     const data = new StepData(recipe, run, (line) => tell({ kind: 'log', line }), from?.order);
     const lines = await RunLines.open(folder, from?.telemetryBytes);
     const keeper = new Keeper(at, data, lines);
-    const { model, sampleFlops } = run.task.plan;
     const { precision: products, batch, accumulate } = recipe.training;
-    const speeds = new RunSpeeds({ ...run, products, model: model(run.file), sampleFlops });
+    const speeds = new RunSpeeds({ ...run, products });
     const tokens = sizesOf(run.data.train).reduce((sum, size) => sum + size, 0);
     const time = new TimeLeft((batch * accumulate * tokens) / run.data.train.count);
     const evaluations = new Evaluations(at, lines, keeper, speeds);

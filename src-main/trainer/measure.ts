@@ -3,11 +3,11 @@ import { readingOptions, type ReadingOptions } from '../data/reading-options.ts'
 import type { DataReport } from '../data/types.ts';
 import { agreement } from '../tasks/agreement.ts';
 import { taskOf } from '../tasks/registry.ts';
-import type { Evaluation } from '../tasks/task.ts';
+import type { TextEvaluation } from '../tasks/task.ts';
 import type { OpenedModel } from './opened-model.ts';
 
 /** What `effilora eval` says of a model on a dataset. */
-export interface Measurement extends Evaluation {
+export interface Measurement extends TextEvaluation {
   /** of the examples that have a right answer, the share that is right; undefined where none has */
   accuracy?: number;
   accuracyExamples?: number;

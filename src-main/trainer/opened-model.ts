@@ -2,7 +2,7 @@ import type { Adapter } from '../effilora/adapter.ts';
 import { openEngine } from '../engine/index.ts';
 import type { EngineName, EngineStatus } from '../engine/types.ts';
 import { loadConversant, type Conversant } from '../models/conversant.ts';
-import { openModelFile, resolveModel } from '../models/open.ts';
+import { openTextModel, resolveModel } from '../models/open.ts';
 import { isHashOf } from '../models/identity.ts';
 import type { ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
@@ -32,7 +32,7 @@ export async function openForRunning(
   log: (line: string) => void,
 ): Promise<OpenedModel> {
   const stored = place === undefined ? undefined : await readAdapter(place);
-  const file = await openModelFile(await resolveModel(reference, log), log);
+  const file = await openTextModel(await resolveModel(reference, log), log);
   try {
     const engine = await openEngine(choice);
     const model = await loadConversant(file);

@@ -1,42 +1,37 @@
 import path from 'node:path';
 import { droppedLines } from '../data/dropped.ts';
-import { sizesOf } from '../data/example-source.ts';
 import { fewHeldOut } from '../data/order.ts';
 import { Adapter } from '../effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
-import { flopsPerToken, recomputationFor } from '../effilora/memory-plan.ts';
-import { headsPerSite, isOfLanguage } from '../effilora/methods/structure.ts';
+import { headsPerSite } from '../effilora/methods/structure.ts';
 import { Reducer } from '../effilora/reducer.ts';
-import type { AdapterOptions } from '../effilora/types.ts';
 import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
 import { type EngineStatus, UserError } from '../engine/types.ts';
-import { openModelFile, resolveModel } from '../models/open.ts';
-import type { ModelFile } from '../models/types.ts';
+import { openTextModel, resolveModel } from '../models/open.ts';
+import type { BaseModelFile } from '../models/types.ts';
 import type { HeldFormat } from '../models/weight-format.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import { engineFacts } from './engine-facts.ts';
 import { checkPrefix, type Recipe } from '../recipe/recipe.ts';
-import { methodOf, seeingOptions, type SeeingParts } from '../recipe/vision.ts';
 import { taskOf } from '../tasks/registry.ts';
-import type { Objective, RunData, Task, TrainableModel } from '../tasks/task.ts';
+import type { Objective, RunCost, RunData, Task, TrainableModel } from '../tasks/task.ts';
 import { TrainingStep } from './step.ts';
 
 /** Everything a run works with. */
 export interface Run {
   task: Task;
   engine: EngineStatus;
-  file: ModelFile;
+  file: BaseModelFile;
   data: RunData;
   model: TrainableModel;
   step: TrainingStep;
   /** optimizer steps in all */
   steps: number;
-  /** as effilora/memory-plan.ts counts them */
-  flopsPerToken: number;
-  /** and, forward, of what an example brings to be seen */
-  seenFlops: number;
+  cost: RunCost;
+  /** floating-point operations of a step for each of its units */
+  flopsPerUnit: number;
   /** when its opening began, as performance.now() says */
   begun: number;
 }
@@ -47,31 +42,13 @@ export function stepsOf({ training }: Recipe, examples: number): number {
   return Math.max(1, Math.ceil((training.epochs! * examples) / (training.batch * training.accumulate)));
 }
 
-/**
- * A recipe's method as the adapter's options.
- * @param parts what the model sees pictures with
- * @throws UserError where method.vision is of another model
- */
-export function adapterOptions({ method }: Recipe, parts?: SeeingParts): AdapterOptions {
-  const { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora } = method;
-  const seeing = seeingOptions(method.vision, parts);
-  const options = { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora };
-  return { ...options, ...seeing, targets: [...targets, ...seeing.targets] };
-}
-
-/** What of a model sees pictures; nothing of one of text alone. */
-const partsOfModel = (model: TrainableModel): SeeingParts => ({
-  sites: model.sites().filter(({ site }) => !isOfLanguage(site)),
-  whole: model.wholeTensors?.() ?? [],
-});
-
 /** Opens engine, model, data and adapter for a recipe. @throws UserError in one sentence for whatever does not fit */
 export async function openRun(recipe: Recipe, log: (line: string) => void): Promise<Run> {
   const begun = performance.now();
   const engine = await openEngine(recipe.engine);
   log(`Engine: ${engine.name} on ${engine.device}`);
   checkProducts(recipe, engine);
-  const file = await openModelFile(await resolveModel(recipe.model, log), log);
+  const file = await openTextModel(await resolveModel(recipe.model, log), log);
   const { weights } = recipe.training;
   if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
     log(`Frozen weights are unpacked to f32: the engine ${engine.name} has no products with ${weights} weights`);
@@ -79,13 +56,14 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const { data, model } = await dataAndModel(task, recipe, file);
   if (data.growing) log('Training begins with the first rows while the others are read');
   else logData(data, log);
-  const adapter = await openStart(recipe, model);
+  const adapter = await openStart(recipe, task, model);
   const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
   const steps = stepsOf(recipe, perEpoch);
-  const { recompute, ...flops } = planned(recipe, task, adapter, file, data, engine, log);
+  const cost = task.cost(recipe, adapter.options, file, data.train, engineFacts(engine, recipe.training.precision));
+  const { recompute, flopsPerUnit } = planned(recipe, cost, engine, log);
   const planning = { ...recipe, training: { ...recipe.training, recompute } };
   const step = trainingStep(planning, task.objective(model), adapter, steps, log);
-  return { task, engine, file, data, model, steps, ...flops, step, begun };
+  return { task, engine, file, data, model, steps, cost, flopsPerUnit, step, begun };
 }
 
 /** @throws UserError where the engine has no products in integers: without its own they would only be slower */
@@ -102,7 +80,7 @@ const heldFormat = ({ precision, weights }: Recipe['training']): HeldFormat =>
   precision === 'int8' && weights === 'auto' ? 'integers' : weights;
 
 /** Reading takes threads, and loading mostly the disk: neither waits for the other. */
-async function dataAndModel(task: Task, recipe: Recipe, file: ModelFile) {
+async function dataAndModel(task: Task, recipe: Recipe, file: BaseModelFile) {
   const [data, model] = await Promise.allSettled([
     task.examples(recipe, file),
     task.load(file, heldFormat(recipe.training)),
@@ -129,45 +107,29 @@ export function logData(
   }
 }
 
-/** What the plan says of the run: which blocks to compute again where the recipe leaves that to its budget, and the operations. */
-function planned(
-  recipe: Recipe,
-  task: Task,
-  adapter: Adapter,
-  file: ModelFile,
-  { train }: RunData,
-  engine: EngineStatus,
-  log: (line: string) => void,
-) {
-  const { precision, recompute } = recipe.training;
+/** Which blocks to compute again, where the recipe leaves that to its budget, and the operations that follow. */
+function planned(recipe: Recipe, cost: RunCost, engine: EngineStatus, log: (line: string) => void) {
+  const { recompute } = recipe.training;
   const budgetBytes = recipe.budget?.memoryBytes;
-  const [model, facts] = [task.plan.model(file), engineFacts(engine, precision)];
-  const lengths = sizesOf(train);
-  const shape = task.plan.shape(recipe, adapter.options, lengths, facts, task.plan.seen(file, train));
-  const seenFlops = shape.seen?.forwardFlops ?? 0;
-  const meanTokens = lengths.reduce((sum, length) => sum + length, 0) / lengths.length;
-  const chose = (recompute: boolean | number) => ({
-    ...{ recompute, seenFlops },
-    flopsPerToken: flopsPerToken(model, { ...shape, recompute }, meanTokens),
-  });
+  const chose = (recompute: boolean | number) => ({ recompute, flopsPerUnit: cost.flopsPerUnit(recompute) });
   if (recompute !== 'auto') return chose(recompute);
   const isCounted = stepCompiler() !== undefined || engine.name === 'webgpu';
   if (budgetBytes === undefined || !isCounted) return { ...chose(!stepCompiler()), recompute };
-  const chosen = recomputationFor(model, facts, shape, budgetBytes);
+  const chosen = cost.recomputationFor(budgetBytes);
   if (chosen)
     log(`Blocks are computed again in backward, ${chosen} at a time: the memory does not hold what they all keep`);
   return chose(chosen);
 }
 
 /** A fresh adapter of the recipe's method, or the one of `init`, whose structure then is the run's. */
-async function openStart(recipe: Recipe, model: TrainableModel): Promise<Adapter> {
+async function openStart(recipe: Recipe, task: Task, model: TrainableModel): Promise<Adapter> {
   if (recipe.init !== undefined) {
     const adapter = adapterOnModel(await readAdapter(recipe.init), model, recipe.init);
-    Object.assign(recipe.method, methodOf(adapter.options));
+    Object.assign(recipe.method, task.methodOf(adapter.options));
     checkPrefix(recipe.method, recipe.init);
     return adapter;
   }
-  const options = adapterOptions(recipe, partsOfModel(model));
+  const options = task.adapterOptions(recipe, model);
   const adapter = new Adapter(model.sites(), options, recipe.training.seed);
   adapter.initialiseWhole((name) => model.wholeTensor!(name));
   adapter.initialiseMagnitudes((site) => model.siteWeight(site));

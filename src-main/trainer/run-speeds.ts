@@ -1,6 +1,6 @@
 import type { Products } from '../engine/products.ts';
 import type { EngineStatus } from '../engine/types.ts';
-import type { PlanFacts } from '../tasks/task.ts';
+import type { RunCost } from '../tasks/task.ts';
 import { keepSpeed } from './machine-speed.ts';
 import type { TimeLeft } from './time-left.ts';
 
@@ -11,12 +11,9 @@ const SMALLEST_STEP_FLOPS = 1e11;
 interface Measured {
   engine: EngineStatus;
   products: Products;
-  /** as effilora/memory-plan.ts counts them */
-  flopsPerToken: number;
-  /** of what a sample's question brings to be seen, at the steps' speed */
-  seenFlops: number;
-  model: { parameters: number; layers: number };
-  sampleFlops: PlanFacts['sampleFlops'];
+  /** floating-point operations of a step for each of its units */
+  flopsPerUnit: number;
+  cost: Pick<RunCost, 'seenFlops' | 'sampleFlops' | 'blocks'>;
   /** when the run began to load, as performance.now() says */
   begun: number;
 }
@@ -31,10 +28,10 @@ export class RunSpeeds {
 
   /** What the first steps reach, once they are through. */
   async steps({ calibrated, tokensAStep }: TimeLeft): Promise<void> {
-    const { engine, products, flopsPerToken } = this.run;
-    if (this.reached !== undefined || calibrated === undefined || flopsPerToken * tokensAStep < SMALLEST_STEP_FLOPS)
+    const { engine, products, flopsPerUnit } = this.run;
+    if (this.reached !== undefined || calibrated === undefined || flopsPerUnit * tokensAStep < SMALLEST_STEP_FLOPS)
       return;
-    this.reached = flopsPerToken / calibrated;
+    this.reached = flopsPerUnit / calibrated;
     await keepSpeed(engine, products, this.reached);
   }
 
@@ -50,12 +47,12 @@ export class RunSpeeds {
    */
   async beside(worked: number): Promise<void> {
     if (this.reached === undefined) return;
-    const { engine, model, sampleFlops, seenFlops, begun } = this.run;
+    const { engine, cost, begun } = this.run;
     const { count, seconds } = this.answers;
     // As if each were of full length: that answers end early is a saving that a plan may reckon with.
-    const writing = seconds - (count * seenFlops) / this.reached;
-    if (writing > 0) await keepSpeed(engine, 'answers', (count * sampleFlops(model.parameters)) / writing);
+    const writing = seconds - (count * cost.seenFlops) / this.reached;
+    if (writing > 0) await keepSpeed(engine, 'answers', (count * cost.sampleFlops) / writing);
     const setUp = (performance.now() - begun) / 1000 - worked;
-    if (setUp > 0) await keepSpeed(engine, 'set-up', model.layers / setUp);
+    if (setUp > 0) await keepSpeed(engine, 'set-up', cost.blocks / setUp);
   }
 }

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { python } from '../support/python.ts';
 import { IMAGE_TOKEN, pictureTokens, writeSeeingModel, type TowerShapes } from './make-seeing.ts';
 import type { OurOptions, PeerOptions } from './options.ts';
@@ -25,7 +25,7 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 const STEPS = 3;
 const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const file = await openModelFile(await resolveModel('smollm2-135m'));
+const file = await openTextModel(await resolveModel('smollm2-135m'));
 const { config } = file;
 const shapes = {
   vocab_size: config.vocabularySize,

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { runPython } from '../support/python.ts';
 import { makeRows } from './make-rows.ts';
 
@@ -39,7 +39,7 @@ async function besidePython(): Promise<void> {
   const file = path.join(work, 'texts.jsonl');
   await makeRows(file, TEXTS, 1);
   const texts = fs.readFileSync(file, 'utf8').trim().split('\n');
-  const { tokenizer, close } = await openModelFile(model);
+  const { tokenizer, close } = await openTextModel(model);
   const [description, list] = [path.join(work, 'tokenizer.json'), path.join(work, 'texts.json')];
   fs.writeFileSync(description, JSON.stringify(tokenizer!.description.json));
   fs.writeFileSync(list, JSON.stringify(texts));

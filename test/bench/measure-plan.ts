@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { exampleSource } from '../../src-main/data/example-source.ts';
 import { flopsPerToken, memoryPlan } from '../../src-main/effilora/memory-plan.ts';
 import { seenShape } from '../../src-main/effilora/seen.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import type { EncoderConfig } from '../../src-main/models/vision/towers/config.ts';
 import { taskOf } from '../../src-main/tasks/registry.ts';
 import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
@@ -46,7 +46,7 @@ export async function measurePlan(configuration: Configuration, steps = 3, calib
   const time = new TimeLeft(tokens);
   for (const each of first.seconds) time.step(each, tokens);
 
-  const file = await openModelFile(await resolveModel(model));
+  const file = await openTextModel(await resolveModel(model));
   const { plan } = taskOf(file);
   const facts = plan.model(file);
   const { imageSize } = { imageSize: 0, ...(file.sees?.config.tower as EncoderConfig | undefined) };

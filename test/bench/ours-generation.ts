@@ -3,14 +3,14 @@ import { createInterface } from 'node:readline';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { generate } from '../../src-main/models/generate.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { PROMPT } from './prompt.ts';
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { file: path, threads } = JSON.parse((await lines.next()).value as string) as { file: string; threads: number };
 process.env.OMP_NUM_THREADS = String(threads);
 await openEngine('tensorflow');
-const file = await openModelFile(path);
+const file = await openTextModel(path);
 const model = await loadCausalLM(file);
 const prompt = file.tokenizer!.encode(PROMPT);
 

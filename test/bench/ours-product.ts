@@ -7,7 +7,7 @@ import { packedKernels } from '../../src-main/engine/frozen.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import type { PackedMatrix } from '../../src-main/engine/packed.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 
 export interface ProductAnswer {
   products: { name: string; gigaflops: number; f32: number; int8: number }[];
@@ -18,7 +18,7 @@ const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { threads } = JSON.parse((await lines.next()).value as string) as { threads: number };
 process.env.OMP_NUM_THREADS = String(threads);
 await openEngine('tensorflow');
-const file = await openModelFile(await resolveModel('smollm2-135m'));
+const file = await openTextModel(await resolveModel('smollm2-135m'));
 const { weights } = await loadCausalLM(file);
 const matrix = weights.layers[0]!.linears.gate_proj.weight as PackedMatrix;
 const { product, integerProduct } = packedKernels()!;

@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { readRows } from '../../src-main/data/formats/rows.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 
 /** The mix of the quality benchmark: kinds of task on which methods differ. */
 export const SETS = ['math-word', 'arc-open', 'boolq'];
@@ -13,7 +13,7 @@ const EXAMPLES = { train: 1500, test: 120 };
  * that the losses stand beside PyTorch's, which were measured on these tokens.
  */
 export async function writeTokenized(model: string, source: string, folder: string): Promise<void> {
-  const file = await openModelFile(await resolveModel(model));
+  const file = await openTextModel(await resolveModel(model));
   const encode = (text: string) => file.tokenizer!.encode(text, { addSpecialTokens: false });
   await fs.mkdir(folder, { recursive: true });
   for (const set of SETS)

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { readDataset } from '../../src-main/data/dataset.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
 import { dropCurve, type DropOrder } from '../../src-main/trainer/drop.ts';
@@ -18,7 +18,7 @@ const DROP_EXAMPLES = 40;
 
 const [tests, folder, what] = process.argv.slice(2) as [string, string, string?];
 await openEngine('tensorflow');
-const file = await openModelFile(await resolveModel(MODEL));
+const file = await openTextModel(await resolveModel(MODEL));
 const model = await loadCausalLM(file);
 const options = {
   loss: 'answer',

@@ -5,14 +5,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { readDataset } from '../../src-main/data/dataset.ts';
 import { DataOrder } from '../../src-main/data/order.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { runPython } from '../support/python.ts';
 
 const [file, tests] = process.argv.slice(2) as [string, string];
 const { dataset, model, training } = parseRecipe(await fs.readFile(file, 'utf8'), file);
 const gguf = await resolveModel(model);
-const { config } = await openModelFile(gguf);
+const { config } = await openTextModel(gguf);
 const options = { loss: training.loss, sequenceLength: training.sequenceLength, vocabularySize: config.vocabularySize };
 
 interface Example {

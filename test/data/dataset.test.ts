@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readDataset, type DatasetOptions } from '../../src-main/data/dataset.ts';
 import { renderChat } from '../../src-main/data/render.ts';
 import { chatTemplate } from '../../src-main/models/chat-template.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import type { ChatMessage, ModelFile } from '../../src-main/models/types.ts';
 
 const here = import.meta.dirname;
@@ -21,7 +21,7 @@ const put = (name: string, content: string | Buffer) => {
 
 beforeAll(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-data-'));
-  model = await openModelFile(await resolveModel('smollm2-135m'));
+  model = await openTextModel(await resolveModel('smollm2-135m'));
   const { tokenizer, chatTemplate: template, config } = model;
   options = { tokenizer, template, loss: 'answer', sequenceLength: 256, vocabularySize: config.vocabularySize };
 });

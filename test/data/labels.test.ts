@@ -6,7 +6,7 @@ import { chatTemplate } from '../../src-main/models/chat-template.ts';
 import { endingTurns } from '../../src-main/models/end-of-turn.ts';
 import { chatPrompt, rawPrompt } from '../../src-main/models/prompt.ts';
 import { createTokenizer } from '../../src-main/models/tokenizer/tokenizer.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import type { ChatMessage, ChatTemplate, Tokenizer } from '../../src-main/models/types.ts';
 import { REASON, TEMPLATES } from './support/label-templates.ts';
 
@@ -83,7 +83,7 @@ describe('the tokens that carry loss', () => {
   it.each(['smollm2-135m', 'gemma3-270m'])(
     'are so for %s, as far as its tokens end where the answer begins',
     async (model) => {
-      const file = await openModelFile(await resolveModel(model));
+      const file = await openTextModel(await resolveModel(model));
       await file.close();
       const tokenizer = file.tokenizer!;
       for (const { source, answer } of Object.values(TEMPLATES)) {

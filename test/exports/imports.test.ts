@@ -12,7 +12,7 @@ import { writeGgufLora } from '../../src-main/exports/gguf-lora.ts';
 import { readAnyAdapter } from '../../src-main/exports/read-any.ts';
 import { readShareFile } from '../../src-main/exports/read-share-file.ts';
 import { writeShareFile } from '../../src-main/exports/share-file.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import type { ModelConfig } from '../../src-main/models/types.ts';
 import type { StoredAdapter } from '../../src-main/trainer/stored-adapter.ts';
 import { TINY_MODEL, temporary } from '../trainer/support.ts';
@@ -26,7 +26,7 @@ let config: ModelConfig;
 
 beforeAll(async () => {
   await openEngine('cpu');
-  const file = await openModelFile(TINY_MODEL);
+  const file = await openTextModel(TINY_MODEL);
   config = file.config;
   await file.close();
   stored = await randomAdapter(TINY_MODEL, {}, undefined, recipe);

@@ -9,7 +9,7 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { MergedTensors } from '../../src-main/exports/merge.ts';
 import { writeMergedGguf } from '../../src-main/exports/merged-gguf.ts';
 import { mmprojNotes, writeMmproj } from '../../src-main/exports/mmproj.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { decodePicture } from '../../src-main/models/vision/pictures/decode.ts';
 import { isHashOf } from '../../src-main/models/identity.ts';
 import { mmprojBeside } from '../../src-main/models/vision/mmproj/beside.ts';
@@ -60,7 +60,7 @@ async function ours(
   mark: string,
   file: string,
 ): Promise<[number, number][]> {
-  const opened = await openModelFile(place);
+  const opened = await openTextModel(place);
   const { options, placeholder } = await openPictureProcessor(opened.sees!.place);
   const prepared = preparePicture(await decodePicture(fs.readFileSync(file), file), options, file);
   const text = withPictures(PROMPT.replace('{}', mark), placeholder, [prepared]);
@@ -89,7 +89,7 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
   it('is, beside its GGUF, the same model to llama.cpp, which sees its pictures', async () => {
     await openEngine('cpu');
     const folder = path.join(data, family);
-    const base = await openModelFile(folder);
+    const base = await openTextModel(folder);
     const [text, mmproj] = [path.join(out, `${family}.gguf`), path.join(out, `mmproj-${family}.gguf`)];
     const unchanged = new MergedTensors(base, { options: {} as AdapterOptions, tensors: [] });
     await writeMergedGguf(text, base, unchanged, family, 'f16', () => {});
@@ -111,7 +111,7 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
     await base.close();
     const own = [await ours(model, folder, mark, pictures[0]!), await ours(model, folder, mark, pictures[1]!)];
     // The pair is a base model itself: it sees what the folder's sees.
-    const pair = await openModelFile(text);
+    const pair = await openTextModel(text);
     const again = await VisionLanguageModel.load(pair);
     expect(pair.sees).toMatchObject({ place: mmproj, imageToken: base.sees!.imageToken });
     expect(rounded(again.vision.config)).toEqual(rounded(model.vision.config));
@@ -126,7 +126,7 @@ describe.each(FAMILIES)('the mmproj of $family', ({ family, mark, side }) => {
     }
     const alone = path.join(fs.mkdtempSync(path.join(out, 'alone-')), 'alone.gguf');
     fs.copyFileSync(text, alone);
-    const without = await openModelFile(alone);
+    const without = await openTextModel(alone);
     expect(without.sees).toBeUndefined();
     // An adapter that was trained before the mmproj came is still this model's.
     expect(await isHashOf(await without.sha256(), pair)).toBe(true);
@@ -175,14 +175,14 @@ describe('an mmproj beside a GGUF', () => {
     const [text, file] = [path.join(folder, 'model.gguf'), path.join(folder, 'mmproj.gguf')];
     fs.copyFileSync(path.join(out, 'idefics3.gguf'), text);
     fs.copyFileSync(path.join(out, 'mmproj-gemma3.gguf'), file);
-    const alone = await openModelFile(text);
+    const alone = await openTextModel(text);
     expect(alone.sees).toBeUndefined();
     expect(alone.warnings?.join()).toContain('so that the model reads text alone: ');
     await alone.close();
     fs.renameSync(file, path.join(folder, 'mmproj-model.gguf'));
-    await expect(openModelFile(text)).rejects.toThrow("it is another model's");
+    await expect(openTextModel(text)).rejects.toThrow("it is another model's");
     fs.writeFileSync(path.join(folder, 'mmproj-model.gguf'), fs.readFileSync(text));
-    await expect(openModelFile(text)).rejects.toThrow('is no mmproj file: its general.architecture is llama');
+    await expect(openTextModel(text)).rejects.toThrow('is no mmproj file: its general.architecture is llama');
   });
 });
 

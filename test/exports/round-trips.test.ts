@@ -6,7 +6,7 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { exportAdapter } from '../../src-main/exports/export-adapter.ts';
 import type { ExportRequest } from '../../src-main/exports/request.ts';
 import { quantize } from '../../src-main/models/gguf/quantize.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { encodeSafetensors } from '../../src-main/models/safetensors.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
 import { readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
@@ -227,7 +227,7 @@ describe('an export', () => {
       expect(card).toContain(part);
     expect(card).not.toContain(folder);
     const map = fs.readFileSync(at('card out/head-map.svg'), 'utf8');
-    const sites = (await openModelFile(modelAt('llama-tied'))).config.layers * 7;
+    const sites = (await openTextModel(modelAt('llama-tied'))).config.layers * 7;
     expect(map.match(/<title>\d+\.\w+\.\d+: importance/g)).toHaveLength(sites * 3);
     expect(map.match(/, dropped</g)).toHaveLength(Math.floor(sites * 3 * 0.5));
   });

@@ -17,7 +17,7 @@ import { exactForms } from '../../src-main/exports/forms.ts';
 import { MergedTensors } from '../../src-main/exports/merge.ts';
 import { writeMergedSeeing } from '../../src-main/exports/merged-seeing.ts';
 import { writePeft } from '../../src-main/exports/peft.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { largestDifference } from '../models/support.ts';
 import { readAll } from '../models/vision/support.ts';
 import { runPython } from '../support/python.ts';
@@ -43,7 +43,7 @@ async function write(family: string): Promise<void> {
     },
     tensors: tensors.map(([name, { shape, values }]) => ({ name, shape, data: values })),
   };
-  const file = await openModelFile(path.join(data, family));
+  const file = await openTextModel(path.join(data, family));
   for (const form of FORMS) fs.mkdirSync(place(form, family));
   await writePeft(place('peft', family), plain, family, file);
   await writeMergedSeeing(place('merged', family), file, new MergedTensors(file, plain), 'f32', () => {});
@@ -56,7 +56,7 @@ const cases = FAMILIES.flatMap((family) => KINDS.map((kind) => ({ family, kind, 
 const logitsHere = new Map<string, Float32Array>();
 
 async function writeSeeing({ family, kind, name }: (typeof cases)[number]): Promise<void> {
-  const file = await openModelFile(path.join(data, family));
+  const file = await openTextModel(path.join(data, family));
   const model = await VisionLanguageModel.load(file);
   const connector = kind === 'whole' ? 'whole' : family === 'gemma3' ? 'frozen' : 'adapted';
   const parts = { sites: model.sites(), whole: model.wholeTensors() };

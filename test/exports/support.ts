@@ -2,7 +2,7 @@ import { Adapter } from '../../src-main/effilora/adapter.ts';
 import type { AdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
 import { uniform } from '../../src-main/effilora/random.ts';
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { DECODER_SITES } from '../../src-main/models/types.ts';
 import { sitesOfFile } from '../../src-main/models/file-sites.ts';
 import { writeStoredAdapter } from '../../src-main/trainer/adapter-folder.ts';
@@ -21,7 +21,7 @@ export async function randomAdapter(
   sizes: Sizes = { B: 0.1, router: 2 },
   recipe: Record<string, unknown> = {},
 ): Promise<StoredAdapter> {
-  const file = await openModelFile(modelPath);
+  const file = await openTextModel(modelPath);
   const method: AdapterOptions = {
     name: 'effilora',
     rank: 4,

@@ -2,13 +2,13 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { TINY_MODEL } from '../trainer/support.ts';
 import { tryInput, writeInput } from './inputs.ts';
 
 const [seeds, target, from, to] = process.argv.slice(2) as [string, string, string, string];
 const folder = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-fuzz-')), 'input');
-const file = await openModelFile(TINY_MODEL);
+const file = await openTextModel(TINY_MODEL);
 await file.close();
 for (let seed = Number(from); seed < Number(to); seed++) {
   const place = writeInput(seeds, target, seed, folder);

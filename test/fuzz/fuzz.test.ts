@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import type { ModelConfig } from '../../src-main/models/types.ts';
 import { temporary, TINY_MODEL } from '../trainer/support.ts';
 import { tryInput, writeInput } from './inputs.ts';
@@ -14,7 +14,7 @@ let config: ModelConfig;
 
 beforeAll(async () => {
   await writeSeeds(path.join(root, 'seeds'));
-  const file = await openModelFile(TINY_MODEL);
+  const file = await openTextModel(TINY_MODEL);
   config = file.config;
   await file.close();
 });

@@ -8,7 +8,7 @@ import { ggufValue } from '../../src-main/models/gguf/write.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { writeGgufLora } from '../../src-main/exports/gguf-lora.ts';
 import { writeShareFile } from '../../src-main/exports/share-file.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { randomAdapter, writeRandomAdapter } from '../exports/support.ts';
 import { writeGgufVariant } from '../support/gguf-variant.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
@@ -51,7 +51,7 @@ export async function writeSeeds(root: string): Promise<void> {
   const stored = await randomAdapter(TINY_MODEL);
   await writeShareFile(at('share', 'adapter.effilora'), stored, { card: '# Card', headMap: '<svg/>', samples: [] });
   const lora = await randomAdapter(TINY_MODEL, { name: 'lora', heads: 1 });
-  const { config, close } = await openModelFile(TINY_MODEL);
+  const { config, close } = await openTextModel(TINY_MODEL);
   await close();
   await writeGgufLora(
     at('gguf-lora', 'lora.gguf'),

@@ -7,7 +7,7 @@ import { checkAdapterTensors } from '../../src-main/effilora/adapter-file.ts';
 import { readAnyAdapter } from '../../src-main/exports/read-any.ts';
 import { chatTemplate } from '../../src-main/models/chat-template.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { readFloats, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
 import type { ChatTemplate, ModelConfig } from '../../src-main/models/types.ts';
 import { modelSites } from '../../src-main/models/weights.ts';
@@ -17,7 +17,7 @@ import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 export type Target = (place: string, config: ModelConfig) => Promise<void>;
 
 async function model(place: string): Promise<void> {
-  const file = await openModelFile(place);
+  const file = await openTextModel(place);
   try {
     const ids = file.tokenizer?.encode('Hello wörld, 12 ③\n', { addSpecialTokens: true });
     if (ids) file.tokenizer!.decode(ids);

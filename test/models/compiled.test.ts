@@ -11,7 +11,7 @@ import { CompiledDecoder } from '../../src-main/models/compiled-decoder.ts';
 import { CompiledForward } from '../../src-main/models/compiled-forward.ts';
 import { generate, nextLogits } from '../../src-main/models/generate.ts';
 import { KeyValueCache } from '../../src-main/models/key-value-cache.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import type { Adaptation, ModelFile, TokenBatch } from '../../src-main/models/types.ts';
 import type { WeightFormat } from '../../src-main/models/weight-format.ts';
 import { options } from '../effilora/support.ts';
@@ -164,7 +164,7 @@ describe('evaluation inside the engine', () => {
   );
 
   it.each(['qwen3', 'gemma3'])('%s with a packed head is compiled once for batches of any lengths', async (name) => {
-    const source = await openModelFile(path.join(data, name));
+    const source = await openTextModel(path.join(data, name));
     const model = await loadCausalLM(source, 'bf16');
     await source.close();
     const count = await compilations(async () => {
@@ -183,7 +183,7 @@ describe('evaluation inside the engine', () => {
 
 describe('the default model on the blocks of its file', () => {
   let file: ModelFile;
-  beforeAll(async () => void (file = await openModelFile(await resolveModel('smollm2-135m'))));
+  beforeAll(async () => void (file = await openTextModel(await resolveModel('smollm2-135m'))));
   afterAll(() => file.close());
 
   const withModel = async <T>(format: WeightFormat, work: (model: CausalLM) => Promise<T>): Promise<T> => {

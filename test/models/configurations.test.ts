@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { UserError } from '../../src-main/engine/types.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { encodeSafetensors, type Dtype } from '../../src-main/models/safetensors.ts';
 import { readNamedTensors } from '../../src-main/trainer/tensor-file.ts';
 import { temporary } from '../trainer/support.ts';
@@ -108,13 +108,13 @@ describe('a configuration', () => {
       { attention_bias: false },
     ],
   ])('that can not be honoured is refused by name: %s', async (message, model, set) => {
-    const opened = openModelFile(await changed(model, (config) => ({ ...config, ...set })));
+    const opened = openTextModel(await changed(model, (config) => ({ ...config, ...set })));
     await expect(opened).rejects.toBeInstanceOf(UserError);
     await expect(opened).rejects.toThrow(message);
   });
 
   it('that lacks its head opens for its tokenizer, says so, and has no weights to run', async () => {
-    const file = await openModelFile(await changed('llama-tied', (config) => ({ ...config, tie_word_embeddings: false }))); // prettier-ignore
+    const file = await openTextModel(await changed('llama-tied', (config) => ({ ...config, tie_word_embeddings: false }))); // prettier-ignore
     expect(file.warnings).toEqual([expect.stringMatching(/lm_head\.weight, and its config\.json doesn't tie/)]);
     await expect(loadCausalLM(file)).rejects.toThrow(/"lm_head\.weight" is missing/);
     await file.close();
@@ -135,7 +135,7 @@ describe('a configuration', () => {
     expect(
       largestDifference(await logitsOf(nested, 'gemma3'), await logitsOf(path.join(data, 'gemma3'), 'gemma3')),
     ).toBe(0);
-    const file = await openModelFile(nested);
+    const file = await openTextModel(nested);
     expect(file.config.eosTokenIds).toEqual([1, 5]);
     await file.close();
   });
@@ -143,7 +143,7 @@ describe('a configuration', () => {
   it("of generation's adds its ends", async () => {
     const place = await changed('llama-tied', (config) => ({ ...config, eos_token_id: 2 }));
     fs.writeFileSync(path.join(place, 'generation_config.json'), JSON.stringify({ eos_token_id: [2, 7, 9] }));
-    const file = await openModelFile(place);
+    const file = await openTextModel(place);
     expect(file.config.eosTokenIds).toEqual([2, 7, 9]);
     await file.close();
   });
@@ -198,7 +198,7 @@ describe('a folder', () => {
   ])('that is quantized is named before anything else: %s', async (message, set) => {
     const place = await changed('llama-tied', (config) => ({ ...config, ...set }));
     fs.rmSync(path.join(place, 'model.safetensors'));
-    const opened = openModelFile(place);
+    const opened = openTextModel(place);
     await expect(opened).rejects.toBeInstanceOf(UserError);
     await expect(opened).rejects.toThrow(message);
   });
@@ -213,18 +213,18 @@ describe('a folder', () => {
       ...tensors.filter((tensor) => !tensor.name.includes('0.self_attn.q_proj')),
       { name: `model.layers.0.${name}`, dtype, shape: [8], data: new Uint8Array(dtype === 'I32' || dtype === 'F32' ? 32 : 8) },
     ]); // prettier-ignore
-    await expect(openModelFile(place)).rejects.toThrow(/holds a model quantized with/);
+    await expect(openTextModel(place)).rejects.toThrow(/holds a model quantized with/);
   });
 
   it('with pickles, with a GGUF file, or of an adapter says what to do', async () => {
     const place = await changed('llama-tied', (config) => config);
     fs.renameSync(path.join(place, 'model.safetensors'), path.join(place, 'pytorch_model.bin'));
-    await expect(openModelFile(place)).rejects.toThrow(/pytorch_model\.bin is a pickle/);
+    await expect(openTextModel(place)).rejects.toThrow(/pytorch_model\.bin is a pickle/);
     fs.writeFileSync(path.join(place, 'model-q8.gguf'), '');
-    await expect(openModelFile(place)).rejects.toThrow(/open its model-q8\.gguf instead/);
+    await expect(openTextModel(place)).rejects.toThrow(/open its model-q8\.gguf instead/);
     fs.rmSync(path.join(place, 'config.json'));
     fs.writeFileSync(path.join(place, 'adapter_config.json'), '{}');
-    await expect(openModelFile(place)).rejects.toThrow(/it is an adapter/);
+    await expect(openTextModel(place)).rejects.toThrow(/it is an adapter/);
   });
 
   it('that lacks shards says which', async () => {
@@ -232,7 +232,7 @@ describe('a folder', () => {
     const names = Array.from({ length: 5 }, (_, i) => `model-0000${i + 1}-of-00005.safetensors`);
     fs.writeFileSync(path.join(place, 'model.safetensors.index.json'), JSON.stringify({ weight_map: Object.fromEntries(names.map((name, i) => [`t${i}`, name])) })); // prettier-ignore
     fs.renameSync(path.join(place, 'model.safetensors'), path.join(place, names[0]!));
-    await expect(openModelFile(place)).rejects.toThrow(
+    await expect(openTextModel(place)).rejects.toThrow(
       /lacks 4 of 5 files .*00002-of-00005.*, …\); fetch the whole folder/,
     );
   });

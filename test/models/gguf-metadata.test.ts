@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { UserError } from '../../src-main/engine/types.ts';
 import { ggufValue, writeGguf } from '../../src-main/models/gguf/write.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { ggufVariant, numbers, writeGgufVariant, type Variant } from '../support/gguf-variant.ts';
 import { openLlamaCpp } from '../support/llama-cpp.ts';
 import { temporary } from '../trainer/support.ts';
@@ -103,7 +103,7 @@ describe('a GGUF model', () => {
     [/holds "rope_freqs\.weight"/, 'qwen3', { tensors: [numbers('rope_freqs.weight', [1, 1, 1, 1, 1, 1, 1, 1])] }],
     [/is a LoRA adapter, no model/, 'llama-tied', { metadata: { 'general.type': string('adapter') } }],
   ])('that can not be run as it is meant is refused by name: %s', async (message, model, variant) => {
-    const opened = openModelFile(await writeGgufVariant(at('refused.gguf'), model, variant));
+    const opened = openTextModel(await writeGgufVariant(at('refused.gguf'), model, variant));
     await expect(opened).rejects.toBeInstanceOf(UserError);
     await expect(opened).rejects.toThrow(message);
   }); // prettier-ignore
@@ -127,11 +127,11 @@ describe('a GGUF model in parts', () => {
   });
 
   it.each([1, 2, 3])('opens whole from part %i', async (i) => {
-    const [parts, whole] = await Promise.all([openModelFile(part(i)), openModelFile(at('whole.gguf'))]);
+    const [parts, whole] = await Promise.all([openTextModel(part(i)), openTextModel(at('whole.gguf'))]);
     expect(parts.config).toEqual(whole.config);
     expect(parts.name).toBe('split');
     for (const { name } of whole.tensors) expect(await parts.readTensor(name)).toEqual(await whole.readTensor(name));
-    const first = await openModelFile(part(1));
+    const first = await openTextModel(part(1));
     expect(await parts.sha256()).toBe(await first.sha256());
     await Promise.all([parts.close(), whole.close(), first.close()]);
     expect(await ours(part(i))).toBeCloseTo(await ours(at('whole.gguf')), 6);
@@ -140,15 +140,15 @@ describe('a GGUF model in parts', () => {
   it('says which part it is and which are missing, and what its name must be', async () => {
     const alone = fs.mkdtempSync(at('alone-'));
     fs.copyFileSync(part(2), path.join(alone, path.basename(part(2))));
-    await expect(openModelFile(path.join(alone, path.basename(part(2))))).rejects.toThrow(
+    await expect(openTextModel(path.join(alone, path.basename(part(2))))).rejects.toThrow(
       /is part 2 of 3 of a model, and split-00001-of-00003\.gguf, split-00003-of-00003\.gguf are missing/,
     );
     fs.copyFileSync(part(2), path.join(alone, 'model.gguf'));
-    await expect(openModelFile(path.join(alone, 'model.gguf'))).rejects.toThrow(
+    await expect(openTextModel(path.join(alone, 'model.gguf'))).rejects.toThrow(
       /name the parts …-00002-of-00003\.gguf/,
     );
     for (const i of [1, 3]) fs.copyFileSync(part(1), path.join(alone, path.basename(part(i))));
-    await expect(openModelFile(path.join(alone, path.basename(part(2))))).rejects.toThrow(
+    await expect(openTextModel(path.join(alone, path.basename(part(2))))).rejects.toThrow(
       /00003-of-00003\.gguf is no part 3 of 3/,
     );
   });
@@ -174,10 +174,10 @@ describe('a GGUF header', () => {
     const bytes = fs.readFileSync(at('twice.gguf'));
     bytes.set(Buffer.from('llama.block_count'), bytes.indexOf('llama.block_counx'));
     fs.writeFileSync(at('twice.gguf'), bytes);
-    await expect(openModelFile(at('twice.gguf'))).rejects.toThrow(/names "llama\.block_count" twice/);
+    await expect(openTextModel(at('twice.gguf'))).rejects.toThrow(/names "llama\.block_count" twice/);
     const endless = ggufValue.f32s([1]);
     new DataView(endless.buffer, endless.byteOffset).setBigUint64(8, 100_000_000n, true);
     await writeGgufVariant(at('endless.gguf'), 'llama-tied', { metadata: { 'x.many': endless } });
-    await expect(openModelFile(at('endless.gguf'))).rejects.toThrow(/claims 100000000 array entries/);
+    await expect(openTextModel(at('endless.gguf'))).rejects.toThrow(/claims 100000000 array entries/);
   });
 });

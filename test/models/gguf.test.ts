@@ -9,7 +9,7 @@ import { configFromGguf } from '../../src-main/models/gguf/config.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
 import { readGgufHeader } from '../../src-main/models/gguf/header.ts';
 import type { GgufValue } from '../../src-main/models/gguf/types.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { readFloats, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
 import { data } from './support.ts';
 
@@ -136,6 +136,6 @@ describe('GGUF', () => {
 
   it('names what a language model lacks', async () => {
     fs.writeFileSync(path.join(folder, 'model.gguf'), bytes);
-    await expect(openModelFile(path.join(folder, 'model.gguf'))).rejects.toThrow(/model\.gguf.*"llama\./);
+    await expect(openTextModel(path.join(folder, 'model.gguf'))).rejects.toThrow(/model\.gguf.*"llama\./);
   });
 });

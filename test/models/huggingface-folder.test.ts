@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import type { ChatMessage, ModelFile } from '../../src-main/models/types.ts';
 import { data } from './support.ts';
 
@@ -24,7 +24,7 @@ describe('a Hugging Face folder', () => {
   let file: ModelFile;
   beforeAll(async () => {
     for (const source of ['llama-tied', 'tokenizer']) fs.cpSync(path.join(data, source), folder, { recursive: true });
-    file = await openModelFile(folder);
+    file = await openTextModel(folder);
   });
   afterAll(async () => {
     await file.close();
@@ -46,7 +46,7 @@ describe('a Hugging Face folder', () => {
   });
 
   it('opens without a tokenizer', async () => {
-    const bare = await openModelFile(path.join(data, 'llama-tied'));
+    const bare = await openTextModel(path.join(data, 'llama-tied'));
     expect(bare.tokenizer).toBeUndefined();
     expect(bare.chatTemplate).toBeUndefined();
     await bare.close();
@@ -59,26 +59,26 @@ describe('a Hugging Face folder', () => {
     const write = (changes: object) =>
       fs.writeFileSync(path.join(broken, 'config.json'), JSON.stringify({ ...config, ...changes }));
     write({ num_hidden_layers: 1e7 });
-    await expect(openModelFile(broken)).rejects.toThrow(/config\.json.*num_hidden_layers/);
+    await expect(openTextModel(broken)).rejects.toThrow(/config\.json.*num_hidden_layers/);
     write({ model_type: 'mamba' });
-    await expect(openModelFile(broken)).rejects.toThrow(/"mamba" is not supported; supported are llama/);
+    await expect(openTextModel(broken)).rejects.toThrow(/"mamba" is not supported; supported are llama/);
     write({ num_key_value_heads: 3 });
-    await expect(openModelFile(broken)).rejects.toThrow(/over 3/);
+    await expect(openTextModel(broken)).rejects.toThrow(/over 3/);
     fs.writeFileSync(path.join(broken, 'config.json'), '{');
-    await expect(openModelFile(broken)).rejects.toThrow(/config\.json is not valid JSON/);
+    await expect(openTextModel(broken)).rejects.toThrow(/config\.json is not valid JSON/);
     write({});
     fs.writeFileSync(path.join(broken, 'tokenizer.json'), '[]]');
-    await expect(openModelFile(broken)).rejects.toThrow(/tokenizer\.json is not valid JSON/);
+    await expect(openTextModel(broken)).rejects.toThrow(/tokenizer\.json is not valid JSON/);
     for (const content of ['[]', 'null', '{"model":{"type":"BPE"}}', '{"model":{"type":"Magic"},"added_tokens":[]}']) {
       fs.writeFileSync(path.join(broken, 'tokenizer.json'), content);
-      await expect(openModelFile(broken)).rejects.toThrow(/tokenizer\.json is no tokenizer/);
+      await expect(openTextModel(broken)).rejects.toThrow(/tokenizer\.json is no tokenizer/);
     }
     fs.rmSync(broken, { recursive: true });
   });
 });
 
 it("renders a GGUF's chat template as transformers does", async () => {
-  const file = await openModelFile(await resolveModel('smollm2-135m'));
+  const file = await openTextModel(await resolveModel('smollm2-135m'));
   expect(rendered(file)).toEqual(expected.renderedSmolLM2);
   await file.close();
 });

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { languagesOf, languagesOfCard } from '../../src-main/models/languages.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { temporary } from '../trainer/support.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 
@@ -22,7 +22,7 @@ it('knows a folder’s languages from its card, and opens it whatever the card i
   const folder = writeTinyChatModel(path.join(work, 'tiny'));
   const languages = async (card?: string) => {
     if (card !== undefined) fs.writeFileSync(path.join(folder, 'README.md'), card);
-    const file = await openModelFile(folder);
+    const file = await openTextModel(folder);
     await file.close();
     return file.languages;
   };

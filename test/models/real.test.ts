@@ -5,7 +5,7 @@ import type { CausalLM } from '../../src-main/models/causal-lm.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
 import { generate, nextLogits } from '../../src-main/models/generate.ts';
 import { KeyValueCache } from '../../src-main/models/key-value-cache.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { readFloats, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
 import { openLlamaCpp } from '../support/llama-cpp.ts';
 import { data, loadModel, wholeRow } from './support.ts';
@@ -117,7 +117,7 @@ describe.each(['smollm2-135m', 'gemma3-270m'])('%s', (name) => {
   });
 
   it('writes on sensibly', async () => {
-    const opened = await openModelFile(file);
+    const opened = await openTextModel(file);
     const tokenizer = opened.tokenizer!;
     const prompt = tokenizer.encode('Monday, Tuesday, Wednesday, Thursday,', { addSpecialTokens: true });
     let text = '';

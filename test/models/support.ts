@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import type { TokenBatch } from '../../src-main/models/types.ts';
 
 /** Small random models with transformers' logits beside them (data/make_models.py). */
@@ -8,7 +8,7 @@ export const data = path.join(import.meta.dirname, 'data');
 
 /** A model's weights on the engine in use; its file is closed again. */
 export async function loadModel(folder: string): Promise<CausalLM> {
-  const file = await openModelFile(folder);
+  const file = await openTextModel(folder);
   const model = await loadCausalLM(file);
   await file.close();
   return model;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { StreamText } from '../../src-main/models/stream-text.ts';
 import type { ModelFile, Tokenizer } from '../../src-main/models/types.ts';
 import { openLlamaCppVocabularies, type Vocabulary } from '../support/llama-cpp.ts';
@@ -32,7 +32,7 @@ describe.each(['smollm2-135m', 'gemma3-270m'])("%s's tokenizer", (name) => {
   let judge: Vocabulary;
   beforeAll(async () => {
     const path = await resolveModel(name);
-    file = await openModelFile(path);
+    file = await openTextModel(path);
     tokenizer = file.tokenizer!;
     judge = await (await openLlamaCppVocabularies()).open(path);
   });

@@ -4,12 +4,12 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import type { EngineName } from '../../src-main/engine/types.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { largestDifference } from './support.ts';
 
 describe.skipIf(noSoftwareGpu)(`a real model on webgpu${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
   it('has the logits that it has on tensorflow, from the same quantized file', async () => {
-    const file = await openModelFile(await resolveModel('smollm2-135m'));
+    const file = await openTextModel(await resolveModel('smollm2-135m'));
     const inputIds = Int32Array.from(file.tokenizer!.encode('The capital of France is'));
     const batch = {
       ...{ rows: 1, length: inputIds.length, inputIds, labels: inputIds },

@@ -8,7 +8,7 @@ import { Reducer } from '../../src-main/effilora/reducer.ts';
 import type { AdapterOptions, NamedTensor, ReducerOptions } from '../../src-main/effilora/types.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { readFloats, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
 import type { TokenBatch } from '../../src-main/models/types.ts';
 import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
@@ -56,7 +56,7 @@ export async function openCase(name: string, recompute: boolean | number = true)
     rsLora: c.rsLora ?? false,
     dora: c.dora ?? false,
   };
-  const file = await openModelFile(at('model'));
+  const file = await openTextModel(at('model'));
   const model = await loadCausalLM(file);
   await file.close();
   const adapter = new Adapter(model.sites(), options, c.seed);

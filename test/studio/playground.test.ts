@@ -5,7 +5,7 @@ import type { GenerateEvent } from '../../src-preload/contract/index.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { generate } from '../../src-main/models/generate.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
@@ -45,7 +45,7 @@ const textOf = (events: GenerateEvent[], column: number) =>
 /** What the base model, or an adapter on it, says without the studio. */
 async function said(prompt: string, folder?: string): Promise<string> {
   await openEngine('wasm');
-  const file = await openModelFile(model);
+  const file = await openTextModel(model);
   const lm = await loadCausalLM(file);
   const adaptation = folder === undefined ? undefined : adapterOnModel(await readAdapter(folder), lm, folder);
   let text = '';

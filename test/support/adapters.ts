@@ -4,7 +4,7 @@ import { formatAdapterDescription, type AdapterDescription } from '../../src-mai
 import { adapterTensors, adaptedSites, headNames } from '../../src-main/effilora/methods/structure.ts';
 import { uniform } from '../../src-main/effilora/random.ts';
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { encodeSafetensors } from '../../src-main/models/safetensors.ts';
 import { seeingSites } from '../../src-main/models/vision/towers/sites.ts';
 import { modelSites } from '../../src-main/models/weights.ts';
@@ -24,7 +24,7 @@ export async function writeRandomAdapter(
     strength = 1,
   }: { options?: Partial<AdapterOptions>; seed?: number; strength?: number } = {},
 ): Promise<AdapterDescription> {
-  const file = await openModelFile(model);
+  const file = await openTextModel(model);
   const method = { ...OPTIONS, ...options };
   const sites = adaptedSites([...modelSites(file.config), ...(file.sees ? seeingSites(file.sees.config) : [])], method);
   const tensors = adapterTensors(sites, method).map(({ name, role, shape, width }) => {

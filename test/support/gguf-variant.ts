@@ -2,7 +2,7 @@ import path from 'node:path';
 import { MergedTensors } from '../../src-main/exports/merge.ts';
 import { ggufOfFolder } from '../../src-main/exports/gguf-of-folder.ts';
 import { ggufValue, writeGguf, type GgufTensorToWrite } from '../../src-main/models/gguf/write.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 
 const VOCABULARY = 96;
 const DATA = path.join(import.meta.dirname, '../models/data');
@@ -32,7 +32,7 @@ function tokenizer(): Map<string, Uint8Array> {
 
 /** Metadata and tensors of a GGUF of one of test/models/data's models, changed. */
 export async function ggufVariant(model: string, { metadata = {}, tensors = [], without = [] }: Variant = {}) {
-  const base = await openModelFile(path.join(DATA, model));
+  const base = await openTextModel(path.join(DATA, model));
   const nothing = { options: {} as never, tensors: [] };
   const made = await ggufOfFolder(base, new MergedTensors(base, nothing), () => 'f32');
   const own = await Promise.all(made.tensors.map(async (tensor) => ({ ...tensor, data: await tensor.bytes() })));

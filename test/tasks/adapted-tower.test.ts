@@ -7,7 +7,7 @@ import { fileLayoutOfB } from '../../src-main/effilora/layout.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import type { AdapterOptions, NamedTensor, WholeTensor } from '../../src-main/effilora/types.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { VisionLanguageModel } from '../../src-main/models/vision/vision-language.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { methodOf, seeingOptions } from '../../src-main/recipe/vision.ts';
@@ -72,7 +72,7 @@ async function open(family: string, kind: (typeof CASES)[number]) {
     await readAll(path.join(data, family, 'expected.safetensors')),
     await readAll(path.join(data, family, `${kind}.safetensors`)),
   ];
-  const file = await openModelFile(path.join(data, family));
+  const file = await openTextModel(path.join(data, family));
   const model = await VisionLanguageModel.load(file);
   await file.close();
   const vision = {

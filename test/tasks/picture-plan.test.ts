@@ -1,7 +1,7 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import type { ModelFile } from '../../src-main/models/types.ts';
 import { proposePlan } from '../../src-main/studio/work/plan.ts';
 import { readingOptions } from '../../src-main/data/reading-options.ts';
@@ -15,7 +15,7 @@ const work = temporary('picture-plan');
 let file: ModelFile;
 let data: string;
 beforeAll(async () => {
-  file = await openModelFile(await writePictureModel(work));
+  file = await openTextModel(await writePictureModel(work));
   data = await writePictureData(work);
 });
 afterAll(async () => {

@@ -10,7 +10,7 @@ import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { configFromHuggingFace, textPart } from '../../src-main/models/config-huggingface.ts';
 import { batchTensors, disposeBatch } from '../../src-main/models/batch.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { generate, type GeneratedToken } from '../../src-main/models/generate.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../src-main/models/vision/vision-language.ts';
 import { answersToTheLetter as ofTexts } from '../../src-main/tasks/language/evaluation.ts';
@@ -31,7 +31,7 @@ const SITES = ['q_proj', 'v_proj', 'o_proj', 'down_proj'];
 
 async function open(family: string) {
   const expected = await readAll(path.join(data, family, 'expected.safetensors'));
-  const file = await openModelFile(path.join(data, family));
+  const file = await openTextModel(path.join(data, family));
   const model = await VisionLanguageModel.load(file);
   await file.close();
   const options = { name: 'lora', rank: 2, heads: 1, alpha: 4, targets: SITES, share: 'global' } as const;

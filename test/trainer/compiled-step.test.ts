@@ -10,7 +10,7 @@ import type { AdapterOptions } from '../../src-main/effilora/types.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import type { TokenBatch } from '../../src-main/models/types.ts';
 import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { TrainingStep, type StepReport } from '../../src-main/trainer/step.ts';
@@ -22,7 +22,7 @@ beforeAll(async () => void (await openEngine('tensorflow')));
 
 /** A tiny model whose matrices, the head among them, are packed. */
 async function tinyModel(name: string): Promise<CausalLM> {
-  const file = await openModelFile(path.join(data, name));
+  const file = await openTextModel(path.join(data, name));
   const model = await loadCausalLM(file, 'bf16');
   await file.close();
   return model;

@@ -5,7 +5,7 @@ import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import type { NamedTensor } from '../../src-main/effilora/types.ts';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { dropCurve, headsToDrop, withoutHeads } from '../../src-main/trainer/drop.ts';
 import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
@@ -25,7 +25,7 @@ let least: string[];
 
 beforeAll(async () => {
   await openEngine('wasm');
-  const file = await openModelFile(TINY_MODEL);
+  const file = await openTextModel(TINY_MODEL);
   model = await loadCausalLM(file);
   const dataset = { path: writeTokens(path.join(work, 'data.jsonl'), 12) };
   examples = (await readDataset(dataset, 0, readingOptions(file))).examples;

@@ -7,7 +7,7 @@ import { UserError } from '../../src-main/engine/types.ts';
 import { exportAdapter } from '../../src-main/exports/export-adapter.ts';
 import { readAnyAdapter } from '../../src-main/exports/read-any.ts';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { encodeSafetensors } from '../../src-main/models/safetensors.ts';
 import type { ModelConfig } from '../../src-main/models/types.ts';
 import { adapterOnModel, readAdapter, writeStoredAdapter } from '../../src-main/trainer/adapter-folder.ts';
@@ -30,7 +30,7 @@ let bare: Float32Array;
 
 beforeAll(async () => {
   await openEngine('cpu');
-  const file = await openModelFile(TINY_MODEL);
+  const file = await openTextModel(TINY_MODEL);
   config = file.config;
   model = await loadCausalLM(file);
   await file.close();

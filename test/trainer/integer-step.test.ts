@@ -12,7 +12,7 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { type Products, withProducts } from '../../src-main/engine/products.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile } from '../../src-main/models/open.ts';
+import { openTextModel } from '../../src-main/models/open.ts';
 import { DECODER_SITES } from '../../src-main/models/types.ts';
 import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { microBatchGradients } from '../../src-main/trainer/gradients.ts';
@@ -28,7 +28,7 @@ beforeAll(async () => void (await openEngine('tensorflow')));
 /** Widths of 32 and 48: the latter is held in bf16 and has a shorter last block. */
 let model: CausalLM;
 beforeEach(async () => {
-  const file = await openModelFile(path.join(data, 'llama-tied'));
+  const file = await openTextModel(path.join(data, 'llama-tied'));
   model = await loadCausalLM(file, 'integers');
   await file.close();
 });

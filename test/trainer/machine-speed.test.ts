@@ -58,8 +58,14 @@ it('keeps what answers and setting up take, apart from the steps', async () => {
   expect(guess.setUpSecondsALayer).toBeGreaterThan(0);
   const engine = { ...cpu } as EngineStatus;
   const begun = performance.now() - 60_000;
-  const run = { engine, products: 'f32', flopsPerToken: 1e9, model: { parameters: 1e8, layers: 10 }, begun } as const;
-  const speeds = new RunSpeeds({ ...run, sampleFlops: answerFlops, seenFlops: 0 });
+  const run = {
+    engine,
+    products: 'f32',
+    flopsPerUnit: 1e9,
+    cost: { seenFlops: 0, sampleFlops: answerFlops(1e8), blocks: 10 },
+    begun,
+  } as const;
+  const speeds = new RunSpeeds(run);
   const time = new TimeLeft(500);
   for (let i = 0; i < 5; i++) time.step(1, 500);
   await speeds.steps(time);
@@ -73,7 +79,7 @@ it('keeps what answers and setting up take, apart from the steps', async () => {
   expect(setUpSecondsALayer).toBeCloseTo(2, 1);
   expect(engineFacts(cpu).flopsPerSecond).toBeCloseTo(5e11, -9);
   // Steps that are too small say nothing of the machine, and what lies beside them neither.
-  const small = new RunSpeeds({ ...run, sampleFlops: answerFlops, seenFlops: 0, flopsPerToken: 1e3 });
+  const small = new RunSpeeds({ ...run, flopsPerUnit: 1e3 });
   await small.steps(time);
   await small.beside(10);
   expect(speedFacts(cpu)).toEqual({ answerFlopsPerSecond, setUpSecondsALayer });

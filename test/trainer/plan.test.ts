@@ -4,10 +4,10 @@ import { expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { sizesOf } from '../../src-main/data/example-source.ts';
 import { memoryPlan } from '../../src-main/effilora/memory-plan.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { modelFacts, runShape } from '../../src-main/tasks/text-plan.ts';
 import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
-import { adapterOptions } from '../../src-main/trainer/prepare.ts';
+import { adapterOptions } from '../../src-main/recipe/vision.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { readRunData } from '../../src-main/tasks/language/examples.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
@@ -54,7 +54,7 @@ function recipeFile(words: number, training: object): string {
 
 async function plannedBytes(place: string): Promise<number> {
   const recipe = parseRecipe(fs.readFileSync(place, 'utf8'), place);
-  const file = await openModelFile(await resolveModel(recipe.model));
+  const file = await openTextModel(await resolveModel(recipe.model));
   const data = await readRunData(recipe, file);
   const engine = engineFacts({ name: 'tensorflow', kind: 'cpu' }, recipe.training.precision);
   const lengths = sizesOf(data.train);

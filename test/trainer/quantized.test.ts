@@ -7,7 +7,7 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import type { Products } from '../../src-main/engine/products.ts';
 import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
-import { openModelFile, resolveModel } from '../../src-main/models/open.ts';
+import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import type { ModelFile, TokenBatch } from '../../src-main/models/types.ts';
 import type { WeightFormat } from '../../src-main/models/weight-format.ts';
 import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
@@ -18,7 +18,7 @@ const STEPS = 2;
 let file: ModelFile;
 beforeAll(async () => {
   await openEngine('tensorflow');
-  file = await openModelFile(await resolveModel('smollm2-135m'));
+  file = await openTextModel(await resolveModel('smollm2-135m'));
 });
 afterAll(() => file.close());
 

@@ -71,6 +71,7 @@ function modelFile(file: string, opened: GgufFile, config: ModelConfig): ModelFi
   };
   const read = texts(header, file);
   return {
+    makes: 'texts',
     path: file,
     name: path.basename(file).replace(/(-\d{5}-of-\d{5})?\.gguf$/i, ''),
     format: 'gguf',

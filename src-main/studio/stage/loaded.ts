@@ -9,7 +9,7 @@ import { UserError } from '../../engine/types.ts';
 import { askedPrompt, loadConversant, seePicture } from '../../models/conversant.ts';
 import type { AskedPrompt, Asking, Conversant, SeenPicture } from '../../models/conversant.ts';
 import { changesSeeing } from '../../models/vision/vision-language.ts';
-import { openModelFile, resolveModel } from '../../models/open.ts';
+import { openTextModel, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
 import type { Act, Off, OnModel, PictureOnStage, SeenConversation } from './types.ts';
@@ -39,7 +39,7 @@ export class LoadedModel {
   ) {}
 
   static async open({ model: reference, engine }: OnModel, log: (line: string) => void): Promise<LoadedModel> {
-    const file = await openModelFile(await resolveModel(reference, log), log);
+    const file = await openTextModel(await resolveModel(reference, log), log);
     try {
       await openEngine(engine);
       log(`Loading ${file.name}`);

@@ -7,7 +7,7 @@ import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
 import { installTensorflow } from '../../engine/tensorflow/install.ts';
 import { UserError } from '../../engine/types.ts';
 import { modelOfAdapter } from '../../exports/read-any.ts';
-import { openModelFile, resolveModel } from '../../models/open.ts';
+import { openTextModel, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import { withoutHeads } from '../../trainer/drop.ts';
@@ -77,7 +77,7 @@ async function modelOf(reference: string): Promise<ModelFile> {
   if (opened?.reference === reference) return opened.file;
   await opened?.file.close();
   opened = undefined;
-  const file = await openModelFile(await resolveModel(reference));
+  const file = await openTextModel(await resolveModel(reference));
   opened = { reference, file };
   return file;
 }

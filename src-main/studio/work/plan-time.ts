@@ -4,7 +4,7 @@ import type { EngineFacts, ModelFacts, RunShape } from '../../effilora/memory-pl
 import { flopsOnce, seenShape, type SeenFacts } from '../../effilora/seen.ts';
 import type { SpeedFacts } from '../../trainer/machine-speed.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
-import type { PlanFacts } from '../../tasks/task.ts';
+import type { TextPlanFacts } from '../../tasks/task.ts';
 import type { MixFacts } from './data-facts.ts';
 
 /** What of a mix is held out. */
@@ -39,7 +39,7 @@ export function secondsBesideSteps(
   model: ModelFacts,
   engine: EngineFacts,
   speed: SpeedFacts,
-  { sampleFlops }: Pick<PlanFacts, 'sampleFlops'>,
+  { sampleFlops }: Pick<TextPlanFacts, 'sampleFlops'>,
   seen?: SeenFacts,
 ): number {
   const { evalExamples, evalEvery, sequenceLength, samples, steps = 0, batch, accumulate } = training;

@@ -6,7 +6,7 @@ import type { CausalLM } from '../../models/causal-lm.ts';
 import type { Adaptation } from '../../models/types.ts';
 import { withAnswer } from '../answers.ts';
 import { meanOf } from '../likelihood.ts';
-import type { Evaluation } from '../task.ts';
+import type { TextEvaluation } from '../task.ts';
 import { rowsToTheLetter } from '../to-the-letter.ts';
 
 /** Cuts examples into batches of at most `evaluationTokens` tokens, in order. */
@@ -96,7 +96,7 @@ export async function meanLoss(
   model: CausalLM,
   examples: Iterable<PreparedExample>,
   adaptation?: Adaptation,
-): Promise<Evaluation> {
+): Promise<TextEvaluation> {
   return meanOf(await logLikelihoods(model, examples, adaptation));
 }
 

@@ -3,20 +3,25 @@ import { measureDataset, openDataset, openSample, type PreparedExample } from '.
 import type { BatchTensors } from '../../models/batch.ts';
 import { loadCausalLM, type CausalLM } from '../../models/causal-lm.ts';
 import type { TokenBatch } from '../../models/types.ts';
-import type { Task } from '../task.ts';
-import { answerFlops, optionsOf, writtenAnswerOf } from '../answers.ts';
+import type { TextTask } from '../task.ts';
+import { optionsOf, writtenAnswerOf } from '../answers.ts';
 import { answersToTheLetter, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { readRunData } from './examples.ts';
 import { nextTokenObjective } from '../next-token.ts';
-import { modelFacts, runShape } from '../text-plan.ts';
+import { textCost, textPlan } from '../text-plan.ts';
+import { adapterOptions, methodOf } from '../../recipe/vision.ts';
+import { readingOptions } from '../../data/reading-options.ts';
 import { HeldOutPrompts } from '../held-out-prompts.ts';
 
 /** Rows of a file that a first look is at: read and tokenized in about a second. */
 const FIRST_ROWS = 200;
 
+const PLAN = textPlan();
+
 /** The next token of texts, by a decoder-only model. */
-export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM> = {
+export const language: TextTask<PreparedExample, TokenBatch, BatchTensors, CausalLM> = {
   load: loadCausalLM,
+  ...{ adapterOptions, methodOf, reading: readingOptions },
   examples: readRunData,
   dataset: (source, index, _, options) => openDataset(source, index, options),
   sample: (source, index, _, options) => openSample(source, index, options, FIRST_ROWS),
@@ -34,5 +39,5 @@ export const language: Task<PreparedExample, TokenBatch, BatchTensors, CausalLM>
   },
   samples: ({ tokenizer }, heldOut, count) =>
     new HeldOutPrompts({ writes: (model) => model }, tokenizer, heldOut, count),
-  plan: { model: modelFacts, seen: () => undefined, shape: runShape, sampleFlops: answerFlops },
+  ...{ plan: PLAN, cost: textCost(PLAN) },
 };

@@ -5,7 +5,7 @@ import type { Adaptation } from '../../models/types.ts';
 import type { PictureBatch, VisionLanguageModel } from '../../models/vision/vision-language.ts';
 import { withAnswer } from '../answers.ts';
 import { meanOf, type Likelihood } from '../likelihood.ts';
-import type { Evaluation } from '../task.ts';
+import type { TextEvaluation } from '../task.ts';
 import { rowsToTheLetter } from '../to-the-letter.ts';
 import { pictureBatch } from './batch.ts';
 import type { SeenExample } from './dataset.ts';
@@ -92,7 +92,7 @@ export async function meanLoss(
   model: VisionLanguageModel,
   examples: Iterable<SeenExample>,
   adaptation?: Adaptation,
-): Promise<Evaluation> {
+): Promise<TextEvaluation> {
   return meanOf(await logLikelihoods(model, examples, adaptation));
 }
 

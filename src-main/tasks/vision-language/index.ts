@@ -1,14 +1,16 @@
+import { readingOptions } from '../../data/reading-options.ts';
 import { splitDataset } from '../../data/held-out.ts';
 import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { dataUrl, thumbnailOf } from '../../models/vision/pictures/decode.ts';
 import { VisionLanguageModel, type PictureBatch } from '../../models/vision/vision-language.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
-import { answerFlops, optionsOf, writtenAnswerOf } from '../answers.ts';
+import { adapterOptions, methodOf } from '../../recipe/vision.ts';
+import { optionsOf, writtenAnswerOf } from '../answers.ts';
 import { datasetOptions, splitRunData } from '../run-data.ts';
 import { HeldOutPrompts, type Asked } from '../held-out-prompts.ts';
-import type { RunData, Task } from '../task.ts';
-import { runShape } from '../text-plan.ts';
+import type { RunData, TextTask } from '../task.ts';
+import { textCost, textPlan } from '../text-plan.ts';
 import { openPictureDataset, openPictureSample, type SeenExample } from './dataset.ts';
 import { answersToTheLetter, batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { pictureObjective, type PictureTensors } from './objective.ts';
@@ -27,9 +29,12 @@ const ASKED: Asked<VisionLanguageModel, SeenExample> = {
   }),
 };
 
+const PLAN = textPlan({ model: seeingFacts, seen: pictureFacts });
+
 /** The next token of texts with pictures, by a decoder behind a tower. */
-export const visionLanguage: Task<SeenExample, PictureBatch, PictureTensors, VisionLanguageModel> = {
+export const visionLanguage: TextTask<SeenExample, PictureBatch, PictureTensors, VisionLanguageModel> = {
   load: (file, format) => VisionLanguageModel.load(file, format),
+  ...{ adapterOptions, methodOf, reading: readingOptions },
   examples: readPictures,
   dataset: async (source, index, file, options) =>
     openPictureDataset(source, index, options, await pictureReading(file, options)),
@@ -52,7 +57,7 @@ export const visionLanguage: Task<SeenExample, PictureBatch, PictureTensors, Vis
     likeliest: (model, example, candidates, _, adaptation) => likeliestOption(model, example, candidates, adaptation),
   },
   samples: ({ tokenizer }, heldOut, count) => new HeldOutPrompts(ASKED, tokenizer, heldOut, count),
-  plan: { model: seeingFacts, seen: pictureFacts, shape: runShape, sampleFlops: answerFlops },
+  ...{ plan: PLAN, cost: textCost(PLAN) },
 };
 
 async function thumbnailsOf({ pictures, shown }: SeenExample): Promise<string[]> {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src-main/engine/index.ts';
-import { openModelFile } from '../../../src-main/models/open.ts';
+import { openTextModel } from '../../../src-main/models/open.ts';
 import { encodeSafetensors } from '../../../src-main/models/safetensors.ts';
 import { VisionLanguageModel } from '../../../src-main/models/vision/vision-language.ts';
 import { readAll } from './support.ts';
@@ -48,7 +48,7 @@ describe('a folder whose text side is another model', () => {
     await openEngine('cpu');
     await writeInTwo();
     const before = tf.memory().numTensors;
-    const [file, other] = [await openModelFile(folder), await openModelFile(whole)];
+    const [file, other] = [await openTextModel(folder), await openTextModel(whole)];
     expect(file.sees).toEqual({ ...other.sees, place: folder });
     expect(file.config).toEqual(expect.objectContaining({ ...other.config, eosTokenIds: expect.anything() as number[] })); // prettier-ignore
     expect(file.name).toBe(path.basename(folder));
@@ -71,7 +71,7 @@ describe('a folder whose text side is another model', () => {
 
   it('is another one by its hash when its tower or its language model is', async () => {
     const hash = async () => {
-      const file = await openModelFile(folder);
+      const file = await openTextModel(folder);
       await file.close();
       return file.sha256();
     };
@@ -88,13 +88,13 @@ describe('a folder whose text side is another model', () => {
 
   it('reads texts by the tokens and the template that it names anew', async () => {
     await writeInTwo();
-    const plain = await openModelFile(folder);
+    const plain = await openTextModel(folder);
     const last = plain.tokenizer!.vocabularySize - 1;
     const before = plain.tokenizer!.encode('What is it?');
     await plain.close();
     const names = { added_tokens_decoder: { [last]: { content: '<image>' } }, chat_template: '{{ messages[0].content }}<image>' }; // prettier-ignore
     await fsp.writeFile(path.join(folder, 'tokenizer_config.json'), JSON.stringify(names));
-    const { tokenizer, chatTemplate, close } = await openModelFile(folder);
+    const { tokenizer, chatTemplate, close } = await openTextModel(folder);
     expect(tokenizer!.encode('What is it?')).toEqual(before);
     expect(tokenizer!.encode('What<image> is it?').filter((id) => id === last)).toHaveLength(1);
     expect(tokenizer!.decode([last])).toBe('<image>');
@@ -113,7 +113,7 @@ describe('a folder whose text side is another model', () => {
     [{ text_config: { hidden_size: 16 } }, 'pictures become 16 numbers a token, and the language model takes 12'],
   ])('is refused by name where they do not belong together: %j', async (change, what) => {
     await writeInTwo(change);
-    await expect(openModelFile(folder)).rejects.toThrow(what);
+    await expect(openTextModel(folder)).rejects.toThrow(what);
   });
 
   it('is refused where its names are two tokens’ or none’s, or where its text model is a link that leads out of it', async () => {
@@ -121,11 +121,11 @@ describe('a folder whose text side is another model', () => {
     const named = async (tokens: object) =>
       fsp.writeFile(path.join(folder, 'tokenizer_config.json'), JSON.stringify({ added_tokens_decoder: tokens }));
     await named({ 4: { content: '<image>' }, 5: { content: '<image>' } });
-    await expect(openModelFile(folder)).rejects.toThrow('"<image>" to more than one token');
+    await expect(openTextModel(folder)).rejects.toThrow('"<image>" to more than one token');
     await named({ 4_000_000: { content: '<image>' } });
-    await expect(openModelFile(folder)).rejects.toThrow('names token 4000000');
+    await expect(openTextModel(folder)).rejects.toThrow('names token 4000000');
     await fsp.rm(path.join(folder, 'text'), { recursive: true });
     await fsp.symlink(path.join(data, 'llama-tied'), path.join(folder, 'text'));
-    await expect(openModelFile(folder)).rejects.toThrow('effilora_text_model is "text"');
+    await expect(openTextModel(folder)).rejects.toThrow('effilora_text_model is "text"');
   });
 });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { seePicture } from '../../../src-main/models/conversant.ts';
-import { openModelFile } from '../../../src-main/models/open.ts';
+import { openTextModel } from '../../../src-main/models/open.ts';
 import { openPictureProcessor } from '../../../src-main/models/vision/preparation/open.ts';
 import { VisionLanguageModel } from '../../../src-main/models/vision/vision-language.ts';
 import { readAll } from '../../models/vision/support.ts';
@@ -11,7 +11,7 @@ import { readAll } from '../../models/vision/support.ts';
  * @param more added to the norm's weight (1: Gemma)
  */
 export async function omegaByHand(model: string, adapter: string, bytes: Uint8Array, more = 0): Promise<number[][]> {
-  const file = await openModelFile(model);
+  const file = await openTextModel(model);
   const whole = await VisionLanguageModel.load(file);
   const { features } = await seePicture({ name: 'p', bytes }, await openPictureProcessor(model), whole);
   whole.dispose();
