@@ -29,6 +29,7 @@ export interface LoraPlaces {
 /** diffusers' names of the parts. */
 export const COMPONENTS: Record<DiffusionPart, string> = {
   unet: 'unet',
+  transformer: 'transformer',
   text: 'text_encoder',
   text_2: 'text_encoder_2',
 };

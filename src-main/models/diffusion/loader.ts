@@ -27,11 +27,13 @@ interface LinearOptions {
   /** default: it has a bias */
   biased?: boolean;
   site?: DiffusionSite;
+  /** its matrix is held as those of sites are */
+  held?: boolean;
 }
 
 /**
  * Runs `load` over a part's tensors; gives what it made, and the tensors. The source is closed.
- * @param format how the matrices of what can be adapted are held, where the engine has products for that
+ * @param format how the matrices of what can be adapted, and others that are large, are held, where the engine has products for that
  * @throws UserError when a tensor is missing, of another shape or type, or there is one that the part has no place for
  */
 export async function withDiffusionLoader<T>(
@@ -113,10 +115,11 @@ function loaderOf(source: DiffusionSource, tensors: DiffusionTensors, format: We
   const vector = async (name: string, size: number) => (await read(name, [size])) as Tensor1D;
   return {
     tensor: (name, shape) => read(name, shape),
-    linear: async (name, outFeatures, inFeatures, { biased = true, site } = {}) => ({
-      weight: site
-        ? await matrix(`${name}.weight`, outFeatures, inFeatures)
-        : ((await read(`${name}.weight`, [outFeatures, inFeatures])) as Tensor2D),
+    linear: async (name, outFeatures, inFeatures, { biased = true, site, held } = {}) => ({
+      weight:
+        site || held
+          ? await matrix(`${name}.weight`, outFeatures, inFeatures)
+          : ((await read(`${name}.weight`, [outFeatures, inFeatures])) as Tensor2D),
       bias: biased ? await vector(`${name}.bias`, outFeatures) : undefined,
       site,
     }),

@@ -1,7 +1,7 @@
 import type { Adaptation, SiteId } from '../types.ts';
 
 /** The parts of a diffusion model that can be adapted: A is shared inside one, never across. */
-export type DiffusionPart = 'unet' | 'text' | 'text_2';
+export type DiffusionPart = 'unet' | 'transformer' | 'text' | 'text_2';
 
 /** Which linear of a diffusion model it is, as adapters name it: `unet.attn1.to_q` of block 3. */
 export interface DiffusionSite extends SiteId {
@@ -16,6 +16,8 @@ export interface DiffusionSiteShape extends DiffusionSite {
   inFeatures: number;
   outFeatures: number;
   reads: 'self' | 'context';
+  /** which rows of its part it sees, where the part has several kinds and names them itself */
+  rows?: string;
 }
 
 /** How rows go through a part of a diffusion model: with what is adapted, and how much is kept for backward. */

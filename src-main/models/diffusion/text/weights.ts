@@ -5,7 +5,7 @@ import type { Norm } from '../parts/resnet.ts';
 import type { DiffusionPart, DiffusionSiteShape } from '../site.ts';
 import type { TextConfig } from './config.ts';
 
-export type TextGroup = Exclude<DiffusionPart, 'unet'>;
+export type TextGroup = Extract<DiffusionPart, 'text' | 'text_2'>;
 
 export interface TextLayer {
   norm1: Norm;

@@ -1,0 +1,259 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Adapter } from '../../../src-main/effilora/adapter.ts';
+import type { AdapterOptions } from '../../../src-main/effilora/types.ts';
+import { openEngine } from '../../../src-main/engine/index.ts';
+import { PackedMatrix } from '../../../src-main/engine/packed.ts';
+import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
+import type { EngineName } from '../../../src-main/engine/types.ts';
+import { flowTransformerConfig } from '../../../src-main/models/diffusion/flow/config.ts';
+import { FlowTransformer, type FlowInputs } from '../../../src-main/models/diffusion/flow/transformer.ts';
+import type { DiffusionPass } from '../../../src-main/models/diffusion/site.ts';
+import { asTensors, type Feeds } from '../../../src-main/models/feeds.ts';
+import { largestDifference } from '../support.ts';
+import { readAll } from '../vision/support.ts';
+import { channelsLast } from './support.ts';
+
+/** A tiny random Z-Image transformer, with diffusers' outputs and gradients, and EffiLoRA's on it (data/diffusion/make_flow.py). */
+const data = path.join(import.meta.dirname, '../data/diffusion/pipelines/z-image');
+const folder = path.join(data, 'transformer');
+const TARGETS = ['attention.to_q', 'attention.to_k', 'attention.to_out', 'feed_forward.w1', 'feed_forward.w2'].map(
+  (name) => `transformer.${name}`,
+);
+const OPTIONS: AdapterOptions = {
+  ...{ name: 'effilora', rank: 3, heads: 2, alpha: 6, targets: TARGETS, share: 'global', router: 'site' },
+  ...{ dropout: 0, rsLora: false, dora: false },
+};
+/** The longer text has 40 tokens. */
+const LENGTH = 64;
+
+type Expected = Awaited<ReturnType<typeof readAll>>;
+const expectedNumbers = () => readAll(path.join(data, 'expected.safetensors'));
+
+/** The case's texts, filled up by what must not be seen. */
+function textFeeds(expected: Expected, texts: number[], length: number): Feeds {
+  const own = texts.map((i) => expected.get(`context.${i}`)!);
+  const width = own[0]!.shape[1]!;
+  const values = new Float32Array(own.length * length * width).fill(77);
+  own.forEach((text, i) => values.set(text.values, i * length * width));
+  return {
+    context: { values, shape: [own.length * length, width] },
+    pooled: { values: Float32Array.from(own, ({ shape }) => shape[0]!), shape: [own.length, 1] },
+  };
+}
+
+function feedsOf(model: FlowTransformer, expected: Expected): Feeds {
+  const pictures = (name: string) => channelsLast(expected.get(name)!);
+  return {
+    ...{ sample: pictures('sample'), direction: pictures('direction') },
+    ...textFeeds(expected, [0, 1], LENGTH),
+    ...model.timeFeeds(expected.get('times')!.values),
+  };
+}
+
+const predict = (model: FlowTransformer, inputs: Record<string, Tensor>, pass?: DiffusionPass): Tensor4D =>
+  model.predict(inputs['sample'] as Tensor4D, inputs as object as FlowInputs, pass);
+
+/** The gradients of sum(out * direction). */
+function gradients(model: FlowTransformer, inputs: Record<string, Tensor>, by: Tensor[], pass?: DiffusionPass) {
+  const { sample, context, direction } = inputs as Record<string, Tensor>;
+  return tf.tidy(() =>
+    tf.grads((x, text) => tf.sum(tf.mul(predict(model, { ...inputs, sample: x!, context: text! }, pass), direction!)))([
+      sample!,
+      context!,
+      ...by,
+    ]),
+  );
+}
+
+function adapterOf(model: FlowTransformer, expected: Expected): { adapter: Adapter; learned: string[] } {
+  const adapter = new Adapter(model.sites(), OPTIONS, 1);
+  adapter.import(
+    adapter.trainables.map(({ name, shape }) => ({ name, shape, data: expected.get(`adapter:${name}`)!.values })),
+  );
+  return { adapter, learned: adapter.trainables.map(({ name }) => name) };
+}
+
+/** B as the file has it: it lies [heads * rank, out] in memory. */
+const inFileForm = (name: string, gradient: Tensor): Tensor =>
+  name.endsWith('.B') ? tf.transpose(tf.reshape(gradient, [OPTIONS.heads, -1, gradient.shape[1]!]), [0, 2, 1]) : gradient; // prettier-ignore
+
+async function expectGradients(found: Tensor[], names: string[], expected: Expected, prefix: string): Promise<void> {
+  const near = (ours: ArrayLike<number>, theirs: ArrayLike<number>, name: string) =>
+    expect(largestDifference(ours, theirs), name).toBeLessThan(1e-3);
+  for (const [i, name] of names.entries()) {
+    const ours = tf.tidy(() => inFileForm(name, found[i]!));
+    const values = await ours.data();
+    const theirs = (own: string) => expected.get(`${prefix}gradient:${own}`)!;
+    if (name === 'sample') near(values, channelsLast(theirs('sample')).values, name);
+    else if (name === 'context') {
+      const size = values.length / 2;
+      for (const text of [0, 1]) {
+        const own = theirs(`context.${text}`).values;
+        const filled = new Float32Array(size);
+        filled.set(own);
+        near(values.slice(text * size, (text + 1) * size), filled, name);
+      }
+    } else near(values, theirs(name).values, name);
+    ours.dispose();
+  }
+}
+
+// What the others compute with is held to the same numbers elsewhere.
+const engines: EngineName[] = ['tensorflow', 'wasm'];
+
+describe.each(engines)('a flow’s transformer on %s', (engine) => {
+  beforeAll(async () => void (await openEngine(engine)));
+
+  it('has the output and the gradients of diffusers, and frees all', async () => {
+    const before = tf.memory().numTensors;
+    const expected = await expectedNumbers();
+    const model = await FlowTransformer.load(folder);
+    const inputs = asTensors(feedsOf(model, expected));
+    const fed = tf.memory().numTensors;
+    const out = predict(model, inputs);
+    expect(tf.memory().numTensors - fed).toBe(1);
+    const theirs = channelsLast(expected.get('out')!).values;
+    expect(largestDifference(await out.data(), theirs)).toBeLessThan(1e-4);
+    const found = gradients(model, inputs, []);
+    await expectGradients(found, ['sample', 'context'], expected, '');
+
+    // A picture alone is not filled up to another's text, and the same.
+    const sample = tf.slice(inputs['sample']!, 0, 1);
+    const told = asTensors({ ...textFeeds(expected, [0], 32), ...model.timeFeeds([7]) });
+    const alone = predict(model, { sample, ...told });
+    expect(largestDifference(await alone.data(), theirs.slice(0, theirs.length / 2))).toBeLessThan(1e-4);
+    tf.dispose([out, found, inputs, sample, told, alone]);
+    model.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('learns with EffiLoRA as the method has it, run again in backward, too', async () => {
+    const before = tf.memory().numTensors;
+    const expected = await expectedNumbers();
+    const model = await FlowTransformer.load(folder);
+    const { adapter, learned } = adapterOf(model, expected);
+    const inputs = asTensors(feedsOf(model, expected));
+    const out = predict(model, inputs, { adaptation: adapter });
+    expect(largestDifference(await out.data(), channelsLast(expected.get('adapted:out')!).values)).toBeLessThan(1e-4);
+    const variables = adapter.trainables.map(({ variable }) => variable);
+    for (const recompute of engine === 'tensorflow' ? [false, true] : [true]) {
+      const found = gradients(model, inputs, variables, { adaptation: adapter, recompute });
+      await expectGradients(found, ['sample', 'context', ...learned], expected, 'adapted:');
+      tf.dispose(found);
+    }
+    tf.dispose([out, inputs]);
+    adapter.dispose();
+    model.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+it.each([false, true])(
+  'a flow’s transformer can be compiled into a step, run again in backward: %s',
+  async (recompute) => {
+    await openEngine('tensorflow');
+    const expected = await expectedNumbers();
+    const model = await FlowTransformer.load(folder);
+    const { adapter, learned } = adapterOf(model, expected);
+    const feeds = feedsOf(model, expected);
+    const inputs = asTensors(feeds);
+    const variables = adapter.trainables.map(({ variable }) => variable);
+    const pass = { adaptation: adapter, recompute };
+    const step = await stepCompiler()!.compile({
+      feeds: Object.values(inputs),
+      state: variables,
+      precision: 'f32',
+      step: () => ({
+        outputs: [predict(model, inputs, pass), ...gradients(model, inputs, variables, pass)],
+        updates: variables.map(() => undefined),
+      }),
+    });
+    const [out, ...found] = await step.run(Object.values(feeds).map(({ values }) => values));
+    expect(largestDifference(out!, channelsLast(expected.get('adapted:out')!).values)).toBeLessThan(1e-4);
+    const shapes = [inputs['sample']!, inputs['context']!, ...variables].map(({ shape }) => shape);
+    const tensors = found.map((values, i) => tf.tensor(values, shapes[i]));
+    await expectGradients(tensors, ['sample', 'context', ...learned], expected, 'adapted:');
+    tf.dispose([tensors, inputs]);
+    adapter.dispose();
+    model.dispose();
+  },
+);
+
+describe('a flow’s transformer', () => {
+  beforeAll(async () => void (await openEngine('tensorflow')));
+  const config = JSON.parse(fs.readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
+
+  it('stays in f16 where that is asked for, and learns as in f32', async () => {
+    const expected = await expectedNumbers();
+    const model = await FlowTransformer.load(folder, 'auto');
+    const packed = [...model.tensors].filter(([, tensor]) => tensor instanceof PackedMatrix).map(([name]) => name);
+    const sites = model.sites().map((site) => `${site.path}.weight`);
+    const more = packed.filter((name) => !sites.includes(name));
+    expect(more.every((name) => /adaLN_modulation|cap_embedder/.test(name))).toBe(true);
+    expect([...sites, ...more].sort()).toEqual(packed.sort());
+    const { adapter, learned } = adapterOf(model, expected);
+    const inputs = asTensors(feedsOf(model, expected));
+    const pass = { adaptation: adapter };
+    const found = gradients(model, inputs, adapter.trainables.map(({ variable }) => variable), pass); // prettier-ignore
+    await expectGradients(found, ['sample', 'context', ...learned], expected, 'adapted:');
+    tf.dispose([found, inputs]);
+    adapter.dispose();
+    model.dispose();
+  });
+
+  it('names its sites by block, and gives their weights', async () => {
+    const model = await FlowTransformer.load(folder);
+    const file = await readAll(path.join(folder, 'diffusion_pytorch_model.safetensors'));
+    const sites = model.sites();
+    expect(model.blocks).toBe(4);
+    expect(sites.filter(({ site }) => site === 'transformer.attention.to_out').map((site) => [site.block, site.path, site.rows])).toEqual([
+      [0, 'noise_refiner.0.attention.to_out.0', 'transformer.picture'],
+      [1, 'context_refiner.0.attention.to_out.0', 'transformer.text'],
+      [2, 'layers.0.attention.to_out.0', 'transformer.both'],
+      [3, 'layers.1.attention.to_out.0', 'transformer.both'],
+    ]); // prettier-ignore
+    expect(new Set(sites.map(({ block, site }) => `${block}.${site}`)).size).toBe(sites.length);
+    for (const site of sites.slice(0, 7)) {
+      const weight = model.siteWeight(site);
+      expect(weight.shape).toEqual([site.inFeatures, site.outFeatures]);
+      const turned = tf.tidy(() => tf.transpose(weight));
+      expect(await turned.data()).toEqual(file.get(`${site.path}.weight`)!.values);
+      tf.dispose([weight, turned]);
+    }
+    expect(model.rows({ pictures: 2, height: 8, width: 12, text: 64 })).toEqual({
+      ...{ 'transformer.picture': 64, 'transformer.text': 128, 'transformer.both': 192 },
+    });
+    model.dispose();
+  });
+
+  it.each([
+    [{ all_patch_size: [2, 4] }, '"all_patch_size" is [2,4], which is not supported; supported is [2]'],
+    [{ siglip_feat_dim: 1152 }, '"siglip_feat_dim" is 1152'],
+    [{ n_kv_heads: 1 }, '"n_kv_heads" is 1'],
+    [{ axes_dims: [4, 4, 6] }, '"axes_dims" has to be even numbers with a sum of 12'],
+    [{ axes_lens: [1e9, 16, 16] }, '"axes_lens.0"'],
+    [{ newly_invented: 3 }, 'here/config.json: "newly_invented" is 3'],
+  ])('of another kind is refused by file, field and value: %j', (change, what) => {
+    expect(() => flowTransformerConfig({ ...config, ...change }, 'here/config.json')).toThrow(what);
+  });
+
+  it('refuses what it can not place', async () => {
+    const model = await FlowTransformer.load(folder);
+    const told = (text: number): FlowInputs => ({
+      ...{ time: tf.zeros([1, 256]), context: tf.zeros([text, 10]), pooled: tf.ones([1, 1]) },
+    });
+    const sized =
+      (shape: [number, number, number, number], text = 32) =>
+      () =>
+        tf.tidy(() => void model.predict(tf.zeros(shape), told(text)));
+    expect(sized([1, 8, 7, 4])).toThrow('Latents of 7 x 8');
+    expect(sized([1, 8, 8, 9])).toThrow('Latents have 9 channels');
+    expect(sized([1, 8, 40, 4])).toThrow('20 x 4 patches');
+    expect(sized([1, 8, 8, 4], 192)).toThrow('A text of 192 tokens');
+    model.dispose();
+  });
+});
