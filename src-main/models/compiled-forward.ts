@@ -4,17 +4,28 @@ import { packedKernels } from '../engine/frozen.ts';
 import type { Compiler } from '../engine/tensorflow/compile.ts';
 import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
 import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
-import { exampleTensors, feedsKey, type Feeds } from './feeds.ts';
-import { ParameterSlots, tensorsOf } from './parameter-slots.ts';
+import { NotRecordable } from '../engine/tensorflow/recorder.ts';
+import { asTensors, exampleTensors, feedsKey, type Feeds } from './feeds.ts';
+import { type BlockPlace, ParameterSlots, tensorsOf } from './parameter-slots.ts';
 import type { Adaptation } from './types.ts';
 import { matricesOf, type ModelWeights } from './weights.ts';
 
 /** A pass through the model on the feeds, as it is recorded. */
 export type Pass = (inputs: Record<string, Tensor>, adaptation: Adaptation | undefined) => Tensor;
 
+/** What passes go through: a model, or a part of one that is loaded on its own. */
+export interface Passable {
+  /** what it is frozen in, one object for as long as it is loaded */
+  weights: object;
+  /** where it may be adapted */
+  places: BlockPlace[];
+  /** its large matrices */
+  matrices: { shape: number[] }[];
+}
+
 type Graphs = Map<string, Promise<CompiledStep>>;
 
-const forwards = new WeakMap<ModelWeights, CompiledForward>();
+const forwards = new WeakMap<object, CompiledForward>();
 
 /**
  * A model's passes without gradients inside the engine: one graph for every kind of pass, its shapes and the adaptation's structure.
@@ -31,24 +42,29 @@ export class CompiledForward {
 
   private constructor(
     private readonly compiler: Compiler,
-    private readonly weights: ModelWeights,
-    private readonly layers: number,
+    private readonly model: Passable,
   ) {}
 
-  /** Undefined where the engine can't compile it, or where the adaptation does more than its tensors tell. */
+  /** Of a language model, as `through` has it. */
   static of(weights: ModelWeights, adaptation: Adaptation | undefined): CompiledForward | undefined {
+    const places = weights.layers.map((_, block) => ({ block }));
+    return CompiledForward.through({ weights, places, matrices: matricesOf(weights) }, adaptation);
+  }
+
+  /** Undefined where the engine can't compile it, or where the adaptation does more than its tensors tell. */
+  static through(model: Passable, adaptation: Adaptation | undefined): CompiledForward | undefined {
     const compiler = stepCompiler();
     if (!compiler || !packedKernels() || (adaptation && adaptation.structure === undefined)) return undefined;
-    let forward = forwards.get(weights);
+    let forward = forwards.get(model.weights);
     if (!forward) {
-      forward = new CompiledForward(compiler, weights, weights.layers.length);
-      forwards.set(weights, forward);
+      forward = new CompiledForward(compiler, model);
+      forwards.set(model.weights, forward);
     }
     return forward;
   }
 
   /** Frees what passes of this model have kept. */
-  static release(weights: ModelWeights): void {
+  static release(weights: object): void {
     for (const slots of forwards.get(weights)?.slots.values() ?? []) slots.dispose();
     forwards.delete(weights);
   }
@@ -80,8 +96,8 @@ export class CompiledForward {
   /** Whether all of an adaptation's tensors are in the session of these weights, as those in training are. */
   private lives(adaptation: Adaptation): boolean {
     const { tensors } = this.compiler;
-    const session = this.compiler.sessionOf(this.weights);
-    return tensorsOf(adaptation, this.layers).every(
+    const session = this.compiler.sessionOf(this.model.weights);
+    return tensorsOf(adaptation, this.model.places).every(
       (tensor) => tensor instanceof tf.Variable && tensors.residentOf(tensors.idOf(tensor))?.session === session,
     );
   }
@@ -89,7 +105,7 @@ export class CompiledForward {
   private graphInPlace(kind: string, feeds: Feeds, adaptation: Adaptation, pass: Pass): Promise<CompiledStep> {
     const graphs = this.graphsInPlace.get(adaptation) ?? (new Map() as Graphs);
     this.graphsInPlace.set(adaptation, graphs);
-    const state = tensorsOf(adaptation, this.layers) as tf.Variable[];
+    const state = tensorsOf(adaptation, this.model.places) as tf.Variable[];
     return graphOf(graphs, `${feedsKey(kind, feeds)} ${adaptation.structure}`, () =>
       this.compile(feeds, adaptation, state, pass),
     );
@@ -113,7 +129,7 @@ export class CompiledForward {
     const key = adaptation.structure!;
     let slots = this.slots.get(key);
     if (!slots) {
-      slots = new ParameterSlots(this.compiler.tensors, adaptation, this.layers);
+      slots = new ParameterSlots(this.compiler.tensors, adaptation, this.model.places);
       this.slots.set(key, slots);
     }
     return slots;
@@ -125,10 +141,10 @@ export class CompiledForward {
     state: tf.Variable[],
     pass: Pass,
   ): Promise<CompiledStep> {
-    const { examples, standIn } = exampleTensors(feeds, matricesOf(this.weights), state);
+    const { examples, standIn } = exampleTensors(feeds, this.model.matrices, state);
     try {
       return await this.compiler.compile({
-        session: this.compiler.sessionOf(this.weights),
+        session: this.compiler.sessionOf(this.model.weights),
         feeds: Object.values(examples),
         state,
         precision: 'f32',
@@ -142,6 +158,23 @@ export class CompiledForward {
       tf.dispose(examples);
     }
   }
+}
+
+/** A pass inside the engine where it can be compiled, else by eager code; as `CompiledForward.run` has it. */
+export async function passThrough(
+  model: Passable,
+  ...[kind, feeds, adaptation, pass, fresh]: Parameters<CompiledForward['run']>
+): Promise<Float32Array> {
+  try {
+    const compiled = CompiledForward.through(model, adaptation);
+    if (compiled) return await compiled.run(kind, feeds, adaptation, pass, fresh);
+  } catch (error) {
+    if (!(error instanceof NotRecordable)) throw error;
+  }
+  const made = tf.tidy(() => pass(asTensors(feeds), adaptation));
+  const values = (await made.data()) as Float32Array;
+  made.dispose();
+  return values;
 }
 
 function graphOf(graphs: Graphs, key: string, compile: () => Promise<CompiledStep>): Promise<CompiledStep> {

@@ -3,13 +3,21 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import type { ResidentTensors } from '../engine/tensorflow/resident-tensors.ts';
 import type { Adaptation, LayerParameters } from './types.ts';
 
-/** The tensors an adaptation uses, each once, in the order in which layers name them. */
-export function tensorsOf(adaptation: Adaptation, layers: number): Tensor[] {
-  const found = new Set<Tensor>();
-  for (let layer = 0; layer < layers; layer++)
-    for (const tensor of Object.values(adaptation.parameters(layer))) found.add(tensor);
-  return [...found];
+/** A block of a model whose linears may be adapted. */
+export interface BlockPlace {
+  block: number;
+  /** the part of the model that it lies in; undefined: the language model */
+  part?: string;
 }
+
+/** The tensors an adaptation uses in these blocks, each once, in the order in which blocks name them. */
+export function tensorsOf(adaptation: Adaptation, blocks: BlockPlace[]): Tensor[] {
+  return [...new Set(blocks.flatMap((place) => Object.values(parametersAt(adaptation, place))))];
+}
+
+/** What it has of a block; nothing in a part that it leaves alone. */
+const parametersAt = (adaptation: Adaptation, { block, part }: BlockPlace): LayerParameters =>
+  part === undefined || adaptation.adapts?.(part) ? adaptation.parameters(block, part) : {};
 
 /**
  * Places in a compiled graph for the tensors of adaptations of one structure. Whichever is to be used writes its numbers into them,
@@ -17,7 +25,7 @@ export function tensorsOf(adaptation: Adaptation, layers: number): Tensor[] {
  */
 export class ParameterSlots {
   readonly variables: tf.Variable[];
-  private readonly byLayer: LayerParameters[];
+  private readonly byBlock: Map<string, LayerParameters>;
   private holder?: WeakRef<Adaptation>;
   /** the engine's ids of what the slots hold */
   private ids: number[] = [];
@@ -25,17 +33,16 @@ export class ParameterSlots {
   constructor(
     private readonly residents: ResidentTensors,
     adaptation: Adaptation,
-    private readonly layers: number,
+    private readonly blocks: BlockPlace[],
   ) {
-    const tensors = tensorsOf(adaptation, layers);
+    const tensors = tensorsOf(adaptation, blocks);
     this.variables = tensors.map(({ shape }) => tf.tidy(() => tf.variable(tf.zeros(shape), false)));
     const slots = new Map(tensors.map((tensor, i) => [tensor, this.variables[i]!]));
-    this.byLayer = Array.from(
-      { length: layers },
-      (_, layer) =>
-        Object.fromEntries(
-          Object.entries(adaptation.parameters(layer)).map(([name, tensor]) => [name, slots.get(tensor)!]),
-        ) as LayerParameters,
+    this.byBlock = new Map(
+      blocks.map((place) => {
+        const own = Object.entries(parametersAt(adaptation, place)).map(([name, tensor]) => [name, slots.get(tensor)!]);
+        return [keyOf(place), Object.fromEntries(own) as LayerParameters];
+      }),
     );
   }
 
@@ -43,7 +50,8 @@ export class ParameterSlots {
   asAdaptation(adaptation: Adaptation): Adaptation {
     return {
       structure: adaptation.structure,
-      parameters: (layer) => this.byLayer[layer]!,
+      parameters: (block, part) => this.byBlock.get(keyOf({ block, part }))!,
+      adapts: (part) => adaptation.adapts?.(part) ?? false,
       apply: (...args) => adaptation.apply(...args),
     };
   }
@@ -52,7 +60,7 @@ export class ParameterSlots {
   async take(adaptation: Adaptation, fresh: boolean): Promise<void> {
     const same = this.holder?.deref() === adaptation;
     if (same && !fresh) return;
-    const tensors = tensorsOf(adaptation, this.layers);
+    const tensors = tensorsOf(adaptation, this.blocks);
     const ids = tensors.map((tensor) => this.residents.idOf(tensor));
     // a tensor outside a session never changes; what a session holds may have been trained on
     const unchanged = same && ids.every((id, i) => id === this.ids[i] && !this.residents.residentOf(id));
@@ -69,3 +77,5 @@ export class ParameterSlots {
     tf.dispose(this.variables);
   }
 }
+
+const keyOf = ({ block, part = '' }: BlockPlace) => `${block} ${part}`;

@@ -47,6 +47,27 @@ export interface PeerOptions {
   threads: number;
 }
 
+/** One configuration of both sides of the diffusion benchmark. */
+export interface DiffusionOptions {
+  /** a pipeline that make_pipeline.py has written */
+  folder: string;
+  /** training steps, or pictures from texts */
+  work: 'train' | 'paint';
+  pictures: number;
+  /** pixels a side */
+  size: number;
+  /** pixels a side that become one latent */
+  factor: number;
+  /** of a text */
+  tokens: number;
+  /** of a painting */
+  steps: number;
+  rank: number;
+  heads: number;
+  recompute: boolean;
+  threads: number;
+}
+
 /** The adapter both sides of our comparisons train. */
 export function adapterStructure(
   { rank, heads }: Pick<OurOptions, 'rank' | 'heads'>,

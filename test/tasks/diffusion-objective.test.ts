@@ -125,23 +125,26 @@ describe('the objective of diffusion', () => {
   ] as const)(
     '%s is trained by the same steps compiled and not, with dropout and the router’s share everywhere: texts %j',
     async (kind, texts) => {
-      const runs: { losses: number[]; shares: number[][] }[] = [];
+      const runs: { losses: number[]; shares: number[][]; heldOut: number }[] = [];
       for (const compile of [true, false]) {
         const network = await open(kind);
         const set = await examples(network);
         const step = steps(network, { ...OPTIONS, dropout: 0.1, targets: [...OPTIONS.targets, ...texts] }, compile);
-        const run: (typeof runs)[number] = { losses: [], shares: [] };
+        const run: (typeof runs)[number] = { losses: [], shares: [], heldOut: 0 };
         for (let i = 1; i <= 3; i++) {
           const batches = [0, 1].map((micro) => trainingBatch(set, { seed: 3, step: i, micro }, DRAWN));
           const { loss, routerShare } = await step.run(i, batches, 0.02);
           run.losses.push(loss);
           run.shares.push([...routerShare!]);
         }
+        // Where the steps have left the adapter, in their graph's memory or outside of it.
+        run.heldOut = (await meanError(network, set, DRAWN, step.adapter)).loss;
         runs.push(run);
         for (const one of [step, step.optimizer, step.adapter, network]) one.dispose();
       }
       const [compiled, eager] = runs as [(typeof runs)[number], (typeof runs)[number]];
       compiled.losses.forEach((loss, i) => expect(loss).toBeCloseTo(eager.losses[i]!, 3));
+      expect(compiled.heldOut).toBeCloseTo(eager.heldOut, 3);
       for (const [i, shares] of compiled.shares.entries())
         for (let site = 0; site < shares.length; site += 2) {
           expect(shares[site]! + shares[site + 1]!).toBeCloseTo(1, 4);

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs-core';
+import { type Pass, passThrough } from '../../models/compiled-forward.ts';
 import type { Adaptation } from '../../models/types.ts';
 import { meanOf, type Likelihood } from '../likelihood.ts';
 import type { Evaluation } from '../task.ts';
@@ -27,10 +27,10 @@ export async function meanError(
     const sums = group.map((): Likelihood => ({ sum: 0, tokens: EVALUATED_TIMES }));
     for (let turn = 0; turn < EVALUATED_TIMES; turn++) {
       const batch = await objective.ready!(evaluationBatch(group, turn, options), adaptation ?? NONE);
-      const tensors = objective.tensors(batch);
-      const errors = noiseErrors(network, tensors, { adaptation, recompute: false });
-      (await errors.data()).forEach((error, i) => (sums[i]!.sum -= error));
-      tf.dispose([errors, tensors as unknown as tf.TensorContainer]);
+      const pass: Pass = (inputs, slots) =>
+        noiseErrors(network, objective.fed(inputs, batch, false), { adaptation: slots, recompute: false });
+      const errors = await passThrough(network.model, 'errors', objective.feeds(batch, false), adaptation, pass, true);
+      errors.forEach((error, i) => (sums[i]!.sum -= error));
     }
     parts.push(...sums);
   }

@@ -5,10 +5,11 @@ import { MadeOnce } from '../../models/made-once.ts';
 import { noiseSchedule, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
 import type { PartName } from '../../models/diffusion/pipeline/file.ts';
 import type { DiffusionModel } from '../../models/diffusion/pipeline/model.ts';
+import { readTexts, type TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
 import type { Vae } from '../../models/diffusion/vae/vae.ts';
-import { asTensors } from '../../models/feeds.ts';
+import { joined } from '../../models/floats.ts';
 import type { DrawnExample } from './batch.ts';
-import type { FrozenParts, TextNumbers } from './noised.ts';
+import type { FrozenParts } from './noised.ts';
 import { pixelsOf } from './pixels.ts';
 
 /**
@@ -44,11 +45,8 @@ export class ModelParts implements FrozenParts {
     const { feeds } = this.model.texts.feeds([caption]);
     const ids = Object.values(feeds).map(({ values }) => values.join());
     const all = await made.take([ids.join(' ')], async () => {
-      const inputs = asTensors(feeds);
-      const { context, pooled } = this.model.texts.features(inputs);
-      const numbers = [...(await context.data()), ...((await pooled?.data()) ?? [])];
-      tf.dispose([inputs, context, ...(pooled ? [pooled] : [])]);
-      return Float32Array.from(numbers);
+      const { context, pooled } = (await readTexts(this.model, [caption])).get(caption)!;
+      return joined([context, pooled]);
     });
     const size = this.model.texts.length * this.model.unet.config.contextWidth;
     return { context: all.subarray(0, size), pooled: all.subarray(size) };

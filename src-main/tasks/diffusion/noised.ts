@@ -1,6 +1,7 @@
 import { latentsOf, type LatentForm } from '../../models/diffusion/latents.ts';
 import { drawNoise, drawTime, type Place } from '../../models/diffusion/noise/draws.ts';
 import { shifted, shiftFor, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
+import type { TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
 import { noiseInto } from '../../models/diffusion/noise/training.ts';
 import { joined } from '../../models/floats.ts';
 import type { DiffusionBatch, DrawnExample } from './batch.ts';
@@ -17,11 +18,6 @@ export interface FrozenParts {
   moments(drawn: DrawnExample): Promise<Float32Array>;
   /** a text's features, [tokens, width], and its own as a whole, which is empty where the network takes none */
   text(caption: string): Promise<TextNumbers>;
-}
-
-export interface TextNumbers {
-  context: Float32Array;
-  pooled: Float32Array;
 }
 
 /** Examples of one bucket with their noise. Latents are [height, width, channels], one after the other. */

@@ -1,4 +1,6 @@
 import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { CompiledForward, type Passable } from '../../compiled-forward.ts';
+import type { BlockPlace } from '../../parameter-slots.ts';
 import type { DiffusionSite, DiffusionSiteShape } from '../site.ts';
 import type { WeightFormat } from '../../weight-format.ts';
 import { textSites } from '../text/weights.ts';
@@ -19,7 +21,7 @@ export const diffusionSites = ({ kind, unet, texts }: Pick<DiffusionFile, 'kind'
 ];
 
 /** A diffusion model's UNet and text encoders, frozen, on the engine in use. Its VAE is loaded when pictures are to be made or read. */
-export class DiffusionModel {
+export class DiffusionModel implements Passable {
   private constructor(
     readonly file: DiffusionFile,
     readonly unet: UNet,
@@ -64,6 +66,12 @@ export class DiffusionModel {
     return [this.unet, ...this.texts.encoders].flatMap(({ tensors }) => [...tensors.values()]);
   }
 
+  /** the blocks of its parts */
+  get places(): BlockPlace[] {
+    const all = this.sites().map(({ block, group }) => [`${block} ${group}`, { block, part: group }] as const);
+    return [...new Map(all).values()];
+  }
+
   /** Everything that can be adapted, block by block: the UNet, then the text encoders. */
   sites(): DiffusionSiteShape[] {
     return diffusionSites(this.file);
@@ -76,6 +84,7 @@ export class DiffusionModel {
   }
 
   dispose(): void {
+    CompiledForward.release(this.weights);
     this.unet.dispose();
     this.texts.dispose();
   }

@@ -1,16 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../../engine/types.ts';
-import { asTensors } from '../../feeds.ts';
+import { type Pass, passThrough } from '../../compiled-forward.ts';
+import type { Feeds } from '../../feeds.ts';
+import { joined } from '../../floats.ts';
 import type { Adaptation } from '../../types.ts';
 import type { Picture } from '../../vision/pictures/picture.ts';
 import { guided, sampleLatents, seededNoise, type Denoiser } from '../noise/sample.ts';
 import { samplingPlan, type SamplerName } from '../noise/samplers/index.ts';
 import { noiseSchedule } from '../noise/schedule.ts';
-import type { UNetInputs } from '../unet/unet.ts';
+import type { UNet, UNetInputs } from '../unet/unet.ts';
 import type { Vae } from '../vae/vae.ts';
 import type { DiffusionModel } from './model.ts';
-import type { TextFeatures } from './texts.ts';
+import { readTexts } from './read-texts.ts';
 
 /** What is to be painted, all of it together. */
 export interface PaintOptions {
@@ -38,7 +40,7 @@ export async function paintLatents(
   { prompts, negative, guidance, seeds, ...options }: PaintOptions,
   start?: Tensor4D,
 ): Promise<Tensor4D> {
-  const { unet, texts, file } = model;
+  const { unet, file } = model;
   const { height, width, adaptation } = options;
   const factor = 2 ** (file.vae.channels.length - 1);
   const multiple = factor * 2 ** (file.unet.down.length - 1);
@@ -47,19 +49,17 @@ export async function paintLatents(
   const plan = samplingPlan(noiseSchedule(file.noise), options.sampler, options.steps);
   const shape = [height / factor, width / factor, file.vae.latentChannels];
   const isGuided = guidance !== 1;
-  const told = isGuided ? [...prompts.map(() => negative), ...prompts] : prompts;
-  const features = tf.tidy(() => {
-    const inputs = asTensors(texts.feeds(told).feeds);
-    const own = texts.features(inputs, { adaptation });
-    const features = isGuided && negative === '' && file.isEmptyZero ? withoutNegative(own) : own;
-    return { ...features } as Record<string, Tensor>;
-  });
-  const sizes = asTensors(unet.sizeFeeds(told.map(() => [height, width, 0, 0, height, width])));
-  const network: Denoiser = (x, time) =>
-    tf.tidy(() => {
-      const times = asTensors(unet.timeFeeds(told.map(() => time)));
-      return unet.predict(x as Tensor4D, { ...times, ...sizes, ...features } as object as UNetInputs, { adaptation });
-    });
+  const asked = isGuided ? [...prompts.map(() => negative), ...prompts] : prompts;
+  const zeros = isGuided && negative === '' && file.isEmptyZero ? prompts.length : 0;
+  const told = { ...(await textFeeds(model, asked, zeros, adaptation)), ...sizeFeeds(model, asked.length, options) };
+  let isFirst = true;
+  const network: Denoiser = async (x, time) => {
+    const latents = { values: (await x.data()) as Float32Array, shape: x.shape };
+    const feeds = { latents, ...unet.timeFeeds(asked.map(() => time)), ...told };
+    const predicted = await passThrough(model, 'denoise', feeds, adaptation, denoised(unet), isFirst);
+    isFirst = false;
+    return tf.tensor(predicted, x.shape);
+  };
   const begun: Tensor = start ?? seededNoise(seeds, shape);
   const noises: Tensor[] = [];
   const noise = (step: number) => {
@@ -71,27 +71,53 @@ export async function paintLatents(
   try {
     return (await sampleLatents({ plan, network: guided(network, guidance), start: begun, noise, progress, signal })) as Tensor4D; // prettier-ignore
   } finally {
-    tf.dispose([features, sizes, noises, start ? [] : [begun]]);
+    tf.dispose([noises, start ? [] : [begun]]);
   }
 }
 
-/** The negative's half as zeros, as SDXL has an empty one. */
-function withoutNegative({ context, pooled }: TextFeatures): TextFeatures {
-  const half = <T extends Tensor>(x: T): T =>
-    tf.mul(x, tf.concat([0, 1].map((kept) => tf.fill([x.shape[0]! / 2, 1], kept))));
-  return { context: half(context), ...(pooled && { pooled: half(pooled) }) };
+/** The UNet as a pass. */
+const denoised =
+  (unet: UNet): Pass =>
+  ({ latents, ...told }, adaptation) =>
+    unet.predict(latents as Tensor4D, told as object as UNetInputs, { adaptation });
+
+/** What the network is told by texts. @param zeros so many of them, from the first, as zeros, as SDXL has an empty negative */
+async function textFeeds(
+  model: DiffusionModel,
+  texts: string[],
+  zeros: number,
+  adaptation?: Adaptation,
+): Promise<Feeds> {
+  const read = await readTexts(model, texts, adaptation);
+  const of = (part: 'context' | 'pooled') => {
+    const values = joined(texts.map((text) => read.get(text)![part]));
+    return values.fill(0, 0, (zeros * values.length) / texts.length);
+  };
+  const [context, pooled] = [of('context'), of('pooled')];
+  const width = model.unet.config.contextWidth;
+  return {
+    context: { values: context, shape: [context.length / width, width] },
+    ...(pooled.length > 0 && { pooled: { values: pooled, shape: [texts.length, pooled.length / texts.length] } }),
+  };
 }
 
-/** Latents as pictures. */
+const sizeFeeds = ({ unet }: DiffusionModel, pictures: number, { height, width }: { height: number; width: number }) =>
+  unet.sizeFeeds(Array.from({ length: pictures }, () => [height, width, 0, 0, height, width]));
+
+/** Latents as pictures, one after the other: memory holds what one takes. */
 export async function developed(vae: Vae, latents: Tensor4D): Promise<Picture[]> {
-  const [pictures, rows, columns] = latents.shape;
-  const values = tf.tidy(() => tf.clipByValue(tf.add(tf.mul(vae.decode(latents), 127.5), 127.5), 0, 255));
-  const numbers = await values.data();
-  values.dispose();
-  const [height, width] = [rows * vae.factor, columns * vae.factor];
-  const size = height * width * 3;
-  return Array.from({ length: pictures }, (_, i) => ({
-    ...{ width, height },
-    rgb: Uint8Array.from(numbers.subarray(i * size, (i + 1) * size), Math.round),
-  }));
+  const [count, ...shape] = latents.shape;
+  const all = await latents.data();
+  const pictures: Picture[] = [];
+  for (let i = 0; i < count; i++) {
+    const size = all.length / count;
+    const feeds = { latents: { values: all.slice(i * size, (i + 1) * size) as Float32Array, shape: [1, ...shape] } };
+    const numbers = await passThrough(vae, 'develop', feeds, undefined, (inputs) => colours(vae, inputs), false);
+    pictures.push({ width: shape[1] * vae.factor, height: shape[0] * vae.factor, rgb: Uint8Array.from(numbers, Math.round) }); // prettier-ignore
+  }
+  return pictures;
 }
+
+/** From 0 to 255. */
+const colours = (vae: Vae, { latents }: Record<string, Tensor>) =>
+  tf.clipByValue(tf.add(tf.mul(vae.decode(latents as Tensor4D), 127.5), 127.5), 0, 255);

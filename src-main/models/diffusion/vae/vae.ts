@@ -2,6 +2,7 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../../engine/types.ts';
+import { CompiledForward, type Passable } from '../../compiled-forward.ts';
 import { readJsonFile } from '../../json-file.ts';
 import { disposeTensors, withDiffusionLoader, type DiffusionLoader, type DiffusionTensors } from '../loader.ts';
 import { pointwise, type Linear } from '../parts/linear.ts';
@@ -32,12 +33,12 @@ export const vaeName = (name: string): string =>
   );
 
 /** Pictures to latents and back (AutoencoderKL), frozen, on the engine in use. Pictures are red, green and blue from -1 to 1. */
-export class Vae {
+export class Vae implements Passable {
   private constructor(
     readonly config: VaeConfig,
     /** by their names in diffusers */
     readonly tensors: DiffusionTensors,
-    private readonly weights: VaeWeights,
+    private readonly halves: VaeWeights,
   ) {}
 
   /** Reads it from a folder with config.json. @throws UserError naming file and field, or the tensor */
@@ -53,6 +54,18 @@ export class Vae {
     return new Vae(config, tensors, loaded);
   }
 
+  /** all it is frozen in */
+  get weights(): object {
+    return this.tensors;
+  }
+
+  get matrices(): { shape: number[] }[] {
+    return [...this.tensors.values()];
+  }
+
+  /** nothing of it is adapted */
+  readonly places = [];
+
   /** A latent stands for so many pixels a side. */
   get factor(): number {
     return 2 ** (this.config.channels.length - 1);
@@ -63,10 +76,10 @@ export class Vae {
     const [, height, width] = pictures.shape;
     if (height % this.factor !== 0 || width % this.factor !== 0)
       throw new UserError(`A picture of ${width} x ${height} has no whole latents; take sides that are multiples of ${this.factor}`); // prettier-ignore
-    const { weights, config } = this;
+    const { halves, config } = this;
     return tf.tidy(() => {
-      const both = encodeHalf(pictures, weights.encoder, config.groups);
-      const [mean, logVariance] = tf.split(weights.linearIn ? pointwise(both, weights.linearIn) : both, 2, 3) as [Tensor4D, Tensor4D]; // prettier-ignore
+      const both = encodeHalf(pictures, halves.encoder, config.groups);
+      const [mean, logVariance] = tf.split(halves.linearIn ? pointwise(both, halves.linearIn) : both, 2, 3) as [Tensor4D, Tensor4D]; // prettier-ignore
       return { mean, logVariance: tf.clipByValue(logVariance, -30, 20) };
     });
   }
@@ -83,14 +96,15 @@ export class Vae {
 
   /** Diffusion's latents -> pictures [pictures, height, width, 3], which may lie a little outside of -1 to 1. */
   decode(latents: Tensor4D): Tensor4D {
-    const { weights, config } = this;
+    const { halves, config } = this;
     return tf.tidy(() => {
       const own = tf.add<Tensor4D>(tf.div(latents, config.scale), config.shift);
-      return decodeHalf(weights.linearOut ? pointwise(own, weights.linearOut) : own, weights.decoder, config.groups);
+      return decodeHalf(halves.linearOut ? pointwise(own, halves.linearOut) : own, halves.decoder, config.groups);
     });
   }
 
   dispose(): void {
+    CompiledForward.release(this.tensors);
     disposeTensors(this.tensors);
   }
 }
