@@ -1,12 +1,13 @@
 // npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
 // Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3). Names as arguments choose:
-// pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), int8 (against f32, and PEFT's best in f32; int8-bf16: in any), product (one alone, int8 against f32), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
+// diffusion (a UNet's step and a picture), pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), int8 (against f32, and PEFT's best in f32; int8-bf16: in any), product (one alone, int8 against f32), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { python } from '../support/python.ts';
+import { compareDiffusion } from './diffusion.ts';
 import { IMAGE_TOKEN, pictureTokens, writeSeeingModel, type TowerShapes } from './make-seeing.ts';
 import type { OurOptions, PeerOptions } from './options.ts';
 import type { ProductAnswer } from './ours-product.ts';
@@ -234,6 +235,7 @@ const benches: [string, () => Promise<void>][] = [
     },
   ],
   ['pictures', comparePictures],
+  ['diffusion', () => compareDiffusion(ROUNDS, threads)],
   [
     'sequence',
     async () => {
