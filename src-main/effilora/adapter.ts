@@ -245,7 +245,7 @@ export class Adapter {
     }
   }
 
-  /** The start of what is trained whole: as the model has it. `tensor` gives its numbers, which stay the model's. */
+  /** The start of what is trained whole: as the model has it. `tensor` gives a copy of its numbers. */
   initialiseWhole(tensor: (name: string) => tf.Tensor): void {
     for (const { name } of this.options.whole ?? []) {
       const variable = this.#variable(name);

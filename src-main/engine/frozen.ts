@@ -25,6 +25,17 @@ export function frozenProduct(x: Tensor2D, weight: FrozenMatrix): Tensor2D {
   }))(x) as Tensor2D;
 }
 
+/** x W^T + bias: x [tokens, width], bias [rows] -> [tokens, rows]. Neither W nor the bias gets a gradient. */
+export function frozenLinear(x: Tensor2D, weight: FrozenMatrix, bias?: Tensor1D): Tensor2D {
+  const linear = weight instanceof PackedMatrix && !inIntegers() && kernelsOf().linear;
+  if (!bias || !linear)
+    return bias ? tf.tidy(() => tf.add<Tensor2D>(frozenProduct(x, weight), bias)) : frozenProduct(x, weight);
+  return tf.customGrad((input) => ({
+    value: linear(input as Tensor2D, weight, bias),
+    gradFunc: (dy: tf.Tensor) => kernelsOf().product(dy as Tensor2D, weight, true),
+  }))(x) as Tensor2D;
+}
+
 /** x W^T, or x W with `gradient` */
 type Product = (x: Tensor2D, gradient: boolean) => Tensor2D;
 

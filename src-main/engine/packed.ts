@@ -32,7 +32,9 @@ export interface PackedKernels {
   release(number: number): void;
   /** x W^T [tokens, rows]; with `gradient` x W [tokens, width] */
   product(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
-  /** the same with both factors in integers (engine/integer-product.ts has its numbers), where the engine has that */
+  /** x W^T + bias in one pass, where the engine has that */
+  linear?(x: Tensor2D, weight: PackedMatrix, bias: Tensor1D): Tensor2D;
+  /** the product with both factors in integers (engine/integer-product.ts has its numbers), where the engine has that */
   integerProduct?(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
   rows(ids: Tensor1D, weight: PackedMatrix): Tensor2D;
   unpack(weight: PackedMatrix): Tensor2D;

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { frozenProduct, frozenTransposed } from '../engine/frozen.ts';
+import { frozenLinear, frozenTransposed } from '../engine/frozen.ts';
 import { gated, rmsNorm, rotary } from '../engine/fused.ts';
 import type { Adaptation, LayerParameters, ModelConfig, SiteName } from './types.ts';
 import type { LayerWeights } from './weights.ts';
@@ -61,8 +61,7 @@ function mlp(x: Tensor2D, context: BlockContext): Tensor2D {
 /** y = x W^T + bias, and what the adaptation makes of it. */
 function linear(x: Tensor2D, site: SiteName, { weights, layer, adaptation, parameters }: BlockContext): Tensor2D {
   const { weight, bias } = weights.linears[site];
-  const product = frozenProduct(x, weight);
-  const y = bias ? tf.add<Tensor2D>(product, bias) : product;
+  const y = frozenLinear(x, weight, bias);
   if (!adaptation) return y;
   return adaptation.apply({ block: layer, site }, x, y, parameters, () => frozenTransposed(weight), bias);
 }

@@ -3,6 +3,8 @@ import os from 'node:os';
 import { keptFolder, KeptFiles } from '../engine/kept-files.ts';
 import { fileStamp } from './identity.ts';
 
+type Ingredients = (string | Uint8Array)[];
+
 /**
  * What a frozen part makes of something: a tower or a VAE of a picture, a text encoder of a caption. Made once, however many steps,
  * questions and runs are about it; it lies in files of the user's cache by what it was made of and by what.
@@ -34,15 +36,36 @@ export class MadeOnce {
   }
 
   /** @param of everything that it is made of */
-  async take(of: (string | Uint8Array)[], make: () => Promise<Float32Array>): Promise<Float32Array> {
+  async take(of: Ingredients, make: () => Promise<Float32Array>): Promise<Float32Array> {
+    const [made] = await this.takeAll([of], async () => [await make()]);
+    return made!;
+  }
+
+  /**
+   * Of several things at once.
+   * @param of of each everything that it is made of
+   * @param make those that are not there, each once, by their places in `of`
+   */
+  async takeAll(of: Ingredients[], make: (missing: number[]) => Promise<Float32Array[]>): Promise<Float32Array[]> {
+    const names = of.map((each) => this.nameOf(each));
+    const found = new Map<string, Float32Array>();
+    for (const name of new Set(names)) {
+      const known = await this.files.read(name);
+      if (known) found.set(name, new Float32Array(known.buffer));
+    }
+    const missing = [...new Set(names)].filter((name) => !found.has(name));
+    const made = missing.length > 0 ? await make(missing.map((name) => names.indexOf(name))) : [];
+    for (const [i, name] of missing.entries()) {
+      found.set(name, made[i]!);
+      await this.files.write(name, bytesOf(made[i]!));
+    }
+    return names.map((name) => found.get(name)!);
+  }
+
+  private nameOf(of: Ingredients): string {
     const hash = crypto.createHash('sha256').update(`${this.by}\n`);
     for (const part of of) hash.update(part);
-    const name = hash.digest('hex');
-    const known = await this.files.read(name);
-    if (known) return new Float32Array(known.buffer);
-    const made = await make();
-    await this.files.write(name, bytesOf(made));
-    return made;
+    return hash.digest('hex');
   }
 }
 

@@ -26,7 +26,7 @@ export interface TrainableModel {
   siteWeight(site: SiteShape): Tensor2D;
   /** what can be trained whole besides; absent: nothing */
   wholeTensors?(): WholeTensor[];
-  /** one of these as it is frozen; it stays the model's */
+  /** one of these as it is frozen; the caller disposes it */
   wholeTensor?(name: string): Tensor;
   dispose(): void;
 }

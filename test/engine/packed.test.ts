@@ -5,7 +5,13 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { frozenProduct, frozenRows, frozenTransposed, packedKernels } from '../../src-main/engine/frozen.ts';
+import {
+  frozenLinear,
+  frozenProduct,
+  frozenRows,
+  frozenTransposed,
+  packedKernels,
+} from '../../src-main/engine/frozen.ts';
 import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { integerProductComposed, withIntegerProducts } from '../../src-main/engine/integer-product.ts';
@@ -81,6 +87,18 @@ describe.each(TYPES)('%s', (type) => {
       const [ours, theirs] = [matrix, plain].map((w) => tf.valueAndGrad((a) => frozenProduct(a as Tensor2D, w))(x, dy));
       expect(largestDifference(ours!.value.dataSync(), theirs!.value.dataSync())).toBeLessThan(2e-5);
       expect(largestDifference(ours!.grad.dataSync(), theirs!.grad.dataSync())).toBeLessThan(2e-5);
+    });
+  });
+
+  it.each([5, 70])('adds a bias to the products of %i tokens in one pass', (tokens) => {
+    tf.tidy(() => {
+      const x = tf.randomNormal<tf.Rank.R2>([tokens, WIDTH], 0, 1, 'float32', 1);
+      const dy = tf.randomNormal<tf.Rank.R2>([tokens, ROWS], 0, 1, 'float32', 2);
+      const bias = tf.randomNormal<tf.Rank.R1>([ROWS], 0, 10, 'float32', 3);
+      const ours = tf.valueAndGrad((a) => frozenLinear(a as Tensor2D, matrix, bias))(x, dy);
+      const theirs = tf.valueAndGrad((a) => tf.add(tf.matMul(a as Tensor2D, plain, false, true), bias))(x, dy);
+      expect(largestDifference(ours.value.dataSync(), theirs.value.dataSync())).toBeLessThan(2e-5);
+      expect(largestDifference(ours.grad.dataSync(), theirs.grad.dataSync())).toBeLessThan(2e-5);
     });
   });
 

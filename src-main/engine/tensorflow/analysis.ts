@@ -23,6 +23,7 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioProductAdd: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioBlockProduct: { inputs: [undefined, 'T'] },
   StudioPackedProduct: { inputs: ['T', undefined], output: 'U', numbers: [1] },
+  StudioPackedLinear: { inputs: ['T', undefined, undefined], output: 'U', numbers: [1] },
   StudioIntegerProduct: { inputs: [undefined, undefined], numbers: [1] },
   StudioPackedLoss: { inputs: ['T', undefined, undefined] },
   StudioLogProbabilities: { inputs: ['T', undefined, undefined] },
@@ -32,6 +33,7 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioSum3: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioSum4: { inputs: ['T', 'U', 'V', 'X'], output: 'W' },
 };
+const PACKED_PRODUCTS = ['StudioPackedProduct', 'StudioPackedLinear'];
 const LOSSES = ['StudioLoss', 'StudioPackedLoss', 'StudioLogProbabilities'];
 /** Outputs of our operations that stay f32 whatever the others are. */
 export const ALWAYS_F32: Record<string, number[]> = { StudioAttention: [1] };
@@ -178,7 +180,7 @@ export class Analysis {
 
   isBf16Product(node: RecordedNode): boolean {
     if (this.precision !== 'bf16') return false;
-    if (node.operation === 'StudioPackedProduct') return true;
+    if (PACKED_PRODUCTS.includes(node.operation)) return true;
     if (!isMatrixProduct(node)) return false;
     const known = this.inBf16.get(node);
     if (known !== undefined) return known;

@@ -24,6 +24,12 @@ export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): Seq
         [int('gradient', gradient ? 1 : 0), int('split', 1), shapes([x.shape[0], weight.shape[gradient ? 1 : 0]])],
         [x, weight.number],
       ),
+    linear: (x, weight, bias) =>
+      one<Tensor2D>(
+        'StudioPackedLinear',
+        [int('split', 1), shapes([x.shape[0], weight.shape[0]])],
+        [x, weight.number, bias],
+      ),
     integerProduct: (x, weight, gradient) =>
       one<Tensor2D>(
         'StudioIntegerProduct',

@@ -27,15 +27,14 @@ export class SeenOnce {
   async features({ patches, grids }: FedPictures): Promise<Float32Array> {
     const total = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
     const width = patches.length / total;
-    const features: Float32Array[] = [];
     let first = 0;
-    for (const grid of grids) {
+    const pictures = grids.map((grid) => {
       const own = patches.subarray(first * width, (first + patchesOf(grid)) * width);
-      const of = [`${grid.rows} ${grid.columns} `, bytesOf(own)];
-      features.push(await this.made.take(of, () => this.look(own, grid)));
       first += patchesOf(grid);
-    }
-    return joined(features);
+      return { grid, patches: own };
+    });
+    const of = pictures.map((picture) => [`${picture.grid.rows} ${picture.grid.columns} `, bytesOf(picture.patches)]);
+    return joined(await this.made.takeAll(of, (missing) => this.look(missing.map((i) => pictures[i]!))));
   }
 }
 

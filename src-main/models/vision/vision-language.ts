@@ -82,9 +82,9 @@ export class VisionLanguageModel {
     return connectorTensors(this.vision.config);
   }
 
-  /** One of them as it is frozen; it stays this model's. */
+  /** One of them as it is frozen; the caller disposes it. */
   wholeTensor(name: string): Tensor {
-    return this.vision.tensors.get(name) as Tensor;
+    return this.vision.wholeTensor(name);
   }
 
   /**

@@ -23,10 +23,14 @@ afterEach(() => {
 
 /** Sees of a picture how many patches it has, and twice its first number. */
 const eyes = (config: object = { epsilon: 1 }, engine = 'tensorflow') =>
-  SeenOnce.of([weights], config, engine, (patches, { rows, columns }) => {
-    looked.push(`${rows}x${columns}:${patches.join()}`);
-    return Promise.resolve(Float32Array.of(rows * columns, 2 * patches[0]!));
-  });
+  SeenOnce.of([weights], config, engine, (pictures) =>
+    Promise.resolve(
+      pictures.map(({ patches, grid: { rows, columns } }) => {
+        looked.push(`${rows}x${columns}:${patches.join()}`);
+        return Float32Array.of(rows * columns, 2 * patches[0]!);
+      }),
+    ),
+  );
 
 const ONE = { patches: Float32Array.of(1, 2), grids: [{ rows: 1, columns: 1 }] };
 const TWO = { patches: Float32Array.of(3, 4, 5, 6, 7, 8, 9, 10), grids: [{ rows: 2, columns: 2 }] };
@@ -39,6 +43,15 @@ it('looks at each picture alone and once, in the order of a batch, also in anoth
   expect([...(await (await eyes()).features({ patches: BOTH.patches, grids: BOTH.grids }))]).toEqual([1, 2, 4, 6]);
   expect(looked).toEqual(['1x1:1,2', '2x2:3,4,5,6,7,8,9,10']);
   expect(await first.features({ patches: new Float32Array(0), grids: [] })).toHaveLength(0);
+});
+
+it('looks once at a picture that a batch has twice', async () => {
+  const twice = {
+    patches: Float32Array.of(...TWO.patches, ...ONE.patches, ...TWO.patches),
+    grids: [...TWO.grids, ...ONE.grids, ...TWO.grids],
+  };
+  expect([...(await (await eyes()).features(twice))]).toEqual([4, 6, 1, 2, 4, 6]);
+  expect(looked).toEqual(['2x2:3,4,5,6,7,8,9,10', '1x1:1,2']);
 });
 
 it('looks again at the same numbers in another form, and with other weights, another configuration or another engine', async () => {

@@ -12,7 +12,8 @@ import type { Feeds } from '../../../src-main/models/feeds.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { HALF, toBfloat, toHalf, widenBfloat } from '../../../src-main/models/floats.ts';
 import { encodeSafetensors, type SafetensorsTensor } from '../../../src-main/models/safetensors.ts';
-import { seeingSites } from '../../../src-main/models/vision/towers/sites.ts';
+import { lookOf, type LookedPicture } from '../../../src-main/models/vision/look.ts';
+import { connectorTensors, seeingSites } from '../../../src-main/models/vision/towers/sites.ts';
 import { visionConfig } from '../../../src-main/models/vision/towers/config.ts';
 import { VisionModel } from '../../../src-main/models/vision/towers/vision-model.ts';
 import type { PatchGrid } from '../../../src-main/models/vision/towers/windows.ts';
@@ -109,6 +110,26 @@ it.each(Object.keys(GRIDS))('%s can be compiled into a step, its gradients, too'
   model.dispose();
 });
 
+it.each(['idefics3', 'llava'])(
+  '%s looks at pictures with the same numbers, whatever else it looks at',
+  async (name) => {
+    await openEngine('tensorflow');
+    const expected = await readAll(path.join(data, name, 'expected.safetensors'));
+    const model = await VisionModel.load(path.join(data, name));
+    const both = patchesOf(expected.get('pixel_values')!);
+    const [first, second] = [0, 1].map((i) => ({
+      grid: TILES[i]!,
+      patches: both.subarray((i * both.length) / 2, ((i + 1) * both.length) / 2),
+    })) as [LookedPicture, LookedPicture];
+    const look = lookOf(model, {});
+    const [a, b] = await look([first, second]);
+    expect(largestDifference(Float32Array.of(...a!, ...b!), expected.get('features')!.values)).toBeLessThan(1e-4);
+    expect(await look([second, first, second])).toEqual([b, a, b]);
+    expect(await look([first])).toEqual([a]);
+    model.dispose();
+  },
+);
+
 /** A model's folder with its weights in half precision, and with the same numbers in f32. */
 async function inHalf(name: string, dtype: 'F16' | 'BF16'): Promise<{ half: string; whole: string }> {
   const [narrow, wide] = dtype === 'F16' ? [toHalf, (bits: number) => HALF[bits]!] : [toBfloat, widenBfloat];
@@ -140,7 +161,9 @@ it.each([
   const { half, whole } = await inHalf(name, dtype);
   const models = [await VisionModel.load(half), await VisionModel.load(whole)] as const;
   const packed = [...models[0].tensors].filter(([, tensor]) => tensor instanceof PackedMatrix).map(([key]) => key);
-  const matrices = [...models[1].tensors].filter(([key, { shape }]) => /layers|blocks/.test(key) && shape.length === 2);
+  const matrices = [...models[1].tensors].filter(
+    ([key, { shape }]) => /layers|blocks|^connector/.test(key) && shape.length === 2,
+  );
   expect(packed.sort()).toEqual(matrices.map(([key]) => key).sort());
   const expected = await readAll(path.join(data, name, 'expected.safetensors'));
   const inputs = tensorsOf(models[0].feeds(patchesOf(expected.get('pixel_values')!), GRIDS[name]!));
@@ -149,6 +172,11 @@ it.each([
   for (const { group, block, site } of seeingSites(models[0].config).slice(0, 8)) {
     const [one, other] = models.map((model) => model.siteWeight({ group, block, site })) as [tf.Tensor, tf.Tensor];
     expect(await one.data()).toEqual(await other.data());
+    tf.dispose([one, other]);
+  }
+  for (const { name: tensor } of connectorTensors(models[0].config)) {
+    const [one, other] = models.map((model) => model.wholeTensor(tensor)) as [tf.Tensor, tf.Tensor];
+    expect(await one.data(), tensor).toEqual(await other.data());
     tf.dispose([one, other]);
   }
   tf.dispose([inputs, ours, theirs]);

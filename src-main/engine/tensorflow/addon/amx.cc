@@ -89,7 +89,7 @@ void writeRows(const float* from, int64_t fromStride, const ProductShape& shape,
     for (int64_t j = 0; j < columns; j += 16) {
       __mmask16 mask = firstOf(columns - j);
       __m512 value = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, from + i * fromStride + j), scale);
-      if (add.data) value = _mm512_add_ps(value, load16(add, at + j, columns - j));
+      if (add.data) value = _mm512_add_ps(value, load16(add, (shape.addsRow ? column : at) + j, columns - j));
       if (out.type == Type::f32) _mm512_mask_storeu_ps(static_cast<float*>(out.data) + at + j, mask, value);
       else _mm256_mask_storeu_epi16(static_cast<uint16_t*>(out.data) + at + j, mask, (__m256i)_mm512_cvtneps_pbh(value));
     }

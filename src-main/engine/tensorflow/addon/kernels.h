@@ -67,6 +67,8 @@ struct ProductShape {
   float scale = 1;
   /** elements from one stored row of a to the next; 0 = rows follow each other */
   int64_t strideA = 0;
+  /** add [n] is the same for every row */
+  bool addsRow = false;
 };
 /** Levels of vector instructions. EFFILORA_INSTRUCTIONS=avx2, avxvnni or avx512 leaves wider ones alone: each can be tested and measured on one machine. */
 enum class Level { avx2, avxVnni, avx512, amx };

@@ -9,11 +9,12 @@ namespace {
 
 std::shared_ptr<PackedMatrix> matrix(TF_Tensor* number) { return packedMatrix(i32(number)[0]); }
 
-/** y [tokens, rows] = x W^T, or with `gradient` y [tokens, width] = x W */
-void productWith(View x, const PackedMatrix& w, View y, int64_t tokens, bool gradient, bool split) {
-  if (!gradient && tokens <= kFewTokens) return table().packedDots(x, w.data, w.format, y, tokens, w.rows, w.width);
+/** y [tokens, rows] = x W^T, or with `gradient` y [tokens, width] = x W; `bias` [rows] is added where it has data */
+void productWith(View x, const PackedMatrix& w, View y, int64_t tokens, bool gradient, bool split, View bias = {}) {
+  if (!gradient && !bias.data && tokens <= kFewTokens) return table().packedDots(x, w.data, w.format, y, tokens, w.rows, w.width);
   ProductShape shape{tokens, gradient ? w.rows : w.width, gradient ? w.width : w.rows, false, !gradient};
-  matrixProduct()(x, w.view(), {}, y, shape, split);
+  shape.addsRow = true;
+  matrixProduct()(x, w.view(), bias, y, shape, split);
 }
 
 void product(Call& c) {
@@ -26,7 +27,17 @@ void product(Call& c) {
   productWith(view(x), *w, view(c.output(0, shape)), rowsOf(x), gradient, split);
 }
 
-/** The same with the two factors in integers: x rounded by token and block, W as its blocks have it, W^T in a copy of its own. */
+/** y = x W^T + bias */
+void linear(Call& c) {
+  TF_Tensor *x = c.input(0), *bias = c.input(2);
+  auto w = matrix(c.input(1));
+  need(last(x) == w->width && TF_TensorElementCount(bias) == w->rows, "packed linear: shapes do not fit");
+  auto shape = shapeOf(x);
+  shape.back() = w->rows;
+  productWith(view(x), *w, view(c.output(0, shape)), rowsOf(x), false, c.attributes.ints[0] != 0, view(bias));
+}
+
+/** The product with the two factors in integers: x rounded by token and block, W as its blocks have it, W^T in a copy of its own. */
 void integerProduct(Call& c) {
   TF_Tensor* x = c.input(0);
   auto w = matrix(c.input(1));
@@ -100,6 +111,7 @@ void attend(Call& c) {
 const std::vector<Operation>& packedOperations() {
   static const std::vector<Operation> list = {
       {"StudioPackedProduct", {"x: T", "weight: int32"}, {"y: U"}, {"T", "U"}, {"gradient", "split"}, {}, {-1}, product},
+      {"StudioPackedLinear", {"x: T", "weight: int32", "bias: float"}, {"y: U"}, {"T", "U"}, {"split"}, {}, {-1}, linear},
       {"StudioIntegerProduct", {"x: float", "weight: int32"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
       {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows},
       {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack},

@@ -101,7 +101,7 @@ void writeSums(const float* sums, int64_t stride, const ProductShape& shape, Vie
     const float* from = sums + i * stride;
     OutRow to(out, at, columns);
     if (add.data) {
-      Row term(add, at, columns);
+      Row term(add, shape.addsRow ? column : at, columns);
       for (int64_t j = 0; j < columns; j++) to[j] = shape.scale * from[j] + term[j];
     } else {
       for (int64_t j = 0; j < columns; j++) to[j] = shape.scale * from[j];

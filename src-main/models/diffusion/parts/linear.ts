@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import { frozenProduct, frozenTransposed } from '../../../engine/frozen.ts';
+import { frozenLinear, frozenTransposed } from '../../../engine/frozen.ts';
 import type { FrozenMatrix } from '../../../engine/packed.ts';
 import type { Adaptation, LayerParameters } from '../../types.ts';
 import type { DiffusionSite } from '../site.ts';
@@ -23,8 +23,7 @@ export interface LinearPass {
 export function linear(x: Tensor2D, { weight, bias, site }: Linear, pass: LinearPass = {}): Tensor2D {
   const { adaptation, parameters } = pass;
   return tf.tidy(() => {
-    const product = frozenProduct(x, weight);
-    const y = bias ? tf.add<Tensor2D>(product, bias) : product;
+    const y = frozenLinear(x, weight, bias);
     if (!site || !adaptation?.adapts?.(site.group)) return y;
     const own = parameters ?? adaptation.parameters(site.block, site.group);
     return adaptation.apply(site, x, y, own, () => frozenTransposed(weight), bias);

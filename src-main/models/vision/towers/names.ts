@@ -20,8 +20,10 @@ export const isUnused = (name: string, layers: number) =>
   Number(/^tower\.encoder\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) >= layers;
 
 /**
- * Whether a folder's tensor stays in half precision where the engine has products for that: the matrices of the tower's layers, which are
- * most of it and are never trained whole. In f32 one is as large packed.
+ * Whether a folder's tensor stays in half precision where the engine has products for that: the matrices of the tower's layers and of the
+ * connector, which are most of it. In f32 one is as large packed.
  */
 export const staysInHalf = ({ name, type, shape }: Pick<TensorInfo, 'name' | 'type' | 'shape'>): boolean =>
-  /^tower\.(encoder\.layers|blocks)\./.test(name) && shape.length === 2 && ['f16', 'bf16'].includes(type);
+  /^(tower\.(encoder\.layers|blocks)|connector)\..*\.weight$/.test(name) &&
+  shape.length === 2 &&
+  ['f16', 'bf16'].includes(type);

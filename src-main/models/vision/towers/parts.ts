@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { frozenProduct, frozenTransposed } from '../../../engine/frozen.ts';
+import { frozenLinear, frozenTransposed } from '../../../engine/frozen.ts';
 import { rmsNorm } from '../../../engine/fused.ts';
 import { PackedMatrix, type FrozenMatrix } from '../../../engine/packed.ts';
 import { repeated } from '../../../engine/repeated.ts';
@@ -37,11 +37,10 @@ export function linear(
 ): Tensor2D {
   return tf.tidy(() => {
     const { weight: matrix } = frozen;
-    const weight = matrix instanceof PackedMatrix ? matrix : adapted(`${name}.weight`, matrix, adaptation);
+    const weight = adapted(`${name}.weight`, matrix, adaptation);
     const bias = frozen.bias && adapted(`${name}.bias`, frozen.bias, adaptation);
-    const product: Tensor2D =
-      weight instanceof PackedMatrix ? frozenProduct(x, weight) : tf.matMul(x, weight, false, true);
-    const y = bias ? tf.add<Tensor2D>(product, bias) : product;
+    // A tensor may be one that learns, and its bias with it.
+    const y = weight instanceof PackedMatrix ? frozenLinear(x, weight, bias) : plus(tf.matMul(x, weight, false, true), bias); // prettier-ignore
     const site = adaptation && name !== undefined && seeingSite(name);
     if (!site || !adaptation.adapts?.(site.group)) return y;
     const own = parameters ?? adaptation.parameters(site.block, site.group);
@@ -49,10 +48,16 @@ export function linear(
   });
 }
 
+const plus = (y: Tensor2D, bias: Tensor1D | undefined): Tensor2D => (bias ? tf.add<Tensor2D>(y, bias) : y);
+
 /** A tensor, or what the adaptation has in its place. */
-export function adapted<T extends Tensor1D | Tensor2D>(name: string, frozen: T, adaptation?: Adaptation): T {
+export function adapted<T extends Tensor1D | FrozenMatrix>(
+  name: string,
+  frozen: T,
+  adaptation?: Adaptation,
+): T | Exclude<T, PackedMatrix> {
   const whole = adaptation?.whole?.(name);
-  return whole ? (tf.reshape(whole, frozen.shape) as T) : frozen;
+  return whole ? (tf.reshape(whole, frozen.shape) as Exclude<T, PackedMatrix>) : frozen;
 }
 
 /** An RMSNorm whose weight may be trained. */

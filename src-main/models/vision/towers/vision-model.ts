@@ -1,8 +1,8 @@
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { frozenTransposed } from '../../../engine/frozen.ts';
-import type { FrozenMatrix } from '../../../engine/packed.ts';
+import { frozenTransposed, packedKernels } from '../../../engine/frozen.ts';
+import { PackedMatrix, type FrozenMatrix } from '../../../engine/packed.ts';
 import { UserError } from '../../../engine/types.ts';
 import type { Feeds } from '../../feeds.ts';
 import { readJsonFile } from '../../json-file.ts';
@@ -83,6 +83,12 @@ export class VisionModel {
     };
     const [, weight] = [...this.tensors].find(([name]) => isIt(name))!;
     return frozenTransposed(weight as FrozenMatrix);
+  }
+
+  /** One of its tensors as it is frozen; the caller disposes it. */
+  wholeTensor(name: string): Tensor {
+    const tensor = this.tensors.get(name)!;
+    return tensor instanceof PackedMatrix ? packedKernels()!.unpack(tensor) : tf.clone(tensor);
   }
 
   dispose(): void {
