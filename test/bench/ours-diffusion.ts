@@ -30,12 +30,12 @@ function batch(): DiffusionBatch {
   const side = size / factor;
   const numbers = (count: number) =>
     Float32Array.from({ length: count }, (_, i) => Math.sin(1 + 2.3 * i + 0.37 * i * i));
-  const latents = pictures * side * side * model.unet.config.inChannels;
+  const latents = pictures * side * side * model.file.vae.latentChannels;
   const noised = {
-    ...{ pictures, height: side, width: side, channels: model.unet.config.inChannels },
+    ...{ pictures, height: side, width: side, channels: model.file.vae.latentChannels },
     ...{ noised: numbers(latents), target: numbers(latents), weights: new Float32Array(pictures).fill(1) },
     ...{ times: Float32Array.from({ length: pictures }, (_, i) => (i * 331) % 1000), sizes: [] },
-    texts: { context: numbers(pictures * tokens * model.unet.config.contextWidth), pooled: new Float32Array(0) },
+    texts: { context: numbers(pictures * tokens * model.network.contextWidth), pooled: new Float32Array(0) },
   };
   return { drawn: Array.from({ length: pictures }, () => ({})), noised } as unknown as DiffusionBatch;
 }

@@ -30,6 +30,7 @@ const OPTIONS: AdapterOptions = {
   ...{ name: 'effilora', rank: 3, heads: 2, alpha: 6, share: 'global', router: 'site', dropout: 0 },
   ...{ targets: ['unet.attn1.to_q', 'unet.attn2.to_k', 'unet.attn2.to_v'], rsLora: false, dora: false },
 };
+const FLOW_TARGETS = ['transformer.attention.to_q', 'transformer.feed_forward.w2'];
 /** As make_pipelines.py tells the model. */
 const PROMPTS = ['a photo of a cat', ''];
 
@@ -45,7 +46,7 @@ afterEach(() => {
   scratch.remove();
 });
 
-async function open(kind: 'sd' | 'sdxl'): Promise<DiffusionNetwork> {
+async function open(kind: 'sd' | 'sdxl' | 'z-image'): Promise<DiffusionNetwork> {
   const folder = path.join(scratch.folder, kind);
   if (!fs.existsSync(folder)) await wholePipeline(kind, folder);
   return new DiffusionNetwork(await DiffusionModel.load(await openDiffusionFolder(folder)));
@@ -122,6 +123,8 @@ describe('the objective of diffusion', () => {
   it.each([
     ['sd', []],
     ['sdxl', ['text.q_proj', 'text_2.v_proj']],
+    // A flow's transformer, whose texts are of other lengths.
+    ['z-image', []],
   ] as const)(
     '%s is trained by the same steps compiled and not, with dropout and the router’s share everywhere: texts %j',
     async (kind, texts) => {
@@ -129,7 +132,8 @@ describe('the objective of diffusion', () => {
       for (const compile of [true, false]) {
         const network = await open(kind);
         const set = await examples(network);
-        const step = steps(network, { ...OPTIONS, dropout: 0.1, targets: [...OPTIONS.targets, ...texts] }, compile);
+        const targets = kind === 'z-image' ? FLOW_TARGETS : [...OPTIONS.targets, ...texts];
+        const step = steps(network, { ...OPTIONS, dropout: 0.1, targets }, compile);
         const run: (typeof runs)[number] = { losses: [], shares: [], heldOut: 0 };
         for (let i = 1; i <= 3; i++) {
           const batches = [0, 1].map((micro) => trainingBatch(set, { seed: 3, step: i, micro }, DRAWN));

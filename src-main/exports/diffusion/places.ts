@@ -1,5 +1,5 @@
-import type { DiffusionFile } from '../../models/diffusion/pipeline/file.ts';
-import { diffusionSites } from '../../models/diffusion/pipeline/model.ts';
+import type { DiffusionFile, FlowFile, UNetFile } from '../../models/diffusion/pipeline/file.ts';
+import { diffusionSites } from '../../models/diffusion/pipeline/network.ts';
 import { unetNames } from '../../models/diffusion/single/names.ts';
 import type { DiffusionPart, DiffusionSiteShape } from '../../models/diffusion/site.ts';
 import { textSites } from '../../models/diffusion/text/weights.ts';
@@ -37,7 +37,15 @@ export const COMPONENTS: Record<DiffusionPart, string> = {
 const underscored = (name: string) => name.replaceAll('.', '_');
 
 /** Where a model's LoRAs may lie; nothing is read or loaded. */
-export function loraPlaces(file: Pick<DiffusionFile, 'kind' | 'unet' | 'texts' | 'tensors'>): LoraPlaces {
+export function loraPlaces(
+  file: Pick<UNetFile, 'kind' | 'unet' | 'texts' | 'tensors'> | Pick<FlowFile, 'kind' | 'transformer'>,
+): LoraPlaces {
+  if (file.kind === 'z-image')
+    return {
+      kind: file.kind,
+      adapted: diffusionSites(file).map((site) => ({ ...site, ...flowPlace(site) })),
+      idle: [],
+    };
   const { kind, unet, texts } = file;
   const pointwise = new Set(
     (file.tensors.unet ?? [])
@@ -74,6 +82,12 @@ function unetPlace({ path }: DiffusionSiteShape, kind: LoraPlaces['kind'], origi
     // Before PEFT, diffusers kept its LoRAs in processors: `attn1.processor.to_out_lora.up`.
     names: [diffusers, own, first, diffusers.replace(/\.to_(q|k|v|out)(\.0)?$/, '.processor.to_$1')],
   };
+}
+
+/** A flow's transformer: kohya's form as diffusers and ComfyUI read it, who have another name before the transformer's own, too. */
+function flowPlace({ path }: DiffusionSiteShape) {
+  const [diffusers, kohya] = [`${COMPONENTS.transformer}.${path}`, `lora_unet_${underscored(path)}`];
+  return { isPointwise: false, diffusers, kohya, names: [diffusers, kohya, `diffusion_model.${path}`] };
 }
 
 function textPlace({ group, path }: DiffusionSiteShape, kind: LoraPlaces['kind']) {

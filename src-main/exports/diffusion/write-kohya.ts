@@ -1,5 +1,5 @@
 import { UserError } from '../../engine/types.ts';
-import type { DiffusionFile } from '../../models/diffusion/pipeline/file.ts';
+import type { FlowFile, UNetFile } from '../../models/diffusion/pipeline/file.ts';
 import { encodeSafetensors, type SafetensorsTensor } from '../../models/safetensors.ts';
 import { recognizable, shapesOf, type LoraPair } from './pairs.ts';
 import type { LoraPlaces } from './places.ts';
@@ -8,7 +8,7 @@ import type { LoraPlaces } from './places.ts';
 export interface KohyaHeader {
   /** what A1111 and Forge call it: `<lora:NAME:1>` */
   name: string;
-  base: Pick<DiffusionFile, 'name' | 'kind' | 'unet' | 'noise'>;
+  base: Pick<UNetFile, 'name' | 'kind' | 'unet' | 'noise'> | Pick<FlowFile, 'name' | 'kind' | 'noise'>;
 }
 
 /** Features of a token in Stable Diffusion 2, by which it is told from the first. */
@@ -39,27 +39,35 @@ function tensorsOf(pair: LoraPair): SafetensorsTensor[] {
   ];
 }
 
-/** A1111 tells the kind of model by ss_base_model_version and ss_v2, others by modelspec.architecture. */
 function kohyaMetadata(pairs: LoraPair[], { name, base }: KohyaHeader): Record<string, string> {
-  const isXl = base.kind === 'sdxl';
-  const isSecond = !isXl && base.unet.contextWidth === CONTEXT_OF_2;
-  const isVelocity = base.noise.prediction === 'v_prediction';
-  const version = isXl ? 'sdxl_base_v1-0' : isSecond ? 'sd_v2' : 'sd_v1';
-  const first = `stable-diffusion-v${isSecond ? (isVelocity ? '2-768-v' : '2-512') : '1'}`;
   const same = (values: number[]) => (new Set(values).size === 1 ? String(values[0]) : 'Dynamic');
   return {
     format: 'pt',
-    ss_base_model_version: version + (isVelocity && !isXl ? '_v' : ''),
-    ss_v2: isSecond ? 'True' : 'False',
+    ...(base.kind === 'z-image' ? Z_IMAGE : unetMetadata(base)),
     ss_network_module: 'networks.lora',
     ss_network_dim: same(pairs.map(({ rank }) => rank)),
     ss_network_alpha: same(pairs.map(({ alpha }) => alpha)),
     ss_output_name: name,
     ss_sd_model_name: base.name,
     'modelspec.sai_model_spec': '1.0.0',
+    'modelspec.title': name,
+  };
+}
+
+const Z_IMAGE = { ss_base_model_version: 'z_image', 'modelspec.architecture': 'z-image/lora' };
+
+/** A1111 tells the kind of model by ss_base_model_version and ss_v2, others by modelspec.architecture. */
+function unetMetadata(base: Pick<UNetFile, 'kind' | 'unet' | 'noise'>): Record<string, string> {
+  const isXl = base.kind === 'sdxl';
+  const isSecond = !isXl && base.unet.contextWidth === CONTEXT_OF_2;
+  const isVelocity = base.noise.prediction === 'v_prediction';
+  const version = isXl ? 'sdxl_base_v1-0' : isSecond ? 'sd_v2' : 'sd_v1';
+  const first = `stable-diffusion-v${isSecond ? (isVelocity ? '2-768-v' : '2-512') : '1'}`;
+  return {
+    ss_base_model_version: version + (isVelocity && !isXl ? '_v' : ''),
+    ss_v2: isSecond ? 'True' : 'False',
     'modelspec.architecture': `${isXl ? 'stable-diffusion-xl-v1-base' : first}/lora`,
     'modelspec.implementation': isXl ? 'https://github.com/Stability-AI/generative-models' : 'diffusers',
-    'modelspec.title': name,
     'modelspec.prediction_type': isVelocity ? 'v' : 'epsilon',
   };
 }

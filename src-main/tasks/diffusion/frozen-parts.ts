@@ -5,7 +5,7 @@ import { MadeOnce } from '../../models/made-once.ts';
 import { noiseSchedule, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
 import type { PartName } from '../../models/diffusion/pipeline/file.ts';
 import type { DiffusionModel } from '../../models/diffusion/pipeline/model.ts';
-import { readTexts, type TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
+import { apart, readTexts, type TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
 import type { Vae } from '../../models/diffusion/vae/vae.ts';
 import { joined } from '../../models/floats.ts';
 import type { DrawnExample } from './batch.ts';
@@ -39,17 +39,15 @@ export class ModelParts implements FrozenParts {
   }
 
   async text(caption: string): Promise<TextNumbers> {
-    const { texts, kind } = this.model.file;
-    const config = { kind, parts: texts.map((part) => part.config) };
-    const made = await (this.texts ??= this.madeBy('texts', texts.map(({ group }) => group), config)); // prettier-ignore
+    const { parts, does } = this.model.texts;
+    const made = await (this.texts ??= this.madeBy('texts', parts, does));
     const { feeds } = this.model.texts.feeds([caption]);
     const ids = Object.values(feeds).map(({ values }) => values.join());
     const all = await made.take([ids.join(' ')], async () => {
       const { context, pooled } = (await readTexts(this.model, [caption])).get(caption)!;
       return joined([context, pooled]);
     });
-    const size = this.model.texts.length * this.model.unet.config.contextWidth;
-    return { context: all.subarray(0, size), pooled: all.subarray(size) };
+    return apart(all, this.model);
   }
 
   /** To be called behind each batch. */

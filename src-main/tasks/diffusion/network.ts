@@ -14,8 +14,7 @@ export class DiffusionNetwork implements TrainableModel {
 
   constructor(readonly model: DiffusionModel) {
     this.parts = new ModelParts(model);
-    const levels = model.unet.config.down.length;
-    this.shapes = model.sites().map((site) => (site.group === 'unet' ? { ...site, rows: rowsNamed(site, levels) } : site)); // prettier-ignore
+    this.shapes = model.sites();
   }
 
   get architecture(): string {
@@ -49,12 +48,10 @@ export class DiffusionNetwork implements TrainableModel {
 
   /** How many rows of each name the linears see of a batch. */
   rows({ pictures, height, width, texts }: NoisedBatch): Record<string, number> {
-    const { unet, texts: own } = this.model;
-    const tokens = pictures * own.length;
-    const counts: Record<string, number> = { [CONTEXT]: tokens };
-    if ('captions' in texts) for (const { group } of own.encoders) counts[group] = tokens;
-    for (let level = 0; level < unet.config.down.length; level++)
-      counts[levelRows(level)] = pictures * (height >> level) * (width >> level);
+    const { network, texts: own } = this.model;
+    const tokens = 'captions' in texts ? own.length : texts.context.length / network.contextWidth / pictures;
+    const counts = network.rows({ pictures, height, width, text: tokens });
+    if ('captions' in texts) for (const { group } of own.encoders) counts[group] = pictures * tokens;
     return counts;
   }
 
@@ -62,15 +59,4 @@ export class DiffusionNetwork implements TrainableModel {
     this.parts.dispose();
     this.model.dispose();
   }
-}
-
-/** The tokens of the text as the UNet reads them, and the pixels of a level, which are halved so often. */
-const CONTEXT = 'unet.text';
-const levelRows = (level: number) => `unet.level${level}`;
-
-function rowsNamed({ path, reads }: Pick<SiteShape, 'path' | 'reads'>, levels: number): string {
-  if (reads === 'context') return CONTEXT;
-  const [, way, digits] = /^(down|up)_blocks\.(\d+)\./.exec(path) ?? [];
-  if (way === undefined) return levelRows(levels - 1);
-  return levelRows(way === 'down' ? Number(digits) : levels - 1 - Number(digits));
 }

@@ -1,7 +1,7 @@
 import { latentsOf, type LatentForm } from '../../models/diffusion/latents.ts';
 import { drawNoise, drawTime, type Place } from '../../models/diffusion/noise/draws.ts';
 import { shifted, shiftFor, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
-import type { TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
+import { joinedTexts, type TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
 import { noiseInto } from '../../models/diffusion/noise/training.ts';
 import { joined } from '../../models/floats.ts';
 import type { DiffusionBatch, DrawnExample } from './batch.ts';
@@ -76,7 +76,7 @@ async function textsOf(drawn: DrawnExample[], parts: FrozenParts, withTexts: boo
   if (!withTexts) return { captions };
   const texts: TextNumbers[] = [];
   for (const caption of captions) texts.push(await parts.text(caption));
-  return { context: joined(texts.map(({ context }) => context)), pooled: joined(texts.map(({ pooled }) => pooled)) };
+  return joinedTexts(texts);
 }
 
 /** Pixels of latents a side that transformers of flows see as one. */

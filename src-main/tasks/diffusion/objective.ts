@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
-import type { UNetInputs } from '../../models/diffusion/unet/unet.ts';
+import type { NetworkInputs } from '../../models/diffusion/pipeline/network.ts';
 import { asTensors, type Feeds } from '../../models/feeds.ts';
 import type { Objective, Passes } from '../task.ts';
 import type { DiffusionBatch } from './batch.ts';
@@ -54,13 +54,15 @@ export function noiseObjective(network: DiffusionNetwork): Objective<DiffusionBa
 }
 
 function predicted(
-  { model: { unet, texts } }: DiffusionNetwork,
+  { model: { network, texts } }: DiffusionNetwork,
   { noised, told }: NoisedTensors,
   { adaptation, recompute }: Passes,
 ): Tensor4D {
   const pass = { adaptation, recompute: Boolean(recompute) };
-  if (told.context) return unet.predict(noised, told as object as UNetInputs, pass);
-  return tf.tidy(() => unet.predict(noised, { ...told, ...texts.features(told, pass) } as object as UNetInputs, pass));
+  if (told.context) return network.predict(noised, told as object as NetworkInputs, pass);
+  return tf.tidy(() =>
+    network.predict(noised, { ...told, ...texts.features(told, pass) } as object as NetworkInputs, pass),
+  );
 }
 
 /** Of each picture the mean of the squares over its latents, [pictures]. */
@@ -74,15 +76,15 @@ function made({ noised }: DiffusionBatch): NoisedBatch {
   return noised;
 }
 
-function feedsOf({ model: { unet, texts } }: DiffusionNetwork, batch: NoisedBatch): Feeds {
+function feedsOf({ model: { network, texts } }: DiffusionNetwork, batch: NoisedBatch): Feeds {
   const { pictures, height, width, channels, noised, target, weights, times, sizes } = batch;
   const shape = [pictures, height, width, channels];
   return {
     ...{ noised: { values: noised, shape }, target: { values: target, shape } },
     weights: { values: weights, shape: [pictures] },
-    ...unet.timeFeeds(times),
-    ...unet.sizeFeeds(sizes),
-    ...('captions' in batch.texts ? texts.feeds(batch.texts.captions).feeds : textFeeds(batch.texts, pictures, unet.config.contextWidth)), // prettier-ignore
+    ...network.timeFeeds(times),
+    ...network.sizeFeeds(sizes),
+    ...('captions' in batch.texts ? texts.feeds(batch.texts.captions).feeds : textFeeds(batch.texts, pictures, network.contextWidth)), // prettier-ignore
   };
 }
 

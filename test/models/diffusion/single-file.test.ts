@@ -26,7 +26,13 @@ import { encodeSafetensors } from '../../../src-main/models/safetensors.ts';
 /** The tiny pipelines as single files, which diffusers converts back (data/diffusion/make_singles.py). */
 const data = path.join(import.meta.dirname, '../data/diffusion');
 const single = (kind: string) => path.join(data, 'singles', `${kind}.safetensors`);
-const FOLDERS = { unet: 'unet', vae: 'vae', text: 'text_encoder', text_2: 'text_encoder_2' };
+const FOLDERS = {
+  unet: 'unet',
+  transformer: 'transformer',
+  vae: 'vae',
+  text: 'text_encoder',
+  text_2: 'text_encoder_2',
+};
 
 it.each([
   ['sd1', 'sd', ['unet', 'vae', 'text'], 'epsilon'],

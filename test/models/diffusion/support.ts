@@ -19,8 +19,9 @@ export function channelsLast({ shape, values }: { shape: number[]; values: Float
 const data = path.join(import.meta.dirname, '../data/diffusion');
 
 /** A tiny pipeline (data/diffusion/make_pipelines.py) with its tokenizers, which lie elsewhere once for all, in `folder`. */
-export async function wholePipeline(kind: 'sd' | 'sdxl', folder: string): Promise<void> {
+export async function wholePipeline(kind: 'sd' | 'sdxl' | 'z-image', folder: string): Promise<void> {
   await fsp.cp(path.join(data, 'pipelines', kind), folder, { recursive: true });
+  if (kind === 'z-image') return fsp.cp(path.join(data, '../tokenizer'), path.join(folder, 'tokenizer'), { recursive: true }); // prettier-ignore
   await fsp.cp(path.join(data, 'tokenizers/sd'), path.join(folder, 'tokenizer'), { recursive: true });
   if (kind === 'sdxl') await fsp.cp(path.join(data, 'tokenizers/sdxl'), path.join(folder, 'tokenizer_2'), { recursive: true }); // prettier-ignore
 }

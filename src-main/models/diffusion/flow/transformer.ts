@@ -13,6 +13,7 @@ import type { LayerParameters } from '../../types.ts';
 import type { WeightFormat } from '../../weight-format.ts';
 import { disposeTensors, withDiffusionLoader, type DiffusionTensors } from '../loader.ts';
 import { linear } from '../parts/linear.ts';
+import type { FlowSteps } from '../noise/samplers/index.ts';
 import type { DiffusionPass, DiffusionSite, DiffusionSiteShape } from '../site.ts';
 import { openPart, type DiffusionSource } from '../source.ts';
 import { sinusoids } from '../unet/time.ts';
@@ -82,6 +83,12 @@ export class FlowTransformer {
 
   /** Sides of latents are multiples of it. */
   readonly multiple = PATCH;
+
+  /** The pipeline's: from 1 evenly to 1 / count, before the shift. */
+  flowSteps(count: number, { height, width }: { height: number; width: number }): FlowSteps {
+    const noises = Array.from({ length: count }, (_, i) => 1 - i / count);
+    return { tokens: (height * width) / PATCH ** 2, noises };
+  }
 
   /** What the times of some pictures feed: `time`. */
   timeFeeds(times: ArrayLike<number>): Feeds {

@@ -1,18 +1,31 @@
 import { UserError } from '../../../engine/types.ts';
-import type { DiffusionFile } from './file.ts';
+import type { FlowFile, UNetFile } from './file.ts';
 
 /** Original size, crop and target size. */
 export const SIZES_BESIDE_TEXT = 6;
 
+type Fitting = Pick<UNetFile, 'path' | 'kind' | 'texts' | 'unet' | 'vae'> | Pick<FlowFile, 'path' | 'kind' | 'prompt' | 'transformer' | 'vae' | 'noise'>; // prettier-ignore
+
 /** @throws UserError where a model's parts were not made for each other */
-export function checkFit({
-  path,
-  kind,
-  texts,
-  unet,
-  vae,
-}: Pick<DiffusionFile, 'path' | 'kind' | 'texts' | 'unet' | 'vae'>): void {
-  const fail = (what: string) => new UserError(`${path}: ${what}; do its parts belong to one model?`);
+export function checkFit(file: Fitting): void {
+  const fail = (what: string) => new UserError(`${file.path}: ${what}; do its parts belong to one model?`);
+  if (file.kind === 'z-image') checkFlow(file, fail);
+  else checkUNet(file, fail);
+}
+
+type Fail = (what: string) => UserError;
+
+function checkFlow({ prompt, transformer, vae, noise }: Extract<Fitting, { kind: 'z-image' }>, fail: Fail): void {
+  const { hiddenSize, layers } = prompt.config;
+  if (hiddenSize !== transformer.contextWidth)
+    throw fail(`its texts have ${hiddenSize} features a token, and its transformer takes ${transformer.contextWidth}`);
+  if (layers < 2) throw fail('its text encoder has one layer, and what is taken lies before the last');
+  if (vae.latentChannels !== transformer.channels)
+    throw fail(`latents have ${vae.latentChannels} channels, and its transformer takes ${transformer.channels}`);
+  if (noise.kind !== 'flow') throw fail('its scheduler is none of a flow, and its transformer is one of a flow');
+}
+
+function checkUNet({ kind, texts, unet, vae }: Exclude<Fitting, { kind: 'z-image' }>, fail: Fail): void {
   const width = texts.reduce((sum, { config }) => sum + config.hiddenSize, 0);
   if (width !== unet.contextWidth)
     throw fail(`its texts have ${width} features a token, and its UNet takes ${unet.contextWidth}`);

@@ -3,29 +3,16 @@ import { CompiledForward, type Passable } from '../../compiled-forward.ts';
 import type { BlockPlace } from '../../parameter-slots.ts';
 import type { DiffusionSite, DiffusionSiteShape } from '../site.ts';
 import type { WeightFormat } from '../../weight-format.ts';
-import { textSites } from '../text/weights.ts';
-import { UNet, unetSites } from '../unet/unet.ts';
 import { Vae } from '../vae/vae.ts';
 import type { DiffusionFile } from './file.ts';
-import { Texts } from './texts.ts';
+import { diffusionSites, loadNetwork, loadTexts, type NoiseNetwork, type TextReader } from './network.ts';
 
-/**
- * Everything of a model that can be adapted: its UNet, then its text encoders, but for the last layer of SDXL's first one, which is
- * never run. Nothing is loaded.
- */
-export const diffusionSites = ({ kind, unet, texts }: Pick<DiffusionFile, 'kind' | 'unet' | 'texts'>) => [
-  ...unetSites(unet),
-  ...texts.flatMap(({ config, group }) =>
-    textSites(config, group, config.layers - Number(kind === 'sdxl' && group === 'text')),
-  ),
-];
-
-/** A diffusion model's UNet and text encoders, frozen, on the engine in use. Its VAE is loaded when pictures are to be made or read. */
+/** What takes the noise out of a diffusion model's latents, and what reads its texts, frozen, on the engine in use. Its VAE is loaded when pictures are to be made or read. */
 export class DiffusionModel implements Passable {
   private constructor(
     readonly file: DiffusionFile,
-    readonly unet: UNet,
-    readonly texts: Texts,
+    readonly network: NoiseNetwork,
+    readonly texts: TextReader,
   ) {}
 
   /**
@@ -33,11 +20,11 @@ export class DiffusionModel implements Passable {
    * @throws UserError naming the tensor that is missing or of another shape
    */
   static async load(file: DiffusionFile, format?: WeightFormat): Promise<DiffusionModel> {
-    const unet = await UNet.from(file.unet, await file.source('unet'), format);
+    const network = await loadNetwork(file, format);
     try {
-      return new DiffusionModel(file, unet, await Texts.load(file, format));
+      return new DiffusionModel(file, network, await loadTexts(file, format));
     } catch (error) {
-      unet.dispose();
+      network.dispose();
       throw error;
     }
   }
@@ -51,19 +38,19 @@ export class DiffusionModel implements Passable {
     return this.file.kind;
   }
 
-  /** transformer blocks of the UNet */
+  /** transformer blocks of its network */
   get blocks(): number {
-    return this.unet.layout.blocks;
+    return this.network.blocks;
   }
 
   /** all it is frozen in */
   get weights(): object {
-    return this.unet.tensors;
+    return this.network.tensors;
   }
 
   /** its large matrices */
   get matrices(): { shape: number[] }[] {
-    return [this.unet, ...this.texts.encoders].flatMap(({ tensors }) => [...tensors.values()]);
+    return [...this.network.tensors.values(), ...this.texts.matrices];
   }
 
   /** the blocks of its parts */
@@ -72,7 +59,7 @@ export class DiffusionModel implements Passable {
     return [...new Map(all).values()];
   }
 
-  /** Everything that can be adapted, block by block: the UNet, then the text encoders. */
+  /** Everything that can be adapted, block by block: its network, then the text encoders. */
   sites(): DiffusionSiteShape[] {
     return diffusionSites(this.file);
   }
@@ -80,12 +67,12 @@ export class DiffusionModel implements Passable {
   /** The frozen weight of a site, [in, out]; the caller disposes it. */
   siteWeight(site: Omit<DiffusionSite, 'group'> & { group: string }): Tensor2D {
     const encoder = this.texts.encoders.find(({ group }) => group === site.group);
-    return (encoder ?? this.unet).siteWeight(site);
+    return (encoder ?? this.network).siteWeight(site);
   }
 
   dispose(): void {
     CompiledForward.release(this.weights);
-    this.unet.dispose();
+    this.network.dispose();
     this.texts.dispose();
   }
 }

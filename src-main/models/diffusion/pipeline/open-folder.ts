@@ -3,8 +3,14 @@ import path from 'node:path';
 import { z } from 'zod';
 import { UserError } from '../../../engine/types.ts';
 import { fileSha256, foldHashes } from '../../identity.ts';
+import { canonicalName } from '../../huggingface-weights.ts';
+import { configFromHuggingFace } from '../../config-huggingface.ts';
+import { openHuggingFaceFolder } from '../../huggingface-folder.ts';
 import { readJsonFile } from '../../json-file.ts';
 import { notSupported } from '../config-file.ts';
+import { flowTransformerConfig } from '../flow/config.ts';
+import { PromptTokenizer } from '../flow/prompt.ts';
+import type { PromptPart } from '../flow/texts.ts';
 import { readNoiseConfig } from '../noise/config.ts';
 import { openPart, type DiffusionSource } from '../source.ts';
 import { textConfig } from '../text/config.ts';
@@ -14,24 +20,40 @@ import { unetConfig } from '../unet/config.ts';
 import { vaeConfig } from '../vae/config.ts';
 import { vaeName } from '../vae/vae.ts';
 import { checkFit } from './fit.ts';
-import type { DiffusionFile, PartName, TextPart } from './file.ts';
+import type { DiffusionFile, PartName, TextPart, UNetFile } from './file.ts';
 
 const MOST_CONFIG_BYTES = 16 << 20;
 const INDEX = 'model_index.json';
 
 const KINDS: Record<string, DiffusionFile['kind']> = {
-  ...{ StableDiffusionPipeline: 'sd', StableDiffusionXLPipeline: 'sdxl' },
+  ...{ StableDiffusionPipeline: 'sd', StableDiffusionXLPipeline: 'sdxl', ZImagePipeline: 'z-image' },
 };
+const CLIP_TOKENIZERS = ['CLIPTokenizer', 'CLIPTokenizerFast'];
 /** Which class each part has to be of. What only guards or judges pictures is left out. */
-const CLASSES: Record<string, string[]> = {
-  ...{ unet: ['UNet2DConditionModel'], vae: ['AutoencoderKL'], text_encoder: ['CLIPTextModel'] },
-  text_encoder_2: ['CLIPTextModelWithProjection'],
-  ...{ tokenizer: ['CLIPTokenizer', 'CLIPTokenizerFast'], tokenizer_2: ['CLIPTokenizer', 'CLIPTokenizerFast'] },
+const CLASSES: Record<DiffusionFile['kind'], Record<string, string[]>> = {
+  sd: {
+    ...{ unet: ['UNet2DConditionModel'], vae: ['AutoencoderKL'], text_encoder: ['CLIPTextModel'] },
+    tokenizer: CLIP_TOKENIZERS,
+  },
+  sdxl: {
+    ...{ unet: ['UNet2DConditionModel'], vae: ['AutoencoderKL'], text_encoder: ['CLIPTextModel'] },
+    ...{ text_encoder_2: ['CLIPTextModelWithProjection'], tokenizer: CLIP_TOKENIZERS, tokenizer_2: CLIP_TOKENIZERS },
+  },
+  'z-image': {
+    ...{ transformer: ['ZImageTransformer2DModel'], vae: ['AutoencoderKL'] },
+    text_encoder: ['Qwen3Model', 'Qwen3ForCausalLM'],
+    // Whatever the class, tokenizer.json is what counts.
+    tokenizer: ['Qwen2Tokenizer', 'Qwen2TokenizerFast', 'TokenizersBackend', 'PreTrainedTokenizerFast'],
+  },
 };
-const SUBFOLDERS: Record<PartName, string> = { unet: 'unet', vae: 'vae', text: 'text_encoder', text_2: 'text_encoder_2' }; // prettier-ignore
-const NAMES: Record<PartName, (name: string) => string | undefined> = {
-  ...{ unet: (name) => name, vae: vaeName, text: textName, text_2: textName },
+const PARTS_OF: Record<DiffusionFile['kind'], PartName[]> = {
+  ...{ sd: ['unet', 'vae', 'text'], sdxl: ['unet', 'vae', 'text', 'text_2'] },
+  'z-image': ['transformer', 'vae', 'text'],
 };
+const SUBFOLDERS: Record<PartName, string> = {
+  ...{ unet: 'unet', transformer: 'transformer', vae: 'vae', text: 'text_encoder', text_2: 'text_encoder_2' },
+};
+const ITSELF = (name: string) => name;
 
 const indexSchema = z.looseObject({ _class_name: z.string(), force_zeros_for_empty_prompt: z.boolean().optional() });
 
@@ -45,41 +67,65 @@ export async function openDiffusionFolder(folder: string): Promise<DiffusionFile
   if (!index.success) throw new UserError(`${file} doesn't say "_class_name", which kind of model it is; fetch it again`); // prettier-ignore
   const kind = KINDS[index.data._class_name];
   if (!kind) throw notSupported(file, '_class_name', index.data._class_name, Object.keys(KINDS));
-  const parts: PartName[] = ['unet', 'vae', 'text', ...(kind === 'sdxl' ? (['text_2'] as const) : [])];
-  checkClasses(index.data, parts, file);
-
-  const config = async <T>(part: PartName, read: (json: unknown, file: string) => T): Promise<T> => {
-    const place = path.join(folder, SUBFOLDERS[part], 'config.json');
-    return read(await readJsonFile(place, MOST_CONFIG_BYTES), place);
+  checkClasses(index.data, CLASSES[kind], file);
+  const folderOf: Folder = {
+    path: folder,
+    config: async (part, read) => {
+      const place = path.join(folder, SUBFOLDERS[part], 'config.json');
+      return read(await readJsonFile(place, MOST_CONFIG_BYTES), place);
+    },
+    // prettier-ignore
+    source: (part) => openPart(path.join(folder, SUBFOLDERS[part]), part === 'vae' ? vaeName : !part.startsWith('text') ? ITSELF : kind === 'z-image' ? canonicalName : textName),
   };
-  const source = (part: PartName) => openPart(path.join(folder, SUBFOLDERS[part]), NAMES[part]);
+  const { source } = folderOf;
+  const shared = {
+    ...{ path: folder, name: path.basename(path.resolve(folder)), source },
+    vae: await folderOf.config('vae', vaeConfig),
+    noise: await readNoiseConfig(path.join(folder, 'scheduler', 'scheduler_config.json')),
+  };
+  const isEmptyZero = index.data.force_zeros_for_empty_prompt ?? false;
+  const found =
+    kind === 'z-image'
+      ? { ...shared, kind, ...(await flowParts(folderOf)) }
+      : { ...shared, kind, ...(await unetParts(folderOf, kind)), isEmptyZero };
+  checkFit(found);
+  const { files, ...headers } = await readHeaders(PARTS_OF[kind], source);
+  return { ...found, ...headers, sha256: async () => foldHashes(await Promise.all(files.map(fileSha256))) };
+}
+
+/** A pipeline's folder, for what reads its parts. */
+interface Folder {
+  path: string;
+  config<T>(part: PartName, read: (json: unknown, file: string) => T): Promise<T>;
+  source(part: PartName): Promise<DiffusionSource>;
+}
+
+async function unetParts({ path: folder, config }: Folder, kind: UNetFile['kind']) {
   const texts: TextPart[] = [];
-  for (const group of parts.filter((part) => part === 'text' || part === 'text_2')) {
+  for (const group of kind === 'sdxl' ? (['text', 'text_2'] as const) : (['text'] as const)) {
     const own = await config(group, textConfig);
     const tokenizer = path.join(folder, group === 'text' ? 'tokenizer' : 'tokenizer_2');
     texts.push({ group, config: own, tokenizer: await ClipTokenizer.open(tokenizer, own.positions) });
   }
-  const found = {
-    ...{ path: folder, name: path.basename(path.resolve(folder)), kind, texts, source },
-    unet: await config('unet', unetConfig),
-    vae: await config('vae', vaeConfig),
-    noise: await readNoiseConfig(path.join(folder, 'scheduler', 'scheduler_config.json')),
-    isEmptyZero: index.data.force_zeros_for_empty_prompt ?? false,
-  };
-  checkFit(found);
-  const { files, ...headers } = await readHeaders(parts, source);
-  return { ...found, ...headers, sha256: async () => foldHashes(await Promise.all(files.map(fileSha256))) };
+  return { texts, unet: await config('unet', unetConfig) };
 }
 
-function checkClasses(index: Record<string, unknown>, parts: PartName[], file: string): void {
-  const folders = parts.map((part) => SUBFOLDERS[part]);
-  for (const name of [
-    ...folders,
-    ...folders.filter((one) => one.startsWith('text')).map((one) => one.replace('text_encoder', 'tokenizer')),
-  ]) {
-    // prettier-ignore
+async function flowParts({ path: folder, config }: Folder) {
+  const place = path.join(folder, SUBFOLDERS.text);
+  const read = await config('text', (json, file) => ({ own: configFromHuggingFace(json, file).config, file }));
+  if (read.own.architecture !== 'qwen3') throw notSupported(read.file, 'model_type', read.own.architecture, ['qwen3']);
+  const prompt: PromptPart = {
+    config: read.own,
+    tokenizer: await PromptTokenizer.open(path.join(folder, 'tokenizer')),
+    open: () => openHuggingFaceFolder(place),
+  };
+  return { prompt, transformer: await config('transformer', flowTransformerConfig) };
+}
+
+function checkClasses(index: Record<string, unknown>, classes: Record<string, string[]>, file: string): void {
+  for (const [name, allowed] of Object.entries(classes)) {
     const [, type] = Array.isArray(index[name]) ? (index[name] as unknown[]) : [];
-    if (!CLASSES[name]!.includes(String(type))) throw notSupported(file, name, index[name] ?? null, CLASSES[name]);
+    if (!allowed.includes(String(type))) throw notSupported(file, name, index[name] ?? null, allowed);
   }
 }
 

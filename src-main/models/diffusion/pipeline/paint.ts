@@ -3,16 +3,15 @@ import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../../engine/types.ts';
 import { type Pass, passThrough } from '../../compiled-forward.ts';
 import type { Feeds } from '../../feeds.ts';
-import { joined } from '../../floats.ts';
 import type { Adaptation } from '../../types.ts';
 import type { Picture } from '../../vision/pictures/picture.ts';
 import { guided, sampleLatents, seededNoise, type Denoiser } from '../noise/sample.ts';
 import { samplingPlan, type SamplerName } from '../noise/samplers/index.ts';
 import { noiseSchedule } from '../noise/schedule.ts';
-import type { UNet, UNetInputs } from '../unet/unet.ts';
 import type { Vae } from '../vae/vae.ts';
 import type { DiffusionModel } from './model.ts';
-import { readTexts } from './read-texts.ts';
+import type { NetworkInputs, NoiseNetwork } from './network.ts';
+import { joinedTexts, readTexts } from './read-texts.ts';
 
 /** What is to be painted, all of it together. */
 export interface PaintOptions {
@@ -40,23 +39,24 @@ export async function paintLatents(
   { prompts, negative, guidance, seeds, ...options }: PaintOptions,
   start?: Tensor4D,
 ): Promise<Tensor4D> {
-  const { unet, file } = model;
+  const { network, file } = model;
   const { height, width, adaptation } = options;
   const factor = 2 ** (file.vae.channels.length - 1);
-  const multiple = factor * 2 ** (file.unet.down.length - 1);
+  const multiple = factor * network.multiple;
   if (height % multiple !== 0 || width % multiple !== 0)
     throw new UserError(`Pictures of ${width} x ${height} can't be painted by this model; take sides that are multiples of ${multiple}`); // prettier-ignore
-  const plan = samplingPlan(noiseSchedule(file.noise), options.sampler, options.steps);
-  const shape = [height / factor, width / factor, file.vae.latentChannels];
+  const latents = { height: height / factor, width: width / factor };
+  const plan = samplingPlan(noiseSchedule(file.noise), options.sampler, options.steps, network.flowSteps(options.steps, latents)); // prettier-ignore
+  const shape = [latents.height, latents.width, file.vae.latentChannels];
   const isGuided = guidance !== 1;
   const asked = isGuided ? [...prompts.map(() => negative), ...prompts] : prompts;
-  const zeros = isGuided && negative === '' && file.isEmptyZero ? prompts.length : 0;
+  const zeros = isGuided && negative === '' && file.kind !== 'z-image' && file.isEmptyZero ? prompts.length : 0;
   const told = { ...(await textFeeds(model, asked, zeros, adaptation)), ...sizeFeeds(model, asked.length, options) };
   let isFirst = true;
-  const network: Denoiser = async (x, time) => {
+  const denoiser: Denoiser = async (x, time) => {
     const latents = { values: (await x.data()) as Float32Array, shape: x.shape };
-    const feeds = { latents, ...unet.timeFeeds(asked.map(() => time)), ...told };
-    const predicted = await passThrough(model, 'denoise', feeds, adaptation, denoised(unet), isFirst);
+    const feeds = { latents, ...network.timeFeeds(asked.map(() => time)), ...told };
+    const predicted = await passThrough(model, 'denoise', feeds, adaptation, denoised(network), isFirst);
     isFirst = false;
     return tf.tensor(predicted, x.shape);
   };
@@ -69,17 +69,17 @@ export async function paintLatents(
   };
   const { progress, signal } = options;
   try {
-    return (await sampleLatents({ plan, network: guided(network, guidance), start: begun, noise, progress, signal })) as Tensor4D; // prettier-ignore
+    return (await sampleLatents({ plan, network: guided(denoiser, guidance), start: begun, noise, progress, signal })) as Tensor4D; // prettier-ignore
   } finally {
     tf.dispose([noises, start ? [] : [begun]]);
   }
 }
 
-/** The UNet as a pass. */
+/** The network as a pass. */
 const denoised =
-  (unet: UNet): Pass =>
+  (network: NoiseNetwork): Pass =>
   ({ latents, ...told }, adaptation) =>
-    unet.predict(latents as Tensor4D, told as object as UNetInputs, { adaptation });
+    network.predict(latents as Tensor4D, told as object as NetworkInputs, { adaptation });
 
 /** What the network is told by texts. @param zeros so many of them, from the first, as zeros, as SDXL has an empty negative */
 async function textFeeds(
@@ -89,20 +89,20 @@ async function textFeeds(
   adaptation?: Adaptation,
 ): Promise<Feeds> {
   const read = await readTexts(model, texts, adaptation);
-  const of = (part: 'context' | 'pooled') => {
-    const values = joined(texts.map((text) => read.get(text)![part]));
-    return values.fill(0, 0, (zeros * values.length) / texts.length);
-  };
-  const [context, pooled] = [of('context'), of('pooled')];
-  const width = model.unet.config.contextWidth;
+  const { context, pooled } = joinedTexts(texts.map((text) => read.get(text)!));
+  for (const values of [context, pooled]) values.fill(0, 0, (zeros * values.length) / texts.length);
+  const width = model.network.contextWidth;
   return {
     context: { values: context, shape: [context.length / width, width] },
     ...(pooled.length > 0 && { pooled: { values: pooled, shape: [texts.length, pooled.length / texts.length] } }),
   };
 }
 
-const sizeFeeds = ({ unet }: DiffusionModel, pictures: number, { height, width }: { height: number; width: number }) =>
-  unet.sizeFeeds(Array.from({ length: pictures }, () => [height, width, 0, 0, height, width]));
+const sizeFeeds = (
+  { network }: DiffusionModel,
+  pictures: number,
+  { height, width }: { height: number; width: number },
+) => network.sizeFeeds(Array.from({ length: pictures }, () => [height, width, 0, 0, height, width]));
 
 /** Latents as pictures, one after the other: memory holds what one takes. */
 export async function developed(vae: Vae, latents: Tensor4D): Promise<Picture[]> {

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { passThrough } from '../../compiled-forward.ts';
+import { joined } from '../../floats.ts';
 import type { Adaptation } from '../../types.ts';
 import type { DiffusionModel } from './model.ts';
 
@@ -7,17 +8,16 @@ import type { DiffusionModel } from './model.ts';
 export interface TextNumbers {
   /** [tokens, contextWidth] */
   context: Float32Array;
-  /** SDXL: its own as a whole; else empty */
+  /** SDXL: its own as a whole; of a flow how many tokens it has; else empty */
   pooled: Float32Array;
 }
 
-/** What a model's encoders make of texts, each on its own: one graph reads them all. */
+/** What a model's encoders make of texts, each on its own: one graph reads all of a length. */
 export async function readTexts(
   model: DiffusionModel,
   texts: string[],
   adaptation?: Adaptation,
 ): Promise<Map<string, TextNumbers>> {
-  const size = model.texts.length * model.unet.config.contextWidth;
   const read = new Map<string, TextNumbers>();
   for (const text of new Set(texts)) {
     const { feeds } = model.texts.feeds([text]);
@@ -32,7 +32,21 @@ export async function readTexts(
       },
       read.size === 0,
     );
-    read.set(text, { context: all.subarray(0, size), pooled: all.subarray(size) });
+    read.set(text, apart(all, model));
   }
   return read;
+}
+
+/** A text's features as one row of numbers, apart again. */
+export function apart(all: Float32Array, { texts }: Pick<DiffusionModel, 'texts'>): TextNumbers {
+  const size = all.length - texts.pooledWidth;
+  return { context: all.subarray(0, size), pooled: all.subarray(size) };
+}
+
+/** Texts one after the other, each filled up by zeros to the longest's length. */
+export function joinedTexts(texts: TextNumbers[]): TextNumbers {
+  const longest = Math.max(...texts.map(({ context }) => context.length));
+  const context = new Float32Array(texts.length * longest);
+  texts.forEach((text, i) => context.set(text.context, i * longest));
+  return { context, pooled: joined(texts.map(({ pooled }) => pooled)) };
 }

@@ -4,29 +4,29 @@ import type { Feeds } from '../../feeds.ts';
 import type { WeightFormat } from '../../weight-format.ts';
 import type { DiffusionPass } from '../site.ts';
 import { TextEncoder, type TextInputs } from '../text/encoder.ts';
-import type { DiffusionFile, TextPart } from './file.ts';
+import type { PartName, TextPart, UNetFile } from './file.ts';
 
-/** What texts become for a UNet. */
+/** What texts become for a network. */
 export interface TextFeatures {
   /** [texts * length, contextWidth] */
   context: Tensor2D;
-  /** SDXL: each whole text's own, [texts, width] */
+  /** SDXL: each whole text's own, [texts, width]; of a flow, whose texts have their own lengths: how many tokens each has */
   pooled?: Tensor2D;
 }
 
 /** As SDXL takes both of its encoders: what lies before the last layer, without the norm behind it. */
 const BEFORE_LAST = { skip: 1, normed: false };
 
-/** A model's text encoders with their tokenizers, on the engine in use. */
+/** A model's CLIP text encoders with their tokenizers, on the engine in use. */
 export class Texts {
   private constructor(
-    private readonly parts: TextPart[],
+    private readonly own: TextPart[],
     readonly encoders: TextEncoder[],
-    private readonly kind: DiffusionFile['kind'],
+    private readonly kind: UNetFile['kind'],
   ) {}
 
   /** @throws UserError naming the tensor that is missing or of another shape */
-  static async load(file: Pick<DiffusionFile, 'texts' | 'kind' | 'source'>, format?: WeightFormat): Promise<Texts> {
+  static async load(file: Pick<UNetFile, 'texts' | 'kind' | 'source'>, format?: WeightFormat): Promise<Texts> {
     const encoders: TextEncoder[] = [];
     try {
       for (const { group, config } of file.texts)
@@ -38,14 +38,30 @@ export class Texts {
     }
   }
 
+  get parts(): PartName[] {
+    return this.own.map(({ group }) => group);
+  }
+
+  get does(): object {
+    return { kind: this.kind, parts: this.own.map(({ config }) => config) };
+  }
+
+  get pooledWidth(): number {
+    return this.kind === 'sd' ? 0 : (this.own.at(-1)!.config.projectionSize ?? 0);
+  }
+
+  get matrices(): { shape: number[] }[] {
+    return this.encoders.flatMap(({ tensors }) => [...tensors.values()]);
+  }
+
   /** Tokens of a text. */
   get length(): number {
-    return this.parts[0]!.tokenizer.length;
+    return this.own[0]!.tokenizer.length;
   }
 
   /** What texts feed, for every encoder, and the end of each that there was no room for. */
   feeds(texts: string[]): { feeds: Feeds; left: (string | undefined)[] } {
-    const encoded = this.parts.map(({ tokenizer }) => texts.map((text) => tokenizer.encode(text)));
+    const encoded = this.own.map(({ tokenizer }) => texts.map((text) => tokenizer.encode(text)));
     const feeds: Feeds = {};
     this.encoders.forEach((encoder, i) => {
       const own = encoder.feeds(encoded[i]!.map(({ ids }) => ids));

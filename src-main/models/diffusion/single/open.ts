@@ -2,7 +2,7 @@ import path from 'node:path';
 import { UserError } from '../../../engine/types.ts';
 import { fileSha256 } from '../../identity.ts';
 import { noiseConfig } from '../noise/config.ts';
-import type { DiffusionFile, PartName, TextPart } from '../pipeline/file.ts';
+import type { PartName, TextPart, UNetFile } from '../pipeline/file.ts';
 import { shapesOf } from '../loader.ts';
 import { checkFit } from '../pipeline/fit.ts';
 import type { DiffusionSource } from '../source.ts';
@@ -41,7 +41,7 @@ interface SingleOptions {
  * tell is as these models have it.
  * @throws UserError naming what is missing
  */
-export async function openSingleFile(file: string, { prediction }: SingleOptions = {}): Promise<DiffusionFile> {
+export async function openSingleFile(file: string, { prediction }: SingleOptions = {}): Promise<UNetFile> {
   const header = await readHeader(file);
   const texts = textsOf(header, file);
   const kind = texts.length > 1 ? 'sdxl' : 'sd';
@@ -96,7 +96,7 @@ export async function openSingleFile(file: string, { prediction }: SingleOptions
     isEmptyZero: kind === 'sdxl',
   };
   checkFit(found);
-  const tensors: DiffusionFile['tensors'] = {};
+  const tensors: UNetFile['tensors'] = {};
   let byteLength = 0;
   for (const part of ['unet', 'vae', ...texts.map(({ group }) => group)] as const) {
     const opened = await source(part);

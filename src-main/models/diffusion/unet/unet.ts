@@ -13,10 +13,12 @@ import { disposeTensors, withDiffusionLoader, type DiffusionLoader, type Diffusi
 import { linear } from '../parts/linear.ts';
 import { convolve, resnet } from '../parts/resnet.ts';
 import { transformer, transformerSites } from '../parts/transformer.ts';
+import type { FlowSteps } from '../noise/samplers/index.ts';
 import type { DiffusionPass, DiffusionSite, DiffusionSiteShape } from '../site.ts';
 import { openPart, type DiffusionSource } from '../source.ts';
 import { unetConfig, type UNetConfig } from './config.ts';
 import { unetLayout, type LevelLayout, type UNetLayout } from './layout.ts';
+import { unetRows, unetRowsName } from './rows.ts';
 import { loadUNet, type Embedding, type LevelWeights, type UNetWeights } from './weights.ts';
 import { sinusoids } from './time.ts';
 
@@ -64,6 +66,24 @@ export class UNet {
     const load = (loader: DiffusionLoader) => loadUNet(config, unetLayout(config), loader);
     const { loaded, tensors } = await withDiffusionLoader(source, load, format);
     return new UNet(config, tensors, loaded);
+  }
+
+  get blocks(): number {
+    return this.layout.blocks;
+  }
+
+  get contextWidth(): number {
+    return this.config.contextWidth;
+  }
+
+  /** It halves latents so often. */
+  get multiple(): number {
+    return 2 ** (this.config.down.length - 1);
+  }
+
+  /** Its steps are the scheduler's alone. */
+  flowSteps(): FlowSteps {
+    return {};
   }
 
   /** What the times of some pictures feed: `time`. */
@@ -123,11 +143,16 @@ export class UNet {
 
   private checkSize({ shape }: Tensor4D): void {
     const [, height, width, channels] = shape;
-    const multiple = 2 ** (this.config.down.length - 1);
+    const { multiple } = this;
     if (height % multiple !== 0 || width % multiple !== 0)
       throw new UserError(`Latents of ${width} x ${height} can't be halved as often as this model does; take sides that are multiples of ${multiple}`); // prettier-ignore
     if (channels !== this.config.inChannels)
       throw new UserError(`Latents have ${channels} channels, and this model takes ${this.config.inChannels}; is it one for inpainting or of another kind?`); // prettier-ignore
+  }
+
+  /** How many rows of each name the linears see of some pictures. @param text tokens of each text */
+  rows({ pictures, height, width, text }: { pictures: number; height: number; width: number; text: number }) {
+    return unetRows(this.config.down.length, { pictures, height, width, text });
   }
 
   /** Everything that can be adapted, block by block. */
@@ -149,7 +174,8 @@ export class UNet {
 /** Everything of a UNet that can be adapted, in the order of the forward pass. */
 export function unetSites(config: UNetConfig): DiffusionSiteShape[] {
   const { down, middle, up } = unetLayout(config);
-  return [...down, middle, ...up].flatMap(({ transformers }) => transformers.flatMap(transformerSites));
+  const sites = [...down, middle, ...up].flatMap(({ transformers }) => transformers.flatMap(transformerSites));
+  return sites.map((site) => ({ ...site, rows: unetRowsName(site, down.length) }));
 }
 
 const silu = (x: Tensor2D): Tensor2D => tf.tidy(() => tf.mul(x, tf.sigmoid(x)));
