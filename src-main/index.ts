@@ -21,7 +21,7 @@ import { within } from './studio/within.ts';
 
 /** What the file dialog offers. */
 const FILES = {
-  model: { name: 'Models', extensions: ['gguf'] },
+  model: { name: 'Models', extensions: ['gguf', 'safetensors'] },
   dataset: { name: 'Datasets', extensions: ['jsonl', 'json', 'csv', 'tsv', 'parquet', 'txt'] },
   adapter: { name: 'Adapters', extensions: ['effilora', 'gguf', 'safetensors'] },
 };

@@ -32,6 +32,10 @@ export const holdsRows = (files: FolderFile[]): boolean => !files.some(({ name }
  */
 export async function filesOfFolder(folder: FileSystemDirectoryEntry): Promise<FolderFile[]> {
   const own = (await entriesOf(folder)).filter(({ isFile }) => isFile);
+  if (own.some(({ name }) => name === 'model_index.json'))
+    throw new Error(
+      `${folder.name} is a model that makes pictures, of several folders, which aren’t sent. Choose it with Browse… on the page of base models, where it lies on the studio’s machine.`,
+    );
   if (own.some(({ name }) => WEIGHTS.test(name))) {
     const wanted = own.filter((entry) => isOf(FOLDER_KINDS, entry));
     return filesOf(folder, wanted.map((entry) => ({ name: entry.name, entry: entry as FileSystemFileEntry })), MOST_FOLDER_FILES); // prettier-ignore

@@ -4,7 +4,7 @@ import { cpus, freemem, hostname, platform, release, totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { FolderListing, GpuStatus, MachineStatus } from '../../src-preload/contract/index.ts';
-import { ADAPTER_FILE, DATASET_FILE, MODEL_FILE } from './file-kinds.ts';
+import { ADAPTER_FILE, DATASET_FILE } from './file-kinds.ts';
 import type { AllowedPaths } from './paths.ts';
 
 /** A folder with more entries than this shows the first ones, and says so. */
@@ -70,7 +70,7 @@ export async function browse(
 ): Promise<FolderListing> {
   const roots = await allowed.roots();
   const folder = await allowed.check(path ?? roots[0] ?? process.cwd());
-  const wanted = { models: MODEL_FILE, datasets: DATASET_FILE, adapters: ADAPTER_FILE, all: /./ }[show];
+  const wanted = { models: /\.(gguf|safetensors)$/i, datasets: DATASET_FILE, adapters: ADAPTER_FILE, all: /./ }[show];
   const found = (await readdir(folder, { withFileTypes: true })).filter(
     (entry) => !entry.name.startsWith('.') && (entry.isDirectory() || (entry.isFile() && wanted.test(entry.name))),
   );

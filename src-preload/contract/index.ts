@@ -43,7 +43,7 @@ export type { Download, HubChoice, HubEntry } from './hub.ts';
 export type { EngineStatus, FolderListing, FoundKind, GpuStatus, InstallEvent, MachineStatus } from './machine.ts';
 export * from './curves.ts';
 export * from './inspector.ts';
-export type { ModelEntry } from './models.ts';
+export type { ModelEntry, PictureModel } from './models.ts';
 export type { ShownPicture } from './pictures.ts';
 export * from './plans.ts';
 export * from './evaluations.ts';

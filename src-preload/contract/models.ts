@@ -1,6 +1,17 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
 
+/** A model that makes pictures, in figures. */
+export const pictureModel = z.object({
+  /** which kind of model it is, for people */
+  family: z.string(),
+  /** of all its parts */
+  parameters: z.number(),
+  /** of the pictures it learned from: their side, pixels */
+  side: z.number(),
+});
+export type PictureModel = z.infer<typeof pictureModel>;
+
 export const modelShape = z.object({
   architecture: z.string(),
   layers: z.number(),
@@ -35,6 +46,10 @@ export const modelEntry = z.object({
   fits: z.enum(['yes', 'tight', 'no']),
   shape: modelShape.optional(),
   hasTokenizer: z.boolean().optional(),
+  /** makes pictures, as its files say; else it writes texts */
+  makesPictures: z.boolean().optional(),
+  /** of such a model, once it was opened */
+  pictures: pictureModel.optional(),
   /** takes pictures, as its files say */
   sees: z.boolean().optional(),
   /** what is to be known of it, a sentence each */

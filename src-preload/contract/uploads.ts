@@ -17,7 +17,7 @@ export const needsTable = (folder: string): string =>
   `${folder} holds pictures, and no table that says what is asked about them. Put a metadata.csv beside them, with the columns image, question and answer: a picture’s file name, a question about it, and the right answer.`;
 
 /** Single files that a page may send to the studio. */
-export const FILE_KINDS = ['.gguf', '.effilora', ...DATASET_KINDS];
+export const FILE_KINDS = ['.gguf', '.safetensors', '.effilora', ...DATASET_KINDS];
 
 /** What the studio reads of a model's or an adapter's folder; a page sends nothing else of it. */
 export const FOLDER_KINDS = ['.safetensors', '.json', '.jinja', '.model', '.txt', '.md'];

@@ -41,6 +41,21 @@ describe('models in the caches of other programs', () => {
     ]);
   });
 
+  it('are found that make pictures: their parts in folders of a snapshot, and whole ones in a file', async () => {
+    const snapshot = `.cache/huggingface/hub/models--acme--paints/snapshots/${COMMIT}`;
+    put(`${snapshot}/model_index.json`, '{}');
+    put(`${snapshot}/unet/diffusion_pytorch_model.safetensors`, '12345');
+    put(`${snapshot}/vae/diffusion_pytorch_model.safetensors`, '12');
+    put(`${snapshot}/safety_checker/model.safetensors`, '123');
+    put('.cache/huggingface/hub/models--acme--index-alone/snapshots/abc/model_index.json', '{}');
+    const path = put('ComfyUI/models/checkpoints/sd/drawn.safetensors', '1234');
+    put('ComfyUI/models/checkpoints/put_checkpoints_here', '');
+    expect(await find()).toEqual([
+      { name: 'acme/paints', path: join(scratch.folder, snapshot), format: 'diffusers folder', bytes: 7, place: 'Hugging Face' }, // prettier-ignore
+      { name: 'drawn', path, format: 'checkpoint in one file', bytes: 4, place: 'ComfyUI' },
+    ]);
+  });
+
   it('are found where LM Studio keeps them, now and before; projectors and later parts are no models', async () => {
     const path = put('.lmstudio/models/acme/tiny-GGUF/tiny-Q4_K_M.gguf', '1234');
     const earlier = put('.cache/lm-studio/models/acme/big-GGUF/big-00001-of-00002.gguf', '123');

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ggufValue, writeGguf } from '../../src-main/models/gguf/write.ts';
+import { writeSafetensors } from '../../src-main/models/safetensors-write.ts';
 import { recognise } from '../../src-main/studio/work/recognise.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
@@ -34,6 +35,19 @@ describe('what a file or folder is', () => {
       ...{ 'Tickets.XLSX': 'dataset', 'rows.jsonl.gz': 'dataset', splits: 'dataset', model: 'model' },
       ...{ 'shared.effilora': 'adapter', own: 'adapter', peft: 'adapter', weights: 'adapter' },
     });
+  });
+
+  it('knows a model that makes pictures by its index, and one in a file by the autoencoder in it', async () => {
+    folder('painter', ['model_index.json']);
+    for (const [file, name] of [
+      ['whole.safetensors', 'first_stage_model.decoder.conv_in.weight'],
+      ['lora.safetensors', 'lora_unet_mid_block.lora_up.weight'],
+    ] as const) {
+      const tensor = { name, dtype: 'F32' as const, shape: [1], bytes: () => Promise.resolve(new Uint8Array(4)) };
+      await writeSafetensors(at(file), [tensor], {}, () => {});
+    }
+    const found = ['painter', 'whole.safetensors', 'lora.safetensors'].map((name) => recognise(at(name)));
+    expect(await Promise.all(found)).toEqual(['model', 'model', 'adapter']);
   });
 
   it('asks a GGUF file whether it is an adapter', async () => {

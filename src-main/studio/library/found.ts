@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 export interface FoundModel {
   name: string;
   path: string;
-  format: 'GGUF' | 'Hugging Face';
+  format: 'GGUF' | 'Hugging Face' | 'diffusers folder' | 'checkpoint in one file';
   bytes: number;
   place: string;
 }
@@ -19,6 +19,13 @@ export function modelCaches(environment: NodeJS.ProcessEnv = process.env, home =
     { place: 'LM Studio', folder: join(home, '.cache', 'lm-studio', 'models'), find: findGguf },
     { place: 'Ollama', folder: environment['OLLAMA_MODELS'] ?? join(home, '.ollama', 'models'), find: findOllama },
     { place: 'llama.cpp', folder: environment['LLAMA_CACHE'] ?? join(home, '.cache', 'llama.cpp'), find: findGguf },
+    { place: 'ComfyUI', folder: join(home, 'ComfyUI', 'models', 'checkpoints'), find: findCheckpoints },
+    { place: 'ComfyUI', folder: join(home, 'Documents', 'ComfyUI', 'models', 'checkpoints'), find: findCheckpoints },
+    {
+      place: 'Stable Diffusion web UI',
+      folder: join(home, 'stable-diffusion-webui', 'models', 'Stable-diffusion'),
+      find: findCheckpoints,
+    },
   ];
 }
 
@@ -58,18 +65,47 @@ async function findGguf(folder: string, depth = 4): Promise<Found[]> {
   return found;
 }
 
+/** `*.safetensors` up to two folders deep: where such programs keep whole models, nothing else lies. */
+async function findCheckpoints(folder: string, depth = 2): Promise<Found[]> {
+  const found: Found[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && depth > 1) found.push(...(await findCheckpoints(path, depth - 1)));
+    else if (/\.safetensors$/i.test(entry.name)) {
+      const bytes = await fileBytes(path);
+      if (bytes) found.push({ name: basename(path, '.safetensors'), path, format: 'checkpoint in one file', bytes });
+    }
+  }
+  return found;
+}
+
+/** Parts of a model that makes pictures, each in a folder of its own. */
+const PARTS = ['unet', 'transformer', 'vae', 'text_encoder', 'text_encoder_2'];
+
+/** Weights of a snapshot: beside its config.json, or in the folders of the parts that its model_index.json names. */
+async function weightsOf(snapshot: string): Promise<{ format: Found['format']; files: string[] } | undefined> {
+  const inside = await entries(snapshot);
+  const weights = (names: string[]) => names.filter((file) => file.endsWith('.safetensors'));
+  if (!inside.includes('model_index.json'))
+    return inside.includes('config.json') ? { format: 'Hugging Face', files: weights(inside) } : undefined;
+  const parts = await Promise.all(
+    PARTS.map(async (part) => weights(await entries(join(snapshot, part))).map((file) => join(part, file))),
+  );
+  return { format: 'diffusers folder', files: parts.flat() };
+}
+
 /** `models--<owner>--<name>/snapshots/<commit>` folders that hold a config and safetensors. */
 async function findSnapshots(folder: string): Promise<Found[]> {
   const found: Found[] = [];
   for (const name of (await entries(folder)).filter((entry) => entry.startsWith('models--'))) {
     for (const commit of await entries(join(folder, name, 'snapshots'))) {
       const path = join(folder, name, 'snapshots', commit);
-      const inside = await entries(path);
-      const weights = inside.filter((file) => file.endsWith('.safetensors'));
-      if (!inside.includes('config.json') || weights.length === 0) continue;
-      const sizes = await Promise.all(weights.map((file) => fileBytes(join(path, file))));
+      const weights = await weightsOf(path);
+      if (!weights || weights.files.length === 0) continue;
+      const sizes = await Promise.all(weights.files.map((file) => fileBytes(join(path, file))));
       const bytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
-      found.push({ name: name.slice('models--'.length).replaceAll('--', '/'), path, format: 'Hugging Face', bytes });
+      const { format } = weights;
+      found.push({ name: name.slice('models--'.length).replaceAll('--', '/'), path, format, bytes });
     }
   }
   return found;

@@ -9,5 +9,5 @@ export function nameOfModel(reference: string): string {
   if (reference === SEEING_MODEL.name || reference === SEEING_MODEL.folder) return SEEING_MODEL.title;
   // Hugging Face's cache: models--<owner>--<name>/snapshots/<commit>
   const cached = /models--([^/\\]+)[/\\]snapshots[/\\]/.exec(reference)?.[1];
-  return cached ? cached.replaceAll('--', '/') : file.replace(/\.gguf$/i, '');
+  return cached ? cached.replaceAll('--', '/') : file.replace(/\.(gguf|safetensors)$/i, '');
 }

@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
-import type { ModelEntry } from '../../../src-preload/contract/index.ts';
+import type { ModelEntry, PictureModel } from '../../../src-preload/contract/index.ts';
 import { isPackagedModelThere, PACKAGED_MODELS, SEEING_MODEL } from '../../models/default-model.ts';
+import { makesPicturesAt } from '../../models/diffusion/model-file.ts';
 import { takesPictures } from '../../models/vision/takes-pictures.ts';
 import { fastestMeasured, guessedSpeed } from '../../trainer/machine-speed.ts';
 import type { Library } from '../database/open.ts';
@@ -65,7 +66,8 @@ export class ModelLibrary {
     const known = catalog.models.map((model) => catalogEntry(model, pace));
     const models = [...added, ...found, ...known].sort(byOrigin);
     const seeing = await Promise.all(models.map(({ reference }) => seesAt(reference)));
-    return { models: models.map((model, i) => ({ ...model, sees: seeing[i]! })), searched };
+    const told = models.map((model, i) => ({ ...model, sees: seeing[i]!, makesPictures: makesPictures(model.reference) })); // prettier-ignore
+    return { models: told, searched };
   }
 
   add(path: string, summary: ModelSummary): ModelEntry {
@@ -86,6 +88,12 @@ export class ModelLibrary {
 /** Whether a model takes pictures, as its folder's config.json says; one that can't be read says so when it is opened. */
 export const seesAt = (reference: string): Promise<boolean> =>
   reference === SEEING_MODEL.name ? Promise.resolve(true) : takesPictures(reference).catch(() => false);
+
+/** Whether a model makes pictures, as its folder or its kind of file says. */
+export function makesPictures(reference: string): boolean {
+  const found = statSync(reference, { throwIfNoEntry: false });
+  return found !== undefined && makesPicturesAt(reference, found.isDirectory());
+}
 
 const ORIGINS: ModelEntry['origin'][] = ['default', 'library', 'found', 'catalog'];
 function byOrigin(a: ModelEntry, b: ModelEntry): number {
@@ -119,6 +127,22 @@ function needs(
   };
 }
 
+/** Summaries of earlier studios have them in the shape alone. */
+const parametersOf = ({ parameters, shape }: ModelSummary) => parameters ?? shape?.parameters ?? 0;
+
+/** Learning from a picture once: of a network's numbers so many products at each latent, 4 operations each with backward. */
+const PRODUCTS_A_LATENT = 0.1;
+const FLOPS_A_PRODUCT = 4;
+/** Sides of a picture that become one latent, pixels. */
+const LATENT = 8;
+
+/** A guess from its size alone: where the parts of such a network lie tells more, and a plan reckons with that. */
+function needsOfPictures({ parameters, side }: PictureModel, pace: Pace) {
+  const latents = (side / LATENT) ** 2;
+  const flops = 100 * FLOPS_A_PRODUCT * PRODUCTS_A_LATENT * parameters * latents;
+  return { ...needs(parameters, pace), secondsA100: flops / pace.flopsPerSecond };
+}
+
 /** Codes as names; what is no code stays as it is written. */
 function inWords(codes: string[] | undefined): string | undefined {
   const name = (code: string) => {
@@ -141,17 +165,23 @@ function libraryEntry(row: ModelRow, pace: Pace): ModelEntry {
     format: row.format,
     bytes: row.bytes,
     state: existsSync(row.path) ? 'ready' : 'missing',
-    ...needs(summary.shape.parameters, pace),
+    ...(summary.pictures ? needsOfPictures(summary.pictures, pace) : needs(parametersOf(summary), pace)),
     shape: summary.shape,
+    pictures: summary.pictures,
     hasTokenizer: summary.hasTokenizer,
     warnings: summary.warnings,
     languages: inWords(summary.languages),
   };
 }
 
+/** Of the pictures that a model learned from, pixels, where it wasn't opened. */
+const USUAL_SIDE = 512;
+
 function foundEntry(model: FoundModel, pace: Pace): ModelEntry {
   // Without opening it: most GGUF files in such caches take about 0.6 bytes a parameter, folders 2.
   const parameters = model.bytes / (model.format === 'GGUF' ? 0.6 : 2);
+  const isOfPictures = model.format === 'diffusers folder' || model.format === 'checkpoint in one file';
+  const needed = isOfPictures ? needsOfPictures({ family: '', parameters, side: USUAL_SIDE }, pace) : needs(parameters, pace); // prettier-ignore
   return {
     id: `found:${createHash('sha256').update(model.path).digest('hex').slice(0, 16)}`,
     name: model.name,
@@ -160,7 +190,7 @@ function foundEntry(model: FoundModel, pace: Pace): ModelEntry {
     format: `${model.format}, in ${model.place}`,
     bytes: model.bytes,
     state: 'ready',
-    ...needs(parameters, pace),
+    ...needed,
   };
 }
 

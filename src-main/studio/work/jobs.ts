@@ -7,7 +7,7 @@ import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
 import { installTensorflow } from '../../engine/tensorflow/install.ts';
 import { UserError } from '../../engine/types.ts';
 import { modelOfAdapter } from '../../exports/read-any.ts';
-import { openTextModel, resolveModel } from '../../models/open.ts';
+import { openModelFile, resolveModel, writesNothing, type AnyModelFile } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import { withoutHeads } from '../../trainer/drop.ts';
@@ -15,29 +15,30 @@ import { keepCheckpoint } from '../../trainer/keep-checkpoint.ts';
 import { changeRows, undoRows } from '../datasets/own-rows.ts';
 import { lookAtTable, ownTable, pageOfTable } from './tables.ts';
 import { columnsOfFile } from './columns.ts';
+import { summaryOf } from './model-summary.ts';
 import { headSimilarity, rowSimilarity } from './similarity.ts';
 import { importAdapter } from './import-adapter.ts';
 import { previewMix } from './preview.ts';
 import { proposePlan } from './plan.ts';
 import { recognise } from './recognise.ts';
 import { thumbnail } from './thumbnail.ts';
-import type { Jobs, ModelSummary } from './types.ts';
+import type { Jobs } from './types.ts';
 
 let engines: Promise<EngineStatus[]> | undefined;
 /** The model opened last: a wizard asks for the same one again and again. */
-let opened: { reference: string; file: ModelFile } | undefined;
+let opened: { reference: string; file: AnyModelFile } | undefined;
 
 export const jobs: Jobs = {
   engines({ refresh }) {
     if (refresh) engines = undefined;
     return (engines ??= engineStates());
   },
-  inspectModel: async ({ reference }) => summaryOf(await modelOf(reference)),
+  inspectModel: async ({ reference }) => summaryOf(await anyModelOf(reference)),
   thumbnail,
   preview: async (request) => previewMix(await modelOf(request.model), request),
   propose: async (request) => proposePlan(await modelOf(request.model), request),
   async identifyModel({ reference }) {
-    const file = await modelOf(reference);
+    const file = await anyModelOf(reference);
     return { name: file.name, sha256: await file.sha256() };
   },
   async modelOfAdapter({ place }) {
@@ -73,25 +74,18 @@ async function engineStates(): Promise<EngineStatus[]> {
   return states.map((engine) => ({ ...engine, installable: can && engine.name === 'tensorflow' && !engine.available }));
 }
 
-async function modelOf(reference: string): Promise<ModelFile> {
+async function anyModelOf(reference: string): Promise<AnyModelFile> {
   if (opened?.reference === reference) return opened.file;
   await opened?.file.close();
   opened = undefined;
-  const file = await openTextModel(await resolveModel(reference));
+  const file = await openModelFile(await resolveModel(reference));
   opened = { reference, file };
   return file;
 }
 
-function summaryOf(file: ModelFile): ModelSummary {
-  const { architecture, layers, hiddenSize, contextLength, vocabularySize } = file.config;
-  const parameters = file.tensors.reduce((sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1), 0);
-  return {
-    name: file.name,
-    format: file.format === 'gguf' ? 'GGUF' : 'Hugging Face',
-    bytes: file.byteLength,
-    shape: { architecture, layers, hiddenSize, contextLength, vocabularySize, parameters },
-    hasTokenizer: file.tokenizer !== undefined,
-    warnings: file.warnings,
-    languages: file.languages,
-  };
+/** @throws UserError for one that makes pictures */
+async function modelOf(reference: string): Promise<ModelFile> {
+  const file = await anyModelOf(reference);
+  if (file.makes === 'pictures') throw new UserError(writesNothing(file.name));
+  return file;
 }

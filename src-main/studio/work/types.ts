@@ -9,6 +9,7 @@ import type {
   MadeTable,
   MixPart,
   ModelEntry,
+  PictureModel,
   Plan,
   PlanRequest,
   RowChange,
@@ -21,8 +22,12 @@ export interface ModelSummary {
   name: string;
   format: string;
   bytes: number;
-  shape: NonNullable<ModelEntry['shape']>;
-  hasTokenizer: boolean;
+  parameters: number;
+  /** of a model that writes */
+  shape?: NonNullable<ModelEntry['shape']>;
+  hasTokenizer?: boolean;
+  /** of one that makes pictures */
+  pictures?: PictureModel;
   warnings?: string[];
   languages?: string[];
 }
