@@ -25,7 +25,9 @@ const KOHYA_FILE = 'mine.safetensors';
 const FORMS = ['diffusers', 'kohya', 'dora', 'queries'] as const;
 
 let folder: string;
-const models = {} as Record<Kind, { file: DiffusionFile; places: LoraPlaces; pairs: LoraPair[] }>;
+/** Nothing of a flow but its transformer is adapted; PEFT's own writing of one is no other than a UNet's. */
+const FLOW_FORMS = ['diffusers', 'kohya', 'dora'] as const;
+const models = {} as Record<Kind | 'z-image', { file: DiffusionFile; places: LoraPlaces; pairs: LoraPair[] }>;
 const answers = new Map<string, { moved: number[]; off: number[] }>();
 
 /** A pair at every place. Where the rank differs, the scale does as well. */
@@ -59,7 +61,7 @@ const plainly = (pairs: LoraPair[]) =>
   );
 
 /** What is written of each form, and the job that loads it. */
-async function writeForm(kind: Kind, form: (typeof FORMS)[number]) {
+async function writeForm(kind: Kind | 'z-image', form: (typeof FORMS)[number]) {
   const { file, places, pairs } = models[kind];
   const name = path.basename(file.path);
   const written = {
@@ -78,7 +80,7 @@ async function writeForm(kind: Kind, form: (typeof FORMS)[number]) {
   await fsp.writeFile(path.join(here, 'plain.safetensors'), plainly(written));
   return {
     do: 'load',
-    convert: form === 'kohya',
+    convert: form === 'kohya' && kind !== 'z-image',
     kind,
     model: file.path,
     folder: here,
@@ -90,12 +92,16 @@ async function writeForm(kind: Kind, form: (typeof FORMS)[number]) {
 beforeAll(async () => {
   folder = await fsp.mkdtemp(path.join(os.tmpdir(), 'diffusion-lora-'));
   const jobs: object[] = [];
-  for (const kind of KINDS) {
+  const open = async (kind: Kind | 'z-image') => {
     const model = path.join(folder, kind);
     await wholePipeline(kind, model);
     const file = await openDiffusionFolder(model);
     const places = loraPlaces(file);
     models[kind] = { file, places, pairs: randomPairs(places) };
+    return model;
+  };
+  for (const kind of KINDS) {
+    const model = await open(kind);
     for (const form of FORMS) jobs.push(await writeForm(kind, form));
     for (const use_dora of [false, true]) {
       const here = path.join(folder, `${kind}-peft${use_dora ? '-dora' : ''}`);
@@ -105,6 +111,8 @@ beforeAll(async () => {
       jobs.push({ do: 'make', kind, model, folder: here, config: { unet, text_encoder: text, text_encoder_2: { ...text, lora_alpha: 1 } } }); // prettier-ignore
     }
   }
+  await open('z-image');
+  for (const form of FLOW_FORMS) jobs.push(await writeForm('z-image', form));
   await fsp.writeFile(path.join(folder, 'jobs.json'), JSON.stringify(jobs));
   const script = path.join(import.meta.dirname, 'diffusion_peers.py');
   const told = await runPython(
@@ -113,7 +121,8 @@ beforeAll(async () => {
     await packagesOf('requirements-diffusers.txt'),
   );
   const loaded = (JSON.parse(told) as { moved: number[]; off: number[] }[]).filter(({ off }) => off);
-  KINDS.flatMap((kind) => FORMS.map((form) => `${kind} ${form}`)).forEach((name, i) => answers.set(name, loaded[i]!));
+  const names = [...KINDS.flatMap((kind) => FORMS.map((form) => `${kind} ${form}`)), ...FLOW_FORMS.map((form) => `z-image ${form}`)]; // prettier-ignore
+  names.forEach((name, i) => answers.set(name, loaded[i]!));
 });
 afterAll(() => fsp.rm(folder, { recursive: true }));
 
@@ -210,5 +219,36 @@ describe.each(KINDS)('a LoRA of %s', (kind) => {
     expect(() => encodeKohyaLora(randomPairs(places, true), places, header)).toThrow(/in different ways/);
     expect(() => encodeKohyaLora([], places, header)).toThrow(/nothing to write/);
     expect(() => encodeDiffusersLora([], places)).toThrow(/nothing to write/);
+  });
+});
+
+describe('a LoRA of a flow', () => {
+  it.each(FLOW_FORMS)(
+    'written as %s does in diffusers what the same numbers do in the weights, and is read again',
+    async (form) => {
+      const { moved, off } = answers.get(`z-image ${form}`)!;
+      expect([moved.length, moved[0]! > 0.01, off[0]! < 1e-4]).toEqual([1, true, true]);
+      const { places } = models['z-image'];
+      const file = form === 'kohya' ? KOHYA_FILE : DIFFUSERS_FILE;
+      const { pairs, notes } = await readDiffusionLora(path.join(folder, `z-image-${form}`, file), places);
+      expect(notes).toEqual([]);
+      const was = randomPairs(places, form === 'dora');
+      expect(pairs.map(({ place, a, magnitude }) => [place.path, a, magnitude])).toEqual(was.map(({ place, a, magnitude }) => [place.path, a, magnitude])); // prettier-ignore
+    },
+  );
+
+  it('says in a kohya header what it is for, and is known by the name that ComfyUI gives the network, too', async () => {
+    const { metadata } = await readNamedTensors(path.join(folder, 'z-image-kohya', KOHYA_FILE));
+    expect(metadata).toMatchObject({ ss_base_model_version: 'z_image', 'modelspec.architecture': 'z-image/lora' });
+    const { places } = models['z-image'];
+    const [first] = randomPairs(places) as [LoraPair];
+    const tensor = (name: string, shape: number[], data: Float32Array) => ({ name: `diffusion_model.${first.place.path}.${name}.weight`, dtype: 'F32' as const, shape, data }); // prettier-ignore
+    const file = path.join(folder, 'comfy.safetensors');
+    await fsp.writeFile(file, encodeSafetensors([
+      tensor('lora_A', [first.rank, first.place.inFeatures], first.a),
+      tensor('lora_B', [first.place.outFeatures, first.rank], first.b),
+    ])); // prettier-ignore
+    const { pairs } = await readDiffusionLora(file, places);
+    expect(pairs.map(({ place, a, b }) => [place.path, a, b])).toEqual([[first.place.path, first.a, first.b]]);
   });
 });

@@ -1,6 +1,6 @@
 """What diffusers and PEFT make of LoRA files of diffusion models: `python diffusion_peers.py JOBS.json`, answers as JSON. One process for all.
 
-load: a pipeline's text features and one step of its UNet, plain, with a file loaded, and with the LoRA added to the weights by hand
+load: a pipeline's text features and one step of its network, plain, with a file loaded, and with the LoRA added to the weights by hand
 make: PEFT adapts a pipeline at random, and diffusers' own functions write it in every form they know; beside it what it adds to each weight
 """
 import json
@@ -9,7 +9,7 @@ import sys
 import warnings
 
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, ZImagePipeline
 from diffusers.utils import convert_state_dict_to_diffusers, convert_state_dict_to_kohya
 from diffusers.utils import logging as diffusers_logging
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
@@ -20,12 +20,12 @@ diffusers_logging.set_verbosity_error()
 diffusers_logging.disable_progress_bar()
 torch.set_num_threads(1)
 PROMPTS = ["a photo of a cat", ""]
-PARTS = ("unet", "text_encoder", "text_encoder_2")
+PARTS = ("unet", "transformer", "text_encoder", "text_encoder_2")
+KINDS = {"sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline, "z-image": ZImagePipeline}
 
 
 def pipeline(job):
-    kind = StableDiffusionXLPipeline if job["kind"] == "sdxl" else StableDiffusionPipeline
-    return kind.from_pretrained(job["model"], torch_dtype=torch.float32)
+    return KINDS[job["kind"]].from_pretrained(job["model"], torch_dtype=torch.float32)
 
 
 def parts(pipe):
@@ -35,6 +35,9 @@ def parts(pipe):
 @torch.no_grad()
 def outputs(pipe, job):
     given = load_file(pathlib.Path(job["model"]) / "expected.safetensors")
+    if job["kind"] == "z-image":
+        contexts = [given["context.0"], given["context.1"]]
+        return [torch.stack(pipe.transformer(list(given["sample"].unsqueeze(2)), given["times"] / 1000, contexts, return_dict=False)[0])]
     if job["kind"] == "sdxl":
         context, _, pooled, _ = pipe.encode_prompt(PROMPTS, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False)
         more = {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": given["sizes"]}}

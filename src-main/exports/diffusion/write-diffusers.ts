@@ -43,9 +43,9 @@ function tensorsOf(pair: LoraPair): SafetensorsTensor[] {
   ];
 }
 
-/** PEFT, which loads a UNet's, takes the first in every version; transformers, which loads a text encoder's, the second alone. */
+/** PEFT, which loads a network's, takes the first in every version; transformers, which loads a text encoder's, the second alone. */
 const magnitudeName = ({ place }: LoraPair) =>
-  place.group === 'unet' ? 'lora_magnitude_vector' : 'lora_magnitude_vector.weight';
+  place.group.startsWith('text') ? 'lora_magnitude_vector.weight' : 'lora_magnitude_vector';
 
 /** The fields of PEFT's LoraConfig for one part; none where it isn't adapted. */
 function partConfig(pairs: LoraPair[], dora: boolean): [string, unknown][] {
