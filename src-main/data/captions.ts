@@ -66,7 +66,7 @@ export async function openCaptioned(place: string, part: PlacePart, mapping: Map
 }
 
 /** Whether a folder is one of captions beside pictures, or one of tables. @throws UserError where it is both */
-async function formOf(folder: string): Promise<'folder' | 'table'> {
+export async function formOf(folder: string): Promise<'folder' | 'table'> {
   const { names, pictures } = await namesIn(folder, MOST_FILES);
   const tables = names.filter((name) => isTable(name) && !isAbout(path.basename(name)));
   if (tables.length === 0 && pictures.length > 0) return 'folder';

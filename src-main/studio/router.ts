@@ -14,6 +14,7 @@ import { playgroundCalls } from './calls/playground.ts';
 import { servingCalls } from './calls/serving.ts';
 import { Drafts } from './drafts.ts';
 import { guessedReading } from './datasets/guessed-reading.ts';
+import { captionCalls } from './calls/captions.ts';
 import { tableCalls } from './calls/tables.ts';
 import { storageCalls } from './calls/storage.ts';
 import { choicesOf } from './hub/choices.ts';
@@ -38,7 +39,7 @@ export function createRouter(studio: Studio) {
     },
     models: modelCalls(studio),
     hub: hubCalls(studio),
-    datasets: { ...datasetCalls(studio), ...tableCalls(studio) },
+    datasets: { ...datasetCalls(studio), ...tableCalls(studio), ...captionCalls(studio) },
     plans: {
       propose: os.plans.propose.handler(async ({ input, signal }) => {
         await checkReference(studio, input.model);

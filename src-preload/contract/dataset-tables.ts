@@ -34,6 +34,8 @@ export const dataLook = z.object({
   }),
   /** its columns are known by their names: a training needs no guess */
   isRecognised: z.boolean(),
+  /** pictures with captions, and nothing that is asked about them */
+  ofCaptions: z.boolean(),
   broken: z.array(z.object({ reason: z.string(), rows: rowNumbers })),
   empty: rowNumbers,
   duplicates: z.object({

@@ -1,6 +1,7 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
 import { shownPicture } from './pictures.ts';
+import { captionCalls } from './captions.ts';
 import { datasetTables, exampleFormat } from './dataset-tables.ts';
 
 export const mixPart = z.object({
@@ -116,6 +117,7 @@ export type DatasetColumns = z.infer<typeof datasetColumns>;
 
 export const datasets = {
   ...datasetTables,
+  ...captionCalls,
   list: oc.output(z.array(datasetEntry)),
   add: oc.input(mixPart.pick({ path: true, config: true })).output(datasetEntry),
   /** of a folder whose README.md names several configurations and no default: their names, of which one is to be chosen */

@@ -38,6 +38,7 @@ export type Contract = typeof contract;
 
 export * from './adapters.ts';
 export * from './dataset-tables.ts';
+export type { CaptionChange, CaptionPage } from './captions.ts';
 export * from './datasets.ts';
 export type { Download, HubChoice, HubEntry } from './hub.ts';
 export type { EngineStatus, FolderListing, FoundKind, GpuStatus, InstallEvent, MachineStatus } from './machine.ts';

@@ -4,9 +4,11 @@ import { planColumns } from '../columns.ts';
 import { isMessageList, isPresent, parsedIfText } from '../field-text.ts';
 import { jsonText } from '../formats/json-values.ts';
 import { isOfPictures } from '../picture-rows.ts';
-import { isBroken, openRows, type PlacePart } from '../formats/rows.ts';
+import { planCaptions } from '../captions.ts';
+import { isBroken, type PlacePart } from '../formats/rows.ts';
 import { addRow } from '../prepared/row-facts.ts';
 import { DuplicateFinder, type Duplicates } from './duplicates.ts';
+import { openShown } from './shown-rows.ts';
 import { guessColumns, isNumberLike, type ColumnFacts, type ColumnGuess } from './guess-columns.ts';
 import { personalKinds, type PersonalKind } from './personal.ts';
 
@@ -26,6 +28,8 @@ export interface DataLook {
   guess: ColumnGuess & { messages?: string };
   /** its columns are known by their names: a training needs no guess */
   isRecognised: boolean;
+  /** pictures with captions, and nothing that is asked about them */
+  ofCaptions: boolean;
   /** rows that can't be read, by reason */
   broken: { reason: string; rows: number[] }[];
   /** rows with nothing in the column of the question or the answer */
@@ -78,7 +82,7 @@ export async function lookAt(path: string, part: PlacePart, roles?: Roles): Prom
 
 /** The first rows as texts, and what their columns are. */
 async function tableAt(path: string, part: PlacePart) {
-  const source = await openRows(path, part);
+  const { source } = await openShown(path, part);
   const rows: { row: number; texts: Record<string, string> }[] = [];
   const broken = new Map<string, number[]>();
   const messages = new Set<string>();
@@ -96,10 +100,30 @@ async function tableAt(path: string, part: PlacePart) {
       }
     }
   const columns = source.columns.map((name) => factsOf(name, rows.map(({ texts }) => texts[name] ?? ''))); // prettier-ignore
-  const known = recognised(source.columns, path);
+  const captions = captionsIn(source.columns, path);
+  const known = recognised(source.columns, path) ?? (captions === undefined ? undefined : { text: captions });
   const [chat] = [...messages];
   const guess = known ?? (chat === undefined ? guessColumns(columns) : { messages: chat });
-  return { source, rows, broken, whole, columns, guess, isRecognised: known !== undefined };
+  return {
+    source,
+    rows,
+    broken,
+    whole,
+    columns,
+    guess,
+    isRecognised: known !== undefined,
+    ofCaptions: captions !== undefined,
+  };
+}
+
+/** The column of captions, where there is one of pictures, too, and nothing that is asked about them. */
+function captionsIn(columns: string[], path: string): string | undefined {
+  try {
+    return recognised(columns, path)?.answer === undefined ? planCaptions(columns, path, {}).caption : undefined;
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** What the columns are by their names alone; undefined where those say nothing. */

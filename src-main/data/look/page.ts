@@ -1,6 +1,7 @@
-import { commonFolder, isBroken, openRows, type PlacePart } from '../formats/rows.ts';
+import { isBroken, type PlacePart } from '../formats/rows.ts';
 import { picturesIn, type PictureSource } from '../picture-rows.ts';
 import { textsOf } from './look.ts';
+import { openShown } from './shown-rows.ts';
 
 /** Some of a dataset's rows as a table shows them. */
 export interface RowPage {
@@ -36,8 +37,7 @@ export async function pageOf(
   { path, search, only, from, count }: PageRequest,
   part: PlacePart,
 ): Promise<RowPage & { folder: string }> {
-  const source = await openRows(path, part);
-  const folder = commonFolder(source.files);
+  const { source, folder } = await openShown(path, part);
   const words = search.toLocaleLowerCase().split(/\s+/).filter(Boolean);
   const wanted = only && new Set(only);
   const page = { folder, columns: source.columns, rows: [] as RowOfPage[], matching: 0, all: 0 };

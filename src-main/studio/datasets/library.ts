@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -84,6 +84,16 @@ export class DatasetLibrary {
   /** Where a new table of the studio's own is to lie. */
   newTable(): string {
     return join(this.tablesFolder, `${randomUUID()}.jsonl`);
+  }
+
+  /** Where a new folder of the studio's own is to lie, that is called by a name. */
+  newFolder(name: string): string {
+    return join(this.tablesFolder, randomUUID(), name);
+  }
+
+  /** Where it is remembered how to take changes of a folder's captions back. */
+  captionsUndo(path: string): string {
+    return join(this.tablesFolder, `${createHash('sha256').update(path).digest('hex').slice(0, 32)}.captions`);
   }
 
   remove(id: string): void {

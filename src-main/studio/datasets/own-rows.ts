@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import fsp from 'node:fs/promises';
+import path from 'node:path';
 import type { RowChange } from '../../../src-preload/contract/index.ts';
 import { jsonText, parseJson } from '../../data/formats/json-values.ts';
 import { isBroken, openRows, type PlacePart } from '../../data/formats/rows.ts';
@@ -99,6 +100,9 @@ export async function undoRows(file: string): Promise<number> {
 export const undoable = async (file: string): Promise<number> => (await stepsOf(file)).length;
 
 export async function removeOwn(file: string): Promise<void> {
+  // A folder of pictures lies in one of its own.
+  if ((await fsp.stat(file).catch(() => undefined))?.isDirectory())
+    return fsp.rm(path.dirname(file), { recursive: true, force: true });
   for (const one of [file, undoFile(file)]) await fsp.rm(one, { force: true });
 }
 

@@ -2,7 +2,8 @@ import { shortened } from '../../../src-preload/shortened.ts';
 import type { DatasetColumns, MixPart } from '../../../src-preload/contract/index.ts';
 import { FORMAT_FIELDS } from '../../data/columns.ts';
 import { jsonText } from '../../data/formats/json-values.ts';
-import { isBroken, openRows, type RowSource } from '../../data/formats/rows.ts';
+import { isBroken, type RowSource } from '../../data/formats/rows.ts';
+import { openShown } from '../../data/look/shown-rows.ts';
 
 /** Rows that are looked at for columns. */
 const LOOKED_AT = 100;
@@ -10,7 +11,7 @@ const SHOWN_CHARACTERS = 120;
 
 /** A file's columns, each with the first value it holds, and what each format wants. */
 export async function columnsOfFile(part: Pick<MixPart, 'path' | 'sheet' | 'config'>): Promise<DatasetColumns> {
-  const source = await openRows(part.path, part);
+  const { source } = await openShown(part.path, part);
   const rows = await firstFields(source);
   const names = [...new Set(rows.flatMap((fields) => Object.keys(fields)))];
   const columns = names.map((name) => {

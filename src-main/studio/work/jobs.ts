@@ -12,7 +12,9 @@ import type { ModelFile } from '../../models/types.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import { withoutHeads } from '../../trainer/drop.ts';
 import { keepCheckpoint } from '../../trainer/keep-checkpoint.ts';
+import { changeCaptions, undoCaptions } from '../datasets/caption-files.ts';
 import { changeRows, undoRows } from '../datasets/own-rows.ts';
+import { captionPage, copyCaptioned } from './captions.ts';
 import { lookAtTable, ownTable, pageOfTable } from './tables.ts';
 import { columnsOfFile } from './columns.ts';
 import { summaryOf } from './model-summary.ts';
@@ -62,6 +64,10 @@ export const jobs: Jobs = {
   ownTable,
   editTable: ({ file, changes }) => changeRows(file, changes),
   undoTable: async ({ file }) => ({ undoable: await undoRows(file) }),
+  captions: captionPage,
+  changeCaptions: async ({ path, undo, change }) => ({ files: await changeCaptions(path, change, undo) }),
+  undoCaptions: async ({ undo }) => ({ undoable: await undoCaptions(undo) }),
+  ownCaptions: copyCaptioned,
   async install(_, log) {
     engines = undefined;
     await buildAddon(await installTensorflow(log), log);

@@ -1,5 +1,7 @@
 import type { PageRequest } from '../../data/look/page.ts';
 import type {
+  CaptionChange,
+  CaptionPage,
   ChatPicture,
   DataLook,
   DatasetColumns,
@@ -88,6 +90,15 @@ export interface Jobs {
   /** @throws UserError for a row that isn't there; then nothing is changed */
   editTable(request: { file: string; changes: RowChange[] }): Promise<void>;
   undoTable(request: { file: string }): Promise<{ undoable: number }>;
+  /** a page of pictures with captions; `undo`: where it is remembered how to take changes back */
+  captions(
+    request: TablePlace & { undo: string; search: string; empty: boolean; from: number; count: number },
+  ): Promise<CaptionPage>;
+  /** @throws UserError where captions stand in a table; then nothing is changed */
+  changeCaptions(request: { path: string; undo: string; change: CaptionChange }): Promise<{ files: number }>;
+  undoCaptions(request: { undo: string }): Promise<{ undoable: number }>;
+  /** copies pictures into `folder`, their captions beside them */
+  ownCaptions(request: TablePlace & { folder: string }): Promise<{ pictures: number; left: string[] }>;
   /** @throws UserError when the engine can't be set up here */
   install(request: { engine: 'tensorflow' }, log: (line: string) => void): Promise<void>;
 }

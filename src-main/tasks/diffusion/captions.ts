@@ -1,5 +1,8 @@
+import { captionWith } from '../../data/caption-text.ts';
 import { randomStream, shuffled } from '../../engine/random.ts';
 import type { Place } from '../../models/diffusion/noise/draws.ts';
+
+export { captionWith };
 
 export interface CaptionOptions {
   /** a word that what is learned is to be called by: put before every caption that doesn't have it */
@@ -8,19 +11,6 @@ export interface CaptionOptions {
   dropout: number;
   /** the caption is a list of tags with commas between, whose order is drawn anew each time but for the first `keep`; undefined: it stays as it is */
   shuffleTags?: { keep: number };
-}
-
-/** A caption as it is learned, without what is drawn. */
-export function captionWith(caption: string, { trigger }: Pick<CaptionOptions, 'trigger'>): string {
-  const word = trigger?.trim();
-  if (!word || holdsWord(caption, word)) return caption;
-  return caption === '' ? word : `${word}, ${caption}`;
-}
-
-/** Whether a text has a word, or several, on their own. */
-function holdsWord(text: string, word: string): boolean {
-  const escaped = word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`(?<![\\p{L}\\p{N}_])${escaped}(?![\\p{L}\\p{N}_])`, 'iu').test(text);
 }
 
 /** A caption as it is learned at a place in a training; '' where it is left out. */
