@@ -31,7 +31,7 @@ async function measuredIn(folder: string): Promise<Measured> {
   const heads = await lastRecord<HeadsLine>(path.join(folder, 'heads.jsonl'));
   return {
     metrics: [...start, ...metrics],
-    answers: samples.filter(({ step }) => step === last),
+    answers: samples.flatMap((one) => ('answer' in one && one.step === last ? one : [])),
     importance: Object.values(heads?.importance ?? {}),
     learningRate: training.learningRate,
     steps: metrics.at(-1)?.step ?? 0,

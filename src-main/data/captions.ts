@@ -77,6 +77,13 @@ export async function formOf(folder: string): Promise<'folder' | 'table'> {
   return 'table';
 }
 
+/** The rows at a place, as captions beside pictures where there is nothing else, for whoever only asks which files they lie in. @throws UserError */
+export async function openAnyRows(place: string, part: PlacePart): Promise<RowSource> {
+  const stat = await fsp.stat(place).catch(() => undefined);
+  const form = stat?.isDirectory() ? await formOf(place).catch(() => 'table') : 'table';
+  return form === 'folder' ? captionFolder(place, part) : openRows(place, part);
+}
+
 const MOST_FILES = 100_000;
 const isTable = (name: string) => DATASET_KINDS.includes(kindOf(unpackedName(name))) && !isCaption(name) && kindOf(name) !== '.md'; // prettier-ignore
 

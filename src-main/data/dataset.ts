@@ -32,6 +32,8 @@ export interface DatasetFacts extends Pick<RowSource, 'sheet' | 'sheets' | 'spli
   /** what was guessed about its files, and which columns are not read, as sentences */
   notes: readonly string[];
   report: DataReport;
+  /** of captioned pictures: at which sizes they are learned, pixels */
+  buckets?: { width: number; height: number; pictures: number }[];
 }
 
 export interface Dataset extends DatasetFacts {

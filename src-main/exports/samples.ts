@@ -43,7 +43,7 @@ export async function sampleAnswers(
 /** Likewise about pictures, as a run is asked. */
 async function aboutPictures({ file, model, adapter }: OpenedExport, data: ExportData | undefined): Promise<Sample[]> {
   const lines = await taskOf(file)
-    .samples(file, data?.heldOut ?? [], SAMPLES)
+    .samples(file, data?.heldOut ?? [], { samples: SAMPLES })
     .answer(0, model, adapter);
   return lines.map(({ prompt, answer }) => ({ prompt, answer }));
 }

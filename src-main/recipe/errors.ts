@@ -5,18 +5,23 @@ import { nearest } from '../engine/nearest.ts';
 /** Every key a recipe may have, by the path it stands at. */
 const KEYS: Record<string, string[]> = {
   '': ['model', 'dataset', 'method', 'training', 'engine', 'budget', 'init'],
-  method: ['name', 'rank', 'heads', 'alpha', 'targets', 'vision', 'share', 'router', 'dropout', 'rsLora', 'dora', 'reducer'],
+  method: ['name', 'rank', 'heads', 'alpha', 'targets', 'vision', 'diffusion', 'share', 'router', 'dropout', 'rsLora', 'dora', 'reducer'],
   'method.reducer': [
     'ratio', 'warmup', 'interval', 'beta', 'policy', 'importanceAtMost', 'temperature', 'schedule', 'finalStep', 'probe', 'minActivePerSite', 'tolerance',
   ],
   'method.vision': ['tower', 'connector'],
+  'method.diffusion': ['sites', 'textEncoder'],
+  'training.diffusion': [
+    'resolution', 'shapes', 'enlarge', 'crop', 'flip', 'trigger', 'captionDropout', 'shuffleTags', 'keepTags', 'minSnr', 'noiseOffset', 'times', 'sampling',
+  ],
+  'training.diffusion.sampling': ['prompts', 'negative', 'sampler', 'steps', 'guidance', 'seed', 'width', 'height'],
   training: [
     'steps', 'epochs', 'batch', 'accumulate', 'sequenceLength', 'packing', 'loss', 'learningRate', 'rateOfB', 'rateOfConnector', 'schedule', 'warmupSteps',
     'weightDecay', 'clipNorm', 'seed', 'precision', 'weights', 'recompute', 'evalSplit', 'evalEvery', 'patience', 'shuffle', 'checkpointEvery',
-    'checkpointMinutes', 'keepCheckpoints', 'headsEvery', 'samples', 'tensorboard',
+    'checkpointMinutes', 'keepCheckpoints', 'headsEvery', 'samples', 'tensorboard', 'long', 'evalExamples', 'diffusion',
   ],
   budget: ['memoryBytes', 'seconds'],
-  dataset: ['path', 'weight', 'mapping', 'format'],
+  dataset: ['path', 'weight', 'mapping', 'format', 'split', 'config', 'sheet', 'heldOut', 'acceptDropped'],
 }; // prettier-ignore
 
 /** One sentence for a recipe's first fault: file, line, key, and the nearest valid one. */
@@ -36,7 +41,8 @@ export function explainIssue(issue: z.core.$ZodIssue, document: Document, text: 
     const values = issue.values.map(String);
     return `${where(place)}: ${key} can't be "${written}"; did you mean "${nearest(written, values)}"? (possible: ${values.join(', ')})`;
   }
-  if (issue.code === 'invalid_union') return `${where(place)}: ${key} has to be a path or a list of {path, weight}`;
+  if (issue.code === 'invalid_union' && key === 'dataset')
+    return `${where(place)}: ${key} has to be a path or a list of {path, weight}`;
   if (issue.code === 'invalid_type' && document.getIn(issue.path) === undefined)
     return `${file}: the key "${key}" is missing`;
   const written = JSON.stringify(document.getIn(issue.path)) ?? '';

@@ -8,7 +8,9 @@ import { PRODUCTS } from '../engine/products.ts';
 import { UserError } from '../engine/types.ts';
 import { DECODER_SITES } from '../models/types.ts';
 import { WEIGHT_FORMATS } from '../models/weight-format.ts';
+import { diffusionMethodSchema, diffusionTrainingSchema } from './diffusion.ts';
 import { explainIssue } from './errors.ts';
+import { rememberWritten, toWrite } from './written.ts';
 
 const count = z.number().int().positive();
 const share = z.number().min(0).max(1);
@@ -64,6 +66,8 @@ const methodSchema = z.strictObject({
       connector: z.enum(['frozen', 'adapted', 'whole']).default('frozen'),
     })
     .optional(),
+  /** of a model that makes pictures: what of it learns */
+  diffusion: diffusionMethodSchema.optional(),
   share: z.enum(['global', 'module']).default('global'),
   router: z.enum(['site', 'layer']).default('site'),
   dropout: z.number().min(0).max(0.95).default(0),
@@ -116,6 +120,8 @@ const trainingSchema = z.strictObject({
   keepCheckpoints: count.default(2),
   /** steps between two lines of heads.jsonl; default 1 for runs under 1,000 steps, else 10 */
   headsEvery: count.optional(),
+  /** of a model that makes pictures: how they are learned, and what is painted meanwhile */
+  diffusion: diffusionTrainingSchema.optional(),
   /** also write tensorboard/ in the run's folder */
   tensorboard: z.boolean().default(false),
 });
@@ -156,7 +162,9 @@ export function parseRecipe(text: string, file: string): Recipe {
   checkPlainKeys(written, file);
   const parsed = recipeSchema.safeParse(written);
   if (!parsed.success) throw new UserError(explainIssue(parsed.error.issues[0]!, document, text, file));
-  return complete(parsed.data, path.dirname(path.resolve(file)), file);
+  const recipe = complete(parsed.data, path.dirname(path.resolve(file)), file);
+  rememberWritten(recipe, written);
+  return recipe;
 }
 
 /** @throws UserError for an alias of nothing, or aliases that make more of a text than it holds */
@@ -214,5 +222,5 @@ export function checkPrefix({ reducer, vision }: Pick<Recipe['method'], 'reducer
 
 /** A complete recipe as YAML, which reproduces the run. */
 export function formatRecipe(recipe: Recipe): string {
-  return stringify(recipe);
+  return stringify(toWrite(recipe));
 }

@@ -5,7 +5,7 @@ import { endsOf } from '../models/prompt.ts';
 import type { SeenPrompt } from '../models/seen-prompt.ts';
 import type { Adaptation, Tokenizer } from '../models/types.ts';
 import { ANSWER_TOKENS, firstPrompts, textOf, type SamplePrompt } from './answers.ts';
-import type { SampleLine, Samples } from './task.ts';
+import type { Samples, TextSample } from './task.ts';
 
 /** How a task's model is asked. */
 export interface Asked<Model, Of extends PreparedExample> {
@@ -14,11 +14,11 @@ export interface Asked<Model, Of extends PreparedExample> {
   /** what it sees of an example; nothing of a text */
   seen?(model: Model, prompt: SamplePrompt<Of>, adaptation?: Adaptation): Promise<SeenPrompt>;
   /** what a line says of the example besides */
-  told?(of: Of, step: number): Promise<Pick<SampleLine, 'pictures' | 'thumbnails'>>;
+  told?(of: Of, step: number): Promise<Pick<TextSample, 'pictures' | 'thumbnails'>>;
 }
 
 /** Held-out prompts that a run is asked again and again. */
-export class HeldOutPrompts<Model, Of extends PreparedExample> implements Samples<Model> {
+export class HeldOutPrompts<Model, Of extends PreparedExample> implements Samples<Model, TextSample> {
   private readonly prompts: SamplePrompt<Of>[];
 
   /** The first `count` examples that have a prompt and an answer; without a tokenizer there are none. */
@@ -32,9 +32,9 @@ export class HeldOutPrompts<Model, Of extends PreparedExample> implements Sample
   }
 
   /** The likeliest answer to each prompt, from the model with `adaptation`. */
-  async answer(step: number, model: Model, adaptation?: Adaptation): Promise<SampleLine[]> {
+  async answer(step: number, model: Model, adaptation?: Adaptation): Promise<TextSample[]> {
     const language = this.asked.writes(model);
-    const lines: SampleLine[] = [];
+    const lines: TextSample[] = [];
     for (const asked of this.prompts) {
       const { of, ids, prompt, expected } = asked;
       const stop = endsOf(language.config, this.tokenizer!);

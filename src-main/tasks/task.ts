@@ -1,13 +1,15 @@
+import type { z } from 'zod';
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { DatasetFacts, DatasetOptions, DatasetSource, OpenDataset } from '../data/dataset.ts';
 import type { ExampleSource } from '../data/example-source.ts';
 import type { ReadingOptions } from '../data/reading-options.ts';
-import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
+import type { EngineFacts, MemoryPlan, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import type { SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from '../effilora/types.ts';
 import type { Feeds } from '../models/feeds.ts';
 import type { Adaptation, BaseModelFile, ModelFile } from '../models/types.ts';
 import type { HeldFormat } from '../models/weight-format.ts';
+import type { diffusionTrainingSchema } from '../recipe/diffusion.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 
 /** A frozen model that an adapter is trained on. */
@@ -55,6 +57,15 @@ export interface Objective<Batch = unknown, Tensors extends object = object> {
   parts?(batch: Batch): Record<string, Uint8Array>;
   /** the batch with what no pass has to make anew under this adaptation; missing: there is nothing of the kind */
   ready?(batch: Batch, adaptation: Adaptation): Promise<Batch>;
+  /**
+   * Makes beforehand what `ready` would make of these batches, so that no step waits for it and what makes it
+   * needn't stay. `tell`: how far it is; missing: there is nothing of the kind.
+   */
+  beforehand?(
+    batches: AsyncIterable<Batch>,
+    adaptation: Adaptation,
+    tell: (done: number, of: number) => void | Promise<void>,
+  ): Promise<void>;
   /** the batch on the engine; dispose it */
   tensors(batch: Batch): Tensors;
   /** whether one graph may take any number of rows; false: one for each of few sizes */
@@ -159,8 +170,8 @@ export interface ShownPicture {
   tokens: number;
 }
 
-/** One line of samples.jsonl: what the model answers to a held-out prompt at an evaluation. */
-export interface SampleLine {
+/** One line of samples.jsonl: what a model that writes answers to a held-out prompt at an evaluation. */
+export interface TextSample {
   step: number;
   prompt: string;
   /** the pictures it is about, by name */
@@ -172,13 +183,41 @@ export interface SampleLine {
   expected: string;
 }
 
-/** Held-out prompts that a run is asked again and again. */
-export interface Samples<Model = TrainableModel> {
-  answer(step: number, model: Model, adaptation?: Adaptation): Promise<SampleLine[]>;
+/** And what one that makes pictures paints of a prompt. */
+export interface PictureSample {
+  step: number;
+  prompt: string;
+  negative: string;
+  seed: number;
+  guidance: number;
+  sampler: string;
+  /** of the sampler */
+  steps: number;
+  /** a PNG in the run's folder, by its path there */
+  picture: string;
+  /** pixels */
+  width: number;
+  height: number;
 }
 
-/** What a run takes beside its seconds, as its plan reckons. */
+export type SampleLine = TextSample | PictureSample;
+
+/** Keeps what is no text of a sample in a file of the run's folder, whole or not at all; gives its path there. */
+export type KeepSample = (name: string, bytes: Uint8Array) => Promise<string>;
+
+/** Prompts that a run is asked again and again. */
+export interface Samples<Model = TrainableModel, Line extends SampleLine = SampleLine> {
+  /** @param keep missing where samples are of texts alone */
+  answer(step: number, model: Model, adaptation?: Adaptation, keep?: KeepSample): Promise<Line[]>;
+}
+
+/** What a run says of its samples. */
+export type SamplesAsked = Pick<Recipe['training'], 'samples' | 'diffusion'>;
+
+/** What a run takes, as its plan reckons. */
 export interface RunCost {
+  /** the predicted peak, by part */
+  memory(recompute: boolean | number): MemoryPlan;
   /** floating-point operations of a step for each of its units, with blocks computed again or not */
   flopsPerUnit(recompute: boolean | number): number;
   /** how many blocks backward computes again together to keep within so many bytes; false: none has to be */
@@ -189,6 +228,11 @@ export interface RunCost {
   sampleFlops: number;
   /** that are set up before the first step */
   blocks: number;
+}
+
+/** How a dataset is to be read: of texts and of pictures, each for a model of its kind. */
+export interface ReadingWish extends ReadingOptions {
+  pictures?: z.input<typeof diffusionTrainingSchema>;
 }
 
 /** What a plan of texts reckons with. */
@@ -224,12 +268,14 @@ export interface Task<
   load(file: File, format?: HeldFormat): Promise<Model>;
   /** a recipe's method as the options of a model's adapter. @throws UserError for what the model has no part for */
   adapterOptions(recipe: Recipe, model: Pick<TrainableModel, 'sites' | 'wholeTensors'>): AdapterOptions;
+  /** fills in what a recipe leaves to the model, in place; missing: nothing is. @throws UserError for what the model can't do */
+  complete?(recipe: Recipe, file: File): void;
   /** an adapter's structure as a recipe's method says it */
   methodOf(options: AdapterOptions): object;
   /** reads and splits a recipe's datasets. @throws UserError */
   examples(recipe: Recipe, file: File): Promise<RunData<Example>>;
   /** how a dataset is read for a model where no recipe says it. @throws UserError for what the model can't do */
-  reading(file: File, wanted?: ReadingOptions): Reading;
+  reading(file: File, wanted?: ReadingWish): Reading;
   /** reads one dataset to be measured on; `index` is its place in a mix. @throws UserError */
   dataset(source: DatasetSource, index: number, file: File, options: Reading): Promise<OpenDataset<Example>>;
   /** the first rows of a large dataset, the whole of a small one; there may be no example among them. @throws UserError */
@@ -250,13 +296,13 @@ export interface Task<
    */
   batch(
     examples: Example[],
-    training: Pick<Recipe['training'], 'packing' | 'sequenceLength'>,
+    training: Pick<Recipe['training'], 'packing' | 'sequenceLength' | 'diffusion'>,
     at?: BatchPlace,
   ): Batch | Promise<Batch>;
   objective(model: Model): Objective<Batch, Tensors>;
   evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<Evaluation>;
-  /** the first `count` of the held-out examples that can be asked */
-  samples(file: File, heldOut: Iterable<Example>, count: number): Samples<Model>;
+  /** prompts of the recipe, else the first `samples` of the held-out examples that can be asked */
+  samples(file: File, heldOut: Iterable<Example>, asked: SamplesAsked): Samples<Model>;
   /** what a recipe's steps over these examples take */
   cost(recipe: Recipe, method: AdapterOptions, file: File, train: ExampleSource<unknown>, engine: EngineFacts): RunCost;
 }
@@ -269,6 +315,7 @@ export interface TextTask<
   Model extends TrainableModel = TrainableModel,
 > extends Task<Example, Batch, Tensors, Model, ModelFile, DatasetOptions> {
   evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<TextEvaluation>;
+  samples(file: ModelFile, heldOut: Iterable<Example>, asked: SamplesAsked): Samples<Model, TextSample>;
   readonly choices: Choices<Example, Model>;
   readonly plan: TextPlanFacts;
 }

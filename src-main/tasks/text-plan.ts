@@ -1,6 +1,6 @@
 import { sizesOf, type ExampleSource } from '../data/example-source.ts';
 import { evaluationTokens, lengthFacts, mostTokens } from '../effilora/length-facts.ts';
-import { flopsPerToken, recomputationFor } from '../effilora/memory-plan.ts';
+import { flopsPerToken, memoryPlan, recomputationFor } from '../effilora/memory-plan.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import { seenShape, type SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
@@ -70,6 +70,7 @@ export const textCost =
         sampleFlops: plan.sampleFlops(model.parameters),
         blocks: model.layers,
       },
+      memory: (recompute) => memoryPlan(model, engine, { ...shape, recompute }),
       flopsPerUnit: (recompute) => flopsPerToken(model, { ...shape, recompute }, meanTokens),
       recomputationFor: (budgetBytes) => recomputationFor(model, engine, shape, budgetBytes),
     };

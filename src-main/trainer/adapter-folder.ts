@@ -19,6 +19,7 @@ import type { TrainableModel } from '../tasks/task.ts';
 import { ADAPTER_FILES, belongTogether, readPair, settlePair, writePair } from './adapter-pair.ts';
 import { isMlxConfig, readMlxFolder } from './mlx-folder.ts';
 import { readPeftFolder } from './peft-folder.ts';
+import { toWrite } from '../recipe/written.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
 import { asHeld, heldBytes, readNamedTensors } from './tensor-file.ts';
@@ -61,7 +62,7 @@ export async function describeAdapter(parts: AdapterToWrite): Promise<AdapterDes
       sha256,
       examples: report.kept,
     })),
-    recipe: { ...recipe },
+    recipe: { ...toWrite(recipe) },
     metrics,
     heads: describeHeads(reducer, dropped),
     renormalize,

@@ -3,7 +3,7 @@ import type { Keeper } from './keeper.ts';
 import type { RunContext } from './run-context.ts';
 import type { RunLines } from './run-lines.ts';
 import type { RunSpeeds } from './run-speeds.ts';
-import { measureStart } from './start.ts';
+import { keepSamples, measureStart } from './start.ts';
 
 /** What a run is measured by: held-out loss and answers, again and again. */
 export class Evaluations {
@@ -16,16 +16,16 @@ export class Evaluations {
     private readonly speeds: RunSpeeds,
   ) {
     const { run, recipe } = at;
-    this.samples = run.task.samples(run.file, run.data.heldOut, recipe.training.samples);
+    this.samples = run.task.samples(run.file, run.data.heldOut, recipe.training);
   }
 
   /** Later losses and answers are held against those before the first update. @returns its seconds; undefined: nothing is held out */
   async start(): Promise<number | undefined> {
-    const { folder, lock, control, tell, run } = this.at;
+    const { control, tell, run } = this.at;
     if (run.data.heldOut.count === 0) return undefined;
     control.doing = 'the model to be measured before the first step';
     tell({ kind: 'log', line: 'Measuring the model before the first step' });
-    const { loss, seconds } = await measureStart(folder, lock, run, this.samples, this.lines.samples);
+    const { loss, seconds } = await measureStart(this.at, this.samples, this.lines.samples);
     tell({ kind: 'log', line: `Before training: held-out loss ${loss.toFixed(4)}` });
     return seconds;
   }
@@ -50,7 +50,8 @@ export class Evaluations {
   private async ask(): Promise<void> {
     const { run, progress } = this.at;
     const asked = performance.now();
-    const answers = await this.samples.answer(progress.step, run.model, run.step.adapter);
+    const keep = keepSamples(this.at);
+    const answers = await this.samples.answer(progress.step, run.model, run.step.adapter, keep);
     this.speeds.answered(answers.length, (performance.now() - asked) / 1000);
     for (const line of answers) await this.lines.samples.append(line);
   }

@@ -1,6 +1,7 @@
 import { sizesOf } from '../data/example-source.ts';
 import { UserError } from '../engine/types.ts';
 import { DeviceError } from '../engine/webgpu/device.ts';
+import { beforehand } from './beforehand.ts';
 import type { Checkpoint } from './checkpoints.ts';
 import { Evaluations } from './evaluations.ts';
 import type { RunSummary } from './events.ts';
@@ -58,6 +59,7 @@ export class Loop {
     const { steps, engine, step } = run;
     tell({ kind: 'started', steps, step: progress.step, heads: step.adapter.heads.length, engine: engine.name });
     control.isStepping = true;
+    if (!control.asked) await beforehand(this.at, this.data);
     if (progress.step === 0 && !control.asked) await this.start();
     this.first = progress.step + 1;
     while (progress.step < steps && !this.evaluations.isEarlyEnd) {

@@ -81,7 +81,7 @@ export async function judge(
     const [right] = await choices.toTheLetter(model, [example], adapter);
     return { right: Number(right), by: 'exact' };
   }
-  const [line] = await samples(file, [example], 1).answer(1, model, adapter);
+  const [line] = await samples(file, [example], { samples: 1 }).answer(1, model, adapter);
   return line && { right: agreement(line.answer, asked.given), by: 'agreement', answer: line.answer };
 }
 

@@ -1,7 +1,7 @@
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { openRows } from '../data/formats/rows.ts';
+import { openAnyRows } from '../data/captions.ts';
 import { heldOutSplitOf } from '../data/held-out.ts';
 import { contentSha256 } from '../data/prepared/content.ts';
 import { UserError } from '../engine/types.ts';
@@ -79,7 +79,7 @@ export async function datasetsNow({ dataset, training }: Pick<Recipe, 'dataset' 
   const datasets: RunDatasets['datasets'] = [];
   const heldOut: RunDatasets['datasets'] = [];
   const filesNow = async (source: Recipe['dataset'][number]) => {
-    const rows = await openRows(source.path, source);
+    const rows = await openAnyRows(source.path, source);
     return { rows, now: { path: source.path, sha256: await contentSha256(rows.files) } };
   };
   for (const source of dataset) {

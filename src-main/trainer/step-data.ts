@@ -5,6 +5,7 @@ import type { Recipe } from '../recipe/recipe.ts';
 /** What a run's steps learn from, one after the other. */
 export class StepData {
   private readonly order: DataOrder;
+  private readonly orderFrom: (state?: OrderState) => DataOrder;
 
   /** @param from where a resumed run stands */
   constructor(
@@ -16,7 +17,17 @@ export class StepData {
     const weights = recipe.dataset.map(({ weight }) => weight);
     const { seed, shuffle, batch } = recipe.training;
     const { growing, sizes, arranged } = run.data;
-    this.order = new DataOrder(growing ? undefined : sizes, weights, seed, shuffle, from, arranged?.(batch));
+    const known = growing ? undefined : sizes;
+    const arrange = arranged?.(batch);
+    this.orderFrom = (state) => new DataOrder(known, weights, seed, shuffle, state, arrange);
+    this.order = this.orderFrom(from);
+  }
+
+  /** The micro-batches of all steps from `step` to `last`, as `next` will give them; where it stands does not change. */
+  async *ahead(step: number, last: number): AsyncGenerator {
+    const order = this.orderFrom(this.state);
+    for (; step <= last; step++)
+      for (let micro = 0; micro < this.recipe.training.accumulate; micro++) yield this.batch(order, step, micro);
   }
 
   get state(): OrderState {
@@ -25,16 +36,18 @@ export class StepData {
 
   /** The micro-batches of the next step, of this number, once their examples were read. */
   async next(step: number): Promise<unknown[]> {
-    const { task, data } = this.run;
-    const { training } = this.recipe;
-    const { batch, accumulate, seed } = training;
+    const { batch, accumulate } = this.recipe.training;
     await this.untilRead(batch * accumulate);
     const batches: unknown[] = [];
-    for (let micro = 0; micro < accumulate; micro++) {
-      const chosen = this.order.next(batch).map((index) => data.train.read(index));
-      batches.push(await task.batch(chosen, training, { seed, step, micro }));
-    }
+    for (let micro = 0; micro < accumulate; micro++) batches.push(await this.batch(this.order, step, micro));
     return batches;
+  }
+
+  private async batch(order: DataOrder, step: number, micro: number): Promise<unknown> {
+    const { task, data } = this.run;
+    const { training } = this.recipe;
+    const chosen = order.next(training.batch).map((index) => data.train.read(index));
+    return task.batch(chosen, training, { seed: training.seed, step, micro });
   }
 
   private async untilRead(more: number): Promise<void> {

@@ -77,7 +77,11 @@ export const headsFrame = z.object({
 });
 export type HeadsFrame = z.infer<typeof headsFrame>;
 
-export const sampleRecord = z.looseObject({ step: z.number(), prompt: z.string(), answer: z.string() });
+/** `picture`: what a model that makes pictures painted, by its path in the run's folder; then there is no answer. */
+export const sampleRecord = z.looseObject({
+  ...{ step: z.number(), prompt: z.string(), answer: z.string().default('') },
+  picture: z.string().optional(),
+});
 export type SampleRecord = z.infer<typeof sampleRecord>;
 
 /** Where a view has got to in a run's files. A connection that was lost is taken up again from here. */

@@ -83,7 +83,7 @@ describe.each(['with a template', 'without one'])('what a model is asked, %s', (
   it('is the same in training, evaluation, samples, playground, endpoint and command line', async () => {
     const { ids, example } = await promptOf(opened, { prompt: [{ role: 'user', content: QUESTION }], completion: [{ role: 'assistant', content: 'So.' }] }); // prettier-ignore
     expect(ids.length).toBeGreaterThan(5);
-    const samples = language.samples(opened.file, [example], 1);
+    const samples = language.samples(opened.file, [example], { samples: 1 });
     await samples.answer(1, languageOf(opened.model), undefined as never);
     for await (const piece of answer(opened, { prompt: QUESTION, maxTokens: 1 })) void piece;
     const sampling = { maxTokens: 1, temperature: 0, topP: 1, topK: 0, seed: 0, alternatives: 0 };

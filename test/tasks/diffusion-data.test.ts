@@ -40,8 +40,7 @@ afterEach(() => {
 
 const READING: CaptionedReading = {
   pictures: { resolution: 64, step: 32, shapes: true, enlarge: false },
-  captions: { dropout: 0 },
-  factor: 8,
+  captions: {},
 };
 const said = ({ width, height }: { width: number; height: number }) => `${width}x${height}`;
 
@@ -104,12 +103,12 @@ describe('captioned pictures', () => {
       { rows: [4], reason: 'd.png has no caption; write it into d.txt beside it' },
       { rows: [6], reason: expect.stringContaining('f.png is a GIF') as string },
     ]);
-    expect([dataset.examples.size(0), dataset.report.kept, dataset.report.examples]).toEqual([64, 2, 6]);
+    expect([dataset.examples.size(0), dataset.report.kept, dataset.report.examples]).toEqual([1, 2, 6]);
     const noted = await opened({ ...READING, left: (caption) => (caption.length > 4 ? caption.slice(4) : undefined) });
     expect(noted.notes).toEqual(['The end of 1 of 2 captions is not learned, as the model reads no more (rows 1)']);
     const sample = await openCaptionedSample({ path: path.join(scratch.folder, 'set') }, 0, READING);
     expect([sample.whole, sample.examples.count, sample.sha256 === dataset.sha256]).toEqual([true, 2, true]);
-    const enlarged = await opened({ ...READING, pictures: { ...READING.pictures, enlarge: true }, captions: { dropout: 0, trigger: 'ohwx' } }); // prettier-ignore
+    const enlarged = await opened({ ...READING, pictures: { ...READING.pictures, enlarge: true }, captions: { trigger: 'ohwx' } }); // prettier-ignore
     expect([...enlarged.examples].map(({ row, caption }) => [row, caption])).toEqual([[1, 'a cat'], [2, 'too small'], [4, ''], [5, 'high']]); // prettier-ignore
     expect(enlarged.sha256).not.toBe(dataset.sha256);
   });
@@ -277,7 +276,7 @@ describe('a batch', () => {
     const examples = [...(await opened()).examples];
     const parts: number[] = [];
     for (let turn = 0; turn < EVALUATED_TIMES; turn++) {
-      const batch = evaluationBatch(examples, turn, OPTIONS);
+      const batch = evaluationBatch(examples, turn);
       expect(batch.drawn[0]).toMatchObject({ cut: { ...CUT, flipped: false }, caption: 'a cat' });
       const { times, weights } = await noisedBatch(batch, PARTS, true);
       parts.push(Math.floor(times[0]! / 250));

@@ -53,7 +53,7 @@ async function open(kind: 'sd' | 'sdxl' | 'z-image'): Promise<DiffusionNetwork> 
 }
 
 /** Pictures of one bucket and two sizes. */
-async function examples({ parts: { factor } }: DiffusionNetwork): Promise<CaptionedExample[]> {
+async function examples(): Promise<CaptionedExample[]> {
   const folder = path.join(scratch.folder, 'set');
   fs.mkdirSync(folder, { recursive: true });
   for (const [name, width, red] of [['a', 16, 200], ['b', 24, 20]] as const) {
@@ -62,9 +62,7 @@ async function examples({ parts: { factor } }: DiffusionNetwork): Promise<Captio
     fs.writeFileSync(path.join(folder, `${name}.txt`), `a photo of ${name}`);
   } // prettier-ignore
   const pictures = { resolution: 16, step: 16, shapes: false, enlarge: false };
-  return [
-    ...(await openCaptionedDataset({ path: folder }, 0, { pictures, captions: { dropout: 0 }, factor })).examples,
-  ];
+  return [...(await openCaptionedDataset({ path: folder }, 0, { pictures, captions: {} })).examples];
 }
 
 const DRAWN: BatchOptions = {
@@ -131,7 +129,7 @@ describe('the objective of diffusion', () => {
       const runs: { losses: number[]; shares: number[][]; heldOut: number }[] = [];
       for (const compile of [true, false]) {
         const network = await open(kind);
-        const set = await examples(network);
+        const set = await examples();
         const targets = kind === 'z-image' ? FLOW_TARGETS : [...OPTIONS.targets, ...texts];
         const step = steps(network, { ...OPTIONS, dropout: 0.1, targets }, compile);
         const run: (typeof runs)[number] = { losses: [], shares: [], heldOut: 0 };
@@ -142,7 +140,7 @@ describe('the objective of diffusion', () => {
           run.shares.push([...routerShare!]);
         }
         // Where the steps have left the adapter, in their graph's memory or outside of it.
-        run.heldOut = (await meanError(network, set, DRAWN, step.adapter)).loss;
+        run.heldOut = (await meanError(network, set, step.adapter)).loss;
         runs.push(run);
         for (const one of [step, step.optimizer, step.adapter, network]) one.dispose();
       }
@@ -160,7 +158,7 @@ describe('the objective of diffusion', () => {
   it('looks at each cut of a picture and each caption once, and holds no VAE once all were seen', async () => {
     await openEngine('cpu');
     const network = await open('sd');
-    const set = await examples(network);
+    const set = await examples();
     const vae = vi.spyOn(network.model, 'vae');
     const read = vi.spyOn(network.model.texts, 'features');
     const tensors = tf.memory().numTensors;
@@ -177,10 +175,10 @@ describe('the objective of diffusion', () => {
     expect(await noiseObjective(another).ready!(trainingBatch(set, { seed: 3, step: 7, micro: 0 }, DRAWN), {} as Adapter)).toEqual(first[6]); // prettier-ignore
     another.dispose();
     // Four times of each of both pictures: their mean is the mean of what each batch costs.
-    const { loss, error, examples: count } = await meanError(network, set, DRAWN);
+    const { loss, error, examples: count } = await meanError(network, set);
     let sum = 0;
     for (let turn = 0; turn < 4; turn++) {
-      const batch = await objective.ready!(evaluationBatch(set, turn, DRAWN), {} as Adapter);
+      const batch = await objective.ready!(evaluationBatch(set, turn), {} as Adapter);
       const own = objective.tensors(batch);
       const cost = objective.lossSum(own, { recompute: false });
       sum += (await cost.data())[0]!;

@@ -113,7 +113,7 @@ describe('a model on pictures', () => {
     const task = taskOf(opened.file);
     const path_ = path.join(folder, 'metadata.csv');
     const { examples, close } = await task.dataset({ path: path_ }, 0, opened.file, readingOptions(opened.file));
-    const [line] = await task.samples(opened.file, [examples.read(0)], 1).answer(1, opened.model);
+    const [line] = await task.samples(opened.file, [examples.read(0)], { samples: 1 }).answer(1, opened.model);
     close();
     const written = line!.answer;
     const answers = [...Array.from({ length: 2 }, () => written), ...Array.from({ length: 8 }, (_, i) => `other ${i}`)];

@@ -5,3 +5,6 @@ import type { MethodName } from '../types.ts';
  * and fewer heads in training an update moves EffiLoRA's product less than LoRA's, so it takes the larger rate.
  */
 export const DEFAULT_LEARNING_RATES: Record<MethodName, number> = { lora: 5e-4, hydralora: 1e-3, effilora: 2e-3 };
+
+/** And for a model that makes pictures: those usual for LoRA there, in the same ratios. */
+export const PICTURE_LEARNING_RATES: Record<MethodName, number> = { lora: 2e-4, hydralora: 4e-4, effilora: 8e-4 };

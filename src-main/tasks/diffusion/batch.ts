@@ -9,7 +9,8 @@ import type { NoisedBatch } from './noised.ts';
 export interface NoiseOptions extends LossOptions {
   /** of each channel as a whole; usually 0 to 0.1 */
   offset: number;
-  times: TimeDraw;
+  /** undefined: as it is usual for the model's noise */
+  times?: TimeDraw;
 }
 
 export interface BatchOptions {
@@ -51,14 +52,10 @@ export function trainingBatch(
 }
 
 /** Held-out examples as evaluations always see them: the middle of the picture, the whole caption; every time weighs the same. */
-export function evaluationBatch(
-  examples: CaptionedExample[],
-  turn: number,
-  { captions, noise: { times } }: Pick<BatchOptions, 'captions' | 'noise'>,
-): DiffusionBatch {
+export function evaluationBatch(examples: CaptionedExample[], turn: number): DiffusionBatch {
   const drawn = examples.map((example): DrawnExample => {
     const place = { seed: 0, name: `evaluation.${example.source}.${example.row}.${turn}` };
-    return { example, place, cut: middleCut(example.picture), caption: captionWith(example.caption, captions) };
+    return { example, place, cut: middleCut(example.picture), caption: captionWith(example.caption, example) };
   });
-  return { drawn, noise: { times, offset: 0 }, turn };
+  return { drawn, noise: { offset: 0 }, turn };
 }

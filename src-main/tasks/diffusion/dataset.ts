@@ -1,6 +1,6 @@
 import crypto from 'node:crypto';
 import { openCaptioned, readCaptioned, type CaptionedRows } from '../../data/captions.ts';
-import { firstRows, someLeft, type DatasetSource, type OpenDataset } from '../../data/dataset.ts';
+import { firstRows, someLeft, type DatasetFacts, type DatasetSource, type OpenDataset } from '../../data/dataset.ts';
 import { exampleSource, type ExampleSource } from '../../data/example-source.ts';
 import { isBroken, type BrokenRow } from '../../data/formats/rows.ts';
 import { chunksInMemory, isSmall } from '../../data/prepared/prepared.ts';
@@ -23,9 +23,7 @@ import {
 /** How captioned pictures are read for a model. */
 export interface CaptionedReading {
   pictures: PreparationOptions;
-  captions: CaptionOptions;
-  /** pixels a side that become one latent */
-  factor: number;
+  captions: Pick<CaptionOptions, 'trigger'>;
   /** the end of a caption that the model has no room for; missing: there is always room */
   left?(caption: string): string | undefined;
 }
@@ -37,6 +35,8 @@ export interface CaptionedExample {
   source: number;
   /** as the dataset has it */
   caption: string;
+  /** a word that is put before it */
+  trigger?: string;
   picture: BucketPicture;
   /** how often it is seen in a pass */
   repeats: number;
@@ -83,6 +83,8 @@ async function opened(
   reading: CaptionedReading,
   most?: number,
 ): Promise<OpenDataset<CaptionedExample>> {
+  if (source.format !== undefined && source.format !== 'text')
+    throw new UserError(`${source.path} is to be read as "${source.format}", and a model that makes pictures learns captions; leave format out`); // prettier-ignore
   const captioned = await openCaptioned(source.path, source, source.mapping);
   const { rows: all, plan } = captioned;
   const rows = most === undefined ? all : { ...all, rows: () => firstRows(all.rows(), most) };
@@ -93,11 +95,11 @@ async function opened(
   const { records, facts, close } = made;
   const examples = exampleSource(
     records.count,
-    (record) => latentsOf((records.example(record) as Example & Kept).picture, reading.factor),
+    () => 1,
     (record): CaptionedExample => {
       const { text, row, picture, repeats } = records.example(record) as Extract<Example, { kind: 'text' }> & Kept;
       return {
-        ...{ row, source: index, caption: text, picture, repeats },
+        ...{ row, source: index, caption: text, trigger: reading.captions.trigger, picture, repeats },
         pixels: () => store.read(picture),
         shown: async () => ({ name: picture.name, bytes: await store.bytes(picture), tokens: 0 }),
       };
@@ -108,6 +110,7 @@ async function opened(
   const view = { examples: examples as ExampleSource<never>, dropped: [], kept: examples.count, truncated: 0, lossTokens: 0 }; // prettier-ignore
   return {
     ...{ source, sheet, sheets, split, splits, config, configs, columns, examples, close },
+    buckets: bucketsOf(examples),
     ...{ format: 'text', mapping: { picture: plan.picture, caption: plan.caption }, sha256: hash.digest('hex') },
     notes: [...facts.notes, ...captioned.notes, ...long],
     report: reportOf(facts, view),
@@ -127,8 +130,16 @@ function longCaptions(
   return [`The end of ${rows.length} of ${examples.count} captions is not learned, as the model reads no more (rows ${all})`]; // prettier-ignore
 }
 
-const latentsOf = ({ bucketWidth, bucketHeight }: BucketNumbers, factor: number) =>
-  Math.floor(bucketWidth / factor) * Math.floor(bucketHeight / factor);
+/** How many pictures are learned at each size, the most first. */
+function bucketsOf(examples: ExampleSource<CaptionedExample>): NonNullable<DatasetFacts['buckets']> {
+  const counts = new Map<string, { width: number; height: number; pictures: number }>();
+  for (const { picture } of examples) {
+    const { bucketWidth: width, bucketHeight: height } = picture;
+    const name = `${width} ${height}`;
+    counts.set(name, { width, height, pictures: (counts.get(name)?.pictures ?? 0) + 1 });
+  }
+  return [...counts.values()].sort((a, b) => b.pictures - a.pictures);
+}
 
 async function* captionedChunks(
   captioned: CaptionedRows,

@@ -2,7 +2,7 @@ import { type Pass, passThrough } from '../../models/compiled-forward.ts';
 import type { Adaptation } from '../../models/types.ts';
 import { meanOf, type Likelihood } from '../likelihood.ts';
 import type { Evaluation } from '../task.ts';
-import { evaluationBatch, type BatchOptions } from './batch.ts';
+import { evaluationBatch } from './batch.ts';
 import type { CaptionedExample } from './dataset.ts';
 import { EVALUATED_TIMES } from './draws.ts';
 import type { DiffusionNetwork } from './network.ts';
@@ -18,7 +18,6 @@ const AT_ONCE = 4;
 export async function meanError(
   network: DiffusionNetwork,
   examples: Iterable<CaptionedExample>,
-  options: Pick<BatchOptions, 'captions' | 'noise'>,
   adaptation?: Adaptation,
 ): Promise<Evaluation> {
   const objective = noiseObjective(network);
@@ -26,7 +25,7 @@ export async function meanError(
   for (const group of inBuckets(examples)) {
     const sums = group.map((): Likelihood => ({ sum: 0, tokens: EVALUATED_TIMES }));
     for (let turn = 0; turn < EVALUATED_TIMES; turn++) {
-      const batch = await objective.ready!(evaluationBatch(group, turn, options), adaptation ?? NONE);
+      const batch = await objective.ready!(evaluationBatch(group, turn), adaptation ?? NONE);
       const pass: Pass = (inputs, slots) =>
         noiseErrors(network, objective.fed(inputs, batch, false), { adaptation: slots, recompute: false });
       const errors = await passThrough(network.model, 'errors', objective.feeds(batch, false), adaptation, pass, true);
@@ -34,7 +33,8 @@ export async function meanError(
     }
     parts.push(...sums);
   }
-  return meanOf(parts);
+  const { loss, error, examples: count } = meanOf(parts);
+  return { loss, error, examples: count };
 }
 
 /** Changes nothing. */

@@ -50,6 +50,41 @@ export class ModelParts implements FrozenParts {
     return apart(all, this.model);
   }
 
+  /**
+   * Looks at all that these examples are seen as, each once.
+   * @param withTexts false: texts are read anew at every step
+   * @param tell how many pictures and texts are done, of all
+   */
+  async lookAt(
+    batches: AsyncIterable<{ drawn: DrawnExample[] }>,
+    withTexts: boolean,
+    tell: (done: number, of: number) => void | Promise<void>,
+  ): Promise<void> {
+    const pictures = new Map<string, DrawnExample>();
+    const captions = new Set<string>();
+    for await (const { drawn } of batches)
+      for (const one of drawn) {
+        pictures.set(keyOf(one), one);
+        if (withTexts) captions.add(one.caption);
+      }
+    const of = pictures.size + captions.size;
+    let done = 0;
+    try {
+      for (const one of pictures.values()) {
+        await this.moments(one);
+        await tell(++done, of);
+      }
+      this.dispose();
+      for (const caption of captions) {
+        await this.text(caption);
+        await tell(++done, of);
+      }
+    } finally {
+      this.dispose();
+      this.isVaeNeeded = false;
+    }
+  }
+
   /** To be called behind each batch. */
   batchIsMade(): void {
     if (!this.isVaeNeeded) this.dispose();

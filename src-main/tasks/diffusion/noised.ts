@@ -1,5 +1,5 @@
 import { latentsOf, type LatentForm } from '../../models/diffusion/latents.ts';
-import { drawNoise, drawTime, type Place } from '../../models/diffusion/noise/draws.ts';
+import { drawNoise, drawTime, type Place, type TimeDraw } from '../../models/diffusion/noise/draws.ts';
 import { shifted, shiftFor, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
 import { joinedTexts, type TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
 import { noiseInto } from '../../models/diffusion/noise/training.ts';
@@ -90,8 +90,11 @@ function timeOf(
   { height, width }: { height: number; width: number },
 ): number {
   const shift = shiftFor(schedule, (height * width) / PATCH ** 2);
-  if (turn === undefined) return drawTime(place, schedule, times, shift);
   const { trainSteps, kind } = schedule.config;
+  if (turn === undefined) return drawTime(place, schedule, times ?? usualTimes(kind), shift);
   const part = (turn + drawTime(place, schedule) / trainSteps) / EVALUATED_TIMES;
   return kind === 'variance' ? Math.floor(part * trainSteps) : shifted(part, shift) * trainSteps;
 }
+
+/** Flows are learned around their middle, as SD3 was. */
+export const usualTimes = (kind: 'variance' | 'flow'): TimeDraw => (kind === 'flow' ? 'logit-normal' : 'uniform');

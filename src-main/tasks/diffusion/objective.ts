@@ -38,6 +38,7 @@ export function noiseObjective(network: DiffusionNetwork): Objective<DiffusionBa
       network.parts.batchIsMade();
       return { ...batch, noised };
     },
+    beforehand: (batches, adaptation, tell) => network.parts.lookAt(batches, !network.readsAnew(adaptation), tell),
     tensors(batch) {
       const feeds = feedsOf(network, made(batch));
       return asNoised(asTensors(feeds), feeds);

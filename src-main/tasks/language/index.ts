@@ -37,7 +37,7 @@ export const language: TextTask<PreparedExample, TokenBatch, BatchTensors, Causa
     toTheLetter: answersToTheLetter,
     likeliest: likeliestOption,
   },
-  samples: ({ tokenizer }, heldOut, count) =>
+  samples: ({ tokenizer }, heldOut, { samples: count }) =>
     new HeldOutPrompts({ writes: (model) => model }, tokenizer, heldOut, count),
   ...{ plan: PLAN, cost: textCost(PLAN) },
 };

@@ -56,7 +56,7 @@ export const visionLanguage: TextTask<SeenExample, PictureBatch, PictureTensors,
     toTheLetter: answersToTheLetter,
     likeliest: (model, example, candidates, _, adaptation) => likeliestOption(model, example, candidates, adaptation),
   },
-  samples: ({ tokenizer }, heldOut, count) => new HeldOutPrompts(ASKED, tokenizer, heldOut, count),
+  samples: ({ tokenizer }, heldOut, { samples: count }) => new HeldOutPrompts(ASKED, tokenizer, heldOut, count),
   ...{ plan: PLAN, cost: textCost(PLAN) },
 };
 

@@ -1,0 +1,139 @@
+import type { ExampleSource } from '../../data/example-source.ts';
+import type { EngineFacts, MemoryPlan } from '../../effilora/memory-plan.ts';
+import { adaptedSites, parameterCounts } from '../../effilora/methods/structure.ts';
+import type { AdapterOptions } from '../../effilora/types.ts';
+import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
+import { diffusionSites } from '../../models/diffusion/pipeline/network.ts';
+import type { DiffusionFile, PartName, UNetFile } from '../../models/diffusion/pipeline/file.ts';
+import type { TextConfig } from '../../models/diffusion/text/config.ts';
+import type { Size } from '../../models/vision/preparation/sizes.ts';
+import type { WeightFormat } from '../../models/weight-format.ts';
+import type { Recipe } from '../../recipe/recipe.ts';
+import type { RunCost } from '../task.ts';
+import type { CaptionedExample } from './dataset.ts';
+import { sidesOf, type WholeTraining } from './options.ts';
+import { flowCost, unetCost, vaeCost, type Learned } from './pass-cost.ts';
+
+const F32_BYTES = 4;
+/** Of a matrix's number held in so many bits, with its scales. */
+const BYTES: Record<Exclude<WeightFormat, 'auto'>, number> = { f32: 4, bf16: 2, int8: 34 / 32, int4: 18 / 32 };
+/** Pictures that an evaluation sends through together, and those that guidance does. */
+const EVALUATED = 4;
+const GUIDED = 2;
+
+/** What a recipe's steps over captioned pictures take: of UNet, VAE and text encoders, by their sizes. */
+export function diffusionCost(
+  recipe: Recipe,
+  method: AdapterOptions,
+  { diffusion: file }: DiffusionModelFile,
+  train: ExampleSource<unknown>,
+  engine: EngineFacts,
+): RunCost {
+  const { batch, weights, evalSplit } = recipe.training;
+  const { sampling } = recipe.training.diffusion as WholeTraining;
+  const { factor } = sidesOf(file);
+  const latents = ({ width, height }: Size): Size => ({ width: width / factor, height: height / factor });
+  const learned: Learned = {
+    attention: method.targets.some((site) => /\.attn|\.attention/.test(site)),
+    feedForward: method.targets.some((site) => /\.ff\.|\.feed_forward/.test(site)),
+  };
+  const network = (size: Size) => networkCost(file, latents(size), learned);
+  const buckets = sizesOf(train as ExampleSource<CaptionedExample>);
+  const costs = buckets.map(({ size, share }) => ({ share, size, ...network(size) }));
+  const largest = costs.reduce((most, cost) => (cost.kept > most.kept ? cost : most));
+  const mean = (of: (cost: (typeof costs)[number]) => number) => costs.reduce((sum, cost) => sum + cost.share * of(cost), 0); // prettier-ignore
+  const adaptsTexts = method.targets.some((site) => site.startsWith('text'));
+  const text = textCost(file);
+  const trained = F32_BYTES * parameterCounts(adaptedSites(diffusionSites(file), method), method).all;
+  const painted = { width: sampling.width!, height: sampling.height! };
+  const [encoding, decoding] = [vaeCost(file.vae, largest.size, 'encode'), vaeCost(file.vae, painted, 'decode')];
+  const pass = 2 * (mean(({ macs }) => macs) + (adaptsTexts ? text.macs : 0));
+  const samples = { bytes: partBytes(file, ['vae']) + F32_BYTES * decoding.working, flops: 2 * (sampling.steps * GUIDED * network(painted).macs + decoding.macs) }; // prettier-ignore
+
+  const memory = (recompute: boolean | number): MemoryPlan => {
+    const kept = batch * ((recompute ? largest.keptAgain : largest.kept) + (adaptsTexts ? text.kept : 0));
+    const activations = F32_BYTES * kept * engine.keptOverhead;
+    const step = F32_BYTES * batch * largest.working;
+    const beside = Math.max(
+      partBytes(file, ['vae']) + F32_BYTES * encoding.working,
+      evalSplit > 0 ? F32_BYTES * EVALUATED * largest.working : 0,
+      F32_BYTES * GUIDED * network(painted).working,
+      samples.bytes,
+    );
+    const parts = {
+      frozenWeights: frozenBytes(file, weights),
+      adapter: trained,
+      gradientsAndMoments: 3 * trained,
+      activations,
+      transient: Math.max(step, beside - activations, engine.updatesInPlace ? 0 : 3 * trained),
+      engine: engine.ownBytes,
+    };
+    return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
+  };
+  return {
+    memory,
+    // Frozen weights have no gradient: backward costs as much as forward. The adapter's own products are small beside the convolutions.
+    flopsPerUnit: (recompute) => pass * (recompute ? 3 : 2),
+    recomputationFor: (budgetBytes) => memory(false).total > budgetBytes && 1,
+    ...{ seenFlops: 0, sampleFlops: samples.flops, blocks: blocksOf(file) },
+  };
+}
+
+const blocksOf = (file: DiffusionFile) =>
+  new Set(diffusionSites(file).map(({ group, block }) => `${group} ${block}`)).size;
+
+/** The sizes that pictures are learned at, and the share of all that each has. */
+function sizesOf(train: ExampleSource<CaptionedExample>): { size: Size; share: number }[] {
+  const counts = new Map<string, { size: Size; count: number }>();
+  for (const { picture } of train) {
+    const size = { width: picture.bucketWidth, height: picture.bucketHeight };
+    const name = `${size.width} ${size.height}`;
+    counts.set(name, { size, count: (counts.get(name)?.count ?? 0) + 1 });
+  }
+  return [...counts.values()].map(({ size, count }) => ({ size, share: count / train.count }));
+}
+
+/** Of a flow's texts, each of its own length: about so many tokens a caption. */
+const FLOW_TOKENS = 64;
+const tokensOf = (file: UNetFile) => file.texts[0]!.tokenizer.length;
+
+const networkCost = (file: DiffusionFile, latents: Size, learned: Learned) =>
+  file.kind === 'z-image'
+    ? flowCost(file.transformer, latents, FLOW_TOKENS, learned)
+    : unetCost(file.unet, latents, tokensOf(file), learned);
+
+/** One text on its way through all encoders. */
+function textCost(file: DiffusionFile): { macs: number; kept: number } {
+  // A flow's language model is frozen.
+  if (file.kind === 'z-image') return { macs: 0, kept: 0 };
+  const { texts } = file;
+  const tokens = tokensOf(file);
+  const of = ({ layers, hiddenSize: wide, intermediateSize: inner }: TextConfig) => ({
+    macs: layers * tokens * (4 * wide * wide + 2 * wide * inner + 2 * tokens * wide),
+    kept: layers * tokens * (8 * wide + 2 * inner),
+  });
+  return texts.map(({ config }) => of(config)).reduce((sum, { macs, kept }) => ({ macs: sum.macs + macs, kept: sum.kept + kept }), { macs: 0, kept: 0 }); // prettier-ignore
+}
+
+/** Parts as f32. */
+const partBytes = ({ tensors }: DiffusionFile, parts: PartName[]): number =>
+  parts.flatMap((part) => tensors[part] ?? []).reduce((sum, { shape }) => sum + F32_BYTES * sizeOf(shape), 0);
+
+const sizeOf = (shape: number[]) => shape.reduce((product, side) => product * side, 1);
+
+/** UNet and text encoders as a run holds them: matrices of what can be adapted as they are asked for, all else in f32. */
+function frozenBytes(file: DiffusionFile, weights: WeightFormat): number {
+  const parts: PartName[] = ['unet', 'transformer', 'text', 'text_2'];
+  const all = partBytes(file, parts);
+  if (weights === 'f32') return all;
+  const paths = new Set(diffusionSites(file).map(({ group, path }) => `${group} ${path}.weight`));
+  return parts
+    .flatMap((part) => (file.tensors[part] ?? []).map((tensor) => ({ part, ...tensor })))
+    .reduce((sum, { part, name, shape, byteLength }) => {
+      const size = sizeOf(shape);
+      const inF32 = F32_BYTES * size;
+      if (!paths.has(`${part} ${name}`)) return sum + inF32;
+      const inFile = Math.min(inF32, byteLength);
+      return sum + (weights === 'auto' ? inFile : Math.min(inFile, BYTES[weights] * size));
+    }, 0);
+}

@@ -1,0 +1,149 @@
+import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import type { RunEvent } from '../../src-main/trainer/events.ts';
+import { startTrainer } from '../../src-main/trainer/supervisor.ts';
+import { wholePipeline } from '../models/diffusion/support.ts';
+import { inEnvironment, trainerAt } from '../support/trainer-moment.ts';
+import { resultOf, temporary } from '../trainer/support.ts';
+
+const work = temporary('diffusion-run');
+const [model, data] = [path.join(work, 'model'), path.join(work, 'data')];
+afterAll(() => fsp.rm(work, { recursive: true }));
+
+/** Twelve pictures of one colour, of two shapes, with captions beside them, and two that can't be used. */
+beforeAll(async () => {
+  await wholePipeline('sd', model);
+  await fsp.mkdir(data);
+  const colours = { red: [250, 20, 20], green: [20, 200, 30], blue: [30, 40, 240] };
+  for (let i = 0; i < 12; i++) {
+    const [name, [r, g, b]] = Object.entries(colours)[i % 3] as [string, [number, number, number]];
+    const create = { width: i % 2 ? 40 : 20, height: 20, channels: 3 as const, background: { r, g, b } };
+    await sharp({ create })
+      .png()
+      .toFile(path.join(data, `${i}.png`));
+    await fsp.writeFile(path.join(data, `${i}.txt`), `a photo of ${name}`);
+  }
+  const small = { width: 8, height: 8, channels: 3 as const, background: '#fff' };
+  await sharp({ create: small }).png().toFile(path.join(data, 'small.png'));
+  await fsp.writeFile(path.join(data, 'small.txt'), 'too small');
+  await fsp.writeFile(path.join(data, 'broken.png'), 'no picture');
+  await fsp.writeFile(path.join(data, 'broken.txt'), 'broken');
+});
+
+const DIFFUSION = { resolution: 16, crop: 'random', flip: true, captionDropout: 0.3, noiseOffset: 0.05, trigger: 'ohwx' }; // prettier-ignore
+
+/** A recipe of a short run, with what a test changes in it. */
+function recipe(
+  name: string,
+  { method = {}, training = {}, diffusion = {} }: { method?: object; training?: object; diffusion?: object } = {},
+): string {
+  const file = path.join(work, `${name}.yaml`);
+  const whole = {
+    ...{ model, dataset: [{ path: data, acceptDropped: true }], engine: 'tensorflow' },
+    method: {
+      ...{ rank: 2, heads: 2, dropout: 0.1, reducer: { ratio: 0.5, warmup: 3, interval: 3 } },
+      ...{ diffusion: { sites: ['attention', 'feed-forward'], textEncoder: 'adapted' }, ...method },
+    },
+    training: {
+      ...{ steps: 8, batch: 2, accumulate: 2, learningRate: 0.05, evalSplit: 4, evalEvery: 4, checkpointEvery: 4 },
+      ...{
+        ...training,
+        diffusion: { ...DIFFUSION, sampling: { steps: 3, negative: 'blurred', seed: 7 }, ...diffusion },
+      },
+    },
+  };
+  fs.writeFileSync(file, stringify(whole));
+  return file;
+}
+
+const run = (from: string, folder: string, resume = false, onEvent?: (event: RunEvent) => void) =>
+  startTrainer({ recipe: from, folder, resume, onEvent }).ended;
+
+interface Sample {
+  step: number;
+  prompt: string;
+  seed: number;
+  picture: string;
+}
+const samplesOf = (folder: string) =>
+  fs
+    .readFileSync(path.join(folder, 'samples.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Sample);
+const bytesOf = (folder: string, { picture }: Sample) => fs.readFileSync(path.join(folder, picture)).toString('base64');
+
+describe('a run on captioned pictures', () => {
+  const whole = path.join(work, 'whole');
+  const logs: string[] = [];
+  beforeAll(async () => {
+    const end = await run(recipe('whole'), whole, false, (event) => event.kind === 'log' && logs.push(event.line));
+    expect(end).toMatchObject({ outcome: 'finished' });
+  });
+
+  it('learns what it is shown, and leaves out by name the rows that can’t be used', () => {
+    const metrics = resultOf(whole).metrics as { evalLoss?: number; tokens: { all: number } }[];
+    const start = JSON.parse(fs.readFileSync(path.join(whole, 'start.json'), 'utf8')) as { evalLoss: number };
+    expect(metrics.at(-1)!.evalLoss!).toBeLessThan(start.evalLoss - 0.1);
+    // Counted in pictures.
+    expect(metrics.at(-1)!.tokens.all).toBe(8 * 4);
+    const said = logs.join('\n');
+    expect(said).toContain('8 examples to train on, 4 held out');
+    expect(said).toMatch(/small\.png has 8 x 8 pixels, fewer than .* \(rows 14\)/);
+    expect(said).toMatch(/broken\.png .*\(rows 13\)/);
+    // Text encoders learn: what captions become is not made beforehand.
+    expect(said).toMatch(/Prepared once for all steps: (\d+) of \1 pictures and texts/);
+  });
+
+  it('says in its recipe all that it ran with, and nothing of texts', () => {
+    const text = fs.readFileSync(path.join(whole, 'recipe.yaml'), 'utf8');
+    expect(text).not.toMatch(/sequenceLength|packing|targets|rateOfConnector/);
+    expect(text).toContain('sampler: dpm++-2m');
+    expect(text).toContain('minSnr: 5');
+    const { method, baseModel } = JSON.parse(fs.readFileSync(path.join(whole, 'adapter.json'), 'utf8')) as {
+      method: { targets: string[] };
+      baseModel: { architecture: string };
+    };
+    expect(baseModel.architecture).toBe('sd');
+    expect(method.targets).toEqual(expect.arrayContaining(['unet.attn1.to_q', 'unet.attn2.to_out', 'unet.ff.net_0', 'text.q_proj'])); // prettier-ignore
+    expect(method.targets).not.toContain('unet.proj_in');
+  });
+
+  it('paints the same prompts from the same noise at every evaluation, beginning with the base model', async () => {
+    const samples = samplesOf(whole);
+    expect(samples.map(({ step }) => step)).toEqual([0, 0, 4, 4, 8, 8]);
+    for (const [i, sample] of samples.entries()) {
+      expect(sample).toMatchObject({ seed: 7 + (i % 2), prompt: samples[i % 2]!.prompt, negative: 'blurred' });
+      expect(sample.prompt).toMatch(/^ohwx, a photo of /);
+      const { width, height, format } = await sharp(path.join(whole, sample.picture)).metadata();
+      expect([width, height, format]).toEqual([16, 16, 'png']);
+    }
+    const [before, , , , after] = samples.map((sample) => bytesOf(whole, sample));
+    expect(after).not.toBe(before);
+  });
+
+  it('killed after a checkpoint and resumed ends as if it had never been', async () => {
+    const folder = path.join(work, 'killed');
+    const moment = { kind: 'metrics', step: 6 } as const;
+    const killed = await inEnvironment(trainerAt(moment, 'SIGKILL').env, () => run(path.join(work, 'whole.yaml'), folder)); // prettier-ignore
+    expect(killed).toMatchObject({ outcome: 'failed', message: expect.stringContaining('SIGKILL') as string });
+    expect(await run(path.join(folder, 'recipe.yaml'), folder, true)).toMatchObject({ outcome: 'finished' });
+    expect(resultOf(folder)).toEqual(resultOf(whole));
+    expect(samplesOf(folder)).toEqual(samplesOf(whole));
+    for (const sample of samplesOf(whole)) expect(bytesOf(folder, sample)).toBe(bytesOf(whole, sample));
+  });
+
+  it('stops where the loss is no number, and keeps the last good state', async () => {
+    const folder = path.join(work, 'broken');
+    const end = await run(
+      recipe('broken', { method: { alpha: 1e18 }, training: { evalEvery: 100, samples: 0 } }),
+      folder,
+    );
+    expect(end).toMatchObject({ outcome: 'failed', forPeople: true, message: expect.stringMatching(/The loss of step 2 is .*state of step 1 is kept/) as string }); // prettier-ignore
+    expect(fs.existsSync(path.join(folder, 'checkpoints/step-00000001/adapter.safetensors'))).toBe(true);
+  });
+});
