@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { mixture, productAdd } from '../engine/fused.ts';
 import { type LowRankInputs } from '../engine/fused-kernels.ts';
+import { type ImplicitRows, isImplicit, timesTransposed } from '../engine/implicit-rows.ts';
 import { hasLowRank, lowRankMixture } from '../engine/low-rank.ts';
 import { ALL_STAY, type Drop, DroppedHeads } from './dropped-heads.ts';
 import { dropout, featureNoise } from './dropout.ts';
@@ -42,7 +43,7 @@ interface Site {
   noise?: Tensor2D;
 }
 
-type SiteInputs = Omit<LowRankInputs, 'router'>;
+type SiteInputs = Omit<LowRankInputs, 'router' | 'x'> & { x: Tensor2D | ImplicitRows };
 
 /**
  * An adapter's tensors and what it adds to a frozen linear:
@@ -155,10 +156,10 @@ export class Adapter {
     return [...this.#sites.values()].flatMap(({ tap }) => tap ?? []);
   }
 
-  /** x [tokens, in], y = W x + bias [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] (DoRA). */
+  /** x [tokens, in] as it lies in memory or not, y = W x + bias [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] (DoRA). */
   apply(
     id: SiteId,
-    x: Tensor2D,
+    x: Tensor2D | ImplicitRows,
     y: Tensor2D,
     parameters: LayerTensors,
     weight: () => Tensor2D,
@@ -171,9 +172,10 @@ export class Adapter {
     const scale = scaleOf(this.options);
     const active = this.step?.active[site.firstHead / headsPerSite(this.options)];
     return tf.tidy(() => {
-      const adapted = this.#isWhole(site)
-        ? this.#mixedWhole(site, { x, y, a, b, scale }, parameters, active)
-        : this.#mixedInParts(site, { x, y, a, b, scale }, parameters, active);
+      const adapted =
+        this.#isWhole(site) && !isImplicit(x)
+          ? this.#mixedWhole(site, { x, y, a, b, scale }, parameters, active)
+          : this.#mixedInParts(site, { x, y, a, b, scale }, parameters, active);
       if (!this.options.dora) return adapted;
       const magnitude = parameters[site.names.magnitude!] as Tensor2D;
       return decompose(adapted, magnitude, adaptedNorms(weight(), a, b, scale), bias);
@@ -187,7 +189,12 @@ export class Adapter {
     return hasLowRank() && !isOpen;
   }
 
-  #mixedWhole({ names, shape }: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
+  #mixedWhole(
+    { names, shape }: Site,
+    inputs: Omit<LowRankInputs, 'router'>,
+    parameters: LayerTensors,
+    active?: Tensor1D,
+  ): Tensor2D {
     // Without a router there is one head, whose weight is 1: softmax of a single number.
     const router = (names.router ? parameters[names.router] : tf.zeros([1, inputs.x.shape[1]])) as Tensor2D;
     const weight = this.#rows(rowsOf(shape))?.shareWeight;
@@ -198,24 +205,24 @@ export class Adapter {
   #mixedInParts(site: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
     const { x, y, a, b, scale } = inputs;
     const z = this.#weightedHeads(site, x, a, parameters);
-    this.observeHeads?.(site.shape, x, a, z);
+    this.observeHeads?.(site.shape, isImplicit(x) ? x.written() : x, a, z);
     return productAdd(y, z, b, scale, active);
   }
 
   /** concat_j(omega_j h) [tokens, N * r]; h itself without a router. */
-  #weightedHeads(site: Site, x: Tensor2D, a: Tensor2D, parameters: LayerTensors): Tensor2D {
+  #weightedHeads(site: Site, x: SiteInputs['x'], a: Tensor2D, parameters: LayerTensors): Tensor2D {
     const { rank, dropout: rate } = this.options;
     const { dropout: noise, shareWeight: weight } = this.#rows(rowsOf(site.shape)) ?? {};
     const dropped = noise && site.noise ? dropout(x, rate, noise, site.noise) : undefined;
     const mask = this.#dropped.maskOf(site.shape);
     if (site.names.router === undefined) {
-      const h = tf.matMul(dropped ?? x, a, false, true);
+      const h = timesTransposed(dropped ?? x, a);
       return (mask ? tf.mul(h, mask) : h) as Tensor2D;
     }
     const router = parameters[site.names.router] as Tensor2D;
     let mixed: Tensor2D = dropped
-      ? tf.concat([tf.matMul<Tensor2D>(dropped, a, false, true), tf.matMul<Tensor2D>(x, router, false, true)], 1)
-      : tf.matMul(x, tf.concat([a, router], 0), false, true); // (A x | router x) in one product
+      ? tf.concat([timesTransposed(dropped, a), timesTransposed(x, router)], 1)
+      : timesTransposed(x, tf.concat([a, router], 0)); // (A x | router x) in one product
     if (weight) mixed = tapShare(mixed, parameters[tapName(site.shape)] as Tensor2D, weight, rank);
     const bias = this.#dropped.biasOf(site.shape);
     if (bias) mixed = tf.add<Tensor2D>(mixed, bias);

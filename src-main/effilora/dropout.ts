@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { type ImplicitRows, isImplicit } from '../engine/implicit-rows.ts';
 import { siteName } from './names.ts';
 import { uniform } from './random.ts';
 import type { SiteShape } from './types.ts';
@@ -9,11 +10,15 @@ import type { SiteShape } from './types.ts';
  * p [tokens, 1] is drawn per step and micro-batch, q [1, in] per site, so the mask depends on (seed, step, layer, site) only,
  * comes out the same when a block is recomputed in backward, and enters a captured step as one small tensor.
  */
-export function dropout(x: Tensor2D, rate: number, p: Tensor2D, q: Tensor2D): Tensor2D {
+export function dropout(x: Tensor2D, rate: number, p: Tensor2D, q: Tensor2D): Tensor2D;
+export function dropout(x: Tensor2D | ImplicitRows, rate: number, p: Tensor2D, q: Tensor2D): Tensor2D | ImplicitRows;
+export function dropout(x: Tensor2D | ImplicitRows, rate: number, p: Tensor2D, q: Tensor2D): Tensor2D | ImplicitRows {
+  // Of what a filter sees the pixels drop, each for all that see it.
+  if (isImplicit(x)) return x.changed((pixels, own) => dropout(pixels, rate, own, tf.slice(q, [0, 0], [1, pixels.shape[1]])), p); // prettier-ignore
   return tf.tidy(() => {
     const noise = tf.mul(tf.sin(tf.mul(p, q)), 1000);
     const kept = tf.cast(tf.greaterEqual(tf.sub(noise, tf.floor(noise)), rate), 'float32');
-    return tf.mul(x, tf.mul(kept, 1 / (1 - rate)));
+    return tf.mul<Tensor2D>(x, tf.mul(kept, 1 / (1 - rate)));
   });
 }
 

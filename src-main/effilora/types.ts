@@ -13,9 +13,10 @@ export interface SiteShape {
   /** part of the model, e.g. `language`: A is shared inside one, never across */
   group: string;
   kind: 'linear' | 'conv';
+  /** conv: the numbers that the filter sees at a place, kernel * kernel * channels: row by row of the filter, channels last */
   inFeatures: number;
   outFeatures: number;
-  /** conv: its width and height */
+  /** conv: the filter's width and height */
   kernel?: number;
   /** context: its input comes from elsewhere than the block, as the keys of a cross-attention do */
   reads: 'self' | 'context';

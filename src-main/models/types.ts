@@ -1,3 +1,4 @@
+import type { ImplicitRows } from '../engine/implicit-rows.ts';
 import type { TokenizerDescription } from './tokenizer/tokenizer.ts';
 import type { VisionConfig } from './vision/towers/config.ts';
 import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
@@ -252,10 +253,13 @@ export interface Adaptation {
   adapts?(part: string): boolean;
   /** what it has in the place of one of the model's tensors, in its shape or as rows of its last axis */
   whole?(name: string): Tensor | undefined;
-  /** x [tokens, in], y = W x + b [tokens, out] -> adapted y. `weight` gives the frozen W [in, out] on demand, `bias` the frozen bias (DoRA). */
+  /**
+   * x [tokens, in], y = W x + b [tokens, out] -> adapted y; of a convolution a token is a place of its filter. `weight` gives the frozen
+   * W [in, out] on demand, `bias` the frozen bias (DoRA).
+   */
   apply(
     site: SiteId,
-    x: Tensor2D,
+    x: Tensor2D | ImplicitRows,
     y: Tensor2D,
     parameters: LayerParameters,
     weight: () => Tensor2D,

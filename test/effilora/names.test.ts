@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { adaptedSites, adapterTensors, headNames } from '../../src-main/effilora/methods/structure.ts';
+import { adapterTensors, headNames } from '../../src-main/effilora/methods/structure.ts';
 import { headName, readHeadName, readSiteName, readSiteTensor, siteTensor } from '../../src-main/effilora/names.ts';
 import { linear, options, sites } from './support.ts';
 
@@ -39,9 +39,22 @@ describe('sites of several parts of a model', () => {
     expect(headNames(tower, options({ heads: 2 }))).toEqual(['2.q_proj.0', '2.q_proj.1', '3.q_proj.0', '3.q_proj.1']);
   });
 
-  it('are refused by name where they are convolutions', () => {
-    const conv = { ...tower[0]!, path: 'vision.patch', site: 'patch', kind: 'conv' as const, kernel: 8 };
-    expect(() => adaptedSites([conv], options({ targets: ['patch'] }))).toThrow(/vision\.patch is a convolution/);
-    expect(adaptedSites([...sites, conv], options())).toEqual(sites);
+  it.each([
+    [{}, ['shared.A.6', 'shared.A.8', 'shared.A.vision.2x2.3', 'shared.A.vision.12'], 'layers.5.conv.router'],
+    [
+      { router: 'layer' },
+      ['shared.A.6', 'shared.A.8', 'shared.A.vision.2x2.3', 'shared.A.vision.12'],
+      'layers.5.vision.router.2x2.3',
+    ],
+  ] as const)('share no A between filters and linears that see as many numbers: %j', (changes, shared, router) => {
+    const more = [
+      { ...tower[0]!, block: 5, path: 'vision.conv', site: 'conv', kind: 'conv' as const, kernel: 2, inFeatures: 12 },
+      { ...tower[0]!, block: 5, path: 'vision.wide', site: 'wide', inFeatures: 12 },
+    ];
+    const language = sites.filter(({ group }) => group === 'language');
+    const chosen = options({ targets: [...new Set([...language, ...more].map(({ site }) => site))], ...changes });
+    const names = adapterTensors([...language, ...more], chosen).map(({ name }) => name);
+    expect(names.filter((name) => name.startsWith('shared.'))).toEqual(shared);
+    expect(names).toContain(router);
   });
 });

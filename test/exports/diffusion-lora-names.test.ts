@@ -42,8 +42,13 @@ describe('a file', () => {
 
   it.each<[string, Tensor[], RegExp]>([
     ['a linear that the model has not', [...whole, ['lora_unet_down_blocks_7_attentions_0_proj_in.alpha', []]], /"lora_unet_down_blocks_7_attentions_0_proj_in.alpha", which is no linear of this model/], // prettier-ignore
-    ['a residual block', [...whole, ['lora_unet_down_blocks_0_resnets_0_conv1.lora_down.weight', [2, 4, 3, 3]]], /resnets_0_conv1.*a convolution/], // prettier-ignore
-    ['a linear as a larger convolution', [whole[0]!, [`${KOHYA}.lora_down.weight`, [2, 4, 3, 3]], whole[2]!], /lora_down.weight is \[2, 4, 3, 3\], a convolution/], // prettier-ignore
+    ['a convolution in two', [...whole, ['lora_unet_down_blocks_0_resnets_0_conv1.lora_mid.weight', [2, 2, 3, 3]]], /lora_mid.*of convolutions.*only those of residual blocks/], // prettier-ignore
+    [
+      'a linear as a larger convolution',
+      [whole[0]!, [`${KOHYA}.lora_down.weight`, [2, 4, 3, 3]], whole[2]!],
+      /lora_down.weight is \[2, 4, 3, 3\] where the model needs \[2, 4\]/,
+    ],
+    ['a convolution as a linear', [...whole, ['lora_unet_down_blocks_0_resnets_0_conv1.lora_down.weight', [2, 36]], ['lora_unet_down_blocks_0_resnets_0_conv1.lora_up.weight', [4, 2]]], /is \[2, 36\] where the model needs \[2, 4, 3, 3\]/], // prettier-ignore
     ['LoKr', [[`${KOHYA}.lokr_w1`, [2, 2]]], /lokr_w1", which belongs to a LoHa, LoKr/],
     ['LoHa', [[`${KOHYA}.hada_w1_a`, [2, 2]]], /hada_w1_a", which belongs to a LoHa, LoKr/],
     ['whole weights', [...whole, [`${KOHYA}.diff`, [4, 4]]], /diff", which is no part of a LoRA/],
@@ -92,10 +97,10 @@ const XL = {
   ...{ up_block_types: ['CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'UpBlock2D'] },
 };
 
-// What kohya's scripts count as they begin: "create LoRA for U-Net: 722 modules.", "for Text Encoder 1: 72 modules.", …
+// What kohya's scripts count as they begin: "create LoRA for U-Net: 788 modules." where 3 x 3 convolutions are among them, "for Text Encoder 1: 72 modules.", …
 it.each<[string, 'sd' | 'sdxl', object, number[], number[], string[]]>([
-  ['Stable Diffusion 1.5', 'sd', {}, [12], [192, 72], ['down_blocks_0_attentions_0_proj_in', 'mid_block_attentions_0_transformer_blocks_0_ff_net_0_proj', 'up_blocks_3_attentions_2_transformer_blocks_0_attn2_to_out_0']], // prettier-ignore
-  ['Stable Diffusion XL', 'sdxl', XL, [12, 32], [722, 72, 192], ['input_blocks_4_1_proj_in', 'middle_block_1_transformer_blocks_9_ff_net_0_proj', 'output_blocks_5_1_transformer_blocks_1_attn2_to_out_0']], // prettier-ignore
+  ['Stable Diffusion 1.5', 'sd', {}, [12], [278, 72], ['down_blocks_0_attentions_0_proj_in', 'down_blocks_0_resnets_0_conv1', 'up_blocks_0_upsamplers_0_conv', 'mid_block_attentions_0_transformer_blocks_0_ff_net_0_proj', 'up_blocks_3_attentions_2_transformer_blocks_0_attn2_to_out_0']], // prettier-ignore
+  ['Stable Diffusion XL', 'sdxl', XL, [12, 32], [788, 72, 192], ['input_blocks_4_1_proj_in', 'input_blocks_4_0_in_layers_2', 'input_blocks_3_0_op', 'output_blocks_0_0_emb_layers_1', 'output_blocks_2_2_conv', 'output_blocks_0_0_skip_connection', 'middle_block_1_transformer_blocks_9_ff_net_0_proj', 'output_blocks_5_1_transformer_blocks_1_attn2_to_out_0']], // prettier-ignore
 ])('kohya knows as many linears of %s, by these names', (_, kind, json, layers, counts, names) => {
   const texts = layers.map((num_hidden_layers, i) => ({
     group: i === 0 ? ('text' as const) : ('text_2' as const),

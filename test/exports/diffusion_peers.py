@@ -90,7 +90,7 @@ def make(job):
     torch.manual_seed(9)
     pipe = pipeline(job)
     out = pathlib.Path(job["folder"])
-    targets = {"unet": ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"]}
+    targets = {"unet": ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "conv_shortcut", "time_emb_proj", "downsamplers.0.conv", "upsamplers.0.conv"]}
     states, configs, deltas = {}, {}, {}
     for name, part in parts(pipe).items():
         config = LoraConfig(target_modules=targets.get(name, ["q_proj", "k_proj", "v_proj", "out_proj"]), **job["config"][name])

@@ -49,11 +49,11 @@ export function scaleOf(options: AdapterOptions): number {
  * | hydralora | `layers.<i>.<site>.A` | `layers.<i>.<site>.B` | `layers.<i>.<site>.router` |
  * | effilora | `shared.A.<in_features>`, share module: `shared.A.<site>` | as above | as above, router layer: `layers.<i>.router.<in_features>` |
  *
- * With DoRA each site also has `layers.<i>.<site>.magnitude` [out]. In other parts of the model than the language model, what sites
+ * Of convolutions that see more than a pixel `<in_features>` is `<kernel>x<kernel>.<channels>`. With DoRA each site also has `layers.<i>.<site>.magnitude` [out]. In other parts of the model than the language model, what sites
  * share has the part's name in it: `shared.A.tower.768`.
  */
 export function siteTensors(shape: SiteShape, options: AdapterOptions): SiteTensors {
-  const { block, inFeatures, group } = shape;
+  const { block, group } = shape;
   const part = group === LANGUAGE ? '' : `${group}.`;
   return {
     A: options.name === 'effilora' ? sharedA(shape, options) : siteTensor(shape, 'A'),
@@ -62,15 +62,20 @@ export function siteTensors(shape: SiteShape, options: AdapterOptions): SiteTens
       options.name === 'lora'
         ? undefined
         : options.router === 'layer'
-          ? inBlock(block, `${part}router.${inFeatures}`)
+          ? inBlock(block, `${part}router.${widthOf(shape)}`)
           : siteTensor(shape, 'router'),
     magnitude: options.dora ? siteTensor(shape, 'magnitude') : undefined,
   };
 }
 
+/** What sites read, as names have it: a linear and a filter may see equally many numbers, and are no kin. */
+const widthOf = ({ kind, kernel, inFeatures }: SiteShape): string =>
+  kind === 'linear' ? String(inFeatures) : `${kernel}x${kernel}.${inFeatures / kernel! ** 2}`;
+
 /** Language models' files name no group; the other parts' A stand apart by theirs, which may begin their sites' names already. */
-function sharedA({ group, site, inFeatures }: SiteShape, options: AdapterOptions): string {
-  const shared = options.share === 'module' ? site : String(inFeatures);
+function sharedA(shape: SiteShape, options: AdapterOptions): string {
+  const { group, site } = shape;
+  const shared = options.share === 'module' ? site : widthOf(shape);
   return group === LANGUAGE || shared.startsWith(`${group}.`) ? `shared.A.${shared}` : `shared.A.${group}.${shared}`;
 }
 
@@ -83,9 +88,6 @@ export function adaptedSites(sites: SiteShape[], options: AdapterOptions): SiteS
     }
   }
   const targeted = sites.filter(({ site }) => options.targets.includes(site));
-  const other = targeted.find(({ kind }) => kind !== 'linear');
-  if (other)
-    throw new UserError(`${other.path} is a convolution, and only linears can be adapted: leave ${other.site} out.`);
   if (!options.sites) return targeted;
   const chosen = new Set(options.sites);
   const adapted = targeted.filter((shape) => chosen.delete(siteName(shape)));

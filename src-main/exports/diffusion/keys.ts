@@ -57,7 +57,7 @@ export class Keys {
     if (/\.(diff|diff_b|w_norm|b_norm|bias)$/.test(name) || /^bundle_emb/.test(name))
       return `holds ${quoted}, which is no part of a LoRA; ${MERGE}`;
     if (CONVOLUTION.test(name))
-      return `adapts ${quoted}, a convolution or what belongs to one; only the linears of transformer blocks and text encoders are read; ${MERGE}`;
+      return `adapts ${quoted}; of convolutions and what is beside them only those of residual blocks and between levels are read; ${MERGE}`;
     if (this.places.kind === 'sd' && /^(lora_te2_|text_encoder_2\.)/.test(name))
       return `adapts ${quoted}, a second text encoder: it was made for SDXL, and this model is a Stable Diffusion 1 or 2`;
     if (/^(transformer\.|diffusion_model\.|lora_transformer_|lora_unet_(double|single)_blocks)/.test(name))

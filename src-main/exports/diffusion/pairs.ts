@@ -4,12 +4,12 @@ import { siteTensor } from '../../effilora/names.ts';
 import { UserError } from '../../engine/types.ts';
 import type { LoraPlace, LoraPlaces } from './places.ts';
 
-/** A plain LoRA of one linear: y += (alpha / rank) * b a x. */
+/** A plain LoRA of one linear or convolution: y += (alpha / rank) * b a x. */
 export interface LoraPair {
   place: LoraPlace;
   rank: number;
   alpha: number;
-  /** [rank, in] */
+  /** [rank, in]; of a convolution as files have it, [rank, channels, kernel, kernel] */
   a: Float32Array;
   /** [out, rank] */
   b: Float32Array;
@@ -28,7 +28,7 @@ export function pairsOfPlain({ options, tensors }: PlainLora, { adapted }: LoraP
   };
   const pairs = adapted.flatMap((place): LoraPair[] => {
     const [a, b, magnitude] = (['A', 'B', 'magnitude'] as const).map((part) => take(siteTensor(place, part)));
-    return a && b ? [{ place, rank, alpha: scaleOf(options) * rank, a, b, magnitude }] : [];
+    return a && b ? [{ place, rank, alpha: scaleOf(options) * rank, a: channelsFirst(a, place), b, magnitude }] : [];
   });
   const [left] = byName.keys();
   if (left !== undefined) throw new UserError(`The adapter holds "${left}", which belongs to no linear of this model; was it trained on another one?`); // prettier-ignore
@@ -52,8 +52,32 @@ export function recognizable(pairs: LoraPair[], { adapted }: LoraPlaces): LoraPa
   return [...pairs, ...more];
 }
 
-/** A pair's matrices as its linear's weight is: [rank, in] and [out, rank], or with two axes of 1 behind. */
-export const shapesOf = ({ place, rank }: LoraPair): { a: number[]; b: number[] } => {
-  const behind = place.isPointwise ? [1, 1] : [];
-  return { a: [rank, place.inFeatures, ...behind], b: [place.outFeatures, rank, ...behind] };
+/** What an adapter has of a convolution, channels last, as files have it; that of a linear as it is. */
+function channelsFirst(a: Float32Array, { kernel = 1, inFeatures }: LoraPlace): Float32Array {
+  const seen = kernel ** 2;
+  const channels = inFeatures / seen;
+  if (seen === 1) return a;
+  return Float32Array.from(a, (_, at) => {
+    const [row, inside] = [Math.floor(at / inFeatures), at % inFeatures];
+    return a[row * inFeatures + (inside % seen) * channels + Math.floor(inside / seen)]!;
+  });
+}
+
+/** The same the other way: `a` of a file as an adapter has it. */
+export function channelsLast(a: Float32Array, { kernel = 1, inFeatures }: LoraPlace): Float32Array {
+  const seen = kernel ** 2;
+  const channels = inFeatures / seen;
+  if (seen === 1) return a;
+  return Float32Array.from(a, (_, at) => {
+    const [row, inside] = [Math.floor(at / inFeatures), at % inFeatures];
+    return a[row * inFeatures + (inside % channels) * seen + Math.floor(inside / channels)]!;
+  });
+}
+
+/** A pair's matrices as the weight they belong to is: [rank, in] and [out, rank], those of convolutions with two axes behind. */
+export const shapesOf = ({ place, rank }: Pick<LoraPair, 'place' | 'rank'>): { a: number[]; b: number[] } => {
+  const { kernel = 1, inFeatures, outFeatures } = place;
+  const isConvolution = place.isPointwise || kernel > 1;
+  const behind = (size: number) => (isConvolution ? [size, size] : []);
+  return { a: [rank, inFeatures / kernel ** 2, ...behind(kernel)], b: [outFeatures, rank, ...behind(1)] };
 };

@@ -5,7 +5,7 @@ import type { DiffusionPart, DiffusionSiteShape } from '../../models/diffusion/s
 import { textSites } from '../../models/diffusion/text/weights.ts';
 import { unetLayout } from '../../models/diffusion/unet/layout.ts';
 
-/** A linear of a diffusion model, and what files of LoRAs call it. */
+/** A linear or convolution of a diffusion model, and what files of LoRAs call it. */
 export interface LoraPlace extends DiffusionSiteShape {
   /** the model's file has it as a convolution of 1 x 1, weight [out, in, 1, 1] */
   isPointwise: boolean;
@@ -17,7 +17,7 @@ export interface LoraPlace extends DiffusionSiteShape {
   names: string[];
 }
 
-/** The linears of a model. */
+/** All of a model. */
 export interface LoraPlaces {
   kind: DiffusionFile['kind'];
   /** what can be adapted, in the order of the forward pass */
@@ -76,7 +76,7 @@ const keyOf = ({ group, path }: DiffusionSiteShape) => `${group}.${path}`;
 /** kohya's scripts have their own UNet for SDXL, with the first Stable Diffusion's names, and diffusers' for the others. */
 function unetPlace({ path }: DiffusionSiteShape, kind: LoraPlaces['kind'], original: (name: string) => string) {
   const diffusers = `${COMPONENTS.unet}.${path}`;
-  const [own, first] = [`lora_unet_${underscored(path)}`, `lora_unet_${underscored(original(path))}`];
+  const [own, first] = [`lora_unet_${underscored(path)}`, `lora_unet_${underscored(original(`${path}.weight`).replace(/\.weight$/, ''))}`]; // prettier-ignore
   return {
     ...{ diffusers, kohya: kind === 'sdxl' ? first : own },
     // Before PEFT, diffusers kept its LoRAs in processors: `attn1.processor.to_out_lora.up`.

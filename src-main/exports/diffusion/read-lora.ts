@@ -3,7 +3,7 @@ import { FileReader } from '../../models/file-reader.ts';
 import { readFloats, readSafetensorsHeader, type SafetensorsEntry } from '../../models/safetensors.ts';
 import { headerScales, type HeaderScales } from './header-scales.ts';
 import { Keys, type Role } from './keys.ts';
-import type { LoraPair } from './pairs.ts';
+import { shapesOf, type LoraPair } from './pairs.ts';
 import type { LoraPlace, LoraPlaces } from './places.ts';
 
 /** A LoRA of a diffusion model, read from another program's file. */
@@ -75,8 +75,9 @@ async function readPair(reader: FileReader, module: Module, scales: HeaderScales
   const { A, B, alpha } = parts;
   if (!A || !B) throw new UserError(`${reader.path} lacks ${A ? 'the second matrix' : 'the first matrix'} of ${name}: it is not whole`); // prettier-ignore
   const rank = A.shape[0] ?? 0;
-  checkShape(A, [rank, place.inFeatures], reader.path);
-  checkShape(B, [place.outFeatures, rank], reader.path);
+  const wanted = shapesOf({ place, rank });
+  checkShape(A, wanted.a, reader.path);
+  checkShape(B, wanted.b, reader.path);
   if (!(rank > 0 && rank <= MOST_RANK)) throw new UserError(`${reader.path}: ${A.name} has a rank of ${rank}; 1 to ${MOST_RANK} are read`); // prettier-ignore
   const told = scales.get(place);
   if (told && told.rank !== rank) throw new UserError(`${reader.path}: ${A.name} has the rank ${rank}, and the file's header gives it ${told.rank}`); // prettier-ignore
@@ -86,19 +87,12 @@ async function readPair(reader: FileReader, module: Module, scales: HeaderScales
   return { place, rank, alpha: alpha ? await readAlpha(reader, alpha) : (told?.alpha ?? rank), a, b, magnitude };
 }
 
-/** Linears may be written as convolutions of 1 x 1, and the other way round; larger ones are something else. */
+/** Linears may be written as convolutions of 1 x 1, and the other way round. */
 function checkShape({ name, shape }: SafetensorsEntry, wanted: number[], file: string): void {
-  const [rows, columns, ...behind] = shape;
+  const spread = (of: number[]) => (of.length === 2 ? [...of, 1, 1] : of).join();
+  if (spread(shape) === spread(wanted)) return;
   const said = `${file}: ${name} is [${shape.join(', ')}]`;
-  if (behind.length === 2 && behind.some((size) => size !== 1)) throw new UserError(`${said}, a convolution; only linears are read`); // prettier-ignore
-  if (
-    shape.length < 2 ||
-    behind.length % 2 !== 0 ||
-    behind.some((size) => size !== 1) ||
-    rows !== wanted[0] ||
-    columns !== wanted[1]
-  )
-    throw new UserError(`${said} where the model needs [${wanted.join(', ')}]; was it made for another model?`);
+  throw new UserError(`${said} where the model needs [${wanted.join(', ')}]; was it made for another model?`);
 }
 
 async function readMagnitude(reader: FileReader, { place, parts }: Module): Promise<Float32Array | undefined> {

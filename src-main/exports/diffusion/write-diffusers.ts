@@ -39,7 +39,7 @@ function tensorsOf(pair: LoraPair): SafetensorsTensor[] {
   return [
     f32('lora_A.weight', shapes.a, a),
     f32('lora_B.weight', shapes.b, b),
-    ...(magnitude ? [f32(magnitudeName(pair), place.isPointwise ? [1, out, 1, 1] : [out], magnitude)] : []),
+    ...(magnitude ? [f32(magnitudeName(pair), shapes.a.length > 2 ? [1, out, 1, 1] : [out], magnitude)] : []),
   ];
 }
 

@@ -19,7 +19,7 @@ export interface DiffusionLoader {
   /** also of a 1 x 1 convolution */
   linear(name: string, outFeatures: number, inFeatures: number, options?: LinearOptions): Promise<Linear>;
   /** 3 x 3 */
-  convolution(name: string, outChannels: number, inChannels: number): Promise<Convolution>;
+  convolution(name: string, outChannels: number, inChannels: number, site?: DiffusionSite): Promise<Convolution>;
   norm(name: string, size: number): Promise<Norm>;
 }
 
@@ -123,7 +123,8 @@ function loaderOf(source: DiffusionSource, tensors: DiffusionTensors, format: We
       bias: biased ? await vector(`${name}.bias`, outFeatures) : undefined,
       site,
     }),
-    convolution: async (name, outChannels, inChannels) => ({
+    convolution: async (name, outChannels, inChannels, site) => ({
+      site,
       filter: (await read(`${name}.weight`, [outChannels, inChannels, 3, 3], (values) => tf.transpose(values, [2, 3, 1, 0]))) as Tensor4D, // prettier-ignore
       bias: await vector(`${name}.bias`, outChannels),
     }),

@@ -12,9 +12,12 @@ export interface DiffusionSite extends SiteId {
 export interface DiffusionSiteShape extends DiffusionSite {
   /** in its part, as diffusers or transformers has it: `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q` */
   path: string;
-  kind: 'linear';
+  kind: 'linear' | 'conv';
+  /** conv: kernel * kernel * channels */
   inFeatures: number;
   outFeatures: number;
+  /** conv: width and height of its filter */
+  kernel?: number;
   reads: 'self' | 'context';
   /** which rows of its part it sees, where the part has several kinds and names them itself */
   rows?: string;

@@ -180,7 +180,8 @@ it.each([
   const expected = await readAll(path.join(data, kind, 'expected.safetensors'));
   const model = await UNet.load(path.join(data, kind), 'auto');
   const packed = [...model.tensors].filter(([, tensor]) => tensor instanceof PackedMatrix).map(([name]) => name);
-  expect(packed.sort()).toEqual(model.sites().map((site) => `${site.path}.weight`).sort()); // prettier-ignore
+  const linears = model.sites().filter((site) => site.kind === 'linear');
+  expect(packed.sort()).toEqual(linears.map((site) => `${site.path}.weight`).sort());
   const { adapter, learned } = adapterOf(model, expected);
   const inputs = asTensors(feedsOf(model, expected));
   const pass = { adaptation: adapter };
@@ -190,7 +191,7 @@ it.each([
   const found = gradients(model, inputs, variables, pass);
   await expectGradients(found, ['sample', 'context', ...learned], expected, 'adapted:');
   const whole = await UNet.load(path.join(data, kind));
-  for (const site of model.sites().slice(0, 12)) {
+  for (const site of model.sites().filter((_, i) => i % 5 === 0)) {
     const [ours, theirs] = [model.siteWeight(site), whole.siteWeight(site)];
     expect(await ours.data()).toEqual(await theirs.data());
     tf.dispose([ours, theirs]);

@@ -1,14 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import { frozenConvolution, IN_PLACE, type Walk } from '../../../engine/convolution.ts';
+import { frozenConvolution, IN_PLACE, Patches, type Walk } from '../../../engine/convolution.ts';
 import { groupNorm } from '../../../engine/group-norm.ts';
 import type { DiffusionLoader } from '../loader.ts';
-import { linear, pointwise, type Linear } from './linear.ts';
+import type { DiffusionSite, DiffusionSiteShape } from '../site.ts';
+import { linear, pointwise, rowsOf, type Linear, type LinearPass } from './linear.ts';
 
 /** filter [kernel, kernel, in, out] */
 export interface Convolution {
   filter: Tensor4D;
   bias: Tensor1D;
+  /** undefined: it is not adapted */
+  site?: DiffusionSite;
 }
 
 export interface Norm {
@@ -29,6 +32,8 @@ export interface ResnetShape extends Grouping {
   outChannels: number;
   /** features of the time; undefined: it knows none */
   timeWidth?: number;
+  /** its number among a UNet's blocks; undefined: it is not adapted */
+  block?: number;
 }
 
 export interface ResnetWeights {
@@ -41,32 +46,92 @@ export interface ResnetWeights {
   shortcut?: Linear;
 }
 
+/** How many pixels a side its convolutions see. */
+const KERNEL = 3;
+
+/** A convolution of a residual block, or of what leads from its level to the next, as adapters name it. */
+export const convolutionSite = (block: number | undefined, site: string): DiffusionSite | undefined =>
+  block === undefined ? undefined : { group: 'unet', block, site: `unet.${site}` };
+
+/** What an adapter knows of one. @param kernel 1: it is a linear over every pixel */
+export function convolutionShape(
+  block: number,
+  site: string,
+  path: string,
+  [channels, out]: [number, number],
+  kernel = KERNEL,
+): DiffusionSiteShape {
+  const kind = kernel === 1 ? { kind: 'linear' as const } : { kind: 'conv' as const, kernel };
+  return { ...convolutionSite(block, site)!, path, ...kind, inFeatures: kernel ** 2 * channels, outFeatures: out, reads: 'self' }; // prettier-ignore
+}
+
+/** The convolutions that can be adapted and the linear of the time, in the order of the forward pass. */
+export function resnetSites({ name, block, inChannels, outChannels, timeWidth }: ResnetShape): DiffusionSiteShape[] {
+  if (block === undefined) return [];
+  const all = [
+    convolutionShape(block, 'conv1', `${name}.conv1`, [inChannels, outChannels]),
+    convolutionShape(block, 'conv2', `${name}.conv2`, [outChannels, outChannels]),
+  ];
+  if (timeWidth !== undefined)
+    all.splice(1, 0, convolutionShape(block, 'time_emb_proj', `${name}.time_emb_proj`, [timeWidth, outChannels], 1));
+  if (inChannels === outChannels) return all;
+  return [...all, convolutionShape(block, 'conv_shortcut', `${name}.conv_shortcut`, [inChannels, outChannels], 1)];
+}
+
 export async function loadResnet(loader: DiffusionLoader, shape: ResnetShape): Promise<ResnetWeights> {
-  const { name, inChannels, outChannels, timeWidth } = shape;
+  const { name, inChannels, outChannels, timeWidth, block } = shape;
+  const site = (own: string) => convolutionSite(block, own);
   return {
     norm1: await loader.norm(`${name}.norm1`, inChannels),
-    conv1: await loader.convolution(`${name}.conv1`, outChannels, inChannels),
-    time: timeWidth === undefined ? undefined : await loader.linear(`${name}.time_emb_proj`, outChannels, timeWidth),
+    conv1: await loader.convolution(`${name}.conv1`, outChannels, inChannels, site('conv1')),
+    time:
+      timeWidth === undefined
+        ? undefined
+        : await loader.linear(`${name}.time_emb_proj`, outChannels, timeWidth, { site: site('time_emb_proj') }),
     norm2: await loader.norm(`${name}.norm2`, outChannels),
-    conv2: await loader.convolution(`${name}.conv2`, outChannels, outChannels),
+    conv2: await loader.convolution(`${name}.conv2`, outChannels, outChannels, site('conv2')),
     shortcut:
-      inChannels === outChannels ? undefined : await loader.linear(`${name}.conv_shortcut`, outChannels, inChannels),
+      inChannels === outChannels
+        ? undefined
+        : await loader.linear(`${name}.conv_shortcut`, outChannels, inChannels, { site: site('conv_shortcut') }),
   };
 }
 
 /**
  * x + conv2(silu(norm2(conv1(silu(norm1(x))) + time))).
  * @param time silu of the time's features, [pictures, timeWidth]
+ * @param pass with what is adapted; its parameters are found by each site
  */
-export function resnet(x: Tensor4D, weights: ResnetWeights, grouping: Grouping, time?: Tensor2D): Tensor4D {
+export function resnet(
+  x: Tensor4D,
+  weights: ResnetWeights,
+  grouping: Grouping,
+  time?: Tensor2D,
+  pass: LinearPass = {},
+): Tensor4D {
   const options = { ...grouping, silu: true };
   return tf.tidy(() => {
-    let inner = convolve(groupNorm(x, weights.norm1.weight, weights.norm1.bias, options), weights.conv1);
-    if (time && weights.time) inner = tf.add(inner, tf.reshape(linear(time, weights.time), [x.shape[0], 1, 1, -1]));
-    const out = convolve(groupNorm(inner, weights.norm2.weight, weights.norm2.bias, options), weights.conv2);
-    return tf.add<Tensor4D>(weights.shortcut ? pointwise(x, weights.shortcut) : x, out);
+    let inner = convolve(groupNorm(x, weights.norm1.weight, weights.norm1.bias, options), weights.conv1, IN_PLACE, pass); // prettier-ignore
+    if (time && weights.time)
+      inner = tf.add(inner, tf.reshape(linear(time, weights.time, pass), [x.shape[0], 1, 1, -1]));
+    const out = convolve(groupNorm(inner, weights.norm2.weight, weights.norm2.bias, options), weights.conv2, IN_PLACE, pass); // prettier-ignore
+    return tf.add<Tensor4D>(weights.shortcut ? pointwise(x, weights.shortcut, pass) : x, out);
   });
 }
 
-export const convolve = (x: Tensor4D, { filter, bias }: Convolution, walk: Walk = IN_PLACE): Tensor4D =>
-  tf.tidy(() => tf.add<Tensor4D>(frozenConvolution(x, filter, walk), bias));
+/** x with a frozen filter, and what the adaptation makes of it. */
+export function convolve(x: Tensor4D, weights: Convolution, walk: Walk = IN_PLACE, pass: LinearPass = {}): Tensor4D {
+  const { filter, bias, site } = weights;
+  const { adaptation } = pass;
+  return tf.tidy(() => {
+    const y = tf.add<Tensor4D>(frozenConvolution(x, filter, walk), bias);
+    if (!site || !adaptation?.adapts?.(site.group)) return y;
+    const own = pass.parameters ?? adaptation.parameters(site.block, site.group);
+    const patches = new Patches(x, filter.shape[0], walk);
+    const rows = adaptation.apply(site, patches, rowsOf(y), own, () => flatFilter(filter), bias);
+    return tf.reshape(rows, y.shape);
+  });
+}
+
+/** [kernel, kernel, in, out] -> [kernel * kernel * in, out] */
+export const flatFilter = (filter: Tensor4D): Tensor2D => tf.reshape(filter, [-1, filter.shape[3]]);

@@ -17,11 +17,14 @@ export interface UNetLayout {
   middle: LevelLayout;
   up: LevelLayout[];
   timeWidth: number;
-  /** transformer blocks in all */
+  /** transformer blocks in all; residual ones are numbered from there on */
   blocks: number;
 }
 
-/** As diffusers builds it (unet_2d_condition.py, unet_2d_blocks.py). Transformer blocks are counted down, mid, up. */
+/** How adapters name what leads from one level to the next, by its place in the file. */
+export const samplerName = (path: string): string => (path.includes('.downsamplers.') ? 'downsample' : 'upsample');
+
+/** As diffusers builds it (unet_2d_condition.py, unet_2d_blocks.py). Transformer blocks are counted down, mid, up, then residual ones. */
 export function unetLayout(config: UNetConfig): UNetLayout {
   const timeWidth = 4 * config.down[0]!.channels;
   let blocks = 0;
@@ -66,5 +69,6 @@ export function unetLayout(config: UNetConfig): UNetLayout {
       sampler: isLast ? undefined : `${name}.upsamplers.0.conv`,
     };
   });
+  [...down, middle, ...up].flatMap(({ resnets }) => resnets).forEach((resnet, i) => (resnet.block = blocks + i));
   return { down, middle, up, timeWidth, blocks };
 }

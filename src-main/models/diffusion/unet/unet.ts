@@ -11,13 +11,13 @@ import { readJsonFile } from '../../json-file.ts';
 import type { WeightFormat } from '../../weight-format.ts';
 import { disposeTensors, withDiffusionLoader, type DiffusionLoader, type DiffusionTensors } from '../loader.ts';
 import { linear } from '../parts/linear.ts';
-import { convolve, resnet } from '../parts/resnet.ts';
+import { convolutionShape, convolve, flatFilter, resnet, resnetSites } from '../parts/resnet.ts';
 import { transformer, transformerSites } from '../parts/transformer.ts';
 import type { FlowSteps } from '../noise/samplers/index.ts';
 import type { DiffusionPass, DiffusionSite, DiffusionSiteShape } from '../site.ts';
 import { openPart, type DiffusionSource } from '../source.ts';
 import { unetConfig, type UNetConfig } from './config.ts';
-import { unetLayout, type LevelLayout, type UNetLayout } from './layout.ts';
+import { samplerName, unetLayout, type LevelLayout, type UNetLayout } from './layout.ts';
 import { unetRows, unetRowsName } from './rows.ts';
 import { loadUNet, type Embedding, type LevelWeights, type UNetWeights } from './weights.ts';
 import { sinusoids } from './time.ts';
@@ -115,8 +115,9 @@ export class UNet {
       let features = embedded(time, weights.time);
       if (weights.added) features = tf.add(features, embedded(tf.concat([pooled!, sizes!], 1), weights.added));
       const told = silu(features);
+      const convolutions = { adaptation: pass.adaptation };
       const through = (x: Tensor4D, i: number, level: LevelLayout, own: LevelWeights) => {
-        const normed = resnet(x, own.resnets[i]!, level.resnets[i]!, told);
+        const normed = resnet(x, own.resnets[i]!, level.resnets[i]!, told, convolutions);
         const shape = level.transformers[i];
         return shape ? transformer(normed, context, own.transformers[i]!, shape, pass) : normed;
       };
@@ -126,14 +127,14 @@ export class UNet {
       layout.down.forEach((level, k) => {
         const own = weights.down[k]!;
         for (let i = 0; i < level.resnets.length; i++) skips.push((x = through(x, i, level, own)));
-        if (own.sampler) skips.push((x = convolve(x, own.sampler, HALVING)));
+        if (own.sampler) skips.push((x = convolve(x, own.sampler, HALVING, convolutions)));
       });
       x = through(x, 0, layout.middle, weights.middle);
-      x = resnet(x, weights.middle.resnets[1]!, layout.middle.resnets[1]!, told);
+      x = resnet(x, weights.middle.resnets[1]!, layout.middle.resnets[1]!, told, convolutions);
       layout.up.forEach((level, k) => {
         const own = weights.up[k]!;
         for (let i = 0; i < level.resnets.length; i++) x = through(tf.concat([x, skips.pop()!], 3), i, level, own);
-        if (own.sampler) x = convolve(doubled(x), own.sampler);
+        if (own.sampler) x = convolve(doubled(x), own.sampler, IN_PLACE, convolutions);
       });
       const { groups, epsilon } = this.config;
       const normed = groupNorm(x, weights.norm.weight, weights.norm.bias, { groups, epsilon, silu: true });
@@ -162,8 +163,9 @@ export class UNet {
 
   /** The frozen weight of a site, [in, out]; the caller disposes it. */
   siteWeight({ block, site }: Pick<DiffusionSite, 'block' | 'site'>): Tensor2D {
-    const { path: name } = this.sites().find((each) => each.block === block && each.site === site)!;
-    return frozenTransposed(this.tensors.get(`${name}.weight`) as FrozenMatrix);
+    const { path: name, kind } = this.sites().find((each) => each.block === block && each.site === site)!;
+    const weight = this.tensors.get(`${name}.weight`);
+    return kind === 'conv' ? flatFilter(weight as Tensor4D) : frozenTransposed(weight as FrozenMatrix);
   }
 
   dispose(): void {
@@ -171,10 +173,18 @@ export class UNet {
   }
 }
 
-/** Everything of a UNet that can be adapted, in the order of the forward pass. */
+/** Everything of a UNet that can be adapted: what transformer blocks have, then residual ones, each in the order of the forward pass. */
 export function unetSites(config: UNetConfig): DiffusionSiteShape[] {
   const { down, middle, up } = unetLayout(config);
-  const sites = [...down, middle, ...up].flatMap(({ transformers }) => transformers.flatMap(transformerSites));
+  const levels = [...down, middle, ...up];
+  const sites = [
+    ...levels.flatMap(({ transformers }) => transformers.flatMap(transformerSites)),
+    ...levels.flatMap(({ resnets, sampler, channels }) => {
+      const own = resnets.flatMap(resnetSites);
+      if (sampler === undefined) return own;
+      return [...own, convolutionShape(resnets.at(-1)!.block!, samplerName(sampler), sampler, [channels, channels])];
+    }),
+  ];
   return sites.map((site) => ({ ...site, rows: unetRowsName(site, down.length) }));
 }
 

@@ -1,9 +1,9 @@
 import type { DiffusionLoader } from '../loader.ts';
 import type { Linear } from '../parts/linear.ts';
-import { loadResnet, type Convolution, type Norm, type ResnetWeights } from '../parts/resnet.ts';
+import { convolutionSite, loadResnet, type Convolution, type Norm, type ResnetWeights } from '../parts/resnet.ts';
 import { loadTransformer, type TransformerWeights } from '../parts/transformer.ts';
 import type { UNetConfig } from './config.ts';
-import type { LevelLayout, UNetLayout } from './layout.ts';
+import { samplerName, type LevelLayout, type UNetLayout } from './layout.ts';
 
 export interface LevelWeights {
   resnets: ResnetWeights[];
@@ -51,9 +51,15 @@ async function loadLevel(level: LevelLayout, loader: DiffusionLoader): Promise<L
     resnets: await inTurn(level.resnets, (shape) => loadResnet(loader, shape)),
     transformers: await inTurn(level.transformers, (shape) => loadTransformer(loader, shape)),
     sampler:
-      level.sampler === undefined ? undefined : await loader.convolution(level.sampler, level.channels, level.channels),
+      level.sampler === undefined
+        ? undefined
+        : await loader.convolution(level.sampler, level.channels, level.channels, samplerSite(level)),
   };
 }
+
+/** What leads to the next level belongs to the last residual block before it. */
+const samplerSite = ({ resnets, sampler }: LevelLayout) =>
+  convolutionSite(resnets.at(-1)!.block, samplerName(sampler!));
 
 /** One after the other, so that memory holds one tensor's file form at a time. */
 async function inTurn<A, B>(all: A[], load: (one: A) => Promise<B>): Promise<B[]> {
