@@ -25,6 +25,7 @@ export default defineConfig({
           index: resolve('src-main/index.ts'),
           stage: resolve('src-main/studio/stage/process.ts'),
           work: resolve('src-main/studio/work/process.ts'),
+          probe: resolve('src-main/engine/devices/probe-process.ts'),
           process: resolve('src-main/trainer/process.ts'),
           tokenize: resolve('src-main/data/prepared/thread.ts'),
         },

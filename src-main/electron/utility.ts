@@ -1,7 +1,7 @@
 import { utilityProcess } from 'electron';
 import type { Readable } from 'node:stream';
-import { endOf } from '../trainer/child.ts';
-import type { Launch } from '../trainer/child.ts';
+import { endOf } from '../engine/child.ts';
+import type { Launch } from '../engine/child.ts';
 
 /**
  * Starts a module of ours as a utility process: unlike a forked one it needs no program that runs as plain Node for whoever

@@ -4,8 +4,8 @@ import { crc32 } from 'node:zlib';
 import { makeRoom, touch } from './cache-room.ts';
 import { cacheFolder } from './folders.ts';
 
-/** What is kept in files of their own: pictures as towers take them, and what frozen towers made of them. */
-export const KEPT_KINDS = ['pictures', 'seen'] as const;
+/** What is kept in files of their own: pictures as towers take them, what frozen towers made of them, and how engines did on this machine. */
+export const KEPT_KINDS = ['pictures', 'seen', 'probes'] as const;
 type Kind = (typeof KEPT_KINDS)[number];
 
 const CHECKSUM_BYTES = 4;

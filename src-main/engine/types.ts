@@ -1,5 +1,19 @@
 export type EngineName = 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
 
+/** What a try of an engine is of: another driver or version needs another. */
+export interface Proven {
+  engine: EngineName;
+  device: string;
+  driver: string;
+  version: string;
+}
+
+/** A try that is still to be made (devices/probe.ts). */
+export interface Untried {
+  of: Proven;
+  asked: { engine: EngineName; gpu: boolean; uuid?: string };
+}
+
 /** What `effilora engines` shows of one engine on this machine. */
 export interface EngineStatus {
   name: EngineName;
@@ -9,9 +23,13 @@ export interface EngineStatus {
   kind: 'gpu' | 'cpu';
   /** memory tensors can use, bytes */
   memoryBytes: number;
+  /** of a GPU's now, where it is told */
+  freeBytes?: number;
   versions: Record<string, string>;
   /** why it is or isn't available, and what to do */
   reason: string;
+  /** that it has still to be tried on its GPU, which this process could not do */
+  untried?: Untried;
 }
 
 /** What a file is quoted with has no end; a longer sentence keeps its beginning and its end, which say where and what to do. */

@@ -1,9 +1,8 @@
-import { execFile } from 'node:child_process';
 import { lstat, readdir } from 'node:fs/promises';
 import { cpus, freemem, hostname, platform, release, totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import type { FolderListing, GpuStatus, MachineStatus } from '../../src-preload/contract/index.ts';
+import { amdGpus, nvidiaGpus } from '../engine/devices/gpus.ts';
 import { ADAPTER_FILE, DATASET_FILE } from './file-kinds.ts';
 import type { AllowedPaths } from './paths.ts';
 
@@ -13,7 +12,7 @@ const MAX_ENTRIES = 2_000;
 export async function machineStatus(dataFolder: string): Promise<MachineStatus> {
   const processors = cpus();
   return {
-    gpus: await nvidiaGpus(),
+    gpus: await gpuLoads(),
     host: hostname(),
     platform: `${platform()} ${release()}`,
     processor: processors[0]?.model.trim() ?? 'unknown',
@@ -26,18 +25,12 @@ export async function machineStatus(dataFolder: string): Promise<MachineStatus> 
   };
 }
 
-const askNvidia = promisify(execFile);
-
-/** What nvidia-smi says of each GPU now; none where it isn't there. */
-async function nvidiaGpus(): Promise<GpuStatus[]> {
-  const query = ['--query-gpu=name,memory.total,memory.used,utilization.gpu', '--format=csv,noheader,nounits'];
-  const { stdout } = await askNvidia('nvidia-smi', query, { timeout: 5_000 }).catch(() => ({ stdout: '' }));
-  const lines = stdout.split('\n').filter((line) => line.trim() !== '');
-  return lines.map((line) => {
-    const [name = '', total, used, busy] = line.split(', ');
-    const bytes = (mebibytes: string | undefined) => (Number(mebibytes) || 0) * 2 ** 20;
-    return { name, memoryBytes: bytes(total), usedBytes: bytes(used), busy: (Number(busy) || 0) / 100 };
-  });
+/** What the drivers say of each GPU now; none where nobody tells. */
+async function gpuLoads(): Promise<GpuStatus[]> {
+  return [...(await nvidiaGpus()), ...amdGpus()].map(({ name, memoryBytes, freeBytes, busy }) => ({
+    ...{ name, memoryBytes, busy: busy ?? 0 },
+    usedBytes: memoryBytes - (freeBytes ?? memoryBytes),
+  }));
 }
 
 /** Bytes and files under `folder`; links are not followed. */

@@ -22,6 +22,7 @@ import { browse, folderSize, machineStatus } from './machine.ts';
 import { allRecords } from './runs/files.ts';
 import { watchList } from './runs/watch-list.ts';
 import { watchRun } from './runs/watch.ts';
+import { provenEngines } from './prove.ts';
 import { installEngine } from './work/install.ts';
 import type { Studio } from './studio.ts';
 import type { MetricsRecord } from '../../src-preload/contract/index.ts';
@@ -68,7 +69,7 @@ function machineCalls(studio: Studio) {
     install: os.machine.install.handler(({ input, signal }) =>
       stream(installEngine(studio.worker, input.engine, signal)),
     ),
-    engines: os.machine.engines.handler(({ input }) => studio.worker.call('engines', input)),
+    engines: os.machine.engines.handler(({ input }) => provenEngines(studio.worker, studio.launch, input.refresh)),
     storage: os.machine.storage.handler(() =>
       Promise.all(studio.storageFolders.map(async (part) => ({ ...part, ...(await folderSize(part.folder)) }))),
     ),

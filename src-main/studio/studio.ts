@@ -17,7 +17,7 @@ import { modelCaches } from './library/found.ts';
 import { SEEING_MODEL } from '../models/default-model.ts';
 import { ModelLibrary } from './library/models.ts';
 import { AllowedPaths } from './paths.ts';
-import type { Launch } from '../trainer/child.ts';
+import { forked, type Launch } from '../engine/child.ts';
 import { RunQueue } from './runs/queue.ts';
 import { RunStore } from './runs/store.ts';
 import type { TrainerPort } from './runs/trainer-port.ts';
@@ -61,6 +61,8 @@ export interface Studio {
   secret: SecretStore;
   allowed: AllowedPaths;
   worker: Worker;
+  /** how its helpers are started */
+  launch: Launch;
   hub: HubClient;
   downloads: Downloads;
   stage: Stage;
@@ -127,6 +129,7 @@ export function openStudio(options: StudioOptions): Studio {
     queue,
     settings,
     worker,
+    launch: options.launch ?? forked,
     stage,
     served,
     chats: new ChatStore(library),

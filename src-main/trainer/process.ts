@@ -2,7 +2,7 @@ import fsp from 'node:fs/promises';
 import { UserError } from '../engine/types.ts';
 import { RunControl } from './control.ts';
 import { commandSchema, type Command, type Report, type RunEvent } from './events.ts';
-import { openPort } from './port.ts';
+import { openPort } from '../engine/port.ts';
 import { parseRecipe } from '../recipe/recipe.ts';
 import { train } from './train.ts';
 

@@ -1,6 +1,6 @@
 import { entryOf } from '../engine/entry.ts';
-import { forked } from './child.ts';
-import type { ChildExit, Launch } from './child.ts';
+import { forked } from '../engine/child.ts';
+import type { ChildExit, Launch } from '../engine/child.ts';
 import { Escalation } from './escalation.ts';
 import type { Command, Report, RunEvent, RunSummary } from './events.ts';
 

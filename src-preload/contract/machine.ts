@@ -7,6 +7,8 @@ export const engineStatus = z.object({
   device: z.string(),
   kind: z.enum(['gpu', 'cpu']),
   memoryBytes: z.number(),
+  /** of a GPU's now, where it is told */
+  freeBytes: z.number().optional(),
   versions: z.record(z.string(), z.string()),
   reason: z.string(),
   /** the studio can set it up by itself on this machine */

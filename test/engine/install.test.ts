@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cacheFolder } from '../../src-main/engine/folders.ts';
 import { addonPath, buildAddon } from '../../src-main/engine/tensorflow/addon-build.ts';
-import { expectedInstallation, isInstalled } from '../../src-main/engine/tensorflow/install.ts';
+import { expectedInstallation, isInstalled, type Installation } from '../../src-main/engine/tensorflow/install.ts';
 import { builtProcess } from '../support/built.ts';
 
 /** Runs install-process.ts or product-process.ts. */
@@ -30,16 +30,15 @@ describe('a process that computes with the tensorflow engine', () => {
 
 describe('an installation of its own', () => {
   let cache: string;
-  const installation = () => {
-    const { folder } = expectedInstallation();
-    return path.join(cache, path.relative(cacheFolder(), folder));
-  };
+  let here: Installation;
+  const installation = () => path.join(cache, path.relative(cacheFolder(), here.folder));
 
   // The real libraries, linked instead of fetched again.
-  beforeAll(() => {
+  beforeAll(async () => {
+    here = await expectedInstallation();
     cache = fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-cache-'));
     fs.mkdirSync(path.dirname(installation()), { recursive: true });
-    execFileSync('cp', ['-rl', expectedInstallation().folder, installation()]);
+    execFileSync('cp', ['-rl', here.folder, installation()]);
   });
   afterAll(() => fs.rmSync(cache, { recursive: true }));
 
@@ -50,7 +49,7 @@ describe('an installation of its own', () => {
   });
 
   it('is not taken for whole when a file is cut off, changed or missing', async () => {
-    const place = { ...expectedInstallation(), folder: installation() };
+    const place = { ...here, folder: installation() };
     expect(await isInstalled(place, true)).toBe(true);
     const file = path.join(installation(), 'stderr.node');
     const bytes = fs.readFileSync(file);
@@ -75,7 +74,7 @@ describe('an installation of its own', () => {
       /^UserError: tensorflow(-cpu)?==2\.21\.0 could not be downloaded by pip .*check the network/,
     );
     expect(lines.filter((line) => line.startsWith('UserError'))).toHaveLength(1);
-    expect(await isInstalled({ ...expectedInstallation(), folder: installation() })).toBe(false);
+    expect(await isInstalled({ ...here, folder: installation() })).toBe(false);
   });
 
   it('names a missing Python in one line', () => {
@@ -93,12 +92,12 @@ describe('an installation of its own', () => {
     fs.writeFileSync(`${installation()}.lock`, String(dead));
     // What the set-up before the tests compiled of the same sources, which takes a compiler half a minute.
     const compiler = path.join(cache, 'g++');
-    const compiled = `cp "${expectedInstallation().folder}/\${2##*/}" "$2"`;
+    const compiled = `cp "${here.folder}/\${2##*/}" "$2"`;
     fs.writeFileSync(compiler, `#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n${compiled}\n`, { mode: 0o755 });
     expect(withCache({ CXX: compiler }).stdout).toContain('Compiling');
     // The step compiler is built from the same sources wherever it lies, which every set-up does.
-    await buildAddon(expectedInstallation());
-    fs.linkSync(addonPath(expectedInstallation()), addonPath({ ...expectedInstallation(), folder: installation() }));
+    await buildAddon(here);
+    fs.linkSync(addonPath(here), addonPath({ ...here, folder: installation() }));
     expect(run('product', { EFFILORA_CACHE: cache }).stdout).toBe('11\n');
     expect(fs.existsSync(`${installation()}.partial`)).toBe(false);
   });

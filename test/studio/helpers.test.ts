@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Child, Launch } from '../../src-main/trainer/child.ts';
-import { forked } from '../../src-main/trainer/child.ts';
+import type { Child, Launch } from '../../src-main/engine/child.ts';
+import { forked } from '../../src-main/engine/child.ts';
 import { Stage } from '../../src-main/studio/stage/stage.ts';
 import type { GenerateEvent } from '../../src-main/studio/stage/types.ts';
 import { Worker } from '../../src-main/studio/work/worker.ts';

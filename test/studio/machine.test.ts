@@ -14,8 +14,8 @@ describe('what the machine has', () => {
     vi.stubEnv('PATH', withNvidiaSmi(scratch.folder));
     const MIB = 2 ** 20;
     expect((await machineStatus(scratch.folder)).gpus).toEqual([
-      { name: 'NVIDIA H100 80GB HBM3', memoryBytes: 81920 * MIB, usedBytes: 12288 * MIB, busy: 0.63 },
       { name: 'NVIDIA GeForce GT 710', memoryBytes: 2048 * MIB, usedBytes: 100 * MIB, busy: 0 },
+      { name: 'NVIDIA H100 80GB HBM3', memoryBytes: 81920 * MIB, usedBytes: 12288 * MIB, busy: 0.63 },
     ]);
     vi.stubEnv('PATH', scratch.folder);
     expect((await machineStatus(scratch.folder)).gpus).toEqual([]);

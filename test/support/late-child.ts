@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { openPort } from '../../src-main/trainer/port.ts';
+import { openPort } from '../../src-main/engine/port.ts';
 
 // A process of ours whose parent goes while it is still loading: it looks for its parent when that is gone.
 const stillThere = setInterval(() => {}, 1e6);

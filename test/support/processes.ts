@@ -10,6 +10,7 @@ const ENTRIES = {
   stage: 'src-main/studio/stage/process.ts',
   work: 'src-main/studio/work/process.ts',
   process: 'src-main/trainer/process.ts',
+  probe: 'src-main/engine/devices/probe-process.ts',
   tokenize: 'src-main/data/prepared/thread.ts',
   host: 'test/e2e/support/host.ts',
   studio: 'test/torture/studio-process.ts',

@@ -3,6 +3,7 @@ import path from 'node:path';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { expectedInstallation, isInstalled, type Installation } from './install.ts';
+import type { Placement } from '../start.ts';
 import { UserError } from '../types.ts';
 
 const require = createRequire(import.meta.url);
@@ -14,16 +15,24 @@ function quiet(): void {
   process.env.ABSL_MIN_LOG_LEVEL ??= '3';
 }
 
+/** What CUDA has to know before it is loaded: which GPU, and that memory is taken as it is needed, not all at once. */
+function place({ gpu, uuid }: Placement): void {
+  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
+  if (!gpu) process.env.CUDA_VISIBLE_DEVICES = '-1';
+  else if (uuid !== undefined) process.env.CUDA_VISIBLE_DEVICES ??= uuid;
+}
+
 /**
  * Loads the binding from the user's cache and registers tfjs-node-gpu's backend as 'tensorflow', on the one tfjs-core in use.
  * (tfjs-node-gpu's own index looks for the binding inside node_modules, which we leave alone.)
  * @returns TensorFlow's version
  */
-export async function registerTensorflow(): Promise<string> {
-  const installation = expectedInstallation();
+export async function registerTensorflow(placement: Placement): Promise<string> {
+  const installation = await expectedInstallation();
   if (!(await isInstalled(installation)))
     throw new UserError('The tensorflow engine is not set up; run npm start (or npm test) once, which sets it up');
   quiet();
+  place(placement);
   // tfjs-node 4.22 calls util.isNullOrUndefined, which Node 23 took away.
   Object.assign(util, { isNullOrUndefined: (value: unknown) => value === null || value === undefined });
   return withoutNoise(installation, () => {

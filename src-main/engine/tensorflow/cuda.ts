@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
@@ -24,31 +23,6 @@ const CUDA_WHEELS: [name: string, version: string, sha256: string][] = [
   ['nvidia-nccl-cu12', '2.32.3', 'bb94b2348e4861d5e8aa00b36c3d12d9bdf9c6369b82cbb723de0b582280a21c'],
   ['nvidia-nvjitlink-cu12', '12.9.86', 'e3f1171dbdc83c5932a45f0f4c99180a70de9bd2718c1ab77d14104f6d7147f9'],
 ];
-
-export interface NvidiaGpu {
-  name: string;
-  memoryBytes: number;
-  driver: string;
-}
-
-/** True if an NVIDIA driver is loaded (Linux, WSL 2). */
-export function nvidiaDriver(): boolean {
-  return fs.existsSync('/proc/driver/nvidia/version') || fs.existsSync('/usr/lib/wsl/lib/libcuda.so.1');
-}
-
-/** What nvidia-smi says of the first GPU; undefined where there is none. */
-export function nvidiaGpu(): NvidiaGpu | undefined {
-  if (!nvidiaDriver()) return undefined;
-  try {
-    const query = ['--query-gpu=name,memory.total,driver_version', '--format=csv,noheader,nounits'];
-    const [name, mebibytes, driver] = execFileSync('nvidia-smi', query, { encoding: 'utf8' })
-      .split('\n')[0]!
-      .split(', ');
-    return { name: name!, memoryBytes: Number(mebibytes) * 2 ** 20, driver: driver! };
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Lays CUDA's libraries beside libtensorflow, whose RUNPATH holds $ORIGIN: found there without any variable set.

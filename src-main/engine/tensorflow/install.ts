@@ -8,7 +8,8 @@ import { cacheFolder, onDisk } from '../folders.ts';
 import { withLock } from '../lock.ts';
 import { downloadWheel, extractWheel, sha256OfFile, type Wheel } from '../python-wheel.ts';
 import { UserError } from '../types.ts';
-import { installCuda, nvidiaDriver } from './cuda.ts';
+import { gpusHere } from '../devices/here.ts';
+import { installCuda } from './cuda.ts';
 
 /** TensorFlow's release, fixed: the binding is built against it. */
 export const TENSORFLOW_VERSION = '2.21.0';
@@ -41,14 +42,20 @@ interface Manifest {
 }
 
 /** The installation this machine uses, whether it is there or not. */
-export function expectedInstallation(): Installation {
-  const variant = nvidiaDriver() ? 'cuda' : 'cpu';
+export async function expectedInstallation(): Promise<Installation> {
+  const [forGpus, plain] = [installationOf('cuda'), installationOf('cpu')];
+  if ((await gpusHere()).some(({ vendor }) => vendor === 'nvidia')) return forGpus;
+  // A driver that has stopped answering is no reason to fetch anything: what was made for it runs on the processor, too.
+  return !(await isInstalled(plain)) && (await isInstalled(forGpus)) ? forGpus : plain;
+}
+
+function installationOf(variant: Installation['variant']): Installation {
   const folder = path.join(cacheFolder(), 'engine', `tensorflow-${variant}-${TENSORFLOW_VERSION}`);
   return { folder, variant, binding: path.join(folder, 'tfjs_binding.node') };
 }
 
 /** True if every file of the manifest is there with its size; with `deep`, with its SHA-256. */
-export async function isInstalled(installation = expectedInstallation(), deep = false): Promise<boolean> {
+export async function isInstalled(installation: Installation, deep = false): Promise<boolean> {
   try {
     const text = await fsp.readFile(path.join(installation.folder, 'manifest.json'), 'utf8');
     for (const [name, { size, sha256 }] of Object.entries((JSON.parse(text) as Manifest).files)) {
@@ -68,7 +75,7 @@ export async function isInstalled(installation = expectedInstallation(), deep = 
  * @throws UserError in one sentence: no x86-64 Linux, no pip, no compiler, no network.
  */
 export async function installTensorflow(log: (line: string) => void): Promise<Installation> {
-  const installation = expectedInstallation();
+  const installation = await expectedInstallation();
   if (await isInstalled(installation)) return installation;
   if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new UserError(

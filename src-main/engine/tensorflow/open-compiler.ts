@@ -17,12 +17,11 @@ let compiler: Compiler | undefined;
  * Loads the addon and makes tfjs's open tensorflow backend ready to compile steps. On a CPU our own kernels serve eager code,
  * too; a GPU has none of them and runs the compositions.
  */
-export async function openCompiler(): Promise<Compiler> {
+export async function openCompiler(gpu: boolean): Promise<Compiler> {
   if (compiler) return compiler;
-  const installation = expectedInstallation();
+  const installation = await expectedInstallation();
   const addon = createRequire(import.meta.url)(await buildAddon(installation)) as Addon;
   const backend = tf.backend() as CompilerBackend;
-  const gpu = installation.variant === 'cuda';
   const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
   addon.setThreads(threads);
   if (!gpu) {

@@ -1,7 +1,7 @@
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { forked } from '../../trainer/child.ts';
-import type { Launch } from '../../trainer/child.ts';
+import { forked } from '../../engine/child.ts';
+import type { Launch } from '../../engine/child.ts';
 import { startTrainer } from '../../trainer/supervisor.ts';
 import type { TrainerEnd, TrainerPort } from './trainer-port.ts';
 

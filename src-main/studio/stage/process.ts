@@ -1,5 +1,5 @@
 import { UserError } from '../../engine/types.ts';
-import { openPort } from '../../trainer/port.ts';
+import { openPort } from '../../engine/port.ts';
 import { dropCurveJob, probeJob } from './measure.ts';
 import { evaluateJob } from './evaluate.ts';
 import { exportJob } from './export.ts';

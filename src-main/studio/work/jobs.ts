@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
-import type { EngineStatus } from '../../../src-preload/contract/index.ts';
 import { configurationsToChoose } from '../../data/formats/dataset-card.ts';
 import { guessAt } from '../../data/look/look.ts';
+import { forgetGpus } from '../../engine/devices/here.ts';
 import { listEngines } from '../../engine/index.ts';
 import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
 import { installTensorflow } from '../../engine/tensorflow/install.ts';
@@ -26,13 +26,16 @@ import { recognise } from './recognise.ts';
 import { thumbnail } from './thumbnail.ts';
 import type { Jobs } from './types.ts';
 
-let engines: Promise<EngineStatus[]> | undefined;
+let engines: ReturnType<Jobs['engines']> | undefined;
 /** The model opened last: a wizard asks for the same one again and again. */
 let opened: { reference: string; file: AnyModelFile } | undefined;
 
 export const jobs: Jobs = {
   engines({ refresh }) {
-    if (refresh) engines = undefined;
+    if (refresh) {
+      engines = undefined;
+      forgetGpus();
+    }
     return (engines ??= engineStates());
   },
   inspectModel: async ({ reference }) => summaryOf(await anyModelOf(reference)),
@@ -74,7 +77,7 @@ export const jobs: Jobs = {
   },
 };
 
-async function engineStates(): Promise<EngineStatus[]> {
+async function engineStates(): ReturnType<Jobs['engines']> {
   const can = process.platform === 'linux' && process.arch === 'x64';
   const states = await listEngines();
   return states.map((engine) => ({ ...engine, installable: can && engine.name === 'tensorflow' && !engine.available }));

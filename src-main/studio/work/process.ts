@@ -1,5 +1,5 @@
 import { UserError } from '../../engine/types.ts';
-import { openPort } from '../../trainer/port.ts';
+import { openPort } from '../../engine/port.ts';
 import { jobs } from './jobs.ts';
 import type { JobAnswer, JobCall } from './worker.ts';
 

@@ -1,3 +1,4 @@
+import type { Untried } from '../../engine/types.ts';
 import type { PageRequest } from '../../data/look/page.ts';
 import type {
   CaptionChange,
@@ -53,7 +54,7 @@ export interface TablePlace {
 
 /** Work that would hold up the studio's process: done in a process of its own. */
 export interface Jobs {
-  engines(request: { refresh: boolean }): Promise<EngineStatus[]>;
+  engines(request: { refresh: boolean }): Promise<(EngineStatus & { untried?: Untried })[]>;
   /** @throws UserError naming file and place when it is no model */
   inspectModel(request: { reference: string }): Promise<ModelSummary>;
   /** @throws UserError for one that isn't read */

@@ -1,7 +1,7 @@
 import { UserError } from '../../engine/types.ts';
 import { entryOf } from '../../engine/entry.ts';
-import { forked } from '../../trainer/child.ts';
-import type { Child } from '../../trainer/child.ts';
+import { forked } from '../../engine/child.ts';
+import type { Child } from '../../engine/child.ts';
 import type { Jobs } from './types.ts';
 
 export interface JobCall {

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { loaderOf } from '../engine/entry.ts';
+import { loaderOf } from './entry.ts';
 
 /** How a process ended. */
 export interface ChildExit {

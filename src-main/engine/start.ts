@@ -1,0 +1,48 @@
+import path from 'node:path';
+import { createRequire } from 'node:module';
+import * as tf from '@tensorflow/tfjs-core';
+import './gradients.ts';
+import { registerTensorflow } from './tensorflow/binding.ts';
+import { openCompiler } from './tensorflow/open-compiler.ts';
+import { UserError, type EngineName } from './types.ts';
+import { openWebgpu } from './webgpu/open.ts';
+
+const require = createRequire(import.meta.url);
+
+/** Where an engine that can run on several devices is to run. */
+export interface Placement {
+  gpu: boolean;
+  /** CUDA's name of the GPU, where there are several */
+  uuid?: string;
+}
+
+/** How it started. */
+export interface Started {
+  onGpu: boolean;
+  /** of TensorFlow */
+  version?: string;
+}
+
+/**
+ * Makes an engine tfjs's backend for this process, whatever it is good for here.
+ * @throws UserError when it is not set up, or does not start
+ */
+export async function startEngine(name: EngineName, placement: Placement): Promise<Started> {
+  const version = name === 'tensorflow' ? await registerTensorflow(placement) : undefined;
+  if (name === 'webgpu') await openWebgpu();
+  if (name === 'wasm') {
+    const wasm = await import('@tensorflow/tfjs-backend-wasm');
+    wasm.setWasmPaths(path.join(path.dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'dist/'));
+  }
+  if (name === 'cpu') await import('@tensorflow/tfjs-backend-cpu');
+  if (!(await tf.setBackend(name))) throw new UserError(`The engine ${name} did not start; try another with --engine`);
+  await tf.ready();
+  const onGpu = name === 'tensorflow' ? usesGpu() : name === 'webgpu';
+  if (name === 'tensorflow') await openCompiler(onGpu);
+  // tfjs's advice to install tfjs-node instead is not for our users.
+  if (name === 'cpu') Object.assign(tf.backend(), { firstUse: false });
+  return { onGpu, version };
+}
+
+/** TensorFlow falls back to the processor without a word. */
+const usesGpu = () => (tf.backend() as tf.KernelBackend & { isUsingGpuDevice: boolean }).isUsingGpuDevice;
