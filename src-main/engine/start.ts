@@ -4,17 +4,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import './gradients.ts';
 import { registerTensorflow } from './tensorflow/binding.ts';
 import { openCompiler } from './tensorflow/open-compiler.ts';
-import { UserError, type EngineName } from './types.ts';
+import { UserError, type EngineName, type Placement } from './types.ts';
 import { openWebgpu } from './webgpu/open.ts';
 
 const require = createRequire(import.meta.url);
-
-/** Where an engine that can run on several devices is to run. */
-export interface Placement {
-  gpu: boolean;
-  /** CUDA's name of the GPU, where there are several */
-  uuid?: string;
-}
 
 /** How it started. */
 export interface Started {

@@ -1,5 +1,12 @@
 export type EngineName = 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
 
+/** Where an engine that can run on several devices is to run. */
+export interface Placement {
+  gpu: boolean;
+  /** CUDA's name of the GPU, where there are several */
+  uuid?: string;
+}
+
 /** What a try of an engine is of: another driver or version needs another. */
 export interface Proven {
   engine: EngineName;
@@ -11,7 +18,7 @@ export interface Proven {
 /** A try that is still to be made (devices/probe.ts). */
 export interface Untried {
   of: Proven;
-  asked: { engine: EngineName; gpu: boolean; uuid?: string };
+  asked: { engine: EngineName } & Placement;
 }
 
 /** What `effilora engines` shows of one engine on this machine. */

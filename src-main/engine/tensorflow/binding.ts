@@ -3,8 +3,7 @@ import path from 'node:path';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { expectedInstallation, isInstalled, type Installation } from './install.ts';
-import type { Placement } from '../start.ts';
-import { UserError } from '../types.ts';
+import { UserError, type Placement } from '../types.ts';
 
 const require = createRequire(import.meta.url);
 
