@@ -9,6 +9,8 @@ import { openEngine } from '../../../src-main/engine/index.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
+import { fullAttention } from '../../../src-main/engine/full-attention.ts';
+import { maskedAttention } from '../../../src-main/models/diffusion/flow/masked-attention.ts';
 import { flowTransformerConfig } from '../../../src-main/models/diffusion/flow/config.ts';
 import { FlowTransformer, type FlowInputs } from '../../../src-main/models/diffusion/flow/transformer.ts';
 import type { DiffusionPass } from '../../../src-main/models/diffusion/site.ts';
@@ -187,6 +189,30 @@ describe('a flow’s transformer', () => {
   beforeAll(async () => void (await openEngine('tensorflow')));
   const config = JSON.parse(fs.readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
 
+  it.each([6, 32])('attends to none of the keys that are hidden, whatever they hold: heads of %i', async (size) => {
+    const [tokens, seen, heads] = [7, 5, 2];
+    const made = (seed: number) => tf.randomNormal<tf.Rank.R2>([2 * tokens, heads * size], 0, 1, 'float32', seed);
+    const [q, k, v, direction] = [1, 2, 3, 4].map(made) as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
+    // The second row's last keys are hidden.
+    const shown = tf.tensor2d(
+      Array.from({ length: 2 * tokens }, (_, i) => Number(i < tokens + seen)),
+      [2 * tokens, 1],
+    );
+    const dirty = (x: tf.Tensor2D) => tf.add<tf.Tensor2D>(x, tf.mul(tf.sub(1, shown), 300));
+    const row = (x: tf.Tensor2D, i: number, count: number) => tf.slice(x, [i * tokens, 0], [count, -1]);
+    const ours = (a: tf.Tensor2D, b: tf.Tensor2D, c: tf.Tensor2D) =>
+      maskedAttention(a, dirty(b), dirty(c), shown, 2, heads);
+    const theirs = (a: tf.Tensor2D, b: tf.Tensor2D, c: tf.Tensor2D) =>
+      tf.concat([0, 1].map((i) => fullAttention(row(a, i, tokens), row(b, i, i ? seen : tokens), row(c, i, i ? seen : tokens), 1, heads))); // prettier-ignore
+    const numbers = async (attend: typeof ours) => {
+      const along = (...x: tf.Tensor[]) => tf.sum(tf.mul(attend(...(x as [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D])), direction)); // prettier-ignore
+      const all = tf.tidy(() => [attend(q, k, v), ...tf.grads(along)([q, k, v])]);
+      return Promise.all(all.map((x) => x.data()));
+    };
+    const [found, expected] = [await numbers(ours), await numbers(theirs)];
+    expected.forEach((own, at) => expect(largestDifference(found[at]!, own)).toBeLessThan(1e-5));
+  });
+
   it('stays in f16 where that is asked for, and learns as in f32', async () => {
     const expected = await expectedNumbers();
     const model = await FlowTransformer.load(folder, 'auto');
@@ -228,6 +254,14 @@ describe('a flow’s transformer', () => {
       ...{ 'transformer.picture': 64, 'transformer.text': 128, 'transformer.both': 192 },
     });
     model.dispose();
+  });
+
+  it('is read as diffusers means it where its file says nothing: Z-Image’s own sizes', () => {
+    const read = flowTransformerConfig({ _class_name: 'ZImageTransformer2DModel' }, 'here/config.json');
+    expect(read).toMatchObject({
+      ...{ channels: 16, width: 3840, innerWidth: 10240, heads: 30, layers: 30, refiners: 2, contextWidth: 2560 },
+      rope: { theta: 256, axes: [[32, 1024], [48, 512], [48, 512]].map(([features, length]) => ({ features, length })) },
+    }); // prettier-ignore
   });
 
   it.each([

@@ -27,7 +27,7 @@ export interface FlowTransformerConfig {
 }
 
 const AXES = 3;
-const axes = z.array(few.max(65536)).length(AXES);
+const axes = z.array(count.max(65536)).length(AXES);
 const schema = z.object({
   ...{ in_channels: few.default(16), dim: count.default(3840), n_layers: few.default(30) },
   ...{ n_refiner_layers: few.default(2), n_heads: few.default(30), n_kv_heads: few.optional() },

@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 import { fullAttention } from '../../../engine/full-attention.ts';
 
-/** Features that a head is made wider by: engines read vectors of so many. */
-const MORE = 8;
+/** Features that a head is made wider by: engines go through heads by 16 features, on matrix units by 32. */
+const moreFor = (size: number): number => (size % 32 === 0 ? 32 : 16);
 
 /**
  * softmax(q k^T / sqrt(size)) v where every query sees all keys of its row but the hidden ones. One more feature of a head does that, which is
@@ -21,14 +21,15 @@ export function maskedAttention(
 ): Tensor2D {
   const [tokens, width] = q.shape;
   const size = width / heads;
+  const added = moreFor(size);
   return tf.tidy(() => {
     const wider = (x: Tensor2D, first: tf.Tensor) => {
-      const more = tf.pad(tf.reshape(first, [-1, 1, 1]), [[0, 0], [0, 0], [0, MORE - 1]]); // prettier-ignore
-      const all = tf.mul(more, tf.ones([tokens, heads, MORE]));
-      return tf.reshape(tf.concat([tf.reshape(x, [tokens, heads, size]), all], 2), [tokens, heads * (size + MORE)]) as Tensor2D; // prettier-ignore
+      const more = tf.pad(tf.reshape(first, [-1, 1, 1]), [[0, 0], [0, 0], [0, added - 1]]); // prettier-ignore
+      const all = tf.mul(more, tf.ones([tokens, heads, added]));
+      return tf.reshape(tf.concat([tf.reshape(x, [tokens, heads, size]), all], 2), [tokens, heads * (size + added)]) as Tensor2D; // prettier-ignore
     };
     // The engine divides by the root of the wider head.
-    const queries = tf.mul<Tensor2D>(q, Math.sqrt((size + MORE) / size));
+    const queries = tf.mul<Tensor2D>(q, Math.sqrt((size + added) / size));
     const seen = fullAttention(
       wider(queries, tf.ones([1])),
       wider(k, tf.mul(tf.sub(1, shown), HIDDEN)),
@@ -36,7 +37,7 @@ export function maskedAttention(
       rows,
       heads,
     );
-    const own = tf.slice(tf.reshape(seen, [tokens, heads, size + MORE]) as Tensor3D, [0, 0, 0], [tokens, heads, size]);
+    const own = tf.slice(tf.reshape(seen, [tokens, heads, size + added]) as Tensor3D, [0, 0, 0], [tokens, heads, size]);
     return tf.reshape(own, [tokens, width]);
   });
 }

@@ -18,7 +18,7 @@ export interface PaintOptions {
   prompts: string[];
   /** what to lead away from; '' is nothing in particular */
   negative: string;
-  /** how far to lead away from it; 1: not at all */
+  /** how far to lead away from it; 1: not at all, which diffusers' pipeline of Z-Image counts as 0 */
   guidance: number;
   sampler: SamplerName;
   steps: number;
