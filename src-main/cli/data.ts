@@ -1,21 +1,17 @@
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { DatasetFacts } from '../data/dataset.ts';
 import { droppedLines, dropsMany } from '../data/dropped.ts';
 import { heldOutSplitOf } from '../data/held-out.ts';
-import { openTextModel, resolveModel } from '../models/open.ts';
+import { openModelFile, resolveModel } from '../models/open.ts';
 import { UserError } from '../engine/types.ts';
-import { readingOptions as forModel } from '../data/reading-options.ts';
 import { taskOf } from '../tasks/registry.ts';
 import { command, modelOption } from './command.ts';
 import { EXIT } from './exit.ts';
 import { note, printJson } from './output.ts';
-import { readingOptions, sourceOf, type ReadingFlags } from './reading.ts';
-import { whole } from './values.ts';
+import { exampleOptions, readingOptions, sourceOf, wishOf, type ExampleFlags, type ReadingFlags } from './reading.ts';
 
-interface DataFlags extends ReadingFlags {
+interface DataFlags extends ReadingFlags, ExampleFlags {
   model: string;
-  sequenceLength?: number;
-  loss: 'answer' | 'all';
   json?: boolean;
 }
 
@@ -31,19 +27,22 @@ export function dataCommand(program: Command): void {
     ],
   )
     .argument('<dataset>', 'JSON, JSONL, CSV, TSV, Parquet, Excel or text, or a folder of one of them')
-    .addOption(modelOption().makeOptionMandatory())
-    .option('--sequence-length <tokens>', "longest example; the model's context at most (default: 2048)", whole(2))
-    .addOption(new Option('--loss <on>', 'which tokens carry loss').choices(['answer', 'all']).default('answer'));
-  readingOptions(data).action(reportOn);
+    .addOption(modelOption().makeOptionMandatory());
+  readingOptions(exampleOptions(data)).action(reportOn);
 }
 
 async function reportOn(path: string, flags: DataFlags): Promise<void> {
-  const file = await openTextModel(await resolveModel(flags.model, note), note);
+  const file = await openModelFile(await resolveModel(flags.model, note), note);
   try {
-    const { source, ...dataset } = await taskOf(file).measure(sourceOf(path, flags), file, forModel(file, flags));
+    const task = taskOf(file);
+    const reading = task.reading(file, wishOf(flags, file.makes));
+    const { source, ...dataset } = await task.measure(sourceOf(path, flags), file, reading);
     const { report, ...facts } = dataset;
     const heldOut = heldOutSplitOf(source, dataset, 1);
-    if (flags.json) return printJson({ dataset: path, ...facts, heldOut, ...report });
+    // Nothing of a picture is counted in tokens.
+    const { tokenLength, tokens, lossTokens, lossShare, ...counts } = report;
+    const told = facts.buckets ? counts : { ...counts, tokenLength, tokens, lossTokens, lossShare };
+    if (flags.json) return printJson({ dataset: path, ...facts, heldOut, ...told });
     print(dataset, heldOut);
   } catch (error) {
     if (!flags.json || !(error instanceof UserError)) throw error;
@@ -62,20 +61,30 @@ function refuse(dataset: string, { message: error }: UserError): void {
 }
 
 function print({ format, mapping, notes, report, ...place }: Omit<DatasetFacts, 'source'>, heldOut?: string): void {
-  const { p5, p50, p95, p99, max, mean } = report.tokenLength;
   const fields = Object.entries(mapping).map(([field, column]) => (field === column ? field : `${field} = ${column}`));
   console.log(`format         ${format} (${fields.join(', ')})`);
   if (place.sheets) console.log(`sheet          ${place.sheet}, of ${place.sheets.join(', ')}`);
   if (place.configs) console.log(`configuration  ${place.config}, of ${place.configs.join(', ')}`);
   if (place.splits) console.log(`split          ${place.split}, of ${place.splits.join(', ')}`);
   if (heldOut) console.log(`held out       ${heldOut}, where the recipe says nothing else (heldOut)`);
+  if (place.buckets) printBuckets(report, place.buckets);
+  else printLengths(report);
+  for (const note of notes) console.log(`note           ${note}`);
+  for (const line of droppedLines(report)) console.log(`dropped        ${line}`);
+  if (dropsMany(report))
+    console.log('               more than 5 % of its rows: to train on the others takes --accept-dropped');
+}
+
+function printBuckets({ kept, examples }: DatasetFacts['report'], buckets: NonNullable<DatasetFacts['buckets']>): void {
+  console.log(`pictures       ${kept} of ${examples} kept`);
+  for (const { width, height, pictures } of buckets) console.log(`learned at     ${width} x ${height}: ${pictures}`);
+}
+
+function printLengths(report: DatasetFacts['report']): void {
+  const { p5, p50, p95, p99, max, mean } = report.tokenLength;
   console.log(`examples       ${report.kept} of ${report.examples} kept, ${report.truncated} cut at the end`);
   console.log(`tokens         ${report.tokens}, ${(100 * report.lossShare).toFixed(1)} % of them carry loss`);
   console.log(
     `token lengths  mean ${mean.toFixed(1)}, 5 % ${p5}, median ${p50}, 95 % ${p95}, 99 % ${p99}, longest ${max}`,
   );
-  for (const note of notes) console.log(`note           ${note}`);
-  for (const line of droppedLines(report)) console.log(`dropped        ${line}`);
-  if (dropsMany(report))
-    console.log('               more than 5 % of its rows: to train on the others takes --accept-dropped');
 }

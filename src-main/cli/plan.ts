@@ -5,8 +5,9 @@ import type { Command } from 'commander';
 import { Document } from 'yaml';
 import type { Plan } from '../../src-preload/contract/index.ts';
 import { UserError } from '../engine/types.ts';
-import { openTextModel, resolveModel } from '../models/open.ts';
+import { openModelFile, resolveModel } from '../models/open.ts';
 import { proposePlan } from '../studio/work/plan.ts';
+import { proposePicturePlan } from '../studio/work/plan-pictures.ts';
 import { parseRecipe } from '../recipe/recipe.ts';
 import { writeAtomic } from '../trainer/atomic.ts';
 import { command, modelOption } from './command.ts';
@@ -43,16 +44,17 @@ async function proposeRecipe(flags: PlanFlags): Promise<void> {
   if (out !== undefined && fs.existsSync(out))
     throw new UserError(`${out} is there already; name another file with --out, or remove it`);
   const reference = await resolveModel(flags.model, note);
-  const file = await openTextModel(reference);
+  const file = await openModelFile(reference);
   try {
     const isName = reference !== flags.model;
-    const plan = await proposePlan(file, {
+    const request = {
       model: isName ? flags.model : path.resolve(reference),
       mix: flags.dataset.map((dataset) => ({ path: path.resolve(dataset), weight: 1 })),
       memoryBytes: flags.memory ?? totalmem(),
       seconds: flags.time,
       fixed: {},
-    });
+    };
+    const plan = await (file.makes === 'texts' ? proposePlan(file, request) : proposePicturePlan(file, request));
     const recipe = recipeText(plan);
     // What comes out has to go in.
     parseRecipe(recipe, out ?? 'recipe.yaml');

@@ -9,6 +9,7 @@ const LINES_A_RUN = 20;
 /** A run's progress on standard error: one line that changes in a terminal, a line now and then in a file. */
 export class Progress {
   private steps = 0;
+  private unit = 'tokens';
   private evalLoss?: number;
   private readonly terminal = process.stderr.isTTY;
 
@@ -17,6 +18,7 @@ export class Progress {
     if (event.kind === 'trouble') this.line(event.message);
     if (event.kind === 'started') {
       this.steps = event.steps;
+      this.unit = event.unit;
       const from = event.step > 0 ? ` from step ${event.step} on` : '';
       this.line(`Training ${event.steps} steps${from} on ${event.engine}, ${event.heads} heads`);
     }
@@ -50,6 +52,9 @@ export class Progress {
     const bar = `[${'#'.repeat(done)}${'.'.repeat(BAR - done)}]`;
     const heldOut = this.evalLoss === undefined ? '' : `, held-out ${this.evalLoss.toFixed(3)}`;
     const left = step < this.steps ? ` · ${duration(secondsLeft)} left` : '';
-    return `${bar} ${step}/${this.steps}${left} · loss ${loss.toFixed(3)}${heldOut} · ${Math.round(tokensPerSecond)} tokens/s · ${size(memory)}`;
+    return `${bar} ${step}/${this.steps}${left} · loss ${loss.toFixed(3)}${heldOut} · ${rate(tokensPerSecond)} ${this.unit}/s · ${size(memory)}`;
   }
 }
+
+/** A few a second have a part behind the point. */
+const rate = (each: number) => (each < 10 ? each.toFixed(1) : String(Math.round(each)));

@@ -228,6 +228,9 @@ export interface RunCost {
   sampleFlops: number;
   /** that are set up before the first step */
   blocks: number;
+  /** floating-point operations of a held-out example in an evaluation, and of what is made once of an example; missing: its plan knows it otherwise */
+  evaluationFlops?: number;
+  onceFlops?: number;
 }
 
 /** How a dataset is to be read: of texts and of pictures, each for a model of its kind. */
@@ -264,6 +267,8 @@ export interface Task<
   File extends BaseModelFile = BaseModelFile,
   Reading = unknown,
 > {
+  /** what a step's units are */
+  readonly unit: 'tokens' | 'pictures';
   /** the base model on the engine in use. @throws UserError when the file lacks a tensor */
   load(file: File, format?: HeldFormat): Promise<Model>;
   /** a recipe's method as the options of a model's adapter. @throws UserError for what the model has no part for */

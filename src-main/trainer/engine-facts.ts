@@ -2,7 +2,7 @@ import type { EngineFacts } from '../effilora/memory-plan.ts';
 import type { Products } from '../engine/products.ts';
 import type { EngineStatus } from '../engine/types.ts';
 import { lossChunkTokens } from '../engine/webgpu/kernels/cross-entropy.ts';
-import { guessedSpeed, measuredSpeed } from './machine-speed.ts';
+import { guessedSpeed, measuredSpeed, type Unit } from './machine-speed.ts';
 
 type MemoryFacts = Omit<EngineFacts, 'name' | 'flopsPerSecond' | 'isMeasured'>;
 
@@ -63,9 +63,13 @@ const COMPOSED: MemoryFacts = {
 };
 
 /** What the plan needs to know of an engine. */
-export function engineFacts(engine: Pick<EngineStatus, 'name' | 'kind'>, products: Products = 'f32'): EngineFacts {
+export function engineFacts(
+  engine: Pick<EngineStatus, 'name' | 'kind'>,
+  products: Products = 'f32',
+  unit: Unit = 'tokens',
+): EngineFacts {
   const compiles = engine.name === 'tensorflow' && engine.kind === 'cpu';
-  const measured = measuredSpeed(engine, products);
+  const measured = measuredSpeed(engine, products, unit);
   return {
     name: engine.name,
     ...(compiles ? COMPILED : engine.name === 'webgpu' ? WEBGPU : COMPOSED),

@@ -4,7 +4,7 @@ import type { HeadsLine, MetricsLine } from './telemetry.ts';
 /** What a run tells while it is under way. */
 export type RunEvent =
   | { kind: 'log'; line: string }
-  | { kind: 'started'; steps: number; step: number; heads: number; engine: string }
+  | { kind: 'started'; steps: number; step: number; heads: number; engine: string; unit: 'tokens' | 'pictures' }
   | { kind: 'metrics'; line: MetricsLine }
   | { kind: 'heads'; line: HeadsLine }
   | { kind: 'checkpointing'; step: number }

@@ -57,7 +57,14 @@ export class Loop {
   async run(): Promise<RunSummary> {
     const { recipe, lock, control, tell, run, progress } = this.at;
     const { steps, engine, step } = run;
-    tell({ kind: 'started', steps, step: progress.step, heads: step.adapter.heads.length, engine: engine.name });
+    tell({
+      kind: 'started',
+      steps,
+      step: progress.step,
+      heads: step.adapter.heads.length,
+      engine: engine.name,
+      unit: run.task.unit,
+    });
     control.isStepping = true;
     if (!control.asked) await beforehand(this.at, this.data);
     if (progress.step === 0 && !control.asked) await this.start();

@@ -10,12 +10,15 @@ import { writeAtomic } from './atomic.ts';
 type Engine = Pick<EngineStatus, 'name' | 'kind'>;
 
 /** What was measured: the products of steps, sample answers (both in floating-point operations a second), and setting up (blocks a second). */
-type What = Products | 'answers' | 'set-up';
+export type What = Products | 'answers' | 'set-up';
+/** Of what a run's steps are: speeds of one tell little of another's. */
+export type Unit = 'tokens' | 'pictures';
 
 /** Speeds by engine and what was measured. */
 const speeds = z.record(z.string(), z.number().positive());
 const file = () => path.join(cacheFolder(), 'speed.json');
-const key = ({ name, kind }: Engine, what: What) => `${name} ${kind} ${what}`;
+const key = ({ name, kind }: Engine, what: What, unit: Unit) =>
+  `${name} ${kind} ${what}${unit === 'tokens' ? '' : ` of ${unit}`}`;
 
 function read(): z.infer<typeof speeds> {
   try {
@@ -26,8 +29,8 @@ function read(): z.infer<typeof speeds> {
 }
 
 /** What the last run on this machine reached, as effilora/memory-plan.ts counts operations; undefined before the first one. */
-export function measuredSpeed(engine: Engine, what: What): number | undefined {
-  return read()[key(engine, what)];
+export function measuredSpeed(engine: Engine, what: What, unit: Unit = 'tokens'): number | undefined {
+  return read()[key(engine, what, unit)];
 }
 
 /** Of the engines of this machine the fastest that a run has measured, with f32 products; undefined before the first one. */
@@ -50,13 +53,19 @@ export interface SpeedFacts {
 const GUESS = { answers: 1e10, 'set-up': 2 };
 
 /** Of the last run on this machine, or a guess. */
-export function speedFacts(engine: Engine): SpeedFacts {
-  const of = (what: keyof typeof GUESS) => measuredSpeed(engine, what) ?? GUESS[what];
+export function speedFacts(engine: Engine, unit: Unit = 'tokens'): SpeedFacts {
+  const of = (what: keyof typeof GUESS) => measuredSpeed(engine, what, unit) ?? GUESS[what];
+  // All of a picture is made at once, as in a step.
+  if (unit === 'pictures')
+    return {
+      answerFlopsPerSecond: measuredSpeed(engine, 'answers', unit) ?? guessedSpeed(),
+      setUpSecondsALayer: 1 / of('set-up'),
+    };
   return { answerFlopsPerSecond: of('answers'), setUpSecondsALayer: 1 / of('set-up') };
 }
 
 /** Keeps what a run has reached, for the plans to come. */
-export async function keepSpeed(engine: Engine, what: What, speed: number): Promise<void> {
+export async function keepSpeed(engine: Engine, what: What, speed: number, unit: Unit = 'tokens'): Promise<void> {
   fs.mkdirSync(cacheFolder(), { recursive: true });
-  await writeAtomic(file(), JSON.stringify({ ...read(), [key(engine, what)]: speed }));
+  await writeAtomic(file(), JSON.stringify({ ...read(), [key(engine, what, unit)]: speed }));
 }

@@ -1,13 +1,15 @@
 import type { DatasetOptions, DatasetSource, PreparedExample } from '../data/dataset.ts';
 import { readingOptions, type ReadingOptions } from '../data/reading-options.ts';
 import type { DataReport } from '../data/types.ts';
+import type { Conversant } from '../models/conversant.ts';
+import { diffusionTrainingSchema } from '../recipe/diffusion.ts';
 import { agreement } from '../tasks/agreement.ts';
 import { taskOf } from '../tasks/registry.ts';
-import type { TextEvaluation } from '../tasks/task.ts';
-import type { OpenedModel } from './opened-model.ts';
+import type { Evaluation, ReadingWish, TextEvaluation } from '../tasks/task.ts';
+import type { OpenedForMeasuring, OpenedModel } from './opened-model.ts';
 
 /** What `effilora eval` says of a model on a dataset. */
-export interface Measurement extends TextEvaluation {
+export interface Measurement extends Evaluation, Partial<Omit<TextEvaluation, keyof Evaluation>> {
   /** of the examples that have a right answer, the share that is right; undefined where none has */
   accuracy?: number;
   accuracyExamples?: number;
@@ -16,27 +18,42 @@ export interface Measurement extends TextEvaluation {
   report: DataReport;
 }
 
-/** Mean loss over the label tokens of a dataset, and accuracy where its examples have a right answer. @throws UserError */
+/**
+ * Mean loss over a dataset, and accuracy where its examples have a right answer. Pictures are read as the adapter's recipe read them,
+ * where `reading` doesn't say it.
+ * @throws UserError
+ */
 export async function measure(
-  opened: OpenedModel,
+  opened: OpenedForMeasuring,
   source: DatasetSource,
-  reading?: ReadingOptions,
+  reading?: ReadingWish,
 ): Promise<Measurement> {
   const { file, model, adapter } = opened;
-  const options = readingOptions(file, reading);
-  const { examples, report, close } = await taskOf(file).dataset(source, 0, file, options);
+  const task = taskOf(file);
+  const options = task.reading(file, { ...reading, pictures: { ...picturesOf(opened), ...reading?.pictures } });
+  const { examples, report, close } = await task.dataset(source, 0, file, options);
   try {
-    const evaluation = await taskOf(file).evaluate(model, examples, adapter);
-    const answered = await accuracy(opened, examples, options);
+    const evaluation = await task.evaluate(model, examples, adapter);
+    const asked = file.makes === 'texts' && { file, model: model as Conversant, adapter };
+    const answered = asked ? await accuracy(asked, examples, options as DatasetOptions) : {};
     return { ...evaluation, ...answered, report };
   } finally {
     close();
   }
 }
 
+/** What of an adapter's recipe says how pictures are read. */
+function picturesOf({ recipe }: OpenedForMeasuring): ReadingWish['pictures'] {
+  const told = (recipe?.training as { diffusion?: unknown } | undefined)?.diffusion;
+  const { resolution, shapes, enlarge, trigger } = diffusionTrainingSchema.safeParse(told).data ?? {};
+  return { resolution, shapes, enlarge, trigger };
+}
+
+type Asked = Pick<OpenedModel, 'file' | 'model' | 'adapter'>;
+
 /** Share of the right answers, where examples have one. */
 async function accuracy(
-  opened: OpenedModel,
+  opened: Asked,
   prepared: Iterable<unknown>,
   options: DatasetOptions,
 ): Promise<Pick<Measurement, 'accuracy' | 'accuracyExamples' | 'accuracyBy'>> {
@@ -65,7 +82,7 @@ export interface Judged {
  * @returns undefined where an example has no such answer
  */
 export async function judge(
-  { file, model, adapter }: Pick<OpenedModel, 'file' | 'model' | 'adapter'>,
+  { file, model, adapter }: Asked,
   example: unknown,
   options: DatasetOptions,
 ): Promise<Judged | undefined> {

@@ -1,10 +1,13 @@
 import type { Adapter } from '../effilora/adapter.ts';
+import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import { openEngine } from '../engine/index.ts';
 import type { EngineName, EngineStatus } from '../engine/types.ts';
 import { loadConversant, type Conversant } from '../models/conversant.ts';
-import { openTextModel, resolveModel } from '../models/open.ts';
+import { openModelFile, openTextModel, resolveModel, type AnyModelFile } from '../models/open.ts';
 import { isHashOf } from '../models/identity.ts';
 import type { ModelFile } from '../models/types.ts';
+import { taskOf } from '../tasks/registry.ts';
+import type { TrainableModel } from '../tasks/task.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
 
@@ -50,8 +53,40 @@ export async function openForRunning(
   }
 }
 
+/** A base model of any kind on an engine, with an adapter or without, to be measured. */
+export interface OpenedForMeasuring extends Pick<OpenedModel, 'engine' | 'adapter' | 'close'> {
+  file: AnyModelFile;
+  model: TrainableModel;
+  /** the recipe that the adapter was trained by */
+  recipe?: AdapterDescription['recipe'];
+}
+
+/** Opens a model to be measured. @throws UserError as `openForRunning` does */
+export async function openForMeasuring(
+  { model: reference, adapter: place, engine: choice = 'auto' }: ModelToOpen,
+  log: (line: string) => void,
+): Promise<OpenedForMeasuring> {
+  const stored = place === undefined ? undefined : await readAdapter(place);
+  const file = await openModelFile(await resolveModel(reference, log), log);
+  try {
+    const engine = await openEngine(choice);
+    const model = await taskOf(file).load(file);
+    const adapter = stored && adapterOnModel(stored, model, place!);
+    if (stored) await warnOfAnotherBase(stored, file, log);
+    const close = async () => {
+      adapter?.dispose();
+      model.dispose();
+      await file.close();
+    };
+    return { engine, file, model, adapter, recipe: stored?.description.recipe, close };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
 /** The same shapes are no proof of the same model; another file of the same model (another quantization) is welcome. */
-async function warnOfAnotherBase({ description }: StoredAdapter, file: ModelFile, log: (line: string) => void) {
+async function warnOfAnotherBase({ description }: StoredAdapter, file: AnyModelFile, log: (line: string) => void) {
   const { name, sha256 } = description.baseModel;
   if (/^0*$/.test(sha256) || (await isHashOf(sha256, file))) return;
   log(

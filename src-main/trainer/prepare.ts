@@ -62,7 +62,13 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const adapter = await openStart(recipe, task, model);
   const perEpoch = data.sizes.reduce((sum, size, i) => sum + Math.round(size * recipe.dataset[i]!.weight), 0);
   const steps = stepsOf(recipe, perEpoch);
-  const cost = task.cost(recipe, adapter.options, file, data.train, engineFacts(engine, recipe.training.precision));
+  const cost = task.cost(
+    recipe,
+    adapter.options,
+    file,
+    data.train,
+    engineFacts(engine, recipe.training.precision, task.unit),
+  );
   const { recompute, flopsPerUnit } = planned(recipe, cost, engine, log);
   const planning = { ...recipe, training: { ...recipe.training, recompute } };
   const step = trainingStep(planning, task.objective(model), adapter, steps, log);

@@ -1,6 +1,6 @@
 import type { Products } from '../engine/products.ts';
 import type { EngineStatus } from '../engine/types.ts';
-import type { RunCost } from '../tasks/task.ts';
+import type { RunCost, Task } from '../tasks/task.ts';
 import { keepSpeed } from './machine-speed.ts';
 import type { TimeLeft } from './time-left.ts';
 
@@ -13,6 +13,7 @@ interface Measured {
   products: Products;
   /** floating-point operations of a step for each of its units */
   flopsPerUnit: number;
+  task: Pick<Task, 'unit'>;
   cost: Pick<RunCost, 'seenFlops' | 'sampleFlops' | 'blocks'>;
   /** when the run began to load, as performance.now() says */
   begun: number;
@@ -28,11 +29,11 @@ export class RunSpeeds {
 
   /** What the first steps reach, once they are through. */
   async steps({ calibrated, tokensAStep }: TimeLeft): Promise<void> {
-    const { engine, products, flopsPerUnit } = this.run;
+    const { engine, products, flopsPerUnit, task } = this.run;
     if (this.reached !== undefined || calibrated === undefined || flopsPerUnit * tokensAStep < SMALLEST_STEP_FLOPS)
       return;
     this.reached = flopsPerUnit / calibrated;
-    await keepSpeed(engine, products, this.reached);
+    await keepSpeed(engine, products, this.reached, task.unit);
   }
 
   /** So many sample answers took so long. Not those before the first step: graphs were compiled for them. */
@@ -47,12 +48,12 @@ export class RunSpeeds {
    */
   async beside(worked: number): Promise<void> {
     if (this.reached === undefined) return;
-    const { engine, cost, begun } = this.run;
+    const { engine, cost, begun, task } = this.run;
     const { count, seconds } = this.answers;
     // As if each were of full length: that answers end early is a saving that a plan may reckon with.
     const writing = seconds - (count * cost.seenFlops) / this.reached;
-    if (writing > 0) await keepSpeed(engine, 'answers', (count * cost.sampleFlops) / writing);
+    if (writing > 0) await keepSpeed(engine, 'answers', (count * cost.sampleFlops) / writing, task.unit);
     const setUp = (performance.now() - begun) / 1000 - worked;
-    if (setUp > 0) await keepSpeed(engine, 'set-up', cost.blocks / setUp);
+    if (setUp > 0) await keepSpeed(engine, 'set-up', cost.blocks / setUp, task.unit);
   }
 }

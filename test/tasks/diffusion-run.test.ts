@@ -5,6 +5,12 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { RunEvent } from '../../src-main/trainer/events.ts';
+import { openModelFile } from '../../src-main/models/open.ts';
+import type { DiffusionModelFile } from '../../src-main/models/diffusion/model-file.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
+import { proposePicturePlan } from '../../src-main/studio/work/plan-pictures.ts';
+import { measure } from '../../src-main/trainer/measure.ts';
+import { openForMeasuring } from '../../src-main/trainer/opened-model.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
 import { wholePipeline } from '../models/diffusion/support.ts';
 import { inEnvironment, trainerAt } from '../support/trainer-moment.ts';
@@ -119,11 +125,39 @@ describe('a run on captioned pictures', () => {
     for (const [i, sample] of samples.entries()) {
       expect(sample).toMatchObject({ seed: 7 + (i % 2), prompt: samples[i % 2]!.prompt, negative: 'blurred' });
       expect(sample.prompt).toMatch(/^ohwx, a photo of /);
-      const { width, height, format } = await sharp(path.join(whole, sample.picture)).metadata();
+      const { width, height, format } = await sharp(fs.readFileSync(path.join(whole, sample.picture))).metadata();
       expect([width, height, format]).toEqual([16, 16, 'png']);
     }
     const [before, , , , after] = samples.map((sample) => bytesOf(whole, sample));
     expect(after).not.toBe(before);
+  });
+
+  it('is measured as its recipe read pictures, and planned for', async () => {
+    const said = () => undefined;
+    const losses: number[] = [];
+    for (const adapter of [undefined, whole]) {
+      const opened = await openForMeasuring({ model, adapter, engine: 'tensorflow' }, said);
+      const wish = adapter ? undefined : { pictures: { resolution: 16, trigger: 'ohwx' } };
+      const { loss, examples, ...more } = await measure(opened, { path: data }, wish);
+      expect([examples, more.perplexity, more.tokens]).toEqual([12, undefined, undefined]);
+      losses.push(loss);
+      await expect(measure(opened, { path: data }, { sequenceLength: 9 })).rejects.toThrow('for models that write');
+      await opened.close();
+    }
+    expect(losses[1]).toBeLessThan(losses[0]! - 0.05);
+    const file = await openModelFile(model);
+    const mix = [{ path: data, weight: 1 }];
+    const request = {
+      model,
+      mix: mix.map((part) => ({ ...part, acceptDropped: true })),
+      memoryBytes: 2 ** 33,
+      fixed: {},
+    };
+    const plan = await proposePicturePlan(file as DiffusionModelFile, request);
+    expect(plan).toMatchObject({ fits: true, heldOut: { examples: 3, of: 13 }, proposed: { stepsAPass: 2 } });
+    expect(parseRecipe(stringify(plan.recipe), 'plan.yaml').training.batch).toBe(8);
+    const small = await proposePicturePlan(file as DiffusionModelFile, { ...request, memoryBytes: 2 ** 20 });
+    expect([small.fits, small.warnings.at(-1)]).toEqual([false, expect.stringContaining('Raise the memory budget')]);
   });
 
   it('killed after a checkpoint and resumed ends as if it had never been', async () => {

@@ -61,6 +61,7 @@ it('keeps what answers and setting up take, apart from the steps', async () => {
   const run = {
     engine,
     products: 'f32',
+    task: { unit: 'tokens' },
     flopsPerUnit: 1e9,
     cost: { seenFlops: 0, sampleFlops: answerFlops(1e8), blocks: 10 },
     begun,

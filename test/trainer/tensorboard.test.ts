@@ -47,7 +47,7 @@ it('writes a run’s metrics as TensorBoard reads them, and takes back what a ru
 
   // A run that goes on from step 4 says steps 5 and 6 once more.
   const again = new TensorBoardFile(folder, (message) => expect.unreachable(message));
-  again.take({ kind: 'started', steps: 7, step: 4, heads: 1, engine: 'tensorflow' });
+  again.take({ kind: 'started', steps: 7, step: 4, heads: 1, engine: 'tensorflow', unit: 'tokens' });
   for (const step of [5, 6, 300]) again.take({ kind: 'metrics', line: { ...lines[0]!, step, loss: step } });
   const losses = (await read(folder))['loss/train']!;
   expect(losses.map(([step]) => step)).toEqual([1, 2, 3, 4, 5, 6, 300]);
@@ -61,7 +61,7 @@ it('says once that its files can’t be written, and throws nothing', () => {
   fs.writeFileSync(blocked, '');
   const said: string[] = [];
   const board = new TensorBoardFile(blocked, (message) => said.push(message));
-  board.take({ kind: 'started', steps: 2, step: 1, heads: 1, engine: 'tensorflow' });
+  board.take({ kind: 'started', steps: 2, step: 1, heads: 1, engine: 'tensorflow', unit: 'tokens' });
   expect(said).toHaveLength(1);
   expect(said[0]).toMatch(/TensorBoard can't be written/);
   fs.rmSync(work, { recursive: true });

@@ -24,7 +24,7 @@ import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
 
-const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
+export const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
   frozenWeights: 'Frozen weights',
   adapter: 'Adapter',
   gradientsAndMoments: 'Gradients and moments',
@@ -115,7 +115,7 @@ function completeRecipe(recipe: Plan['recipe']): Recipe {
 }
 
 /** `{ reducer: { ratio: 0.5 } }` -> `{ 'method.reducer.ratio': 0.5 }`; lists stay whole. */
-function flatten(value: object, prefix: string): Record<string, unknown> {
+export function flatten(value: object, prefix: string): Record<string, unknown> {
   const entries = Object.entries(value).map(([key, inner]: [string, unknown]): [string, unknown][] =>
     inner !== null && typeof inner === 'object' && !Array.isArray(inner)
       ? Object.entries(flatten(inner, `${prefix}.${key}`))
@@ -202,7 +202,10 @@ function reasonsOf({ reasons }: Proposal, { method }: Plan['recipe']): Reason[] 
 }
 
 /** A choice with its sentence; one that the user made says so. */
-function choiceOf({ choice, text }: Reason, fixed: PlanRequest['fixed']): Plan['choices'][number] {
+export function choiceOf(
+  { choice, text }: Pick<Reason, 'text'> & { choice: string },
+  fixed: PlanRequest['fixed'],
+): Plan['choices'][number] {
   const name = CHOICES[choice] ?? choice.charAt(0).toUpperCase() + choice.slice(1);
   const key = ['method', 'training'].map((part) => `${part}.${choice}`).find((candidate) => candidate in fixed);
   if (!key) return { name, value: '', reason: text };

@@ -29,6 +29,7 @@ type DiffusionTask = Task<
 
 /** The noise in pictures, by a network that texts tell what they show. */
 export const diffusion: DiffusionTask = {
+  unit: 'pictures',
   async load({ diffusion: file }, format) {
     if (format === 'integers') throw new Error('fitRecipe refuses products in integers');
     return new DiffusionNetwork(await DiffusionModel.load(file, format));

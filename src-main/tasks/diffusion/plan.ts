@@ -11,6 +11,7 @@ import type { WeightFormat } from '../../models/weight-format.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import type { RunCost } from '../task.ts';
 import type { CaptionedExample } from './dataset.ts';
+import { EVALUATED_TIMES } from './draws.ts';
 import { sidesOf, type WholeTraining } from './options.ts';
 import { flowCost, unetCost, vaeCost, type Learned } from './pass-cost.ts';
 
@@ -75,6 +76,8 @@ export function diffusionCost(
     // Frozen weights have no gradient: backward costs as much as forward. The adapter's own products are small beside the convolutions.
     flopsPerUnit: (recompute) => pass * (recompute ? 3 : 2),
     recomputationFor: (budgetBytes) => memory(false).total > budgetBytes && 1,
+    evaluationFlops: EVALUATED_TIMES * pass,
+    onceFlops: 2 * (encoding.macs + (adaptsTexts ? 0 : text.macs)),
     ...{ seenFlops: 0, sampleFlops: samples.flops, blocks: blocksOf(file) },
   };
 }

@@ -20,6 +20,7 @@ const PLAN = textPlan();
 
 /** The next token of texts, by a decoder-only model. */
 export const language: TextTask<PreparedExample, TokenBatch, BatchTensors, CausalLM> = {
+  unit: 'tokens',
   load: loadCausalLM,
   ...{ adapterOptions, methodOf, reading: readingOptions },
   examples: readRunData,

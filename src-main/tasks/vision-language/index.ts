@@ -33,6 +33,7 @@ const PLAN = textPlan({ model: seeingFacts, seen: pictureFacts });
 
 /** The next token of texts with pictures, by a decoder behind a tower. */
 export const visionLanguage: TextTask<SeenExample, PictureBatch, PictureTensors, VisionLanguageModel> = {
+  unit: 'tokens',
   load: (file, format) => VisionLanguageModel.load(file, format),
   ...{ adapterOptions, methodOf, reading: readingOptions },
   examples: readPictures,

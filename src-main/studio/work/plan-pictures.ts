@@ -1,0 +1,158 @@
+import { stringify } from 'yaml';
+import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
+import { fewHeldOut } from '../../data/order.ts';
+import { chooseEngine } from '../../engine/index.ts';
+import { PRODUCTS } from '../../engine/products.ts';
+import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
+import { diffusionSites } from '../../models/diffusion/pipeline/network.ts';
+import { fitRecipe } from '../../recipe/kinds.ts';
+import { withOptions } from '../../recipe/options.ts';
+import { parseRecipe, type Recipe } from '../../recipe/recipe.ts';
+import { taskOf } from '../../tasks/registry.ts';
+import type { RunCost, RunData } from '../../tasks/task.ts';
+import { engineFacts } from '../../trainer/engine-facts.ts';
+import { speedFacts, type SpeedFacts } from '../../trainer/machine-speed.ts';
+import { choiceOf, flatten, PARTS } from './plan.ts';
+
+/** Each picture is seen about so often, in so many steps at least and at most. */
+const SEEN = 40;
+const STEPS = { least: 100, most: 2_000 };
+/** Pictures of a step, one micro-batch where memory holds it. */
+const PICTURES = 8;
+const HEADS_OFF = 0.6;
+
+/**
+ * A recipe for a model that makes pictures: as many pictures at once as the memory holds, and steps by how many there are and how long
+ * they may take. What the user fixed replaces that.
+ * @throws UserError when a dataset can't be read, or something fixed is no option of a recipe's
+ */
+export async function proposePicturePlan(file: DiffusionModelFile, request: PlanRequest): Promise<Plan> {
+  const { fixed } = request;
+  const chosen = await chooseEngine();
+  const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
+  const products = PRODUCTS.find((each) => each === fixed['training.precision']) ?? 'f32';
+  const engine = engineFacts(chosen, products, 'pictures');
+  const speed = speedFacts(chosen, 'pictures');
+  const written = (training: object, ratio: number) =>
+    withOptions(
+      {
+        ...{ model: request.model, dataset: request.mix },
+        method: { reducer: ratio > 0 ? reducerOf(ratio, training) : undefined },
+        training,
+        budget: { memoryBytes: Math.round(request.memoryBytes), ...(request.seconds && { seconds: request.seconds }) },
+      },
+      fixed,
+    );
+  const read = (training: object, ratio = 0) => completed(written(training, ratio), file);
+  const task = taskOf(file);
+  const first = read({ steps: 1, batch: 1 });
+  const data = await task.examples(first, file);
+  try {
+    const sites = { sites: () => sitesOf(file) };
+    const costOf = (recipe: Recipe) => task.cost(recipe, task.adapterOptions(recipe, sites), file, data.train, engine);
+    const fits = (batch: number) => costOf(read({ steps: 1, batch })).memory(false).total <= limitBytes;
+    const batch = [8, 4, 2].find(fits) ?? 1;
+    const again = !fits(batch);
+    const accumulate = Math.max(1, Math.round(PICTURES / batch));
+    const training = { batch, accumulate, ...(again && { recompute: true }) };
+    const one = read({ ...training, steps: 1 });
+    const { batch: pictures, accumulate: times } = one.training;
+    const aStep = pictures * times;
+    const cost = costOf(one);
+    const perStep = (aStep * cost.flopsPerUnit(again)) / engine.flopsPerSecond;
+    const besideOf = (recipe: Recipe) => secondsBeside(recipe, cost, data, engine.flopsPerSecond, speed);
+    const wanted = Math.ceil((SEEN * data.train.count) / aStep);
+    const within = request.seconds === undefined ? Infinity : Math.floor((request.seconds - besideOf(one)) / perStep);
+    const proposed = Math.max(1, Math.min(within, Math.max(STEPS.least, Math.min(STEPS.most, wanted))));
+    const steps = typeof fixed['training.steps'] === 'number' ? fixed['training.steps'] : proposed;
+    const often = Math.max(1, Math.round(steps * 0.1));
+    const whole = { ...training, steps, evalEvery: often, checkpointEvery: often, headsEvery: Math.max(1, Math.floor(steps / 1_000)) }; // prettier-ignore
+    const recipe = read(whole, HEADS_OFF);
+    const options = task.adapterOptions(recipe, sites);
+    const memory = cost.memory(recipe.training.recompute !== 'auto' && recipe.training.recompute);
+    const total = memory.total;
+    const beside = besideOf(recipe);
+    const isShort = request.seconds !== undefined && within < wanted;
+    const said = reasons(recipe, { again, proposed, isShort, pictures: data.train.count });
+    return {
+      recipe: written(whole, HEADS_OFF) as unknown as Plan['recipe'],
+      values: { ...flatten(recipe.method, 'method'), ...flatten(recipe.training, 'training'), engine: recipe.engine },
+      proposed: { steps: proposed, stepsAPass: Math.ceil(data.train.count / aStep) },
+      heldOut: { examples: data.heldOutCount, of: data.heldOutCount + data.train.count },
+      ...{ fits: total <= limitBytes, limitBytes },
+      memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
+      seconds: steps * perStep + beside,
+      ...{ secondsBeside: beside, secondsMeasured: engine.isMeasured },
+      choices: said.map(([choice, reason]) => choiceOf({ choice, text: reason }, fixed)),
+      warnings: [...(file.warnings ?? []), ...warningsOf(data, total, limitBytes)],
+      structure: {
+        layers: cost.blocks,
+        ...{ sites: options.targets, heads: options.heads, rank: options.rank },
+        trainableParameters: memory.adapter / 4,
+        frozenShare: options.name === 'effilora' ? recipe.method.reducer.ratio : 0,
+      },
+    };
+  } finally {
+    data.close();
+  }
+}
+
+/** Why the plan is as it is, by what was chosen. */
+function reasons(
+  { training }: Recipe,
+  { again, proposed, isShort, pictures }: { again: boolean; proposed: number; isShort: boolean; pictures: number },
+): [string, string][] {
+  const { batch, accumulate, samples, diffusion } = training;
+  const { resolution, sampling } = diffusion!;
+  const seen = Math.round((proposed * batch * accumulate) / pictures);
+  const steps = isShort ? 'as many as the time allows' : `each of ${pictures} pictures is seen about ${seen} times`;
+  return [
+    ['batch', `${batch} ${batch === 1 ? 'picture' : 'pictures'} at once: as many as the memory holds, of ${PICTURES} at most`], // prettier-ignore
+    ...(again ? [['recompute', 'Transformer blocks are computed again in backward: the memory does not hold what they all keep'] as [string, string]] : []), // prettier-ignore
+    ['resolution', `Pictures are learned at about ${resolution} x ${resolution} pixels, the size that the model was made for`], // prettier-ignore
+    ['steps', `${proposed} steps: ${steps}`],
+    ['samples', `${samples} held-out captions are painted at every evaluation, in ${sampling.steps} steps each`],
+  ];
+}
+
+const sitesOf = (file: DiffusionModelFile) => diffusionSites(file.diffusion);
+
+/** The recipe with every default that it and its model have. */
+function completed(recipe: object, file: DiffusionModelFile): Recipe {
+  const whole = parseRecipe(stringify(recipe), 'The recipe');
+  fitRecipe(whole, file);
+  taskOf(file).complete?.(whole, file);
+  return whole;
+}
+
+function reducerOf(ratio: number, training: object) {
+  const { steps = 1 } = training as { steps?: number };
+  return { ratio, warmup: Math.max(1, Math.round(0.2 * steps)), interval: Math.max(1, Math.round(0.1 * steps)) };
+}
+
+/** What comes before the steps and between them: graphs, what is looked at once, evaluations, samples. */
+function secondsBeside(
+  { training }: Recipe,
+  cost: RunCost,
+  data: RunData,
+  flopsPerSecond: number,
+  speed: SpeedFacts,
+): number {
+  const { steps = 1, evalEvery, batch, accumulate, samples, diffusion } = training;
+  const looked = Math.min(data.train.count, steps * batch * accumulate) + data.heldOut.count;
+  const before = cost.blocks * speed.setUpSecondsALayer + (looked * (cost.onceFlops ?? 0)) / flopsPerSecond;
+  if (data.heldOut.count === 0) return before;
+  const painted = diffusion!.sampling.prompts?.length ?? Math.min(samples, data.heldOut.count);
+  const loss = (data.heldOut.count * (cost.evaluationFlops ?? 0)) / flopsPerSecond;
+  return (
+    before + (1 + Math.ceil(steps / evalEvery)) * (loss + (painted * cost.sampleFlops) / speed.answerFlopsPerSecond)
+  );
+}
+
+function warningsOf({ heldOutCount, train }: RunData, needBytes: number, limitBytes: number): string[] {
+  const few = fewHeldOut(heldOutCount, train.count + heldOutCount);
+  const large = `This needs ${gib(needBytes)}, and the budget is ${gib(limitBytes)}. Raise the memory budget, lower training.diffusion.resolution, or hold the weights in fewer bits (training.weights: int8).`;
+  return [...(few === undefined ? [] : [few]), ...(needBytes <= limitBytes ? [] : [large])];
+}
+
+const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
