@@ -45,11 +45,11 @@ const DIFFUSION = { resolution: 16, crop: 'random', flip: true, captionDropout: 
 /** A recipe of a short run, with what a test changes in it. */
 function recipe(
   name: string,
-  { method = {}, training = {}, diffusion = {} }: { method?: object; training?: object; diffusion?: object } = {},
+  { base = model, method = {}, training = {}, diffusion = {} }: { base?: string; method?: object; training?: object; diffusion?: object } = {}, // prettier-ignore
 ): string {
   const file = path.join(work, `${name}.yaml`);
   const whole = {
-    ...{ model, dataset: [{ path: data, acceptDropped: true }], engine: 'tensorflow' },
+    ...{ model: base, dataset: [{ path: data, acceptDropped: true }], engine: 'tensorflow' },
     method: {
       ...{ rank: 2, heads: 2, dropout: 0.1, reducer: { ratio: 0.5, warmup: 3, interval: 3 } },
       ...{ diffusion: { sites: ['attention', 'feed-forward'], textEncoder: 'adapted' }, ...method },
@@ -169,6 +169,24 @@ describe('a run on captioned pictures', () => {
     expect(resultOf(folder)).toEqual(resultOf(whole));
     expect(samplesOf(folder)).toEqual(samplesOf(whole));
     for (const sample of samplesOf(whole)) expect(bytesOf(folder, sample)).toBe(bytesOf(whole, sample));
+  });
+
+  it('is had by a flow, too, whose weights are held in few bits', async () => {
+    const flow = path.join(work, 'z-image');
+    await wholePipeline('z-image', flow);
+    const method = { diffusion: { sites: ['attention', 'feed-forward'] } };
+    const from = recipe('flow', { base: flow, method, training: { steps: 4, evalEvery: 2, weights: 'int8' } });
+    const folder = path.join(work, 'flow');
+    expect(await run(from, folder)).toMatchObject({ outcome: 'finished' });
+    const written = JSON.parse(fs.readFileSync(path.join(folder, 'adapter.json'), 'utf8')) as {
+      method: { targets: string[] };
+      baseModel: { architecture: string };
+    };
+    expect(written.baseModel.architecture).toBe('z-image');
+    expect(written.method.targets).toEqual(expect.arrayContaining(['transformer.attention.to_q', 'transformer.feed_forward.w2'])); // prettier-ignore
+    const samples = samplesOf(folder);
+    expect(samples.map(({ step }) => step)).toEqual([0, 0, 2, 2, 4, 4]);
+    expect(bytesOf(folder, samples[4]!)).not.toBe(bytesOf(folder, samples[0]!));
   });
 
   it('stops where the loss is no number, and keeps the last good state', async () => {

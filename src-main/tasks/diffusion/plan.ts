@@ -3,6 +3,7 @@ import type { EngineFacts, MemoryPlan } from '../../effilora/memory-plan.ts';
 import { adaptedSites, parameterCounts } from '../../effilora/methods/structure.ts';
 import type { AdapterOptions } from '../../effilora/types.ts';
 import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
+import { heldInFlow } from '../../models/diffusion/flow/held.ts';
 import { diffusionSites } from '../../models/diffusion/pipeline/network.ts';
 import type { DiffusionFile, PartName, UNetFile } from '../../models/diffusion/pipeline/file.ts';
 import type { TextConfig } from '../../models/diffusion/text/config.ts';
@@ -124,18 +125,18 @@ const partBytes = ({ tensors }: DiffusionFile, parts: PartName[]): number =>
 
 const sizeOf = (shape: number[]) => shape.reduce((product, side) => product * side, 1);
 
-/** UNet and text encoders as a run holds them: matrices of what can be adapted as they are asked for, all else in f32. */
+/** Network and text encoders as a run holds them: matrices of what can be adapted as they are asked for, all else in f32, unless a flow holds it otherwise. */
 function frozenBytes(file: DiffusionFile, weights: WeightFormat): number {
   const parts: PartName[] = ['unet', 'transformer', 'text', 'text_2'];
-  const all = partBytes(file, parts);
-  if (weights === 'f32') return all;
   const paths = new Set(diffusionSites(file).map(({ group, path }) => `${group} ${path}.weight`));
   return parts
     .flatMap((part) => (file.tensors[part] ?? []).map((tensor) => ({ part, ...tensor })))
     .reduce((sum, { part, name, shape, byteLength }) => {
       const size = sizeOf(shape);
       const inF32 = F32_BYTES * size;
-      if (!paths.has(`${part} ${name}`)) return sum + inF32;
+      const beside = file.kind === 'z-image' ? heldInFlow(file, part, { name, shape }) : 'f32';
+      if (beside === 'left') return sum;
+      if (weights === 'f32' || (beside === 'f32' && !paths.has(`${part} ${name}`))) return sum + inF32;
       const inFile = Math.min(inF32, byteLength);
       return sum + (weights === 'auto' ? inFile : Math.min(inFile, BYTES[weights] * size));
     }, 0);

@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src-main/engine/index.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { MOST_TOKENS } from '../../../src-main/models/diffusion/flow/prompt.ts';
+import { heldInFlow } from '../../../src-main/models/diffusion/flow/held.ts';
+import type { FlowFile } from '../../../src-main/models/diffusion/pipeline/file.ts';
 import { DiffusionModel } from '../../../src-main/models/diffusion/pipeline/model.ts';
 import { openDiffusionFolder } from '../../../src-main/models/diffusion/pipeline/open-folder.ts';
 import { developed, paintLatents, type PaintOptions } from '../../../src-main/models/diffusion/pipeline/paint.ts';
@@ -88,6 +90,11 @@ describe('a pipeline of a flow', () => {
     await expect(paintLatents(model, { ...options, width: 10 })).rejects.toThrow('take sides that are multiples of 4');
     await expect(paintLatents(model, { ...options, sampler: 'ddim' })).rejects.toThrow('take one of flow-euler');
     expect(model.matrices.filter((matrix) => matrix instanceof PackedMatrix).length).toBeGreaterThan(4 * 7 + 2 * 7);
+    // The text encoder's matrices, but for those of the last layer, are what the file is said to hold.
+    const text = model.file.tensors.text!.filter(
+      (tensor) => heldInFlow(model.file as FlowFile, 'text', tensor) === 'held',
+    );
+    expect(model.texts.matrices.map(({ shape }) => shape.join()).sort()).toEqual(text.map(({ shape }) => shape.join()).sort()); // prettier-ignore
     (await paintLatents(model, options)).dispose();
     model.dispose();
   });

@@ -10,6 +10,8 @@ import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { fullAttention } from '../../../src-main/engine/full-attention.ts';
+import { heldInFlow } from '../../../src-main/models/diffusion/flow/held.ts';
+import type { PromptPart } from '../../../src-main/models/diffusion/flow/texts.ts';
 import { maskedAttention } from '../../../src-main/models/diffusion/flow/masked-attention.ts';
 import { flowTransformerConfig } from '../../../src-main/models/diffusion/flow/config.ts';
 import { FlowTransformer, type FlowInputs } from '../../../src-main/models/diffusion/flow/transformer.ts';
@@ -218,8 +220,11 @@ describe('a flow’s transformer', () => {
     const model = await FlowTransformer.load(folder, 'auto');
     const packed = [...model.tensors].filter(([, tensor]) => tensor instanceof PackedMatrix).map(([name]) => name);
     const sites = model.sites().map((site) => `${site.path}.weight`);
+    const prompt = { config: { layers: 3 } } as PromptPart;
     const more = packed.filter((name) => !sites.includes(name));
-    expect(more.every((name) => /adaLN_modulation|cap_embedder/.test(name))).toBe(true);
+    const beside = [...model.tensors].filter(([name, { shape }]) => heldInFlow({ prompt }, 'transformer', { name, shape }) === 'held').map(([name]) => name); // prettier-ignore
+    expect(beside.sort()).toEqual([...more].sort());
+    expect(more).toHaveLength(1 + 3);
     expect([...sites, ...more].sort()).toEqual(packed.sort());
     const { adapter, learned } = adapterOf(model, expected);
     const inputs = asTensors(feedsOf(model, expected));
