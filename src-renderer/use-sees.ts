@@ -1,11 +1,15 @@
 import { ref, watch, type Ref } from 'vue';
 import { studio } from './connection.ts';
 
-/** Whether a base model takes pictures, as its files say, and its name; undefined until that is known, or where it can't be. */
-export function useSees(
-  asked: () => { model: string | null; adapter: string | null },
-): Ref<{ sees: boolean; name: string } | undefined> {
-  const found = ref<{ sees: boolean; name: string }>();
+interface Seen {
+  sees: boolean;
+  makesPictures: boolean;
+  name: string;
+}
+
+/** Whether a base model takes pictures, or makes them, as its files say, and its name; undefined until that is known, or where it can't be. */
+export function useSees(asked: () => { model: string | null; adapter: string | null }): Ref<Seen | undefined> {
+  const found = ref<Seen>();
   let turn = 0;
   watch(
     () => JSON.stringify(asked()),

@@ -41,3 +41,10 @@ export function toWrite(recipe: { training: { diffusion?: object } }): object {
 
 export const valueAt = (value: object, key: string): unknown =>
   key.split('.').reduce<unknown>((at, part) => (at as Record<string, unknown> | undefined)?.[part], value);
+
+/** Whether an option, by its dotted key, says something to models that make pictures alone. */
+export const isOfPictures = (key: string): boolean => /^(method|training)\.diffusion\b/.test(key);
+
+/** Whether it does to models that write alone. */
+export const isOfTexts = (key: string): boolean =>
+  Object.keys(OF_TEXTS).some((one) => key === one || key.startsWith(`${one}.`));

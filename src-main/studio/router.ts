@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
 import { UserError } from '../engine/types.ts';
 import { acceptChangedData } from '../trainer/run-datasets.ts';
@@ -173,6 +174,13 @@ function runCalls(studio: Studio) {
       runs.reorder(input.ids);
       queue.changed();
       return {};
+    }),
+    picture: os.runs.picture.handler(async ({ input: { id, picture, whole } }) => {
+      const bytes = await readFile(join(runs.row(id).folder, picture)).catch(() => {
+        throw new UserError(`The picture ${picture} is not in the run’s folder any more.`);
+      });
+      const { thumbnail, ...size } = await studio.worker.call('thumbnail', { name: picture, bytes });
+      return { ...size, url: whole ? `data:image/png;base64,${bytes.toString('base64')}` : thumbnail };
     }),
     metrics: os.runs.metrics.handler(({ input }) =>
       allRecords<MetricsRecord>(join(runs.row(input.id).folder, 'metrics.jsonl')),

@@ -89,6 +89,8 @@ export const datasetPreview = z.object({
     lossTokens: z.number(),
     lossShare: z.number(),
   }),
+  /** of a model that makes pictures: how many are learned at each size, the most first */
+  sizes: z.array(z.object({ width: z.number(), height: z.number(), pictures: z.number() })).optional(),
   histogram: z.array(z.object({ from: z.number(), to: z.number(), examples: z.number() })),
   /** the first examples as the model reads them; `loss` marks the tokens that carry loss */
   examples: z.array(
@@ -134,6 +136,8 @@ export const datasets = {
         lossOn: z.enum(['answer', 'all']).default('answer'),
         /** 0: nothing is held out but a split by name */
         evalSplit: z.number().nonnegative().default(0.05),
+        /** of a model that makes pictures: what of training.diffusion was chosen, by its key there */
+        pictures: z.record(z.string().max(100), z.unknown()).optional(),
         /** of large files the first rows alone, for a first look */
         sample: z.boolean().default(false),
       }),

@@ -118,10 +118,10 @@ export const playground = {
   prompt: oc
     .input(onModel.extend({ adapter: z.string().max(64).nullable(), messages: z.array(message).min(1).max(2_001) }))
     .output(z.object({ source: z.string(), prompt: z.string(), tokens: z.number() })),
-  /** whether the model takes pictures, as its files say, and what it is called */
+  /** whether the model takes pictures, or makes them, as its files say, and what it is called */
   sees: oc
     .input(onModel.pick({ model: true }).extend({ adapter: z.string().max(64).nullable() }))
-    .output(z.object({ sees: z.boolean(), name: z.string() })),
+    .output(z.object({ sees: z.boolean(), makesPictures: z.boolean(), name: z.string() })),
   /** looks at a picture (PNG, JPEG or WebP, in base64) and keeps it to be asked about */
   addPicture: oc
     .input(z.object({ name: z.string().min(1).max(255), data: z.string().max(Math.ceil(MOST_PICTURE_BYTES / 3) * 4) }))

@@ -154,6 +154,12 @@ export const runs = {
   purge: oc.input(byId).output(z.object({})),
   /** queued runs in their new order */
   reorder: oc.input(z.object({ ids: z.array(z.string()).max(1000) })).output(z.object({})),
+  /** a picture that a run has painted, as a data URL: in small, or the whole */
+  picture: oc
+    .input(
+      byId.extend({ picture: z.string().regex(/^samples\/[\w.-]{1,120}\.png$/), whole: z.boolean().default(false) }),
+    )
+    .output(z.object({ url: z.string().startsWith('data:image/'), width: z.number(), height: z.number() })),
   /** the whole metrics of a run, for comparisons */
   metrics: oc.input(byId).output(z.array(metricsRecord)),
   /** what was written since `from`, then what is written, until the connection or the subscriber ends it */

@@ -14,7 +14,9 @@ export interface Question {
 /** Samples by their question, in the order they were asked first; an answer that is the one before again is not `changed`. */
 export function questionsOf(samples: SampleRecord[]): Question[] {
   const questions = new Map<string, Question>();
-  for (const { step, prompt, answer, ...rest } of samples) {
+  for (const { step, prompt, answer, picture, ...rest } of samples) {
+    // One that was painted is no answer.
+    if (picture !== undefined) continue;
     const expected = typeof rest['expected'] === 'string' ? rest['expected'] : '';
     const names = textsIn(rest['pictures']);
     const key = JSON.stringify([prompt, expected, names]);
@@ -28,6 +30,31 @@ export function questionsOf(samples: SampleRecord[]): Question[] {
       question.answers.push({ step, answer, changed: answer !== (question.answers.at(-1)?.answer ?? question.before) });
   }
   return [...questions.values()];
+}
+
+/** What is painted of one prompt over the run, by step. */
+export interface PaintedPrompt {
+  prompt: string;
+  seed?: number;
+  pictures: Map<number, string>;
+}
+
+/** Pictures by their prompt, in the order they were painted first; two may be of one prompt with seeds of their own. */
+export function paintedOf(samples: SampleRecord[]): { prompts: PaintedPrompt[]; steps: number[] } {
+  const prompts = new Map<string, PaintedPrompt>();
+  for (const { step, prompt, picture, seed } of samples) {
+    if (picture === undefined) continue;
+    const key = JSON.stringify([prompt, seed]);
+    const known = prompts.get(key) ?? {
+      prompt,
+      seed: typeof seed === 'number' ? seed : undefined,
+      pictures: new Map(),
+    };
+    known.pictures.set(step, picture);
+    prompts.set(key, known);
+  }
+  const steps = [...new Set([...prompts.values()].flatMap(({ pictures }) => [...pictures.keys()]))];
+  return { prompts: [...prompts.values()], steps: steps.sort((a, b) => a - b) };
 }
 
 const textsIn = (value: unknown) =>

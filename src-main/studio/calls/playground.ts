@@ -2,7 +2,7 @@ import type { Studio } from '../studio.ts';
 import { onStage } from './on-stage.ts';
 import { os, stream } from './os.ts';
 import type { PlaygroundMessage } from '../../../src-preload/contract/index.ts';
-import { seesAt } from '../library/models.ts';
+import { makesPictures, seesAt } from '../library/models.ts';
 import { nameOfModel } from '../library/model-names.ts';
 import type { SeenConversation } from '../stage/types.ts';
 
@@ -34,7 +34,7 @@ export function playgroundCalls(studio: Studio) {
     }),
     sees: os.playground.sees.handler(async ({ input }) => {
       const { on } = await onStage(studio, [input.adapter], input.model);
-      return { sees: await seesAt(on.model), name: nameOfModel(on.model) };
+      return { sees: await seesAt(on.model), makesPictures: makesPictures(on.model), name: nameOfModel(on.model) };
     }),
     addPicture: os.playground.addPicture.handler(({ input }) => pictures.add(input.name, input.data)),
     chats: os.playground.chats.handler(() => chats.list()),

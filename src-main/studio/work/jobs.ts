@@ -9,6 +9,7 @@ import { UserError } from '../../engine/types.ts';
 import { modelOfAdapter } from '../../exports/read-any.ts';
 import { openModelFile, resolveModel, writesNothing, type AnyModelFile } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
+import { isOfPictures, isOfTexts } from '../../recipe/written.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import { withoutHeads } from '../../trainer/drop.ts';
 import { keepCheckpoint } from '../../trainer/keep-checkpoint.ts';
@@ -20,6 +21,8 @@ import { columnsOfFile } from './columns.ts';
 import { summaryOf } from './model-summary.ts';
 import { headSimilarity, rowSimilarity } from './similarity.ts';
 import { importAdapter } from './import-adapter.ts';
+import { previewPictures } from './picture-preview.ts';
+import { proposePicturePlan } from './plan-pictures.ts';
 import { previewMix } from './preview.ts';
 import { proposePlan } from './plan.ts';
 import { recognise } from './recognise.ts';
@@ -40,8 +43,17 @@ export const jobs: Jobs = {
   },
   inspectModel: async ({ reference }) => summaryOf(await anyModelOf(reference)),
   thumbnail,
-  preview: async (request) => previewMix(await modelOf(request.model), request),
-  propose: async (request) => proposePlan(await modelOf(request.model), request),
+  async preview(request) {
+    const file = await anyModelOf(request.model);
+    return file.makes === 'pictures' ? previewPictures(file, request) : previewMix(file, request);
+  },
+  async propose(request) {
+    const file = await anyModelOf(request.model);
+    // What was fixed for a model of another kind says nothing to this one.
+    const isOther = file.makes === 'pictures' ? isOfTexts : isOfPictures;
+    const fixed = Object.fromEntries(Object.entries(request.fixed).filter(([key]) => !isOther(key)));
+    return file.makes === 'pictures' ? proposePicturePlan(file, { ...request, fixed }) : proposePlan(file, { ...request, fixed }); // prettier-ignore
+  },
   async identifyModel({ reference }) {
     const file = await anyModelOf(reference);
     return { name: file.name, sha256: await file.sha256() };

@@ -89,7 +89,7 @@ async function previewOf(datasets: Previewed[], model: ModelFile): Promise<Datas
 }
 
 /** Each broken picture has a reason of its own: of many the first are named. */
-function shownReasons(dropped: DataReport['dropped']): DatasetPreview['report']['dropped'] {
+export function shownReasons(dropped: DataReport['dropped']): DatasetPreview['report']['dropped'] {
   const named = dropped.slice(0, SHOWN_REASONS);
   const rest = dropped.slice(SHOWN_REASONS).flatMap(({ rows }) => rows);
   const all = rest.length > 0 ? [...named, { reason: 'for other reasons', rows: rest }] : named;

@@ -41,6 +41,8 @@ export interface PreviewRequest {
   sequenceLength: number;
   lossOn: 'answer' | 'all';
   evalSplit: number;
+  /** of a model that makes pictures: what of training.diffusion was chosen */
+  pictures?: Record<string, unknown>;
   /** the first rows of large files alone, for a first look */
   sample: boolean;
 }

@@ -22,6 +22,9 @@ const onOff = (key: string, label: string, hint?: string) => ({ kind: 'switch', 
 
 export const SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
 
+/** What leads a picture out of its noise, by the names of a recipe. */
+const SAMPLERS = ['ddim', 'euler', 'euler-ancestral', 'dpm++-2m', 'dpm++-2m-karras', 'flow-euler'] as const;
+
 /** What becomes of a part that sees, with the recipe's own word for it. */
 const LEARNING = {
   frozen: 'stays as it is (frozen)',
@@ -30,7 +33,7 @@ const LEARNING = {
 };
 
 /** Every option of a recipe, by what it is about. `forPictures`: of models alone that take them. */
-export const GROUPS: { title: string; options: Option[]; forPictures?: boolean }[] = [
+export const GROUPS: { title: string; options: Option[]; forPictures?: boolean; forPainters?: boolean }[] = [
   {
     title: 'Structure',
     options: [
@@ -60,6 +63,27 @@ export const GROUPS: { title: string; options: Option[]; forPictures?: boolean }
         ...{ words: LEARNING, term: 'connector' },
       },
       number('training.rateOfConnector', 'Learning rate of what learns as a whole, over the rest', 0.0001, 100, 'any'),
+    ],
+  },
+  {
+    title: 'Pictures that are learned and painted',
+    forPainters: true,
+    options: [
+      {
+        ...choice('method.diffusion.textEncoder', 'What reads the captions', ['frozen', 'adapted']),
+        words: LEARNING,
+      },
+      onOff('training.diffusion.shapes', 'Pictures keep their shapes', 'else all are cut square'),
+      choice('training.diffusion.crop', 'Where a picture is cut', ['center', 'random']),
+      percent('training.diffusion.captionDropout', 'Seen without its caption', 100),
+      number('training.diffusion.keepTags', 'First tags that stay in their places', 0, 100),
+      number('training.diffusion.minSnr', 'Min-SNR gamma', 0.1, 1000, 'any'),
+      number('training.diffusion.noiseOffset', 'Noise offset', 0, 1, 'any'),
+      choice('training.diffusion.times', 'How times are drawn', ['uniform', 'logit-normal']),
+      choice('training.diffusion.sampling.sampler', 'Sampler', SAMPLERS),
+      number('training.diffusion.sampling.steps', 'Steps of a painted picture', 1, 500),
+      number('training.diffusion.sampling.guidance', 'Guidance', 0, 100, 'any', '1 = none'),
+      number('training.diffusion.sampling.seed', 'Seed of the first painted picture', 0, 2 ** 31),
     ],
   },
   {
@@ -126,9 +150,21 @@ export const GROUPS: { title: string; options: Option[]; forPictures?: boolean }
 
 const OPTIONS = new Map(GROUPS.flatMap(({ options }) => options.map((option) => [option.key, option])));
 
-/** The options for a model, and those that were fixed for another one: they are told to be none of this one's. */
-export const groupsFor = (sees: boolean, fixed: Record<string, unknown>) =>
-  GROUPS.filter(({ forPictures, options }) => !forPictures || sees || options.some(({ key }) => key in fixed));
+/** Options of models that write alone. */
+const OF_TEXTS = ['method.targets', 'training.sequenceLength', 'training.packing'];
+
+/** The options for a model, and those that were fixed for another one: they are told to be none of this one's. Of one that makes pictures its own alone. */
+export function groupsFor(sees: boolean, fixed: Record<string, unknown>, makesPictures = false) {
+  if (makesPictures)
+    return GROUPS.filter(({ forPictures }) => !forPictures).map((group) => ({
+      ...group,
+      options: group.options.filter(({ key }) => !OF_TEXTS.includes(key)),
+    }));
+  return GROUPS.filter(
+    ({ forPictures, forPainters, options }) =>
+      !forPainters && (!forPictures || sees || options.some(({ key }) => key in fixed)),
+  );
+}
 
 /** What is said of options by their keys, in the words of the page. */
 export const inWords = (message: string): string =>

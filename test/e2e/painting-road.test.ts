@@ -1,0 +1,134 @@
+import { promises as fs } from 'node:fs';
+import { basename, join } from 'node:path';
+import sharp from 'sharp';
+import type { Browser, Page } from 'playwright-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { wholePipeline } from '../models/diffusion/support.ts';
+import type { StudioClient } from './support/client.ts';
+import { checkAccessibility, shoot } from './support/look.ts';
+import { noBrowser, openPage, studioInBrowser, untilShown } from './support/studio.ts';
+import type { Host } from './support/studio.ts';
+
+describe.skipIf(noBrowser)(
+  `from captioned pictures to a model that paints like them (${noBrowser ?? 'in chromium'})`,
+  () => {
+    const studio = studioInBrowser();
+    let host: Host;
+    let browser: Browser;
+    let client: StudioClient;
+    let page: Page;
+    let errors: string[];
+    let model: string;
+    let data: string;
+    beforeAll(async () => {
+      model = join(studio.folder, 'tiny-painter');
+      data = join(studio.folder, 'colours');
+      await wholePipeline('sd', model);
+      await fs.mkdir(data);
+      const colours = { red: '#f01414', green: '#14c81e', blue: '#1e28f0' };
+      for (let i = 0; i < 12; i++) {
+        const [name, background] = Object.entries(colours)[i % 3]!;
+        await sharp({ create: { width: 20, height: 20, channels: 3, background } })
+          .png()
+          .toFile(join(data, `${i + 10}.png`));
+        await fs.writeFile(join(data, `${i + 10}.txt`), `a photo of ${name}`);
+      }
+      await sharp({ create: { width: 8, height: 8, channels: 3, background: '#fff' } })
+        .png()
+        .toFile(join(data, 'small.png'));
+      await fs.writeFile(join(data, 'small.txt'), 'too small');
+      await fs.writeFile(join(data, 'broken.png'), 'no picture');
+      await fs.writeFile(join(data, 'broken.txt'), 'broken');
+      ({ host, browser, client } = await studio.open());
+      await client.models.add({ path: model });
+      const fixed = { 'training.steps': 6, 'training.evalSplit': 0.25, 'training.evalEvery': 3, 'training.diffusion.resolution': 16, 'training.diffusion.sampling.steps': 2 }; // prettier-ignore
+      const draft = { step: 0, name: 'colours', model: null, mix: [], lossOn: 'answer' as const, memoryBytes: 2 ** 31, seconds: null, fixed }; // prettier-ignore
+      await client.drafts.set(draft);
+      ({ page, errors } = await openPage(browser, `${host.url}/#/new`));
+    });
+
+    const goOn = () => page.getByRole('button', { name: 'Continue' });
+    const leftOut = (text: RegExp) => page.getByRole('listitem').filter({ hasText: text });
+
+    it('tells a model that makes pictures from others, and shows the pictures with their captions', async () => {
+      const card = page.locator('label.model', { has: page.locator('strong', { hasText: 'tiny-painter' }) });
+      await card.getByText('makes pictures').waitFor();
+      await card.getByText('built like Stable Diffusion, pictures of about 8 × 8 pixels').waitFor();
+      await card.click();
+      await goOn().click();
+      await page.getByRole('button', { name: 'Browse…' }).click();
+      await page.getByRole('button', { name: basename(studio.folder), exact: true }).click();
+      await page.getByRole('button', { name: `▸ ${basename(data)}` }).click();
+      await page.locator('dialog code', { hasText: data }).waitFor();
+      await page.getByRole('button', { name: 'Take this folder as a dataset' }).click();
+      await page.getByRole('img', { name: '10.png' }).waitFor();
+      await expect.poll(() => page.getByLabel('Example', { exact: true }).textContent()).toBe('a photo of red');
+      await leftOut(/^small\.png has 8 x 8 pixels, fewer than the 16 x 16 .*: rows 14$/).waitFor();
+      await leftOut(/^broken\.png .*: rows 13$/).waitFor();
+      await untilShown(page, 'Learned at 16 × 16 pixels (12).');
+      await expect.poll(() => page.getByRole('button', { name: 'Learn the answers' }).count()).toBe(0);
+      await page.getByLabel(/of its 14 rows can't be used/).check();
+    });
+
+    it('changes a caption beside its picture when the user has said so, and takes it back', async () => {
+      await page.getByText('Pictures and captions, to look at and change').click();
+      const editor = page.getByRole('region', { name: /^Pictures and captions/ });
+      await editor.getByText(`Changed captions are written as .txt files beside the pictures, in ${data}`).waitFor();
+      await editor.getByRole('button', { name: 'Change them there' }).click();
+      const caption = editor.getByLabel('Caption of 10.png');
+      await caption.fill('a photo of crimson');
+      await caption.press('Tab');
+      await editor.getByText('One file was written.').waitFor();
+      await expect.poll(() => fs.readFile(join(data, '10.txt'), 'utf8')).toBe('a photo of crimson\n');
+      await expect.poll(() => page.getByLabel('Example', { exact: true }).textContent()).toBe('a photo of crimson');
+      await checkAccessibility(page);
+      await shoot(page, 'wizard-captions');
+      await editor.getByRole('button', { name: 'Undo' }).click();
+      await editor.getByText('The last change was taken back.').waitFor();
+      await expect.poll(() => fs.readFile(join(data, '10.txt'), 'utf8')).toBe('a photo of red');
+    });
+
+    it('is planned in plain words, and paints along the way', async () => {
+      await goOn().click();
+      await untilShown(page, 'Predicted memory');
+      await page.getByLabel('A word to call it by').fill('inkish');
+      await page
+        .getByLabel('What it is to paint along the way, one prompt a line')
+        .fill('inkish, a photo of red\na dog');
+      await page.getByLabel('What it is to paint along the way, one prompt a line').press('Tab');
+      await page.getByText('Expert: fix any of these yourself').click();
+      await page.getByLabel('Steps of a painted picture').waitFor();
+      await expect.poll(() => page.getByLabel('Sequence length, tokens').count()).toBe(0);
+      // While it is planned anew the plan is pale.
+      await expect.poll(() => goOn().isEnabled()).toBe(true);
+      await expect.poll(() => page.locator('.card.busy').count()).toBe(0);
+      await checkAccessibility(page);
+      await shoot(page, 'wizard-painting');
+      await goOn().click();
+      await page.getByRole('button', { name: 'Start training' }).click();
+      const grid = page.getByRole('region', { name: 'Pictures by prompt and step' });
+      for (const step of ['Before training', 'Step 3', 'Step 6'])
+        for (const prompt of ['inkish, a photo of red', 'a dog'])
+          await grid.getByRole('img', { name: `${prompt}, ${step}` }).waitFor();
+      await page.getByRole('link', { name: 'Paint', exact: true }).waitFor();
+      await grid.getByRole('button', { name: 'Enlarge: a dog, Step 6' }).click();
+      await page.getByRole('img', { name: 'a dog, Before training, large' }).waitFor();
+      const large = page.getByRole('img', { name: 'a dog, Step 6, large' });
+      await large.waitFor();
+      // Not the one in small.
+      await expect.poll(() => large.getAttribute('src')).toMatch(/^data:image\/png;base64,/);
+      const bytes = Buffer.from((await large.getAttribute('src'))!.split(',')[1]!, 'base64');
+      expect(await sharp(bytes).metadata()).toMatchObject({ format: 'png', width: 16, height: 16 });
+      await page.getByRole('button', { name: 'Earlier' }).click();
+      await page.getByRole('img', { name: 'a dog, Step 3, large' }).waitFor();
+      await page.getByRole('button', { name: 'Close' }).click();
+      await page.getByText('How far it is from the noise in the pictures (loss)').waitFor();
+      const { recipe } = await client.runs.get({ id: (await client.runs.list()).runs[0]!.id });
+      expect(recipe.training).toMatchObject({ diffusion: { trigger: 'inkish', sampling: { prompts: ['inkish, a photo of red', 'a dog'] } } }); // prettier-ignore
+      expect(recipe.training).not.toHaveProperty('loss');
+      await checkAccessibility(page);
+      await shoot(page, 'run-painting');
+      expect(errors).toEqual([]);
+    });
+  },
+);
