@@ -68,6 +68,23 @@ export const generateEvent = z.discriminatedUnion('kind', [
 ]);
 export type GenerateEvent = z.infer<typeof generateEvent>;
 
+export const paintEvent = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('loading'), what: z.string() }),
+  /** steps of the column's picture that are done */
+  z.object({ kind: z.literal('step'), column: z.number(), done: z.number(), of: z.number() }),
+  /** seconds: of this column alone */
+  z.object({
+    kind: z.literal('painted'),
+    column: z.number(),
+    url: z.string().startsWith('data:image/png;base64,'),
+    width: z.number(),
+    height: z.number(),
+    seconds: z.number(),
+  }),
+]);
+
+const side = z.number().int().min(16).max(4096).optional();
+
 /** A conversation as it is kept: every column has its own answers to the same prompts. */
 export const conversation = z.object({
   /** base model; the adapters' own where a column has one */
@@ -114,6 +131,29 @@ export const playground = {
       }),
     )
     .output(eventIterator(generateEvent)),
+  /** a prompt painted in several columns, all from the same noise; what is missing is as usual for the model */
+  paint: oc
+    .input(
+      onModel.pick({ model: true }).extend({
+        columns: z
+          .array(z.object({ adapter: z.string().max(64).nullable() }))
+          .min(1)
+          .max(MOST_COLUMNS),
+        prompt: z.string().max(10_000),
+        negative: z.string().max(10_000).default(''),
+        seed: z
+          .number()
+          .int()
+          .min(0)
+          .max(2 ** 31)
+          .default(0),
+        steps: z.number().int().min(1).max(500).default(20),
+        guidance: z.number().min(0).max(100).optional(),
+        sampler: z.enum(['ddim', 'euler', 'euler-ancestral', 'dpm++-2m', 'dpm++-2m-karras', 'flow-euler']).optional(),
+        ...{ width: side, height: side },
+      }),
+    )
+    .output(eventIterator(paintEvent)),
   /** the chat template's source and what it makes of some messages */
   prompt: oc
     .input(onModel.extend({ adapter: z.string().max(64).nullable(), messages: z.array(message).min(1).max(2_001) }))

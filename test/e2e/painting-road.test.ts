@@ -128,6 +128,24 @@ describe.skipIf(noBrowser)(
       expect(recipe.training).not.toHaveProperty('loss');
       await checkAccessibility(page);
       await shoot(page, 'run-painting');
+    });
+
+    it('paints by the base model and the adapter side by side, from one seed as the run did', async () => {
+      await page.getByRole('link', { name: 'Paint', exact: true }).click();
+      await page.getByLabel('Prompt', { exact: true }).fill('a dog');
+      // The run's second prompt has the seed after its first.
+      await page.getByLabel('Seed').fill('1');
+      await page.getByLabel('Steps', { exact: true }).fill('2');
+      for (const side of ['Width', 'Height']) await page.getByLabel(side).fill('16');
+      await page.getByRole('button', { name: 'Paint', exact: true }).click();
+      const name = (await client.adapters.list({})).adapters[0]!.name;
+      const sourceOf = (by: string) => page.getByRole('img', { name: `a dog, by ${by}`, exact: true }).getAttribute('src'); // prettier-ignore
+      const { id } = (await client.runs.list()).runs[0]!;
+      const painted = async (step: string) => (await client.runs.picture({ id, picture: `samples/${step}-2.png`, whole: true })).url; // prettier-ignore
+      await expect.poll(() => sourceOf('Base model')).toBe(await painted('000000'));
+      await expect.poll(() => sourceOf(name)).toBe(await painted('000006'));
+      await checkAccessibility(page);
+      await shoot(page, 'playground-painting');
       expect(errors).toEqual([]);
     });
   },

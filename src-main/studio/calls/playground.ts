@@ -26,6 +26,10 @@ export function playgroundCalls(studio: Studio) {
       };
       return stream(stage.run('generate', job, signal));
     }),
+    paint: os.playground.paint.handler(async ({ input: { columns, model, ...asked }, signal }) => {
+      const { on, folders } = await onStage(studio, columns.map(({ adapter }) => adapter), model); // prettier-ignore
+      return stream(stage.run('paint', { ...asked, ...on, columns: folders.map((folder) => ({ folder })) }, signal));
+    }),
     prompt: os.playground.prompt.handler(async ({ input, signal }) => {
       const { on } = await onStage(studio, [input.adapter], input.model);
       const job = { ...on, ...seenConversation(studio, input.messages), template: input.template ?? undefined };

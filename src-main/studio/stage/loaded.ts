@@ -12,6 +12,7 @@ import { changesSeeing } from '../../models/vision/vision-language.ts';
 import { openTextModel, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
+import { emptyPainter } from './loaded-painter.ts';
 import type { Act, Off, OnModel, PictureOnStage, SeenConversation } from './types.ts';
 
 /** So many adapters stay on the engine: going back to one of them takes no reading. */
@@ -136,4 +137,5 @@ export async function modelOnStage(
 export async function emptyStage(): Promise<void> {
   await loaded?.close();
   loaded = undefined;
+  await emptyPainter();
 }

@@ -4,6 +4,7 @@ import { dropCurveJob, probeJob } from './measure.ts';
 import { evaluateJob } from './evaluate.ts';
 import { exportJob } from './export.ts';
 import { generateJob, templateJob } from './generate.ts';
+import { paintJob } from './paint.ts';
 import { routeJob } from './route.ts';
 import type { Act, FromStage, StageJob, StageJobs, ToStage } from './types.ts';
 
@@ -16,6 +17,7 @@ const JOBS: { [Job in StageJob]: (request: StageJobs[Job][0], act: Act<StageJobs
   route: routeJob,
   evaluate: evaluateJob,
   export: exportJob,
+  paint: paintJob,
 };
 
 const cancels = new Map<number, AbortController>();

@@ -1,5 +1,6 @@
 import type { ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
 import type { Reading } from '../datasets/library.ts';
+import type { SamplerName } from '../../models/diffusion/noise/samplers/index.ts';
 import type { Conversation } from '../../models/types.ts';
 import type { Patches } from '../../models/vision/patches-on.ts';
 
@@ -171,6 +172,26 @@ export type TemplateEvent =
 export type ExportJob = ExportRequest;
 export type ExportEvent = { kind: 'progress'; progress: ExportProgress } | { kind: 'exported'; result: ExportResult };
 
+/** A picture to be painted; what is missing is as usual for the model. */
+export interface PaintJob extends OnModel {
+  columns: ColumnOnStage[];
+  prompt: string;
+  negative: string;
+  seed: number;
+  steps: number;
+  guidance?: number;
+  sampler?: SamplerName;
+  /** pixels */
+  width?: number;
+  height?: number;
+}
+export type PaintEvent =
+  | { kind: 'loading'; what: string }
+  /** steps of the column's picture that are done */
+  | { kind: 'step'; column: number; done: number; of: number }
+  /** the picture, a PNG as a data URL */
+  | { kind: 'painted'; column: number; url: string; width: number; height: number; seconds: number };
+
 /** What runs where a base model is loaded. Each gives events until it ends. */
 export interface StageJobs {
   generate: [GenerateJob, GenerateEvent];
@@ -180,6 +201,7 @@ export interface StageJobs {
   evaluate: [EvaluateJob, EvaluateEvent];
   template: [TemplateJob, TemplateEvent];
   export: [ExportJob, ExportEvent];
+  paint: [PaintJob, PaintEvent];
 }
 export type StageJob = keyof StageJobs;
 
