@@ -32,12 +32,18 @@ interface ExportFlags {
 /** `effilora export`: an adapter in another program's form, with what that form keeps of it. */
 export function exportCommand(program: Command): void {
   const types = [...new Set(Object.values(EXPORT_TYPES).flat())];
-  command(program, 'export <adapter>', 'write an adapter for PEFT, llama.cpp, transformers, or as one file to share', [
-    'export runs/my-run --to peft',
-    'export runs/my-run --to gguf --calibrate train.jsonl --out my-lora',
-    'export runs/my-run --to merged-gguf --type q8_0',
-    'export runs/my-run --to effilora --drop 0.5',
-  ])
+  command(
+    program,
+    'export <adapter>',
+    'write an adapter for PEFT, llama.cpp, transformers, diffusers, A1111 and ComfyUI, or as one file to share',
+    [
+      'export runs/my-run --to peft',
+      'export runs/my-run --to gguf --calibrate train.jsonl --out my-lora',
+      'export runs/my-run --to merged-gguf --type q8_0',
+      'export runs/my-run --to effilora --drop 0.5',
+      'export runs/my-style --to kohya',
+    ],
+  )
     .addOption(new Option('--to <target>', 'what to write').choices(EXPORT_TARGETS).makeOptionMandatory())
     .option('--out <folder>', 'a new folder for it (default: <adapter>-<target>)')
     .option('--calibrate <dataset>', "data the plain LoRA is fitted on (default: the adapter's own training data)")

@@ -7,9 +7,10 @@ import type { Adapter } from '../effilora/adapter.ts';
 import { Calibration, inputMomentBytes } from '../effilora/exports/moments.ts';
 import { headsPerSite, LANGUAGE } from '../effilora/methods/structure.ts';
 import type { SiteShape } from '../effilora/types.ts';
-import type { ModelFile } from '../models/types.ts';
+import type { AnyModelFile } from '../models/open.ts';
+import type { Recipe } from '../recipe/recipe.ts';
 import { taskOf } from '../tasks/registry.ts';
-import type { TrainableModel } from '../tasks/task.ts';
+import type { Task, TrainableModel } from '../tasks/task.ts';
 import { partsOf, partUnits } from '../trainer/parts.ts';
 import type { Progress } from './progress.ts';
 
@@ -21,10 +22,12 @@ const INPUT_MOMENT_BYTES = 2 ** 30;
 
 /** An adapter on its model, and what it is calibrated on. */
 export interface Fitting {
-  file: ModelFile;
+  file: AnyModelFile;
   model: TrainableModel;
   adapter: Adapter;
-  batches: PreparedExample[][];
+  batches: unknown[][];
+  /** of pictures: how they were learned */
+  diffusion?: Recipe['training']['diffusion'];
   progress: Progress;
 }
 
@@ -60,15 +63,19 @@ export function calibrationBatches(drawn: PreparedExample[]): PreparedExample[][
 
 /** Runs the adapted model over the batches once, the adapter being observed. */
 export async function observe(
-  { file, model, adapter, batches }: Fitting,
+  { file, model, adapter, batches, diffusion }: Fitting,
   calibration: Calibration,
   onBatch: () => void,
 ): Promise<void> {
-  const task = taskOf(file);
+  const task: Task = taskOf(file);
   const objective = task.objective(model);
-  for (const examples of batches) {
-    const longest = Math.max(...examples.map(({ inputIds }) => inputIds.length));
-    const read = await task.batch(examples, { packing: true, sequenceLength: longest });
+  for (const [i, examples] of batches.entries()) {
+    const longest = Math.max(
+      1,
+      ...examples.map((example) => (example as Partial<PreparedExample>).inputIds?.length ?? 0),
+    );
+    const at = { seed: 0, step: i + 1, micro: 0 };
+    const read = await task.batch(examples, { packing: true, sequenceLength: longest, diffusion }, at);
     const batch = (await objective.ready?.(read, adapter)) ?? read;
     const tensors = objective.tensors(batch);
     const rows = Object.entries({ [LANGUAGE]: objective.units(batch), ...partsOf(objective, adapter, batch) });

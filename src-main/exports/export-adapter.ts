@@ -11,16 +11,18 @@ import type { ModelFile } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
 import { calibrationBatches } from './calibrate.ts';
 import { exportData, type ExportData } from './data.ts';
+import { exportPictures } from './diffusion/export.ts';
 import { fit, withLosses } from './fidelity.ts';
 import { headMapSvg } from './head-map.ts';
 import { isMmproj } from '../models/vision/towers/source.ts';
 import { mmprojEntries, mmprojNotes } from './mmproj.ts';
 import { modelCard } from './model-card.ts';
-import { refuseUsed, writeNewFolder } from './new-folder.ts';
-import { openBaseModel, openForExport, readForExport, type OpenedExport } from './open-export.ts';
+import { listFiles, refuseUsed, writeNewFolder } from './new-folder.ts';
+import { openAnyBaseModel, openForExport, readForExport, type OpenedExport } from './open-export.ts';
 import { Progress } from './progress.ts';
 import {
   EXPORT_TYPES,
+  PICTURE_TARGETS,
   exportRequestSchema,
   type ExportProgress,
   type ExportRequest,
@@ -61,7 +63,15 @@ export async function exportAdapter(
   const progress = new Progress(onProgress, signal);
   progress.at('opening', 0, 1);
   const stored = await readForExport(parsed);
-  const file = await openBaseModel(stored, parsed.model);
+  const file = await openAnyBaseModel(stored, parsed.model);
+  if (file.makes === 'pictures')
+    return exportPictures(stored, file, { ...parsed, name: nameOf(parsed.adapter) }, progress);
+  if ((PICTURE_TARGETS as readonly string[]).includes(parsed.to)) {
+    await file.close();
+    throw new UserError(
+      `--to ${parsed.to} is for models that make pictures, and ${file.name} writes; take peft, gguf or another one`,
+    );
+  }
   const opened = await openForExport(stored, file, parsed).catch(async (error: unknown) => {
     await file.close();
     throw error;
@@ -201,9 +211,4 @@ async function writeTexts(folder: string, { opened, request, type, name }: Work,
   await fsp.writeFile(path.join(folder, 'README.md'), card);
   await fsp.writeFile(path.join(folder, 'head-map.svg'), headMap);
   return { card, headMap };
-}
-
-async function listFiles(folder: string): Promise<ExportResult['files']> {
-  const names = (await fsp.readdir(folder)).sort();
-  return Promise.all(names.map(async (name) => ({ name, byteLength: (await fsp.stat(path.join(folder, name))).size })));
 }

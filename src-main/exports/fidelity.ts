@@ -2,7 +2,6 @@ import { Adapter } from '../effilora/adapter.ts';
 import { plainLora, type PlainLora } from '../effilora/exports/plain-lora.ts';
 import type { Adaptation } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
-import type { ExportData } from './data.ts';
 import type { Fitting } from './calibrate.ts';
 import { exactForms, narrowForms, wholeError, wideForms, type FittedSite } from './forms.ts';
 import type { ExportForm, FidelityReport } from './request.ts';
@@ -10,6 +9,12 @@ import type { ExportForm, FidelityReport } from './request.ts';
 /** A form that keeps less of the adapter's gain than this has the other one measured beside it. */
 export const GAIN_TO_KEEP = 0.9;
 const EXACT = 'This adapter is a plain LoRA already: nothing is approximated.';
+
+/** Examples that the loss is measured on, and their dataset's name. */
+export interface MeasuredOn {
+  name: string;
+  heldOut: unknown[];
+}
 
 /** The plain LoRA that goes into files, and how close it comes. */
 export interface Fitted {
@@ -21,7 +26,7 @@ export interface Fitted {
  * Turns an adapter into a plain LoRA and measures it: output errors on the calibration data, losses on the held-out part.
  * Where the rank r form keeps too little of the gain, the rank N * r form is measured as well.
  */
-export async function fit(fitting: Fitting, data: ExportData | undefined, form: ExportForm): Promise<Fitted> {
+export async function fit(fitting: Fitting, data: MeasuredOn | undefined, form: ExportForm): Promise<Fitted> {
   const { adapter } = fitting;
   if (adapter.options.name === 'lora') return fitExact(fitting, data);
   const { sites, tokens } = await fittedSites(fitting, form);
@@ -46,7 +51,7 @@ export async function fit(fitting: Fitting, data: ExportData | undefined, form: 
   return { plain, report: { ...report, summary: summaryOf(report) } };
 }
 
-async function fitExact(fitting: Fitting, data: ExportData | undefined): Promise<Fitted> {
+async function fitExact(fitting: Fitting, data: MeasuredOn | undefined): Promise<Fitted> {
   const plain = await plainOf(fitting, exactForms(fitting.adapter));
   const losses = await heldOutLosses(fitting, data, plain);
   const report: FidelityReport = {
@@ -74,7 +79,7 @@ function plainOf({ adapter, model }: Fitting, sites: FittedSite[]): Promise<Plai
 /** Mean loss on the held-out examples of base, adapter and plain LoRA; null without examples. */
 async function heldOutLosses(
   fitting: Fitting,
-  data: ExportData | undefined,
+  data: MeasuredOn | undefined,
   plain: PlainLora,
 ): Promise<FidelityReport['heldOut']> {
   if (!data || data.heldOut.length === 0) return null;
@@ -104,7 +109,7 @@ async function withPlain<T>({ model }: Fitting, plain: PlainLora, use: (adapter:
 
 async function wideAlternative(
   fitting: Fitting,
-  data: ExportData,
+  data: MeasuredOn,
   losses: NonNullable<FidelityReport['heldOut']>,
 ): Promise<FidelityReport['alternative']> {
   const { sites } = await wideForms(fitting);

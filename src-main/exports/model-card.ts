@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
 import { droppedHeads } from '../effilora/adapter-file.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
-import type { ExportTarget, FidelityReport } from './request.ts';
+import { PICTURE_TARGETS, type ExportTarget, type FidelityReport } from './request.ts';
 
 /** What the card is about. */
 export interface CardFacts {
@@ -19,6 +19,9 @@ const USE: Record<ExportTarget, (name: string) => string> = {
   'merged-safetensors': () =>
     "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\nmodel = AutoModelForCausalLM.from_pretrained('this-folder')\ntokenizer = AutoTokenizer.from_pretrained('this-folder')\n```",
   'merged-gguf': (name) => `\`\`\`sh\nllama-cli -m ${name}.gguf\n\`\`\``,
+  diffusers: () => "```python\npipe.load_lora_weights('this-folder')\n```",
+  kohya: (name) =>
+    `Put ${name}.safetensors where A1111, Forge or ComfyUI look for LoRAs; in A1111 and Forge write \`<lora:${name}:1>\` in the prompt.`,
   effilora: (name) => `\`\`\`sh\neffilora import ${name}.effilora\n\`\`\``,
 };
 
@@ -26,10 +29,11 @@ const USE: Record<ExportTarget, (name: string) => string> = {
 export function modelCard({ name, description, to, type, fidelity }: CardFacts): string {
   const { baseModel, method, datasets, recipe, metrics, heads } = description;
   const merged = to.startsWith('merged');
+  const paints = (PICTURE_TARGETS as readonly ExportTarget[]).includes(to);
   const front = {
     base_model: baseModel.name,
-    library_name: merged ? 'transformers' : 'peft',
-    pipeline_tag: 'text-generation',
+    library_name: paints ? 'diffusers' : merged ? 'transformers' : 'peft',
+    pipeline_tag: paints ? 'text-to-image' : 'text-generation',
     tags: ['effilora', method.name, merged ? 'merged' : 'lora'],
   };
   const dropped = droppedHeads(description).size;
@@ -41,7 +45,7 @@ export function modelCard({ name, description, to, type, fidelity }: CardFacts):
     `A fine-tune of ${baseModel.name} (${baseModel.architecture}) with ${method.name}: ${structureOf(method)}. ${WHAT[to]} Numbers are ${type}.`,
     '## Use',
     USE[to](name),
-    ...(fidelity ? fidelitySection(fidelity) : []),
+    ...(fidelity ? fidelitySection(fidelity, paints ? 'pictures' : 'tokens') : []),
     '## Training',
     table(
       ['metric', 'value'],
@@ -65,6 +69,8 @@ const WHAT: Record<ExportTarget, string> = {
   gguf: 'This is a plain LoRA for llama.cpp.',
   'merged-safetensors': 'The adapter is merged into the weights.',
   'merged-gguf': 'The adapter is merged into the weights, as one GGUF file.',
+  diffusers: 'This is a plain LoRA for diffusers.',
+  kohya: 'This is a plain LoRA as kohya’s scripts keep it, for A1111, Forge and ComfyUI.',
   effilora: 'This is the adapter itself, for EffiLoRA Studio.',
 };
 
@@ -73,11 +79,14 @@ function structureOf({ name, rank, heads, alpha, targets }: AdapterDescription['
   return `rank ${rank}${many}, alpha ${alpha}, on ${targets.join(', ')}`;
 }
 
-function fidelitySection({ summary, error, heldOut, calibration, rank, form }: FidelityReport): string[] {
+function fidelitySection(
+  { summary, error, heldOut, calibration, rank, form }: FidelityReport,
+  unit: 'pictures' | 'tokens',
+): string[] {
   const rows = [
     ['form', form],
     ['rank', String(rank)],
-    ...(calibration ? [['calibrated on', `${calibration.dataset}, ${calibration.tokens} tokens`]] : []),
+    ...(calibration ? [['calibrated on', `${calibration.dataset}, ${calibration.tokens} ${unit}`]] : []),
     ['relative output error', error.exported.toFixed(4)],
     ['the same with the router averaged', error.averaged.toFixed(4)],
     ...(heldOut

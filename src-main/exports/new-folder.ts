@@ -37,3 +37,9 @@ export async function refuseUsed(folder: string): Promise<void> {
   });
   if (names.length > 0) throw new UserError(`${folder} holds files already; choose another folder with --out`);
 }
+
+/** What lies in a folder that was written. */
+export async function listFiles(folder: string): Promise<{ name: string; byteLength: number }[]> {
+  const names = (await fsp.readdir(folder)).sort();
+  return Promise.all(names.map(async (name) => ({ name, byteLength: (await fsp.stat(path.join(folder, name))).size })));
+}

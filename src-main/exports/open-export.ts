@@ -4,8 +4,8 @@ import { openEngine } from '../engine/index.ts';
 import { UserError } from '../engine/types.ts';
 import { loadConversant } from '../models/conversant.ts';
 import { isHashOf } from '../models/identity.ts';
-import { openTextModel, resolveModel } from '../models/open.ts';
-import type { ModelFile } from '../models/types.ts';
+import { openModelFile, openTextModel, resolveModel, type AnyModelFile } from '../models/open.ts';
+import type { BaseModelFile, ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from '../trainer/adapter-folder.ts';
 import { headsToDrop, withoutHeads } from '../trainer/drop.ts';
 import type { OpenedModel } from '../trainer/opened-model.ts';
@@ -42,13 +42,24 @@ export async function readForExport({
  * in its recipe.
  * @throws UserError when it is not there, or the recipe's file is not the one any more
  */
-export async function openBaseModel({ description }: StoredAdapter, given?: string): Promise<ModelFile> {
+export const openBaseModel = (stored: StoredAdapter, given?: string): Promise<ModelFile> =>
+  openBase((place) => openTextModel(place), stored, given);
+
+/** Likewise of an adapter of a model of any kind. @throws UserError as `openBaseModel` does */
+export const openAnyBaseModel = (stored: StoredAdapter, given?: string): Promise<AnyModelFile> =>
+  openBase((place) => openModelFile(place), stored, given);
+
+async function openBase<File extends BaseModelFile>(
+  open: (place: string) => Promise<File>,
+  { description }: StoredAdapter,
+  given?: string,
+): Promise<File> {
   const reference = given ?? (description.recipe as { model?: unknown }).model;
   if (typeof reference !== 'string')
     throw new UserError(
       `The adapter does not say where its base model (${description.baseModel.name}) lies; name it with --model`,
     );
-  const file = await openTextModel(await resolveModel(reference));
+  const file = await open(await resolveModel(reference));
   const { name, sha256 } = description.baseModel;
   if (given !== undefined || sha256 === UNKNOWN || (await isHashOf(sha256, file))) return file;
   await file.close();

@@ -1,8 +1,18 @@
 import { z } from 'zod';
 import { EXAMPLE_FORMATS } from '../data/types.ts';
 
-export const EXPORT_TARGETS = ['peft', 'gguf', 'merged-safetensors', 'merged-gguf', 'effilora'] as const;
+export const EXPORT_TARGETS = [
+  'peft',
+  'gguf',
+  'merged-safetensors',
+  'merged-gguf',
+  'effilora',
+  'diffusers',
+  'kohya',
+] as const;
 export type ExportTarget = (typeof EXPORT_TARGETS)[number];
+/** Those of models that make pictures; the others are of models that write. */
+export const PICTURE_TARGETS = ['diffusers', 'kohya'] as const satisfies ExportTarget[];
 
 /** Number types of what is written, the first one being the default. */
 export const EXPORT_TYPES = {
@@ -11,6 +21,8 @@ export const EXPORT_TYPES = {
   'merged-safetensors': ['bf16', 'f16', 'f32'],
   'merged-gguf': ['f16', 'q8_0', 'q4_0'],
   effilora: ['f32'],
+  diffusers: ['f32'],
+  kohya: ['f32'],
 } as const satisfies Record<ExportTarget, readonly string[]>;
 export type ExportType = (typeof EXPORT_TYPES)[ExportTarget][number];
 

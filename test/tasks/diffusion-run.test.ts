@@ -5,6 +5,9 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { RunEvent } from '../../src-main/trainer/events.ts';
+import { readDiffusionLora } from '../../src-main/exports/diffusion/read-lora.ts';
+import { loraPlaces } from '../../src-main/exports/diffusion/places.ts';
+import { exportAdapter } from '../../src-main/exports/export-adapter.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import type { DiffusionModelFile } from '../../src-main/models/diffusion/model-file.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
@@ -158,6 +161,28 @@ describe('a run on captioned pictures', () => {
     expect(parseRecipe(stringify(plan.recipe), 'plan.yaml').training.batch).toBe(8);
     const small = await proposePicturePlan(file as DiffusionModelFile, { ...request, memoryBytes: 2 ** 20 });
     expect([small.fits, small.warnings.at(-1)]).toEqual([false, expect.stringContaining('Raise the memory budget')]);
+  });
+
+  it.each(['diffusers', 'kohya'] as const)('goes out for %s, with what that keeps of it', async (to) => {
+    const out = path.join(work, to);
+    const { files, fidelity } = await exportAdapter({ adapter: whole, to, out, engine: 'tensorflow' });
+    const { base, exact, exported } = fidelity!.heldOut!;
+    expect(exact).toBeLessThan(base - 0.1);
+    expect(Math.abs(exported - exact)).toBeLessThan((base - exact) / 2);
+    const name = to === 'diffusers' ? 'pytorch_lora_weights.safetensors' : 'whole.safetensors';
+    expect(files.map((file) => file.name)).toEqual(expect.arrayContaining([name, 'README.md', 'fidelity.json']));
+    const file = (await openModelFile(model)) as DiffusionModelFile;
+    const places = loraPlaces(file.diffusion);
+    const { pairs } = await readDiffusionLora(path.join(out, name), places);
+    const { method } = JSON.parse(fs.readFileSync(path.join(whole, 'adapter.json'), 'utf8')) as {
+      method: { targets: string[] };
+    };
+    const adapted = places.adapted.filter(({ site }) => method.targets.includes(site)).map(({ path: place }) => place);
+    expect(pairs.map(({ place }) => place.path)).toEqual(adapted);
+    expect(pairs.every(({ rank, b }) => rank === 2 && b.some((value) => value !== 0))).toBe(true);
+    await expect(exportAdapter({ adapter: whole, to: 'gguf', out: `${out}-2` })).rejects.toThrow(
+      'take diffusers or kohya',
+    );
   });
 
   it('killed after a checkpoint and resumed ends as if it had never been', async () => {
