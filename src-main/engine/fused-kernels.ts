@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { PackedKernels } from './packed.ts';
 
 /** Which keys a query sees: those of its own segment, not after it, and inside the window. */
@@ -15,6 +15,14 @@ export interface AttentionOptions {
   keyLength?: number;
 }
 
+export interface GroupNormOptions {
+  /** channels are normed in so many groups */
+  groups: number;
+  epsilon: number;
+  /** x sigmoid(x) of what comes out, which mostly follows */
+  silu?: boolean;
+}
+
 export type Activation = 'silu' | 'gelu' | 'gelu_tanh' | 'quick_gelu';
 
 /**
@@ -26,6 +34,16 @@ export interface FusedKernels {
   rmsNormGrad(dy: Tensor2D, x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D;
   layerNorm?(x: Tensor2D, weight: Tensor1D, bias: Tensor1D, epsilon: number): Tensor2D;
   layerNormGrad?(dy: Tensor2D, x: Tensor2D, weight: Tensor1D, epsilon: number): Tensor2D;
+  /** x [pictures, height, width, channels] plus shift [pictures, channels] (one number: none), and its moments, which backward needs */
+  groupNorm?(
+    x: Tensor4D,
+    shift: Tensor,
+    weight: Tensor1D,
+    bias: Tensor1D,
+    options: GroupNormOptions,
+  ): [Tensor4D, Tensor];
+  /** saved: x, shift, weight, bias, moments; what x and shift get */
+  groupNormGrad?(dy: Tensor4D, saved: Tensor[], options: GroupNormOptions): [Tensor4D, Tensor2D];
   rotary(x: Tensor2D, cos: Tensor2D, sin: Tensor2D, heads: number, sign: 1 | -1): Tensor2D;
   gated(gate: Tensor2D, up: Tensor2D, activation: Activation): Tensor2D;
   gatedGrad(dy: Tensor2D, gate: Tensor2D, up: Tensor2D, activation: Activation): [Tensor2D, Tensor2D];

@@ -1,19 +1,47 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import { fusedKernels, type GroupNormOptions } from './fused-kernels.ts';
 
-export interface GroupNormOptions {
-  /** channels are normed in so many groups */
-  groups: number;
-  epsilon: number;
-  /** x sigmoid(x) of what comes out, which mostly follows */
-  silu?: boolean;
-}
+/** A picture's numbers, one a channel, that are added before it is normed, [pictures, channels]. */
+type Shift = Tensor2D | undefined;
 
 /**
  * Group normalisation (arXiv 1803.08494) of pictures [pictures, height, width, channels], and SiLU where asked for. Weight and bias
  * [channels] are frozen: no gradient flows to them. For backward x is kept and nothing else of its size.
  */
-export function groupNorm(x: Tensor4D, weight: Tensor1D, bias: Tensor1D, options: GroupNormOptions): Tensor4D {
+export function groupNorm(
+  x: Tensor4D,
+  weight: Tensor1D,
+  bias: Tensor1D,
+  options: GroupNormOptions,
+  shift?: Shift,
+): Tensor4D {
+  const { groupNorm: norm, groupNormGrad: gradient } = fusedKernels() ?? {};
+  if (!norm || !gradient) return groupNormComposed(x, weight, bias, options, shift);
+  return tf.customGrad((...args) => {
+    const [input, added, save] = args as unknown as [Tensor4D, Tensor, tf.GradSaveFunc];
+    const [value, moments] = norm(input, added, weight, bias, options);
+    save([input, added, weight, bias, moments]);
+    return {
+      value,
+      gradFunc: (dy: Tensor, saved: Tensor[]) => {
+        const [dx, dShift] = gradient(dy as Tensor4D, saved, options);
+        return [dx, shift ? dShift : tf.zeros([1])];
+      },
+    };
+  })(x, shift ?? tf.zeros([1])) as Tensor4D;
+}
+
+/** The same of TensorFlow's own operations. */
+export function groupNormComposed(
+  x: Tensor4D,
+  weight: Tensor1D,
+  bias: Tensor1D,
+  options: GroupNormOptions,
+  shift?: Shift,
+): Tensor4D {
+  const [pictures, , , channels] = x.shape;
+  const shifted = shift ? tf.add<Tensor4D>(x, tf.reshape(shift, [pictures, 1, 1, channels])) : x;
   return tf.customGrad((input, save) => {
     const rows = flat(input as Tensor4D);
     const [mean, deviation] = moments(rows, options);
@@ -25,7 +53,7 @@ export function groupNorm(x: Tensor4D, weight: Tensor1D, bias: Tensor1D, options
       }),
       gradFunc: (dy: Tensor, saved: Tensor[]) => tf.tidy(() => gradient(dy as Tensor4D, saved, options)),
     };
-  })(x) as Tensor4D;
+  })(shifted) as Tensor4D;
 }
 
 const flat = (x: Tensor4D): Tensor3D => tf.reshape(x, [x.shape[0], x.shape[1] * x.shape[2], x.shape[3]]);

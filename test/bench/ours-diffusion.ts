@@ -50,7 +50,8 @@ function training(): (count: number) => Promise<void> {
     ...{ routerShare: false, recompute: options.recompute, seed: 1 },
     warn: (line) => process.stderr.write(`${line}\n`),
   });
-  return async (count) => void (await step.run(count, [batch()], 1e-4));
+  const given = batch();
+  return async (count) => void (await step.run(count, [given], 1e-4));
 }
 
 async function painting(): Promise<() => Promise<void>> {

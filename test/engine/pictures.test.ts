@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { doubled, frozenConvolution, type Walk } from '../../src-main/engine/convolution.ts';
-import { groupNorm } from '../../src-main/engine/group-norm.ts';
+import { fusedKernels } from '../../src-main/engine/fused-kernels.ts';
+import { groupNorm, groupNormComposed } from '../../src-main/engine/group-norm.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import type { EngineName } from '../../src-main/engine/types.ts';
 import { largestDifference } from '../models/support.ts';
@@ -91,4 +92,47 @@ describe.each<EngineName>(['tensorflow', 'wasm', 'cpu'])('pictures on %s', (engi
     ).toBeLessThan(1e-3);
     tf.dispose([x, weight, bias, found, gated]);
   });
+});
+
+describe('group norms of the engine', () => {
+  // Blocks of pixels that fit, that do not, and a single one; channels that fill registers and that do not.
+  it.each([
+    [[2, 5, 7, 12], 4],
+    [[1, 40, 33, 64], 32],
+    [[3, 1, 1, 12], 3],
+    [[1, 9, 8, 640], 32],
+  ] as [[number, number, number, number], number][])(
+    'are those of its own operations, forward and back: %j in %d',
+    async (shape, groups) => {
+      await openEngine('tensorflow');
+      expect(fusedKernels()?.groupNorm).toBeDefined();
+      const [pictures, channels] = [shape[0], shape[3]];
+      const size = shape.reduce((product, side) => product * side, 1);
+      const of = (seed: number, length: number, level = 0) => wave(length, seed).map((value) => value + level);
+      const x = tf.tensor(of(1.3, size, 20), shape) as Tensor4D;
+      const dy = tf.tensor(of(2.3, size), shape);
+      const [weight, bias] = [tf.tensor1d(of(0.7, channels)), tf.tensor1d(of(0.9, channels))];
+      const shift = tf.tensor2d(of(1.7, pictures * channels, 3), [pictures, channels]);
+      for (const silu of [false, true])
+        for (const added of [undefined, shift]) {
+          const options = { groups, epsilon: 1e-5, silu };
+          const run = async (norm: typeof groupNorm) => {
+            const out = tf.tidy(() => {
+              const f = (y: Tensor, more: Tensor) =>
+                norm(y as Tensor4D, weight, bias, options, added && (more as Tensor2D));
+              const along = (y: Tensor, more: Tensor) => tf.sum(tf.mul(f(y, more), dy));
+              const gradients = added ? tf.grads((y, more) => along(y!, more!))([x, shift]) : [tf.grad((y) => along(y, shift))(x)]; // prettier-ignore
+              return [f(x, shift), ...gradients];
+            });
+            const values = await Promise.all(out.map(async (tensor) => (await tensor.data()) as Float32Array));
+            tf.dispose(out);
+            return values;
+          };
+          const [ours, theirs] = [await run(groupNorm), await run(groupNormComposed)];
+          expect(ours.length).toBe(added ? 3 : 2);
+          ours.forEach((values, i) => expect(largestDifference(values, theirs[i]!), `${silu} ${i}`).toBeLessThan(2e-4));
+        }
+      tf.dispose([x, dy, weight, bias, shift]);
+    },
+  );
 });

@@ -12,6 +12,8 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioRmsNormGrad: { inputs: ['T', 'U'] },
   StudioLayerNorm: { inputs: ['T', undefined, undefined], output: 'U' },
   StudioLayerNormGrad: { inputs: ['T', 'U', undefined] },
+  StudioGroupNorm: { inputs: [undefined, undefined, undefined, undefined] },
+  StudioGroupNormGrad: { inputs: [undefined, undefined, undefined, undefined, undefined, undefined] },
   StudioRotary: { inputs: ['T'], output: 'U' },
   StudioGated: { inputs: ['T', 'U'], output: 'V' },
   StudioGatedGrad: { inputs: ['T', 'U', 'V'], output: 'W' },

@@ -1,6 +1,6 @@
-import type { KernelBackend, Scalar, Tensor, Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
+import type { KernelBackend, Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, TensorInfo } from '@tensorflow/tfjs-core';
 
-import type { Activation, AdamWOptions, AttentionOptions, FusedKernels } from '../fused-kernels.ts';
+import type { Activation, AdamWOptions, AttentionOptions, FusedKernels, GroupNormOptions } from '../fused-kernels.ts';
 import type { Attribute } from './addon.ts';
 import { attribute } from './addon.ts';
 
@@ -29,6 +29,31 @@ function attentionAttributes(options: AttentionOptions): Attribute[] {
   ];
 }
 
+const groupNormAttributes = ({ groups, silu, epsilon }: GroupNormOptions): Attribute[] => [
+  int('groups', groups),
+  int('silu', silu ? 1 : 0),
+  float('epsilon', epsilon),
+];
+
+function groupNorms(backend: NodeBackend): Pick<FusedKernels, 'groupNorm' | 'groupNormGrad'> {
+  const two = <T>(name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
+    backend.executeMultipleOutputs(name, attributes, inputs, 2) as T;
+  return {
+    groupNorm: (x, shift, weight, bias, options) =>
+      two<[Tensor4D, Tensor]>(
+        'StudioGroupNorm',
+        [...groupNormAttributes(options), shapes(null, [x.shape[0], 2, options.groups])],
+        [x, shift, weight, bias],
+      ),
+    groupNormGrad: (dy, saved, options) =>
+      two<[Tensor4D, Tensor2D]>(
+        'StudioGroupNormGrad',
+        [...groupNormAttributes(options), shapes(null, [dy.shape[0], dy.shape[3]])],
+        [dy, ...saved],
+      ),
+  };
+}
+
 /** Our addon's operations (addon/operations.cc) as the engine's fused kernels; they run eagerly and inside compiled steps. */
 export function tensorflowKernels(backend: NodeBackend): Omit<FusedKernels, 'packed'> {
   const one = (name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
@@ -40,6 +65,7 @@ export function tensorflowKernels(backend: NodeBackend): Omit<FusedKernels, 'pac
     rmsNormGrad: (dy, x, weight, epsilon) => one('StudioRmsNormGrad', [float('epsilon', epsilon)], [dy, x, weight]),
     layerNorm: (x, weight, bias, epsilon) => one('StudioLayerNorm', [float('epsilon', epsilon)], [x, weight, bias]),
     layerNormGrad: (dy, x, weight, epsilon) => one('StudioLayerNormGrad', [float('epsilon', epsilon)], [dy, x, weight]),
+    ...groupNorms(backend),
     rotary: (x, cos, sin, heads, sign) =>
       one('StudioRotary', [int('heads', heads), float('sign', sign)], [x, cos, sin]),
     gated: (gate, up, activation) => one('StudioGated', [int('activation', ACTIVATIONS[activation])], [gate, up]),

@@ -61,6 +61,13 @@ struct CacheShape {
   float scale;
 };
 
+struct GroupShape {
+  int64_t pictures, pixels, channels;
+  int groups;
+  float epsilon;
+  bool silu;
+};
+
 struct ProductShape {
   int64_t m, k, n;
   bool transposeA, transposeB;
@@ -93,6 +100,10 @@ struct Table {
   void (*rmsNormGrad)(View dy, View x, const float* weight, const float* residual, float* dx, int64_t rows, int64_t width, float epsilon);
   void (*layerNorm)(View x, const float* weight, const float* bias, View y, int64_t rows, int64_t width, float epsilon);
   void (*layerNormGrad)(View dy, View x, const float* weight, float* dx, int64_t rows, int64_t width, float epsilon);
+  /** f32; `shift` [pictures, channels] may be absent; see group-norm.h */
+  void (*groupNorm)(const float* x, const float* shift, const float* weight, const float* bias, float* y, float* moments, const GroupShape& shape);
+  void (*groupNormGrad)(const float* dy, const float* x, const float* shift, const float* weight, const float* bias, const float* moments, float* dx,
+                        float* dShift, const GroupShape& shape);
   void (*rotary)(View x, const float* cos, const float* sin, View y, int64_t tokens, int heads, int headSize, float sign);
   /** without `up`, or `dUp`: the activation alone */
   void (*gated)(View gate, View up, View y, int64_t count, int activation);

@@ -49,6 +49,19 @@ AttentionShape attentionShape(Call& c, TF_Tensor* q, TF_Tensor* k) {
   return s;
 }
 
+GroupShape groupShape(Call& c, TF_Tensor* x, TF_Tensor* weight, TF_Tensor* bias) {
+  int64_t pictures = TF_Dim(x, 0), channels = last(x), groups = c.attributes.ints[0];
+  need(TF_TensorElementCount(weight) == channels && TF_TensorElementCount(bias) == channels && channels % groups == 0, "groupNorm: shapes do not fit");
+  return {pictures, rowsOf(x) / std::max<int64_t>(1, pictures), channels, static_cast<int>(groups), c.attributes.floats[0], c.attributes.ints[1] != 0};
+}
+
+/** A single number stands for none. */
+const float* shiftOf(TF_Tensor* shift, const GroupShape& s) {
+  bool isThere = TF_TensorElementCount(shift) == s.pictures * s.channels;
+  need(isThere || TF_TensorElementCount(shift) == 1, "groupNorm: shapes do not fit");
+  return isThere ? f32(shift) : nullptr;
+}
+
 void sum(Call& c) {
   std::vector<View> terms;
   TF_Tensor* out = c.inPlace(0, 0);
@@ -140,6 +153,20 @@ const std::vector<Operation>& stepOperations() {
       {"StudioLayerNormGrad", {"dy: T", "x: U", "weight: float"}, {"dx: float"}, {"T", "U"}, {}, {"epsilon"}, {1}, [](Call& c) {
          TF_Tensor *dy = c.input(0), *x = c.input(1), *w = c.input(2), *dx = c.output(0, shapeOf(x));
          table().layerNormGrad(view(dy), view(x), f32(w), f32(dx), rowsOf(x), last(x), c.attributes.floats[0]);
+       }},
+      {"StudioGroupNorm", {"x: float", "shift: float", "weight: float", "bias: float"}, {"y: float", "moments: float"}, {}, {"groups", "silu"}, {"epsilon"},
+       {0, -1}, [](Call& c) {
+         TF_Tensor *x = c.input(0), *shift = c.input(1), *w = c.input(2), *b = c.input(3);
+         GroupShape s = groupShape(c, x, w, b);
+         TF_Tensor *y = c.output(0, shapeOf(x)), *moments = c.output(1, {s.pictures, 2, s.groups});
+         table().groupNorm(f32(x), shiftOf(shift, s), f32(w), f32(b), f32(y), f32(moments), s);
+       }},
+      {"StudioGroupNormGrad", {"dy: float", "x: float", "shift: float", "weight: float", "bias: float", "moments: float"}, {"dx: float", "dshift: float"}, {},
+       {"groups", "silu"}, {"epsilon"}, {1, -1}, [](Call& c) {
+         TF_Tensor *dy = c.input(0), *x = c.input(1), *shift = c.input(2), *w = c.input(3), *b = c.input(4), *moments = c.input(5);
+         GroupShape s = groupShape(c, x, w, b);
+         TF_Tensor *dx = c.output(0, shapeOf(x)), *dShift = c.output(1, {s.pictures, s.channels});
+         table().groupNormGrad(f32(dy), f32(x), shiftOf(shift, s), f32(w), f32(b), f32(moments), f32(dx), f32(dShift), s);
        }},
       {"StudioRotary", {"x: T", "cos: float", "sin: float"}, {"y: U"}, {"T", "U"}, {"heads"}, {"sign"}, {0}, [](Call& c) {
          TF_Tensor *x = c.input(0), *cos = c.input(1), *sin = c.input(2), *y = c.output(0, shapeOf(x));

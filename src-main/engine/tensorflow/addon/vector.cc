@@ -297,12 +297,13 @@ void sum(const View* terms, int count, View out, int64_t size) {
 #include "packed-dots.h"
 #include "cached-attention.h"
 #include "optimizer.h"
+#include "group-norm.h"
 
 }  // namespace
 
 extern const Table STUDIO_TABLE;
 const Table STUDIO_TABLE = {
-    rmsNorm,    rmsNormGrad, layerNorm, layerNormGrad, rotary,      gated,     gatedGrad, attention,  attentionGrad,   crossEntropy, productAdd, mixture,
+    rmsNorm,    rmsNormGrad, layerNorm, layerNormGrad, groupNorm, groupNormGrad, rotary,      gated,     gatedGrad, attention,  attentionGrad,   crossEntropy, productAdd, mixture,
     mixtureGrad, unpackRow,  packRow,     packedDots, cachedAttention, product, sum, squares, sensitivity, adamw};
 
 }  // namespace kernels

@@ -111,24 +111,30 @@ export function resnet(
 ): Tensor4D {
   const options = { ...grouping, silu: true };
   return tf.tidy(() => {
-    let inner = convolve(groupNorm(x, weights.norm1.weight, weights.norm1.bias, options), weights.conv1, IN_PLACE, pass); // prettier-ignore
-    if (time && weights.time)
-      inner = tf.add(inner, tf.reshape(linear(time, weights.time, pass), [x.shape[0], 1, 1, -1]));
-    const out = convolve(groupNorm(inner, weights.norm2.weight, weights.norm2.bias, options), weights.conv2, IN_PLACE, pass); // prettier-ignore
+    const first = groupNorm(x, weights.norm1.weight, weights.norm1.bias, options);
+    const inner = withoutBias(first, weights.conv1, IN_PLACE, pass);
+    // The bias and what the time adds are one number a channel each: the norm takes them on its way.
+    const pictures = x.shape[0];
+    const { bias } = weights.conv1;
+    const told = time && weights.time ? linear(time, weights.time, pass) : tf.zeros<tf.Rank.R2>([pictures, bias.size]);
+    const shift = tf.add<Tensor2D>(told, bias);
+    const out = convolve(groupNorm(inner, weights.norm2.weight, weights.norm2.bias, options, shift), weights.conv2, IN_PLACE, pass); // prettier-ignore
     return tf.add<Tensor4D>(weights.shortcut ? pointwise(x, weights.shortcut, pass) : x, out);
   });
 }
 
-/** x with a frozen filter, and what the adaptation makes of it. */
-export function convolve(x: Tensor4D, weights: Convolution, walk: Walk = IN_PLACE, pass: LinearPass = {}): Tensor4D {
-  const { filter, bias, site } = weights;
+/** x with a frozen filter and its bias, and what the adaptation makes of it. */
+export const convolve = (x: Tensor4D, weights: Convolution, walk: Walk = IN_PLACE, pass?: LinearPass): Tensor4D =>
+  tf.tidy(() => tf.add<Tensor4D>(withoutBias(x, weights, walk, pass), weights.bias));
+
+/** The same before the bias is added, which no adaptation changes. */
+function withoutBias(x: Tensor4D, { filter, site }: Convolution, walk: Walk, pass: LinearPass = {}): Tensor4D {
   const { adaptation } = pass;
   return tf.tidy(() => {
-    const y = tf.add<Tensor4D>(frozenConvolution(x, filter, walk), bias);
+    const y = frozenConvolution(x, filter, walk);
     if (!site || !adaptation?.adapts?.(site.group)) return y;
     const own = pass.parameters ?? adaptation.parameters(site.block, site.group);
-    const patches = new Patches(x, filter.shape[0], walk);
-    const rows = adaptation.apply(site, patches, rowsOf(y), own, () => flatFilter(filter), bias);
+    const rows = adaptation.apply(site, new Patches(x, filter.shape[0], walk), rowsOf(y), own, () => flatFilter(filter)); // prettier-ignore
     return tf.reshape(rows, y.shape);
   });
 }
