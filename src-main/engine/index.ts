@@ -16,20 +16,36 @@ export function inOrder(tensorflow: EngineStatus, webgpu: EngineStatus): EngineS
   return [...gpus, ...rest.filter((engine) => !gpus.includes(engine))];
 }
 
-/** Which engine `auto` takes, and why: the first that is available. */
-export async function chooseEngine(): Promise<EngineStatus> {
-  const engines = await listEngines();
-  const chosen = engines.find((engine) => engine.available)!;
-  const passed = engines.slice(0, engines.indexOf(chosen)).map((engine) => `${engine.name}: ${engine.reason}`);
+/** Bytes that a model takes of an engine's memory. */
+export type Held = (engine: Pick<EngineStatus, 'name' | 'kind'>) => number;
+
+/**
+ * Which engine `auto` takes, and why: the first that is available and holds the model.
+ * @param held by the model that it is for; missing: none in particular
+ */
+export async function chooseEngine(held?: Held): Promise<EngineStatus> {
+  return chosenOf(await listEngines(), held);
+}
+
+/** The same of engines that are known. On processors a model that is too large is for the plan to say. */
+export function chosenOf(engines: EngineStatus[], held?: Held): EngineStatus {
+  const holds = (engine: EngineStatus) => engine.kind === 'cpu' || !held || held(engine) <= engine.memoryBytes;
+  const chosen = engines.find((engine) => engine.available && holds(engine))!;
+  const passed = engines.slice(0, engines.indexOf(chosen)).map((engine) => {
+    const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+    const small = engine.available && held ? `the model takes ${gigabytes(held(engine))} there, and ${engine.device} has ${gigabytes(engine.memoryBytes)}` : engine.reason; // prettier-ignore
+    return `${engine.name}: ${small}`;
+  });
   return { ...chosen, reason: [`Chosen as the first that is available. ${chosen.reason}`, ...passed].join('. ') };
 }
 
 /**
  * Makes an engine tfjs's backend for this process.
+ * @param held by the model that it is for, which auto heeds
  * @throws UserError when it is not available here, or would not run where it says
  */
-export async function openEngine(choice: EngineName | 'auto'): Promise<EngineStatus> {
-  const status = choice === 'auto' ? await chooseEngine() : (await listEngines()).find((e) => e.name === choice);
+export async function openEngine(choice: EngineName | 'auto', held?: Held): Promise<EngineStatus> {
+  const status = choice === 'auto' ? await chooseEngine(held) : (await listEngines()).find((e) => e.name === choice);
   if (!status)
     throw new UserError(`The engine "${choice}" does not exist here; choose tensorflow, webgpu, wasm or cpu`);
   if (!status.available) throw new UserError(`The engine ${status.name} can't be used: ${status.reason}`);

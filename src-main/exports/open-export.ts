@@ -7,6 +7,7 @@ import { isHashOf } from '../models/identity.ts';
 import { openModelFile, openTextModel, resolveModel, type AnyModelFile } from '../models/open.ts';
 import type { BaseModelFile, ModelFile } from '../models/types.ts';
 import { adapterOnModel, readAdapter } from '../trainer/adapter-folder.ts';
+import { heldBy } from '../trainer/held.ts';
 import { headsToDrop, withoutHeads } from '../trainer/drop.ts';
 import type { OpenedModel } from '../trainer/opened-model.ts';
 import type { StoredAdapter } from '../trainer/stored-adapter.ts';
@@ -74,7 +75,7 @@ export async function openForExport(
   file: ModelFile,
   request: ExportRequest,
 ): Promise<OpenedExport> {
-  const engine = await openEngine(request.engine ?? 'auto');
+  const engine = await openEngine(request.engine ?? 'auto', heldBy(file));
   const model = await loadConversant(file);
   try {
     const adapter = adapterOnModel(stored, model, request.adapter);

@@ -310,6 +310,8 @@ export interface Task<
   samples(file: File, heldOut: Iterable<Example>, asked: SamplesAsked): Samples<Model>;
   /** what a recipe's steps over these examples take */
   cost(recipe: Recipe, method: AdapterOptions, file: File, train: ExampleSource<unknown>, engine: EngineFacts): RunCost;
+  /** bytes that the frozen weights take of an engine's memory at least: as in the file where it has products with that, else in f32 */
+  heldBytes(file: File, engine: Pick<EngineFacts, 'precisions'>): number;
 }
 
 /** A task whose models answer in texts. */

@@ -1,6 +1,6 @@
 import { sizesOf, type ExampleSource } from '../data/example-source.ts';
 import { evaluationTokens, lengthFacts, mostTokens } from '../effilora/length-facts.ts';
-import { flopsPerToken, memoryPlan, recomputationFor } from '../effilora/memory-plan.ts';
+import { flopsPerToken, frozenBytes, memoryPlan, recomputationFor } from '../effilora/memory-plan.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import { seenShape, type SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
@@ -49,6 +49,14 @@ export const textPlan = (own: Partial<Pick<TextPlanFacts, 'model' | 'seen'>> = {
   ...{ model: modelFacts, seen: () => undefined, shape: runShape, sampleFlops: answerFlops },
   ...own,
 });
+
+/** What the frozen weights of a model that writes take at least. */
+export const textHeld =
+  (plan: TextPlanFacts) =>
+  (file: ModelFile, { precisions }: Pick<EngineFacts, 'precisions'>): number => {
+    const model = plan.model(file);
+    return frozenBytes(model, precisions.includes('file') ? 'file' : 'f32') + (model.seesBytes ?? 0);
+  };
 
 /** What a recipe's steps over texts take. */
 export const textCost =

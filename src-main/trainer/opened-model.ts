@@ -9,6 +9,7 @@ import type { ModelFile } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { TrainableModel } from '../tasks/task.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
+import { heldBy } from './held.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
 
 /** A base model on an engine, with an adapter or without. */
@@ -37,7 +38,7 @@ export async function openForRunning(
   const stored = place === undefined ? undefined : await readAdapter(place);
   const file = await openTextModel(await resolveModel(reference, log), log);
   try {
-    const engine = await openEngine(choice);
+    const engine = await openEngine(choice, heldBy(file));
     const model = await loadConversant(file);
     const adapter = stored && adapterOnModel(stored, model, place!);
     if (stored) await warnOfAnotherBase(stored, file, log);

@@ -14,6 +14,7 @@ import type { BaseModelFile } from '../models/types.ts';
 import type { HeldFormat } from '../models/weight-format.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import { engineFacts } from './engine-facts.ts';
+import { heldBy } from './held.ts';
 import { fitRecipe } from '../recipe/kinds.ts';
 import { checkPrefix, type Recipe } from '../recipe/recipe.ts';
 import { taskOf } from '../tasks/registry.ts';
@@ -46,10 +47,10 @@ export function stepsOf({ training }: Recipe, examples: number): number {
 /** Opens engine, model, data and adapter for a recipe. @throws UserError in one sentence for whatever does not fit */
 export async function openRun(recipe: Recipe, log: (line: string) => void): Promise<Run> {
   const begun = performance.now();
-  const engine = await openEngine(recipe.engine);
+  const file = await openModelFile(await resolveModel(recipe.model, log), log);
+  const engine = await openEngine(recipe.engine, heldBy(file));
   log(`Engine: ${engine.name} on ${engine.device}`);
   checkProducts(recipe, engine);
-  const file = await openModelFile(await resolveModel(recipe.model, log), log);
   const { weights } = recipe.training;
   if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
     log(`Frozen weights are unpacked to f32: the engine ${engine.name} has no products with ${weights} weights`);

@@ -20,7 +20,7 @@ import { probe, type ProbeAnswer, type ProbeAsked } from '../../src-main/engine/
 import { isRight, largestError } from '../../src-main/engine/devices/right-numbers.ts';
 import { keepProof } from '../../src-main/engine/devices/proof.ts';
 import type { Trying } from '../../src-main/engine/devices/status.ts';
-import { inOrder, listEngines, openEngine } from '../../src-main/engine/index.ts';
+import { chosenOf, inOrder, listEngines, openEngine } from '../../src-main/engine/index.ts';
 import { expectedInstallation } from '../../src-main/engine/tensorflow/install.ts';
 import type { EngineStatus } from '../../src-main/engine/types.ts';
 import { builtProcess } from '../support/built.ts';
@@ -308,7 +308,19 @@ describe('what engines say of themselves', () => {
     ['a proven GPU where TensorFlow is not set up', one('tensorflow', 'cpu', false), one('webgpu', 'gpu'), 'webgpu'],
     ['WebAssembly where there is nothing else', one('tensorflow', 'cpu', false), one('webgpu', 'gpu', false), 'wasm'],
   ])('so that auto takes %s', (_, tensorflow, webgpu, taken) => {
-    expect(inOrder(tensorflow, webgpu).find(({ available }) => available)!.name).toBe(taken);
+    expect(chosenOf(inOrder(tensorflow, webgpu)).name).toBe(taken);
+  });
+
+  it('so that auto takes the GPU engine that holds the model, or says why none does', () => {
+    const gpu = (name: 'tensorflow' | 'webgpu') => ({ ...one(name, 'gpu'), memoryBytes: 16e9 });
+    const engines = inOrder(gpu('tensorflow'), gpu('webgpu'));
+    // A 7B model in 4 bits: CUDA would hold it in f32.
+    const held = (bytes: number) => (engine: { name: string }) => (engine.name === 'webgpu' ? bytes : 28e9);
+    const chosen = chosenOf(engines, held(4e9));
+    expect(chosen.name).toBe('webgpu');
+    expect(chosen.reason).toContain('tensorflow: the model takes 28.0 GB there, and x has 16.0 GB');
+    expect(chosenOf(engines, held(40e9)).name).toBe('wasm');
+    expect(chosenOf(engines, () => 3e9).name).toBe('tensorflow');
   });
 });
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { lastLine, run } from '../command.ts';
@@ -74,22 +75,32 @@ async function build(installation: Installation, target: string, log: (line: str
   const headers = path.dirname(onDisk(createRequire(import.meta.url).resolve('node-api-headers/package.json')));
   const include = [`-I${path.join(headers, 'include')}`, `-I${path.join(installation.folder, 'tensorflow/include')}`];
   try {
-    const objects = await Promise.all(
-      UNITS.map(async ({ source, object, flags }) => {
-        const output = path.join(stage, object);
-        const common = ['-c', '-fPIC', '-std=c++17', '-w', '-DNAPI_VERSION=8'];
-        const args = [...common, ...flags, ...include, path.join(SOURCES, source), '-o', output];
-        const result = await run(process.env.CXX ?? 'g++', args);
-        if (result.code === 127)
-          throw new UserError('No C++ compiler was found; install one (Debian: apt-get install g++) and start again');
-        if (result.code !== 0) throw new UserError(`The step compiler did not compile: ${lastLine(result.stderr)}`);
-        return output;
-      }),
-    );
+    const objects: string[] = [];
+    const waiting = [...UNITS];
+    // A compiler takes some 150 MB: no more of them at once than there are processors.
+    const compiler = async () => {
+      for (let unit = waiting.shift(); unit; unit = waiting.shift()) objects.push(await compile(unit, stage, include));
+    };
+    await Promise.all(Array.from({ length: os.availableParallelism() }, compiler));
     const relative = path.join(path.basename(stage), 'studio.node');
     await compileAddon(installation.folder, objects, relative);
     await fsp.rename(path.join(stage, 'studio.node'), target);
   } finally {
     await fsp.rm(stage, { recursive: true, force: true });
   }
+}
+
+async function compile(
+  { source, object, flags }: (typeof UNITS)[number],
+  stage: string,
+  include: string[],
+): Promise<string> {
+  const output = path.join(stage, object);
+  const common = ['-c', '-fPIC', '-std=c++17', '-w', '-DNAPI_VERSION=8'];
+  const args = [...common, ...flags, ...include, path.join(SOURCES, source), '-o', output];
+  const result = await run(process.env.CXX ?? 'g++', args);
+  if (result.code === 127)
+    throw new UserError('No C++ compiler was found; install one (Debian: apt-get install g++) and start again');
+  if (result.code !== 0) throw new UserError(`The step compiler did not compile: ${lastLine(result.stderr)}`);
+  return output;
 }

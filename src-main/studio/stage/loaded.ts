@@ -9,6 +9,7 @@ import { UserError } from '../../engine/types.ts';
 import { askedPrompt, loadConversant, seePicture } from '../../models/conversant.ts';
 import type { AskedPrompt, Asking, Conversant, SeenPicture } from '../../models/conversant.ts';
 import { changesSeeing } from '../../models/vision/vision-language.ts';
+import { heldBy } from '../../trainer/held.ts';
 import { openTextModel, resolveModel } from '../../models/open.ts';
 import type { ModelFile } from '../../models/types.ts';
 import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
@@ -42,7 +43,7 @@ export class LoadedModel {
   static async open({ model: reference, engine }: OnModel, log: (line: string) => void): Promise<LoadedModel> {
     const file = await openTextModel(await resolveModel(reference, log), log);
     try {
-      await openEngine(engine);
+      await openEngine(engine, heldBy(file));
       log(`Loading ${file.name}`);
       return new LoadedModel(keyOf({ model: reference, engine }), file, await loadConversant(file));
     } catch (error) {

@@ -12,6 +12,7 @@ import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts
 import type { MethodName } from '../../effilora/types.ts';
 import { speedFacts } from '../../trainer/machine-speed.ts';
 import { taskOf } from '../../tasks/registry.ts';
+import { heldBy } from '../../trainer/held.ts';
 import { engineFacts } from '../../trainer/engine-facts.ts';
 import { knownFacts } from './data-facts.ts';
 import { heldOutFacts, secondsBesideSteps } from './plan-time.ts';
@@ -45,7 +46,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const facts = plan.model(model);
   const wanted = request.fixed['training.precision'];
   const products = PRODUCTS.find((each) => each === wanted) ?? 'f32';
-  const chosen = await chooseEngine();
+  const chosen = await chooseEngine(heldBy(model));
   const engine = engineFacts(chosen, products);
   const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
   const proposed = (seconds: number | undefined) => {

@@ -15,7 +15,7 @@ import { readCaptionedData } from './examples.ts';
 import { DiffusionNetwork } from './network.ts';
 import { noiseObjective, type NoisedTensors } from './objective.ts';
 import { batchOptions, completed, readingOf, type WholeTraining } from './options.ts';
-import { diffusionCost } from './plan.ts';
+import { diffusionCost, frozenBytes } from './plan.ts';
 import { PaintedSamples, promptsFor } from './samples.ts';
 
 type DiffusionTask = Task<
@@ -69,4 +69,5 @@ export const diffusion: DiffusionTask = {
     return new PaintedSamples(promptsFor(sampling, heldOut, samples), sampling);
   },
   cost: diffusionCost,
+  heldBytes: ({ diffusion: file }, { precisions }) => frozenBytes(file, precisions.includes('file') ? 'auto' : 'f32'),
 };

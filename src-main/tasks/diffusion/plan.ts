@@ -126,7 +126,7 @@ const partBytes = ({ tensors }: DiffusionFile, parts: PartName[]): number =>
 const sizeOf = (shape: number[]) => shape.reduce((product, side) => product * side, 1);
 
 /** Network and text encoders as a run holds them: matrices of what can be adapted as they are asked for, all else in f32, unless a flow holds it otherwise. */
-function frozenBytes(file: DiffusionFile, weights: WeightFormat): number {
+export function frozenBytes(file: DiffusionFile, weights: WeightFormat): number {
   const parts: PartName[] = ['unet', 'transformer', 'text', 'text_2'];
   const paths = new Set(diffusionSites(file).map(({ group, path }) => `${group} ${path}.weight`));
   return parts

@@ -8,7 +8,7 @@ import { optionsOf, writtenAnswerOf } from '../answers.ts';
 import { answersToTheLetter, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { readRunData } from './examples.ts';
 import { nextTokenObjective } from '../next-token.ts';
-import { textCost, textPlan } from '../text-plan.ts';
+import { textCost, textHeld, textPlan } from '../text-plan.ts';
 import { adapterOptions, methodOf } from '../../recipe/vision.ts';
 import { readingOptions } from '../../data/reading-options.ts';
 import { HeldOutPrompts } from '../held-out-prompts.ts';
@@ -40,5 +40,5 @@ export const language: TextTask<PreparedExample, TokenBatch, BatchTensors, Causa
   },
   samples: ({ tokenizer }, heldOut, { samples: count }) =>
     new HeldOutPrompts({ writes: (model) => model }, tokenizer, heldOut, count),
-  ...{ plan: PLAN, cost: textCost(PLAN) },
+  ...{ plan: PLAN, cost: textCost(PLAN), heldBytes: textHeld(PLAN) },
 };

@@ -10,7 +10,7 @@ import { optionsOf, writtenAnswerOf } from '../answers.ts';
 import { datasetOptions, splitRunData } from '../run-data.ts';
 import { HeldOutPrompts, type Asked } from '../held-out-prompts.ts';
 import type { RunData, TextTask } from '../task.ts';
-import { textCost, textPlan } from '../text-plan.ts';
+import { textCost, textHeld, textPlan } from '../text-plan.ts';
 import { openPictureDataset, openPictureSample, type SeenExample } from './dataset.ts';
 import { answersToTheLetter, batchOf, likeliestOption, logLikelihoods, meanLoss } from './evaluation.ts';
 import { pictureObjective, type PictureTensors } from './objective.ts';
@@ -58,7 +58,7 @@ export const visionLanguage: TextTask<SeenExample, PictureBatch, PictureTensors,
     likeliest: (model, example, candidates, _, adaptation) => likeliestOption(model, example, candidates, adaptation),
   },
   samples: ({ tokenizer }, heldOut, { samples: count }) => new HeldOutPrompts(ASKED, tokenizer, heldOut, count),
-  ...{ plan: PLAN, cost: textCost(PLAN) },
+  ...{ plan: PLAN, cost: textCost(PLAN), heldBytes: textHeld(PLAN) },
 };
 
 async function thumbnailsOf({ pictures, shown }: SeenExample): Promise<string[]> {
