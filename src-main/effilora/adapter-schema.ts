@@ -19,7 +19,7 @@ export const adapterOptionsSchema = z.object({
   targets: z.array(z.string().min(1)).min(1),
   /** adapters from elsewhere that leave some layers or sites alone: the ones they adapt */
   sites: z
-    .array(z.string().regex(/^\d{1,4}\.\w+$/))
+    .array(z.string().regex(/^\d{1,4}\.[\w.]+$/))
     .min(1)
     .max(10_000)
     .optional(),

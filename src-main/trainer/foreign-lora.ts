@@ -1,13 +1,13 @@
 import { headName, siteName, siteTensor } from '../effilora/names.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import { UserError } from '../engine/types.ts';
-import { DECODER_SITES, type SiteName } from '../models/types.ts';
+import { DECODER_SITES } from '../models/types.ts';
 import type { StoredAdapter } from './stored-adapter.ts';
 
 /** A low-rank change of one linear, y += scale * b a x, as another program keeps it. */
 export interface ForeignSite {
   layer: number;
-  site: SiteName;
+  site: string;
   /** [rank, in] */
   a: NamedTensor;
   /** [out, rank] */
@@ -37,9 +37,15 @@ const MOST_NUMBERS = 2 ** 31;
 /**
  * A foreign LoRA as an adapter of method `lora`. Ranks and scales that differ by site are said exactly by one: smaller ranks are
  * filled up with zeros, other scales are worked into B.
+ * @param names of the model's sites, in its order
  * @throws UserError naming the file for shapes that can't be
  */
-export function storedLora(sites: ForeignSite[], lora: ForeignLora, file: string): StoredAdapter {
+export function storedLora(
+  sites: ForeignSite[],
+  lora: ForeignLora,
+  file: string,
+  names: readonly string[] = DECODER_SITES,
+): StoredAdapter {
   if (sites.length === 0) throw new UserError(`${file} adapts no linear of a decoder block; export the adapter again`);
   for (const site of sites) checkShapes(site, file);
   const dora = sites.some(({ magnitude }) => magnitude);
@@ -55,7 +61,7 @@ export function storedLora(sites: ForeignSite[], lora: ForeignLora, file: string
   const numbers = sites.reduce((sum, { a, b }) => sum + (a.shape[1]! + b.shape[0]!) * rank, 0);
   if (numbers > MOST_NUMBERS)
     throw new UserError(`${file} needs ${numbers} numbers with every linear at its largest rank, ${rank}: too many`);
-  const targets = DECODER_SITES.filter((name) => sites.some(({ site }) => site === name));
+  const targets = names.filter((name) => sites.some(({ site }) => site === name));
   return {
     tensors: sites.flatMap((site) => tensorsOf(site, rank, isPlain ? 1 : site.scale / nominal)),
     description: {

@@ -14,7 +14,9 @@ import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { proposePicturePlan } from '../../src-main/studio/work/plan-pictures.ts';
 import { measure } from '../../src-main/trainer/measure.ts';
 import { openForMeasuring } from '../../src-main/trainer/opened-model.ts';
+import { importAdapter } from '../../src-main/studio/work/import-adapter.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
+import { largestDifference } from '../models/support.ts';
 import { wholePipeline } from '../models/diffusion/support.ts';
 import { inEnvironment, trainerAt } from '../support/trainer-moment.ts';
 import { resultOf, temporary } from '../trainer/support.ts';
@@ -180,6 +182,19 @@ describe('a run on captioned pictures', () => {
     const adapted = places.adapted.filter(({ site }) => method.targets.includes(site)).map(({ path: place }) => place);
     expect(pairs.map(({ place }) => place.path)).toEqual(adapted);
     expect(pairs.every(({ rank, b }) => rank === 2 && b.some((value) => value !== 0))).toBe(true);
+    // And in again, as an adapter of its own.
+    await importAdapter(path.join(out, name), file, `${out}-in`);
+    const opened = await openForMeasuring({ model, adapter: `${out}-in`, engine: 'tensorflow' }, () => undefined);
+    expect(opened.adapter!.options).toMatchObject({ name: 'lora', rank: 2, targets: method.targets });
+    const again = await exportAdapter({ adapter: `${out}-in`, to, out: `${out}-again`, engine: 'tensorflow', model });
+    expect(again.fidelity!.form).toBe('exact');
+    const second = await readDiffusionLora(
+      path.join(`${out}-again`, to === 'diffusers' ? name : `${to}-in.safetensors`),
+      places,
+    );
+    const change = ({ rank, alpha, b }: (typeof pairs)[number]) => [...b].map((value) => (value * alpha) / rank);
+    second.pairs.forEach((pair, i) => expect(largestDifference(change(pair), change(pairs[i]!))).toBeLessThan(1e-6));
+    await opened.close();
     await expect(exportAdapter({ adapter: whole, to: 'gguf', out: `${out}-2` })).rejects.toThrow(
       'take diffusers or kohya',
     );

@@ -7,8 +7,7 @@ import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
 import { installTensorflow } from '../../engine/tensorflow/install.ts';
 import { UserError } from '../../engine/types.ts';
 import { modelOfAdapter } from '../../exports/read-any.ts';
-import { openModelFile, resolveModel, writesNothing, type AnyModelFile } from '../../models/open.ts';
-import type { ModelFile } from '../../models/types.ts';
+import { openModelFile, resolveModel, type AnyModelFile } from '../../models/open.ts';
 import { isOfPictures, isOfTexts } from '../../recipe/written.ts';
 import { readAdapter, writeStoredAdapter } from '../../trainer/adapter-folder.ts';
 import { withoutHeads } from '../../trainer/drop.ts';
@@ -63,7 +62,7 @@ export const jobs: Jobs = {
     if (model !== undefined) return { model };
     throw new UserError(`${basename(place)} doesn't say which model it was made for. Choose its base model.`);
   },
-  importAdapter: async ({ place, model, folder }) => importAdapter(place, await modelOf(model), folder),
+  importAdapter: async ({ place, model, folder }) => importAdapter(place, await anyModelOf(model), folder),
   headSimilarity,
   rowSimilarity,
   async pruneAdapter({ from, folder, heads, renormalize }) {
@@ -101,12 +100,5 @@ async function anyModelOf(reference: string): Promise<AnyModelFile> {
   opened = undefined;
   const file = await openModelFile(await resolveModel(reference));
   opened = { reference, file };
-  return file;
-}
-
-/** @throws UserError for one that makes pictures */
-async function modelOf(reference: string): Promise<ModelFile> {
-  const file = await anyModelOf(reference);
-  if (file.makes === 'pictures') throw new UserError(writesNothing(file.name));
   return file;
 }
