@@ -6,6 +6,8 @@ export const EXPORT_CHOICES = {
   gguf: { label: 'GGUF LoRA for llama.cpp', types: ['f16', 'f32'] },
   'merged-safetensors': { label: 'Merged model, Hugging Face folder', types: ['bf16', 'f16', 'f32'] },
   'merged-gguf': { label: 'Merged model, GGUF', types: ['f16', 'q8_0', 'q4_0'] },
+  diffusers: { label: 'LoRA for diffusers', types: ['f32'], ofPictures: true },
+  kohya: { label: 'LoRA for ComfyUI, A1111 and Forge (kohya)', types: ['f32'], ofPictures: true },
   effilora: { label: 'EffiLoRA file to share (exact)', types: ['f32'] },
 } as const;
 

@@ -1,6 +1,14 @@
 import { z } from 'zod';
 
-export const exportTarget = z.enum(['peft', 'gguf', 'merged-safetensors', 'merged-gguf', 'effilora']);
+export const exportTarget = z.enum([
+  'peft',
+  'gguf',
+  'merged-safetensors',
+  'merged-gguf',
+  'effilora',
+  'diffusers',
+  'kohya',
+]);
 export type ExportTarget = z.infer<typeof exportTarget>;
 
 export const exportOutcome = z.object({

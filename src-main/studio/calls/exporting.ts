@@ -42,6 +42,8 @@ const KINDS: Record<ExportTarget, (type: string) => string> = {
   'merged-safetensors': (type) => ` merged ${type}`,
   'merged-gguf': (type) => ` ${type.replace('_0', '')}`,
   effilora: () => '',
+  diffusers: () => ' diffusers',
+  kohya: () => ' kohya',
 };
 
 /** A folder of its own that a person recognises; what is downloaded of it is named after it. */
