@@ -146,6 +146,26 @@ describe.skipIf(noBrowser)(
       await expect.poll(() => sourceOf(name)).toBe(await painted('000006'));
       await checkAccessibility(page);
       await shoot(page, 'playground-painting');
+    });
+
+    it('is exported for other programs under the names that they know, and for models that paint alone', async () => {
+      const [adapter] = (await client.adapters.list({})).adapters;
+      await page.goto(`${host.url}/#/library/${adapter!.id}`);
+      await page.getByRole('button', { name: 'Export…' }).click();
+      const dialog = page.getByRole('dialog', { name: `Export “${adapter!.name}”` });
+      const forms = () => dialog.getByLabel(/^As/).locator('option').allTextContents();
+      await expect.poll(forms).toEqual(['LoRA for diffusers', 'LoRA for ComfyUI, A1111 and Forge (kohya)', 'EffiLoRA file to share (exact)']); // prettier-ignore
+      await dialog.getByLabel(/^As/).selectOption('LoRA for ComfyUI, A1111 and Forge (kohya)');
+      await dialog.getByRole('button', { name: 'Export', exact: true }).click();
+      await expect.poll(() => dialog.textContent()).toContain('✓ Exported');
+      const folder = (await dialog.locator('code').textContent())!;
+      const file = (await fs.readdir(folder)).find((name) => name.endsWith('.safetensors'))!;
+      const bytes = await fs.readFile(join(folder, file));
+      const header = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE(0)))) as Record<string, { shape: number[] }>; // prettier-ignore
+      const { __metadata__: metadata, ...tensors } = header;
+      expect(metadata).toHaveProperty('ss_network_module', 'networks.lora');
+      const kinds = new Set(Object.keys(tensors).map((name) => name.replace(/^lora_unet_\w+\./, '')));
+      expect([...kinds].sort()).toEqual(['alpha', 'lora_down.weight', 'lora_up.weight']);
       expect(errors).toEqual([]);
     });
   },
