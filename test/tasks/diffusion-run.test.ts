@@ -57,7 +57,7 @@ function recipe(
     ...{ model: base, dataset: [{ path: data, acceptDropped: true }], engine: 'tensorflow' },
     method: {
       ...{ rank: 2, heads: 2, dropout: 0.1, reducer: { ratio: 0.5, warmup: 3, interval: 3 } },
-      ...{ diffusion: { sites: ['attention', 'feed-forward'], textEncoder: 'adapted' }, ...method },
+      ...{ diffusion: { sites: ['attention', 'feed-forward', 'convolutions'], textEncoder: 'adapted' }, ...method },
     },
     training: {
       ...{ steps: 8, batch: 2, accumulate: 2, learningRate: 0.05, evalSplit: 4, evalEvery: 4, checkpointEvery: 4 },
@@ -193,7 +193,11 @@ describe('a run on captioned pictures', () => {
       places,
     );
     const change = ({ rank, alpha, b }: (typeof pairs)[number]) => [...b].map((value) => (value * alpha) / rank);
-    second.pairs.forEach((pair, i) => expect(largestDifference(change(pair), change(pairs[i]!))).toBeLessThan(1e-6));
+    expect(second.pairs.map(({ place }) => place.path)).toEqual(adapted);
+    second.pairs.forEach((pair, i) => {
+      expect(largestDifference(change(pair), change(pairs[i]!))).toBeLessThan(1e-6);
+      expect(largestDifference(pair.a, pairs[i]!.a), pair.place.path).toBeLessThan(1e-6);
+    });
     await opened.close();
     await expect(exportAdapter({ adapter: whole, to: 'gguf', out: `${out}-2` })).rejects.toThrow(
       'take diffusers or kohya',

@@ -5,7 +5,7 @@ import { readAdapter } from '../../trainer/adapter-folder.ts';
 import { storedLora, type ForeignSite } from '../../trainer/foreign-lora.ts';
 import type { StoredAdapter } from '../../trainer/stored-adapter.ts';
 import { readShareFile } from '../read-share-file.ts';
-import type { LoraPair } from './pairs.ts';
+import { channelsLast, type LoraPair } from './pairs.ts';
 import { loraPlaces } from './places.ts';
 import { readDiffusionLora } from './read-lora.ts';
 import { DIFFUSERS_FILE } from './write-diffusers.ts';
@@ -42,7 +42,7 @@ function foreignOf({ place, rank, alpha, a, b, magnitude }: LoraPair): ForeignSi
   });
   return {
     ...{ layer: place.block, site: place.site, scale: alpha / rank },
-    a: named('lora_A', [rank, place.inFeatures], a),
+    a: named('lora_A', [rank, place.inFeatures], channelsLast(a, place)),
     b: named('lora_B', [place.outFeatures, rank], b),
     ...(magnitude && { magnitude: named('magnitude', [place.outFeatures], magnitude) }),
   };
