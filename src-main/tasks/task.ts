@@ -18,6 +18,8 @@ export interface TrainableModel {
   readonly architecture: string;
   /** blocks that its sites lie in */
   readonly blocks: number;
+  /** of a network whose blocks lie at several sizes of picture: where each one lies, for people; else they have numbers alone */
+  readonly blockNames?: string[];
   /** all it is frozen in: what is compiled for one model finds each other by it */
   readonly weights: object;
   /** its large matrices */

@@ -24,7 +24,7 @@ export interface TrainOptions {
 
 /**
  * Trains by a recipe into `folder`: adapter.safetensors, adapter.json, metrics.jsonl, heads.jsonl, samples.jsonl, start.json, recipe.yaml,
- * trainer.log, datasets.json, checkpoints/, and run.lock while it lasts. Killed at any moment and resumed, it ends in the same numbers.
+ * trainer.log, datasets.json, of a UNet blocks.json, checkpoints/, and run.lock while it lasts. Killed at any moment and resumed, it ends in the same numbers.
  * @throws UserError when something does not fit (then nothing is written), another process trains there, the loss is no number,
  * or the disk is full or the folder gone (then the last good checkpoint stays)
  */
@@ -76,6 +76,8 @@ async function trainLocked(training: Training, resume: boolean): Promise<RunSumm
       );
     await writeAtomic(path.join(folder, 'recipe.yaml'), formatRecipe(recipe));
     await writeDatasets(folder, { ...datasets, read });
+    const { blockNames } = run.model;
+    if (blockNames) await writeAtomic(path.join(folder, 'blocks.json'), `${JSON.stringify({ names: blockNames })}\n`);
     await makeFolder(path.join(folder, 'checkpoints'));
     const loop = await Loop.open({ ...training, run }, checkpoint);
     try {

@@ -99,7 +99,8 @@ export const runEvent = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('status'), run: runSummary }),
   /** forget everything: the files are read again from their start */
   z.object({ kind: z.literal('reset'), position: runPosition }),
-  z.object({ kind: z.literal('names'), names: z.array(z.string()) }),
+  /** of heads; `blocks`: where each block lies, of a network that has it at several sizes of picture */
+  z.object({ kind: z.literal('names'), names: z.array(z.string()), blocks: z.array(z.string()).optional() }),
   z.object({ kind: z.literal('metrics'), records: z.array(metricsRecord), position: runPosition }),
   z.object({ kind: z.literal('heads'), frames: z.array(headsFrame), position: runPosition }),
   z.object({ kind: z.literal('samples'), records: z.array(sampleRecord), position: runPosition }),

@@ -37,6 +37,8 @@ export class RunData {
   current = false;
   heads: Head[] = [];
   layers = 0;
+  /** where each block of a UNet lies; empty of other models */
+  blocks: string[] = [];
   sites: string[] = [];
   headsASite = 0;
   /** one entry a step, in order; that of step 0 holds what was measured before the first update */
@@ -64,7 +66,7 @@ export class RunData {
     if ('position' in event) this.position = event.position;
     if (event.kind === 'status') this.run = event.run;
     else if (event.kind === 'reset') this.forget();
-    else if (event.kind === 'names') this.layOut(event.names);
+    else if (event.kind === 'names') this.layOut(event.names, event.blocks);
     else if (event.kind === 'metrics') for (const record of event.records) this.addMetrics(record);
     else if (event.kind === 'heads') for (const frame of event.frames) this.addFrame(frame);
     else if (event.kind === 'samples') this.samples.push(...event.records);
@@ -107,8 +109,14 @@ export class RunData {
     this.current = false;
   }
 
-  private layOut(names: string[]): void {
+  /** What a layer is called: where a UNet's block lies, else by its number. */
+  layerName(layer: number): string {
+    return this.blocks[layer] ?? String(layer);
+  }
+
+  private layOut(names: string[], blocks: string[] = []): void {
     if (names.length === this.heads.length) return;
+    this.blocks = blocks;
     this.heads = names.map((name) => ({ name, ...readHeadName(name) }));
     this.sites = [...new Set(this.heads.map(({ site }) => site))];
     this.layers = 1 + this.heads.reduce((most, { layer }) => Math.max(most, layer), -1);

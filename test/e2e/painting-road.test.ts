@@ -126,6 +126,9 @@ describe.skipIf(noBrowser)(
       const { recipe } = await client.runs.get({ id: (await client.runs.list()).runs[0]!.id });
       expect(recipe.training).toMatchObject({ diffusion: { trigger: 'inkish', sampling: { prompts: ['inkish, a photo of red', 'a dog'] } } }); // prettier-ignore
       expect(recipe.training).not.toHaveProperty('loss');
+      const map = page.getByRole('img', { name: /^Head map at step 6/ });
+      await map.press('ArrowRight');
+      await expect.poll(() => map.getAttribute('aria-label')).toContain('Layer 0 (down 2), self k, head 0');
       await checkAccessibility(page);
       await shoot(page, 'run-painting');
     });

@@ -11,6 +11,7 @@ const POLL_MS = 200;
 const FRAMES_AN_EVENT = 64;
 
 const START_FILE = 'start.json';
+const BLOCKS_FILE = 'blocks.json';
 const FILES = {
   metrics: 'metrics.jsonl',
   heads: 'heads.jsonl',
@@ -92,7 +93,7 @@ class RunReader {
       if (!first) return;
       this.names = sortedHeads(Object.keys((first['importance'] ?? {}) as object));
     }
-    if (!this.sentNames) yield { kind: 'names', names: this.names };
+    if (!this.sentNames) yield { kind: 'names', names: this.names, blocks: await blockNames(row.folder) };
     this.sentNames = true;
     const { names } = this;
     const before = this.position.heads;
@@ -130,4 +131,9 @@ class RunReader {
     this.sentStart = false;
     return { kind: 'reset', position: { ...this.position } };
   }
+}
+
+async function blockNames(folder: string): Promise<string[] | undefined> {
+  const names = (await firstRecord(join(folder, BLOCKS_FILE)))?.['names'];
+  return Array.isArray(names) && names.every((name) => typeof name === 'string') ? names : undefined;
 }

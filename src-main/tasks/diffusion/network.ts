@@ -25,6 +25,13 @@ export class DiffusionNetwork implements TrainableModel {
     return this.model.blocks;
   }
 
+  /** A UNet's: the way down, the middle, the way up. */
+  get blockNames(): string[] | undefined {
+    const names: string[] = [];
+    for (const { group, block, path } of this.shapes) if (group === 'unet') names[block] ??= levelName(path);
+    return names.length > 0 ? names : undefined;
+  }
+
   get weights(): object {
     return this.model.weights;
   }
@@ -59,4 +66,10 @@ export class DiffusionNetwork implements TrainableModel {
     this.parts.dispose();
     this.model.dispose();
   }
+}
+
+/** `down_blocks.0.attentions.1…` -> 'down 1' */
+function levelName(path: string): string {
+  const [, way, level] = /^(down|up)_blocks\.(\d+)\./.exec(path) ?? [];
+  return way ? `${way} ${Number(level) + 1}` : 'middle';
 }

@@ -2,7 +2,6 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { UserError } from '../../../engine/types.ts';
-import { CompiledForward, type Passable } from '../../compiled-forward.ts';
 import { readJsonFile } from '../../json-file.ts';
 import { disposeTensors, withDiffusionLoader, type DiffusionLoader, type DiffusionTensors } from '../loader.ts';
 import { pointwise, type Linear } from '../parts/linear.ts';
@@ -33,7 +32,7 @@ export const vaeName = (name: string): string =>
   );
 
 /** Pictures to latents and back (AutoencoderKL), frozen, on the engine in use. Pictures are red, green and blue from -1 to 1. */
-export class Vae implements Passable {
+export class Vae {
   private constructor(
     readonly config: VaeConfig,
     /** by their names in diffusers */
@@ -53,18 +52,6 @@ export class Vae implements Passable {
     const { loaded, tensors } = await withDiffusionLoader(source, (loader) => loadVae(config, loader));
     return new Vae(config, tensors, loaded);
   }
-
-  /** all it is frozen in */
-  get weights(): object {
-    return this.tensors;
-  }
-
-  get matrices(): { shape: number[] }[] {
-    return [...this.tensors.values()];
-  }
-
-  /** nothing of it is adapted */
-  readonly places = [];
 
   /** A latent stands for so many pixels a side. */
   get factor(): number {
@@ -104,7 +91,6 @@ export class Vae implements Passable {
   }
 
   dispose(): void {
-    CompiledForward.release(this.tensors);
     disposeTensors(this.tensors);
   }
 }
