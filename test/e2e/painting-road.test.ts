@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { wholePipeline } from '../models/diffusion/support.ts';
+import { packagesOf, runPython } from '../support/python.ts';
 import type { StudioClient } from './support/client.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser, openPage, studioInBrowser, untilShown } from './support/studio.ts';
@@ -20,6 +21,7 @@ describe.skipIf(noBrowser)(
     let errors: string[];
     let model: string;
     let data: string;
+    let exported: string;
     beforeAll(async () => {
       model = join(studio.folder, 'tiny-painter');
       data = join(studio.folder, 'colours');
@@ -169,6 +171,24 @@ describe.skipIf(noBrowser)(
       expect(metadata).toHaveProperty('ss_network_module', 'networks.lora');
       const kinds = new Set(Object.keys(tensors).map((name) => name.replace(/^lora_unet_\w+\./, '')));
       expect([...kinds].sort()).toEqual(['alpha', 'lora_down.weight', 'lora_up.weight']);
+      const script = join(import.meta.dirname, 'diffusers_paints.py');
+      const told = await runPython(script, [model, folder, file], await packagesOf('requirements-diffusers.txt'));
+      const { adapters, far } = JSON.parse(told) as { adapters: string[]; far: number };
+      expect(adapters).toContain('unet');
+      expect(far).toBeGreaterThan(0.01);
+      exported = join(folder, file);
+      expect(errors).toEqual([]);
+    });
+
+    it('comes in again, as a file of other programs, and is an adapter like the others', async () => {
+      await page.goto(`${host.url}/#/library`);
+      await page.getByRole('button', { name: 'Import an adapter' }).click();
+      const dialog = page.getByRole('dialog', { name: 'Import an adapter' });
+      await dialog.getByLabel('Path').fill(exported);
+      await dialog.getByLabel('Base model').selectOption('tiny-painter');
+      await dialog.getByRole('button', { name: 'Import', exact: true }).click();
+      await expect.poll(async () => (await client.adapters.list({})).adapters.length).toBe(2);
+      await page.getByRole('heading', { level: 1, name: basename(exported, '.safetensors') }).waitFor();
       expect(errors).toEqual([]);
     });
   },
