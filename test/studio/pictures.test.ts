@@ -106,10 +106,10 @@ describe('the playground', () => {
     const messages = [{ role: 'user' as const, content: QUESTION, pictures: [await added('plain.png')] }];
     await expect(answers([{ adapter: null, messages }], text)).rejects.toThrow('tiny-chat reads text alone; choose a model that takes pictures'); // prettier-ignore
     const sees = (on: string, adapter: string | null) => open.client.playground.sees({ model: on, adapter });
-    expect(await sees(text, null)).toEqual({ sees: false, name: 'tiny-chat' });
-    expect(await sees(model, null)).toEqual({ sees: true, name: 'model' });
+    expect(await sees(text, null)).toEqual({ sees: false, makesPictures: false, name: 'tiny-chat' });
+    expect(await sees(model, null)).toEqual({ sees: true, makesPictures: false, name: 'model' });
     // Columns with an adapter are on its own base model.
-    expect(await sees(text, adapter)).toEqual({ sees: true, name: 'model' });
+    expect(await sees(text, adapter)).toEqual({ sees: true, makesPictures: false, name: 'model' });
     expect(await sees('smollm2-135m', null)).toMatchObject({ sees: false });
   });
 
