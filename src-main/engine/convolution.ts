@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import { frozenTransposed, packedKernels } from './frozen.ts';
 import type { ImplicitRows } from './implicit-rows.ts';
+import type { PackedMatrix } from './packed.ts';
 
 /** How a filter goes over a picture: rows and columns of zeros before and behind it, and pixels a step. */
 export interface Walk {
@@ -11,11 +13,27 @@ export interface Walk {
 /** A 3 x 3 filter that leaves the size as it is. */
 export const IN_PLACE: Walk = { padding: [1, 1], stride: 1 };
 
-/**
- * x [pictures, height, width, in] with a frozen filter [kernel, kernel, in, out]. No gradient flows to the filter, and x is not kept
- * for backward.
- */
-export function frozenConvolution(x: Tensor4D, filter: Tensor4D, walk: Walk): Tensor4D {
+/** A frozen filter in the engine's own memory: of each channel that comes out a row [kernel * kernel * in], by its places and then its channels. */
+export interface PackedFilter {
+  matrix: PackedMatrix;
+  kernel: number;
+}
+
+/** [kernel, kernel, in, out] in f32, or packed */
+export type FrozenFilter = Tensor4D | PackedFilter;
+
+const isPacked = (filter: FrozenFilter): filter is PackedFilter => !(filter instanceof tf.Tensor);
+
+/** The width and height of a filter, pixels. */
+export const kernelOf = (filter: FrozenFilter): number => (isPacked(filter) ? filter.kernel : filter.shape[0]);
+
+/** [kernel * kernel * in, out], by its places and then its channels; the caller disposes it. */
+export const flatFilter = (filter: FrozenFilter): Tensor2D =>
+  isPacked(filter) ? frozenTransposed(filter.matrix) : tf.reshape(filter, [-1, filter.shape[3]]);
+
+/** x [pictures, height, width, in] with a frozen filter. No gradient flows to the filter, and x is not kept for backward. */
+export function frozenConvolution(x: Tensor4D, filter: FrozenFilter, walk: Walk): Tensor4D {
+  if (isPacked(filter)) return packedConvolution(x, filter, walk);
   return tf.customGrad((input, save) => {
     (save as tf.GradSaveFunc)([filter]);
     return {
@@ -23,6 +41,21 @@ export function frozenConvolution(x: Tensor4D, filter: Tensor4D, walk: Walk): Te
       gradFunc: (dy: Tensor, [kept]: Tensor[]) => inputGradient(x.shape, dy as Tensor4D, kept as Tensor4D, walk),
     };
   })(x) as Tensor4D;
+}
+
+function packedConvolution(
+  x: Tensor4D,
+  { matrix, kernel }: PackedFilter,
+  { padding: [before, after], stride }: Walk,
+): Tensor4D {
+  const [, height, width] = x.shape;
+  const [rows, columns] = [height, width].map((size) => Math.floor((size + before + after - kernel) / stride) + 1) as [number, number]; // prettier-ignore
+  const run = packedKernels()!.convolution!;
+  return tf.customGrad((input) => ({
+    value: run(input as Tensor4D, matrix, { kernel, stride, before, rows, columns }, false),
+    gradFunc: (dy: Tensor) =>
+      run(dy as Tensor4D, matrix, { kernel, stride, before, rows: height, columns: width }, true),
+  }))(x) as Tensor4D;
 }
 
 /** The same with a filter that learns: gradients flow to both, and x is kept for that. */

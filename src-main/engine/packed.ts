@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 
 /** A matrix in a file, rows one after the other. `order`: row i of the matrix is row order[i] of the file. */
 export interface MatrixSource {
@@ -11,6 +11,18 @@ export interface MatrixSource {
   rows: number;
   width: number;
   order?: number[];
+  /** a row lies as [width / places, places] and is kept as [places, width / places]: a filter's channels come last */
+  places?: number;
+}
+
+/** A filter's way over pictures [pictures, height, width, channels], and the size of what comes out: [pictures, rows, columns, .]. */
+export interface Convolved {
+  kernel: number;
+  stride: number;
+  /** rows and columns of zeros before the first */
+  before: number;
+  rows: number;
+  columns: number;
 }
 
 /** One layer's attention over a sequence that the engine keeps. */
@@ -36,6 +48,11 @@ export interface PackedKernels {
   linear?(x: Tensor2D, weight: PackedMatrix, bias: Tensor1D): Tensor2D;
   /** the product with both factors in integers (engine/integer-product.ts has its numbers), where the engine has that */
   integerProduct?(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
+  /**
+   * x convolved with a filter [out, kernel * kernel * in] by its places and then its channels, where the engine has that; with `gradient`
+   * from what came out back to what went in
+   */
+  convolution?(x: Tensor4D, weight: PackedMatrix, walk: Convolved, gradient: boolean): Tensor4D;
   rows(ids: Tensor1D, weight: PackedMatrix): Tensor2D;
   unpack(weight: PackedMatrix): Tensor2D;
   /** sum of -log softmax(x W^T)[label], and its gradient to x; a negative label has none */

@@ -1,4 +1,5 @@
-import type { Scalar, Tensor, Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, TensorInfo } from '@tensorflow/tfjs-core';
 import type { SequenceKernels } from '../packed.ts';
 import type { Addon, Attribute } from './addon.ts';
 import { attribute } from './addon.ts';
@@ -30,6 +31,20 @@ export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): Seq
         [int('split', 1), shapes([x.shape[0], weight.shape[0]])],
         [x, weight.number, bias],
       ),
+    convolution: (x, weight, { kernel, stride, before, rows, columns }, gradient) => {
+      const own = { kernel, stride, before, rows, columns, gradient: gradient ? 1 : 0 };
+      const channels = gradient ? weight.shape[1] / kernel ** 2 : weight.shape[0];
+      const attributes = Object.entries(own).map(([name, value]) => int(name, value));
+      const none = tf.zeros([1]);
+      const inputs = [x, weight.number, none];
+      const y = one<Tensor4D>(
+        'StudioConvolution',
+        [...attributes, shapes([x.shape[0], rows, columns, channels])],
+        inputs,
+      );
+      none.dispose();
+      return y;
+    },
     integerProduct: (x, weight, gradient) =>
       one<Tensor2D>(
         'StudioIntegerProduct',

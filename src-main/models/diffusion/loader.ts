@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { FrozenFilter } from '../../engine/convolution.ts';
 import { packedKernels } from '../../engine/frozen.ts';
 import { PackedMatrix, type FrozenMatrix } from '../../engine/packed.ts';
 import { UserError } from '../../engine/types.ts';
@@ -9,6 +10,10 @@ import type { Linear } from './parts/linear.ts';
 import type { Convolution, Norm } from './parts/resnet.ts';
 import type { DiffusionSite } from './site.ts';
 import type { DiffusionEntry, DiffusionSource } from './source.ts';
+
+/** How many pixels a side a filter sees; of fewer channels its products are too narrow for the engine's own. */
+const KERNEL = 3;
+const LEAST_CHANNELS = 16;
 
 /** A part's tensors on the engine, by their names in diffusers; filters lie as [kernel, kernel, in, out]. */
 export type DiffusionTensors = Map<string, Tensor | PackedMatrix>;
@@ -112,6 +117,19 @@ function loaderOf(source: DiffusionSource, tensors: DiffusionTensors, format: We
     tensors.set(name, packed);
     return packed;
   };
+  const filter = async (name: string, out: number, channels: number): Promise<FrozenFilter> => {
+    const { place } = find(name, [out, channels, KERNEL, KERNEL]);
+    const kernels = packedKernels();
+    if (!kernels?.convolution || !place || !(place.type in GGML_TYPES) || channels < LEAST_CHANNELS)
+      return (await read(name, [out, channels, KERNEL, KERNEL], (values) => tf.transpose(values, [2, 3, 1, 0]))) as Tensor4D; // prettier-ignore
+    const wanted = residentType(place.type, channels, format) ?? 'f32';
+    const [from, to] = [place.type, wanted].map((type) => GGML_TYPES[type as GgmlType].id) as [number, number];
+    const places = KERNEL ** 2;
+    const source = { ...place, format: from, rows: out, width: places * channels, places };
+    const packed = await PackedMatrix.load(kernels, source, to);
+    tensors.set(name, packed);
+    return { matrix: packed, kernel: KERNEL };
+  };
   const vector = async (name: string, size: number) => (await read(name, [size])) as Tensor1D;
   return {
     tensor: (name, shape) => read(name, shape),
@@ -125,7 +143,7 @@ function loaderOf(source: DiffusionSource, tensors: DiffusionTensors, format: We
     }),
     convolution: async (name, outChannels, inChannels, site) => ({
       site,
-      filter: (await read(`${name}.weight`, [outChannels, inChannels, 3, 3], (values) => tf.transpose(values, [2, 3, 1, 0]))) as Tensor4D, // prettier-ignore
+      filter: await filter(`${name}.weight`, outChannels, inChannels),
       bias: await vector(`${name}.bias`, outChannels),
     }),
     norm: async (name, size) => ({

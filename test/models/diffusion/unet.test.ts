@@ -180,8 +180,9 @@ it.each([
   const expected = await readAll(path.join(data, kind, 'expected.safetensors'));
   const model = await UNet.load(path.join(data, kind), 'auto');
   const packed = [...model.tensors].filter(([, tensor]) => tensor instanceof PackedMatrix).map(([name]) => name);
-  const linears = model.sites().filter((site) => site.kind === 'linear');
-  expect(packed.sort()).toEqual(linears.map((site) => `${site.path}.weight`).sort());
+  // Filters of a few channels are left to the engine.
+  const matrices = model.sites().filter(({ kernel = 1, inFeatures }) => kernel === 1 || inFeatures / kernel ** 2 >= 16);
+  expect(packed.sort()).toEqual(matrices.map((site) => `${site.path}.weight`).sort());
   const { adapter, learned } = adapterOf(model, expected);
   const inputs = asTensors(feedsOf(model, expected));
   const pass = { adaptation: adapter };

@@ -77,6 +77,15 @@ struct ProductShape {
   /** add [n] is the same for every row */
   bool addsRow = false;
 };
+/** A filter's way over pictures: x [pictures, height, width, .] -> [pictures, rows, columns, .]. */
+struct ConvolutionShape {
+  int64_t pictures, height, width, rows, columns, in, out;
+  /** width and height of the filter, pixels a step, and rows of zeros before the first */
+  int64_t kernel, stride, before;
+  /** from what came out [., out] back to what went in [., in] */
+  bool gradient;
+};
+
 /** Levels of vector instructions. EFFILORA_INSTRUCTIONS=avx2, avxvnni or avx512 leaves wider ones alone: each can be tested and measured on one machine. */
 enum class Level { avx2, avxVnni, avx512, amx };
 bool isAllowed(Level level);
@@ -120,6 +129,8 @@ struct Table {
   void (*packedDots)(View x, const uint8_t* data, int format, View y, int64_t tokens, int64_t rows, int64_t width);
   void (*cachedAttention)(View q, View k, View v, View out, LayerCache& cache, const CacheShape& shape);
   ProductFunction product;
+  /** W [out, kernel * kernel * in] by the filter's places, then channels; `bias` [out] is added where it has data */
+  void (*convolution)(const float* x, View weight, View bias, float* out, const ConvolutionShape& shape);
   void (*sum)(const View* terms, int count, View out, int64_t size);
   double (*squares)(const float* g, const float* rows, int64_t blocks, int64_t width);
   void (*sensitivity)(const float* p, const float* g, float* out, int64_t blocks, int64_t width);

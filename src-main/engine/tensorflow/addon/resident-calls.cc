@@ -36,7 +36,7 @@ void completeLoad(napi_env env, napi_status, void* data) {
   napi_delete_async_work(env, load->work);
 }
 
-/** loadMatrix({path, offset, format, rows, width, order?}, format): Promise of its number */
+/** loadMatrix({path, offset, format, rows, width, order?, places?}, format): Promise of its number */
 napi_value loadMatrix(napi_env env, napi_value* args) {
   auto load = std::make_unique<Load>();
   load->from.path = toString(env, get(env, args[0], "path"));
@@ -47,6 +47,10 @@ napi_value loadMatrix(napi_env env, napi_value* args) {
   bool ordered;
   check(env, napi_has_named_property(env, args[0], "order", &ordered));
   if (ordered) load->from.order = toInts(env, get(env, args[0], "order"));
+  bool turned;
+  check(env, napi_has_named_property(env, args[0], "places", &turned));
+  if (turned) load->from.places = toInt(env, get(env, args[0], "places"));
+  if (load->from.places < 1 || width % load->from.places != 0) throw std::runtime_error("a row of this width can't be turned");
   for (int format : {load->from.format, to})
     if (kernels::blockFormat(format).bytes == 0 || width % kernels::blockFormat(format).weights != 0)
       throw std::runtime_error("a matrix of this width can't be packed in this format");

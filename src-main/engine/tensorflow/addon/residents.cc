@@ -79,9 +79,16 @@ SequenceCache::~SequenceCache() {
   }
 }
 
+/** A row [width / places, places] as [places, width / places]. */
+template <class T>
+static void turnRow(const void* row, void* to, int64_t width, int64_t places) {
+  int64_t channels = width / places;
+  for (int64_t k = 0; k < width; k++) static_cast<T*>(to)[k] = static_cast<const T*>(row)[k % channels * places + k / channels];
+}
+
 void readMatrix(const FileMatrix& from, PackedMatrix& to) {
   File file(from.path);
-  if (from.order.empty() && from.format == to.format) return file.read(to.data, to.bytes(), from.offset);
+  if (from.order.empty() && from.format == to.format && from.places == 1) return file.read(to.data, to.bytes(), from.offset);
   std::vector<int64_t> place(to.rows);
   for (int64_t i = 0; i < to.rows; i++) place[from.order.empty() ? i : from.order[i]] = i;
   BlockFormat block = blockFormat(from.format);
@@ -93,13 +100,19 @@ void readMatrix(const FileMatrix& from, PackedMatrix& to) {
     parallelFor(count, [&](int64_t i) {
       uint8_t* target = to.data + place[first + i] * to.rowBytes;
       const uint8_t* row = &piece[i * rowBytes];
-      if (from.format == to.format) {
+      if (from.format == to.format && from.places == 1) {
         std::memcpy(target, row, rowBytes);
-      } else {
-        std::vector<float> values(to.width);
-        table().unpackRow(row, from.format, 0, to.width, values.data());
-        table().packRow(values.data(), to.format, to.width, target);
+        return;
       }
+      if (from.format == to.format && block.weights == 1) {
+        if (block.bytes == 2) turnRow<uint16_t>(row, target, to.width, from.places);
+        else turnRow<uint32_t>(row, target, to.width, from.places);
+        return;
+      }
+      std::vector<float> values(to.width), turned(from.places > 1 ? to.width : 0);
+      table().unpackRow(row, from.format, 0, to.width, values.data());
+      if (from.places > 1) turnRow<float>(values.data(), turned.data(), to.width, from.places);
+      table().packRow(from.places > 1 ? turned.data() : values.data(), to.format, to.width, target);
     });
   }
 }

@@ -31,12 +31,16 @@ struct PackedMatrix {
   std::unique_ptr<PackedMatrix> turned_;
 };
 
-/** Where a matrix lies in a file. `order`, where it is not empty: row i of the matrix is row order[i] of the file. */
+/**
+ * Where a matrix lies in a file. `order`, where it is not empty: row i of the matrix is row order[i] of the file. `places` above 1: a row
+ * lies as [width / places, places], and is kept as [places, width / places]: a filter's channels come last.
+ */
 struct FileMatrix {
   std::string path;
   int64_t offset;
   int format;
   std::vector<int64_t> order;
+  int64_t places = 1;
 };
 
 /** Reads a matrix piece by piece into its place, in another format where the matrix has one. @throws when the file is too short */

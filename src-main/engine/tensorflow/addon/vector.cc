@@ -294,6 +294,7 @@ void sum(const View* terms, int count, View out, int64_t size) {
 #include "attention.h"
 #include "blocks.h"
 #include "vector-product.h"
+#include "convolution.h"
 #include "packed-dots.h"
 #include "cached-attention.h"
 #include "optimizer.h"
@@ -304,6 +305,6 @@ void sum(const View* terms, int count, View out, int64_t size) {
 extern const Table STUDIO_TABLE;
 const Table STUDIO_TABLE = {
     rmsNorm,    rmsNormGrad, layerNorm, layerNormGrad, groupNorm, groupNormGrad, rotary,      gated,     gatedGrad, attention,  attentionGrad,   crossEntropy, productAdd, mixture,
-    mixtureGrad, unpackRow,  packRow,     packedDots, cachedAttention, product, sum, squares, sensitivity, adamw};
+    mixtureGrad, unpackRow,  packRow,     packedDots, cachedAttention, product, convolution, sum, squares, sensitivity, adamw};
 
 }  // namespace kernels

@@ -1,14 +1,21 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import { frozenConvolution, IN_PLACE, Patches, type Walk } from '../../../engine/convolution.ts';
+import {
+  flatFilter,
+  frozenConvolution,
+  IN_PLACE,
+  kernelOf,
+  Patches,
+  type FrozenFilter,
+  type Walk,
+} from '../../../engine/convolution.ts';
 import { groupNorm } from '../../../engine/group-norm.ts';
 import type { DiffusionLoader } from '../loader.ts';
 import type { DiffusionSite, DiffusionSiteShape } from '../site.ts';
 import { linear, pointwise, rowsOf, type Linear, type LinearPass } from './linear.ts';
 
-/** filter [kernel, kernel, in, out] */
 export interface Convolution {
-  filter: Tensor4D;
+  filter: FrozenFilter;
   bias: Tensor1D;
   /** undefined: it is not adapted */
   site?: DiffusionSite;
@@ -134,10 +141,7 @@ function withoutBias(x: Tensor4D, { filter, site }: Convolution, walk: Walk, pas
     const y = frozenConvolution(x, filter, walk);
     if (!site || !adaptation?.adapts?.(site.group)) return y;
     const own = pass.parameters ?? adaptation.parameters(site.block, site.group);
-    const rows = adaptation.apply(site, new Patches(x, filter.shape[0], walk), rowsOf(y), own, () => flatFilter(filter)); // prettier-ignore
+    const rows = adaptation.apply(site, new Patches(x, kernelOf(filter), walk), rowsOf(y), own, () => flatFilter(filter)); // prettier-ignore
     return tf.reshape(rows, y.shape);
   });
 }
-
-/** [kernel, kernel, in, out] -> [kernel * kernel * in, out] */
-export const flatFilter = (filter: Tensor4D): Tensor2D => tf.reshape(filter, [-1, filter.shape[3]]);

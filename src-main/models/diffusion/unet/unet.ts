@@ -1,17 +1,17 @@
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import { doubled, IN_PLACE, type Walk } from '../../../engine/convolution.ts';
+import { doubled, flatFilter, IN_PLACE, type Walk } from '../../../engine/convolution.ts';
 import { frozenTransposed } from '../../../engine/frozen.ts';
 import { groupNorm } from '../../../engine/group-norm.ts';
-import type { FrozenMatrix } from '../../../engine/packed.ts';
+import { PackedMatrix, type FrozenMatrix } from '../../../engine/packed.ts';
 import { UserError } from '../../../engine/types.ts';
 import type { Feeds } from '../../feeds.ts';
 import { readJsonFile } from '../../json-file.ts';
 import type { WeightFormat } from '../../weight-format.ts';
 import { disposeTensors, withDiffusionLoader, type DiffusionLoader, type DiffusionTensors } from '../loader.ts';
 import { linear } from '../parts/linear.ts';
-import { convolutionShape, convolve, flatFilter, resnet, resnetSites } from '../parts/resnet.ts';
+import { convolutionShape, convolve, resnet, resnetSites } from '../parts/resnet.ts';
 import { transformer, transformerSites } from '../parts/transformer.ts';
 import type { FlowSteps } from '../noise/samplers/index.ts';
 import type { DiffusionPass, DiffusionSite, DiffusionSiteShape } from '../site.ts';
@@ -165,7 +165,8 @@ export class UNet {
   siteWeight({ block, site }: Pick<DiffusionSite, 'block' | 'site'>): Tensor2D {
     const { path: name, kind } = this.sites().find((each) => each.block === block && each.site === site)!;
     const weight = this.tensors.get(`${name}.weight`);
-    return kind === 'conv' ? flatFilter(weight as Tensor4D) : frozenTransposed(weight as FrozenMatrix);
+    const isFilter = kind === 'conv' && !(weight instanceof PackedMatrix);
+    return isFilter ? flatFilter(weight as Tensor4D) : frozenTransposed(weight as FrozenMatrix);
   }
 
   dispose(): void {
