@@ -125,7 +125,11 @@ async function readForeign(folder: string): Promise<StoredAdapter> {
  * Puts a stored adapter on a model, heads that were dropped left out. The caller disposes it.
  * @throws UserError when it was made for another model
  */
-export function adapterOnModel({ description, tensors }: StoredAdapter, model: TrainableModel, place: string): Adapter {
+export function adapterOnModel(
+  { description, tensors }: StoredAdapter,
+  model: Pick<TrainableModel, 'architecture' | 'sites' | 'wholeTensors'>,
+  place: string,
+): Adapter {
   const { architecture, name } = description.baseModel;
   if (!['unknown', model.architecture].includes(architecture))
     throw new UserError(

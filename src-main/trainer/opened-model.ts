@@ -31,28 +31,8 @@ export interface ModelToOpen {
 }
 
 /** Opens a model to be run. @throws UserError when one of them is not there, damaged, or does not fit */
-export async function openForRunning(
-  { model: reference, adapter: place, engine: choice = 'auto' }: ModelToOpen,
-  log: (line: string) => void,
-): Promise<OpenedModel> {
-  const stored = place === undefined ? undefined : await readAdapter(place);
-  const file = await openTextModel(await resolveModel(reference, log), log);
-  try {
-    const engine = await openEngine(choice, heldBy(file));
-    const model = await loadConversant(file);
-    const adapter = stored && adapterOnModel(stored, model, place!);
-    if (stored) await warnOfAnotherBase(stored, file, log);
-    const close = async () => {
-      adapter?.dispose();
-      model.dispose();
-      await file.close();
-    };
-    return { engine, file, model, adapter, close };
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-}
+export const openForRunning = (asked: ModelToOpen, log: (line: string) => void): Promise<OpenedModel> =>
+  opened(asked, openTextModel, loadConversant, log);
 
 /** A base model of any kind on an engine, with an adapter or without, to be measured. */
 export interface OpenedForMeasuring extends Pick<OpenedModel, 'engine' | 'adapter' | 'close'> {
@@ -63,15 +43,20 @@ export interface OpenedForMeasuring extends Pick<OpenedModel, 'engine' | 'adapte
 }
 
 /** Opens a model to be measured. @throws UserError as `openForRunning` does */
-export async function openForMeasuring(
+export const openForMeasuring = (asked: ModelToOpen, log: (line: string) => void): Promise<OpenedForMeasuring> =>
+  opened(asked, openModelFile, (file) => taskOf(file).load(file), log);
+
+async function opened<File extends AnyModelFile, Model extends TrainableModel>(
   { model: reference, adapter: place, engine: choice = 'auto' }: ModelToOpen,
+  open: (place: string, log: (line: string) => void) => Promise<File>,
+  load: (file: File) => Promise<Model>,
   log: (line: string) => void,
-): Promise<OpenedForMeasuring> {
+) {
   const stored = place === undefined ? undefined : await readAdapter(place);
-  const file = await openModelFile(await resolveModel(reference, log), log);
+  const file = await open(await resolveModel(reference, log), log);
   try {
-    const engine = await openEngine(choice);
-    const model = await taskOf(file).load(file);
+    const engine = await openEngine(choice, heldBy(file));
+    const model = await load(file);
     const adapter = stored && adapterOnModel(stored, model, place!);
     if (stored) await warnOfAnotherBase(stored, file, log);
     const close = async () => {

@@ -13,11 +13,10 @@ import { openModelFile, resolveModel } from '../models/open.ts';
 import type { BaseModelFile } from '../models/types.ts';
 import type { HeldFormat } from '../models/weight-format.ts';
 import { adapterOnModel, readAdapter } from './adapter-folder.ts';
+import { completeFor } from './complete-for.ts';
 import { engineFacts } from './engine-facts.ts';
 import { heldBy } from './held.ts';
-import { fitRecipe } from '../recipe/kinds.ts';
 import { checkPrefix, type Recipe } from '../recipe/recipe.ts';
-import { taskOf } from '../tasks/registry.ts';
 import type { Objective, RunCost, RunData, Task, TrainableModel } from '../tasks/task.ts';
 import { TrainingStep } from './step.ts';
 
@@ -54,9 +53,7 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const { weights } = recipe.training;
   if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
     log(`Frozen weights are unpacked to f32: the engine ${engine.name} has no products with ${weights} weights`);
-  fitRecipe(recipe, file);
-  const task: Task = taskOf(file);
-  task.complete?.(recipe, file);
+  const task = completeFor(recipe, file);
   const { data, model } = await dataAndModel(task, recipe, file);
   if (data.growing) log('Training begins with the first rows while the others are read');
   else logData(data, log);

@@ -9,13 +9,15 @@ import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
 import { recipeSchema } from '../../recipe/recipe.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import { adapterOnModel } from '../../trainer/adapter-folder.ts';
+import { heldBy } from '../../trainer/held.ts';
 import type { StoredAdapter } from '../../trainer/stored-adapter.ts';
 import { fit, type MeasuredOn } from '../fidelity.ts';
 import { headMapSvg } from '../head-map.ts';
 import { modelCard } from '../model-card.ts';
 import { listFiles, writeNewFolder } from '../new-folder.ts';
 import type { Progress } from '../progress.ts';
-import { PICTURE_TARGETS, type ExportForm, type ExportResult, type ExportTarget } from '../request.ts';
+import type { ExportTarget } from '../../../src-preload/contract/choices.ts';
+import { isPictureTarget, PICTURE_TARGETS, type ExportForm, type ExportResult } from '../request.ts';
 import { pairsOfPlain } from './pairs.ts';
 import { loraPlaces } from './places.ts';
 import { DIFFUSERS_FILE, encodeDiffusersLora } from './write-diffusers.ts';
@@ -54,9 +56,9 @@ export async function exportPictures(
 ): Promise<ExportResult> {
   const { to, out, name, form } = request;
   try {
-    if (!(PICTURE_TARGETS as readonly ExportTarget[]).includes(to))
+    if (!isPictureTarget(to))
       throw new UserError(`--to ${to} is for models that write, and ${file.name} makes pictures; take ${PICTURE_TARGETS.join(' or ')}`); // prettier-ignore
-    await openEngine(request.engine ?? 'auto');
+    await openEngine(request.engine ?? 'auto', heldBy(file));
     const model = await taskOf(file).load(file);
     const adapter = adapterOnModel(stored, model, request.adapter);
     progress.at('opening', 1, 1);

@@ -9,10 +9,10 @@ import { DiffusionModel } from '../../models/diffusion/pipeline/model.ts';
 import type { Vae } from '../../models/diffusion/vae/vae.ts';
 import { openModelFile, resolveModel } from '../../models/open.ts';
 import type { DiffusionTraining } from '../../recipe/diffusion.ts';
-import { fitRecipe } from '../../recipe/kinds.ts';
 import { parseRecipe } from '../../recipe/recipe.ts';
-import { taskOf } from '../../tasks/registry.ts';
 import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
+import { completeFor } from '../../trainer/complete-for.ts';
+import { heldBy } from '../../trainer/held.ts';
 import type { Off, OnModel } from './types.ts';
 
 type Sampling = DiffusionTraining['sampling'];
@@ -30,7 +30,7 @@ export class LoadedPainter {
     const file = await openModelFile(await resolveModel(reference, log), log);
     try {
       if (file.makes !== 'pictures') throw new UserError(`${file.name} writes texts and makes no pictures, which is needed here; choose another model`); // prettier-ignore
-      await openEngine(engine);
+      await openEngine(engine, heldBy(file));
       log(`Loading ${file.name}`);
       const model = await DiffusionModel.load(file.diffusion);
       return new LoadedPainter(keyOf({ model: reference, engine }), file, model, await model.vae());
@@ -43,14 +43,7 @@ export class LoadedPainter {
   /** An adapter on this model, with heads left out besides its own; the caller disposes it. @throws UserError */
   async adapter(folder: string, off?: Off): Promise<Adapter> {
     const stored = await readAdapter(folder);
-    const { model } = this;
-    const trainable = {
-      ...{ architecture: model.architecture, blocks: model.blocks, weights: model.weights, matrices: model.matrices },
-      sites: () => model.sites(),
-      siteWeight: (site: Parameters<DiffusionModel['siteWeight']>[0]) => model.siteWeight(site),
-      dispose: () => undefined,
-    };
-    const adapter = adapterOnModel(stored, trainable as unknown as Parameters<typeof adapterOnModel>[1], basename(folder)); // prettier-ignore
+    const adapter = adapterOnModel(stored, this.model, basename(folder));
     const heads = new Set([...droppedHeads(stored.description), ...(off?.heads ?? [])]);
     adapter.drop({ heads, renormalize: off?.renormalize ?? stored.description.renormalize });
     return adapter;
@@ -61,8 +54,7 @@ export class LoadedPainter {
     const told = { model: 'm', dataset: 'd', training: { steps: 1, diffusion: { sampling: asked } } };
     try {
       const recipe = parseRecipe(stringify(told), 'What was asked');
-      fitRecipe(recipe, this.file);
-      taskOf(this.file).complete?.(recipe, this.file);
+      completeFor(recipe, this.file);
       return recipe.training.diffusion!.sampling as Required<Omit<Sampling, 'prompts'>>;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;

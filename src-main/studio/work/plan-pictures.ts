@@ -5,14 +5,15 @@ import { chooseEngine } from '../../engine/index.ts';
 import { PRODUCTS } from '../../engine/products.ts';
 import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
 import { diffusionSites } from '../../models/diffusion/pipeline/network.ts';
-import { fitRecipe } from '../../recipe/kinds.ts';
 import { withOptions } from '../../recipe/options.ts';
 import { parseRecipe, type Recipe } from '../../recipe/recipe.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import type { RunCost, RunData } from '../../tasks/task.ts';
+import { completeFor } from '../../trainer/complete-for.ts';
 import { engineFacts } from '../../trainer/engine-facts.ts';
+import { heldBy } from '../../trainer/held.ts';
 import { speedFacts, type SpeedFacts } from '../../trainer/machine-speed.ts';
-import { choiceOf, flatten, PARTS } from './plan.ts';
+import { choiceOf, flatten, needs, PARTS } from './plan.ts';
 
 /** Each picture is seen about so often, in so many steps at least and at most. */
 const SEEN = 40;
@@ -28,7 +29,7 @@ const HEADS_OFF = 0.6;
  */
 export async function proposePicturePlan(file: DiffusionModelFile, request: PlanRequest): Promise<Plan> {
   const { fixed } = request;
-  const chosen = await chooseEngine();
+  const chosen = await chooseEngine(heldBy(file));
   const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
   const products = PRODUCTS.find((each) => each === fixed['training.precision']) ?? 'f32';
   const engine = engineFacts(chosen, products, 'pictures');
@@ -120,8 +121,7 @@ const sitesOf = (file: DiffusionModelFile) => diffusionSites(file.diffusion);
 /** The recipe with every default that it and its model have. */
 function completed(recipe: object, file: DiffusionModelFile): Recipe {
   const whole = parseRecipe(stringify(recipe), 'The recipe');
-  fitRecipe(whole, file);
-  taskOf(file).complete?.(whole, file);
+  completeFor(whole, file);
   return whole;
 }
 
@@ -151,8 +151,6 @@ function secondsBeside(
 
 function warningsOf({ heldOutCount, train }: RunData, needBytes: number, limitBytes: number): string[] {
   const few = fewHeldOut(heldOutCount, train.count + heldOutCount);
-  const large = `This needs ${gib(needBytes)}, and the budget is ${gib(limitBytes)}. Raise the memory budget, lower training.diffusion.resolution, or hold the weights in fewer bits (training.weights: int8).`;
+  const large = `${needs(needBytes, limitBytes)} Raise the memory budget, lower training.diffusion.resolution, or hold the weights in fewer bits (training.weights: int8).`;
   return [...(few === undefined ? [] : [few]), ...(needBytes <= limitBytes ? [] : [large])];
 }
-
-const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;

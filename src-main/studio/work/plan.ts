@@ -215,6 +215,11 @@ export function choiceOf(
 
 function tooLarge(needBytes: number, limitBytes: number): string[] {
   if (needBytes <= limitBytes) return [];
+  return [`${needs(needBytes, limitBytes)} Raise the memory budget, or choose a smaller base model.`];
+}
+
+/** That a plan is too large, for people. */
+export function needs(needBytes: number, limitBytes: number): string {
   const [need, have] = [needBytes, limitBytes].map((bytes) => `${(bytes / 2 ** 30).toFixed(1)} GiB`);
-  return [`This needs ${need}, and the budget is ${have}. Raise the memory budget, or choose a smaller base model.`];
+  return `This needs ${need}, and the budget is ${have}.`;
 }
