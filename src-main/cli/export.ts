@@ -1,14 +1,12 @@
 import path from 'node:path';
+import { EXPORT_CHOICES, EXPORT_TARGETS, type ExportTarget } from '../../src-preload/contract/choices.ts';
 import { Option, type Command } from 'commander';
 import { exportAdapter } from '../exports/export-adapter.ts';
 import {
   EXPORT_FORMS,
-  EXPORT_TARGETS,
-  EXPORT_TYPES,
   type ExportForm,
   type ExportProgress,
   type ExportResult,
-  type ExportTarget,
   type ExportType,
 } from '../exports/request.ts';
 import type { EngineName } from '../engine/types.ts';
@@ -31,7 +29,7 @@ interface ExportFlags {
 
 /** `effilora export`: an adapter in another program's form, with what that form keeps of it. */
 export function exportCommand(program: Command): void {
-  const types = [...new Set(Object.values(EXPORT_TYPES).flat())];
+  const types = [...new Set(Object.values(EXPORT_CHOICES).flatMap(({ types }): readonly ExportType[] => types))];
   command(
     program,
     'export <adapter>',

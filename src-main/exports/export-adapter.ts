@@ -1,3 +1,4 @@
+import { EXPORT_CHOICES } from '../../src-preload/contract/choices.ts';
 import fsp from 'node:fs/promises';
 import path from 'node:path';
 import type { DatasetSource } from '../data/dataset.ts';
@@ -21,8 +22,7 @@ import { listFiles, refuseUsed, writeNewFolder } from './new-folder.ts';
 import { openAnyBaseModel, openForExport, readForExport, type OpenedExport } from './open-export.ts';
 import { Progress } from './progress.ts';
 import {
-  EXPORT_TYPES,
-  PICTURE_TARGETS,
+  isPictureTarget,
   exportRequestSchema,
   type ExportProgress,
   type ExportRequest,
@@ -66,7 +66,7 @@ export async function exportAdapter(
   const file = await openAnyBaseModel(stored, parsed.model);
   if (file.makes === 'pictures')
     return exportPictures(stored, file, { ...parsed, name: nameOf(parsed.adapter) }, progress);
-  if ((PICTURE_TARGETS as readonly string[]).includes(parsed.to)) {
+  if (isPictureTarget(parsed.to)) {
     await file.close();
     throw new UserError(
       `--to ${parsed.to} is for models that make pictures, and ${file.name} writes; take peft, gguf or another one`,
@@ -104,7 +104,7 @@ const calibrationOf = ({ calibrate: path, calibrateAs }: Parsed): DatasetSource 
 
 /** @throws UserError for a number type that the target can't have */
 function typeOf({ to, type }: Parsed): ExportType {
-  const types: readonly ExportType[] = EXPORT_TYPES[to];
+  const types: readonly ExportType[] = EXPORT_CHOICES[to].types;
   if (type === undefined) return types[0]!;
   if (!types.includes(type))
     throw new UserError(`${to} can't be written in ${type}; choose ${types.join(', ')} with --type`);

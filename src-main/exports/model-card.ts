@@ -1,7 +1,8 @@
 import { stringify } from 'yaml';
 import { droppedHeads } from '../effilora/adapter-file.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
-import { PICTURE_TARGETS, type ExportTarget, type FidelityReport } from './request.ts';
+import type { ExportTarget } from '../../src-preload/contract/choices.ts';
+import { isPictureTarget, type FidelityReport } from './request.ts';
 
 /** What the card is about. */
 export interface CardFacts {
@@ -29,7 +30,7 @@ const USE: Record<ExportTarget, (name: string) => string> = {
 export function modelCard({ name, description, to, type, fidelity }: CardFacts): string {
   const { baseModel, method, datasets, recipe, metrics, heads } = description;
   const merged = to.startsWith('merged');
-  const paints = (PICTURE_TARGETS as readonly ExportTarget[]).includes(to);
+  const paints = isPictureTarget(to);
   const front = {
     base_model: baseModel.name,
     library_name: paints ? 'diffusers' : merged ? 'transformers' : 'peft',

@@ -1,30 +1,16 @@
 import { z } from 'zod';
+import { EXPORT_CHOICES, EXPORT_TARGETS, type ExportTarget } from '../../src-preload/contract/choices.ts';
 import { EXAMPLE_FORMATS } from '../data/types.ts';
 
-export const EXPORT_TARGETS = [
-  'peft',
-  'gguf',
-  'merged-safetensors',
-  'merged-gguf',
-  'effilora',
-  'diffusers',
-  'kohya',
-] as const;
-export type ExportTarget = (typeof EXPORT_TARGETS)[number];
 /** Those of models that make pictures; the others are of models that write. */
-export const PICTURE_TARGETS = ['diffusers', 'kohya'] as const satisfies ExportTarget[];
+export type PictureTarget = {
+  [Target in ExportTarget]: (typeof EXPORT_CHOICES)[Target] extends { ofPictures: true } ? Target : never;
+}[ExportTarget];
+export const isPictureTarget = (to: ExportTarget): to is PictureTarget => 'ofPictures' in EXPORT_CHOICES[to];
+export const PICTURE_TARGETS: PictureTarget[] = EXPORT_TARGETS.filter(isPictureTarget);
 
-/** Number types of what is written, the first one being the default. */
-export const EXPORT_TYPES = {
-  peft: ['f32'],
-  gguf: ['f16', 'f32'],
-  'merged-safetensors': ['bf16', 'f16', 'f32'],
-  'merged-gguf': ['f16', 'q8_0', 'q4_0'],
-  effilora: ['f32'],
-  diffusers: ['f32'],
-  kohya: ['f32'],
-} as const satisfies Record<ExportTarget, readonly string[]>;
-export type ExportType = (typeof EXPORT_TYPES)[ExportTarget][number];
+/** A number type of what is written. */
+export type ExportType = (typeof EXPORT_CHOICES)[ExportTarget]['types'][number];
 
 /** rank-r: the adapter's own A. rank-nr: a plain LoRA of N times the rank, larger and more faithful. */
 export const EXPORT_FORMS = ['rank-r', 'rank-nr'] as const;
@@ -52,7 +38,7 @@ export const exportRequestSchema = z.strictObject({
   /** share of all heads to leave out, lowest importance first */
   drop: z.number().min(0).max(1).optional(),
   form: z.enum(EXPORT_FORMS).default('rank-r'),
-  /** one of EXPORT_TYPES[to]; default its first */
+  /** one of EXPORT_CHOICES[to].types; default its first */
   type: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0']).optional(),
   engine: z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
 });

@@ -9,7 +9,8 @@ import { writeMmproj } from './mmproj.ts';
 import type { OpenedExport } from './open-export.ts';
 import { writePeft } from './peft.ts';
 import type { Progress } from './progress.ts';
-import type { ExportTarget, ExportType, PICTURE_TARGETS } from './request.ts';
+import type { ExportTarget } from '../../src-preload/contract/choices.ts';
+import type { ExportType, PictureTarget } from './request.ts';
 
 /** What the files of a target are made of. */
 export interface TargetParts {
@@ -23,7 +24,7 @@ export interface TargetParts {
 
 /** Writes a plain LoRA, or the base model with it, into a folder in each target's form. */
 export const WRITERS: Record<
-  Exclude<ExportTarget, 'effilora' | (typeof PICTURE_TARGETS)[number]>,
+  Exclude<ExportTarget, 'effilora' | PictureTarget>,
   (folder: string, parts: TargetParts) => Promise<void>
 > = {
   peft: (folder, { plain, opened }) => writePeft(folder, plain, opened.stored.description.baseModel.name, opened.file),

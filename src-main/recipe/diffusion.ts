@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { SiteShape } from '../effilora/types.ts';
 import { nearest } from '../engine/nearest.ts';
 import { UserError } from '../engine/types.ts';
-import { SAMPLERS } from '../models/diffusion/noise/samplers/index.ts';
+import { SAMPLERS } from '../../src-preload/contract/choices.ts';
 
 /** Linears and convolutions of a network by what they do; a site's own name stands for itself alone. */
 export const SITE_KINDS = ['attention', 'feed-forward', 'projections', 'convolutions'] as const;

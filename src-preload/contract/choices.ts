@@ -10,6 +10,11 @@ export const EXPORT_CHOICES = {
   kohya: { label: 'LoRA for ComfyUI, A1111 and Forge (kohya)', types: ['f32'], ofPictures: true },
   effilora: { label: 'EffiLoRA file to share (exact)', types: ['f32'] },
 } as const;
+export type ExportTarget = keyof typeof EXPORT_CHOICES;
+export const EXPORT_TARGETS = Object.keys(EXPORT_CHOICES) as [ExportTarget, ...ExportTarget[]];
+
+/** How noise is taken out of a picture, step by step. */
+export const SAMPLERS = ['ddim', 'euler', 'euler-ancestral', 'dpm++-2m', 'dpm++-2m-karras', 'flow-euler'] as const;
 
 /** How texts are written as bytes, where a file doesn't say so. */
 export const TEXT_ENCODINGS = {

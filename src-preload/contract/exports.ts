@@ -1,15 +1,8 @@
 import { z } from 'zod';
+import { EXPORT_TARGETS } from './choices.ts';
 
-export const exportTarget = z.enum([
-  'peft',
-  'gguf',
-  'merged-safetensors',
-  'merged-gguf',
-  'effilora',
-  'diffusers',
-  'kohya',
-]);
-export type ExportTarget = z.infer<typeof exportTarget>;
+export const exportTarget = z.enum(EXPORT_TARGETS);
+export type { ExportTarget } from './choices.ts';
 
 export const exportOutcome = z.object({
   folder: z.string(),

@@ -1,9 +1,16 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
-import { MOST_COLUMNS } from './choices.ts';
+import { MOST_COLUMNS, SAMPLERS } from './choices.ts';
 import { shownPicture } from './pictures.ts';
 
 const text = z.string().max(100_000);
+
+const seed = z
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 31)
+  .default(0);
 
 export const sampling = z.object({
   maxTokens: z.number().int().min(1).max(8_192).default(200),
@@ -12,12 +19,7 @@ export const sampling = z.object({
   topP: z.number().min(0.01).max(1).default(0.95),
   /** 0 keeps all tokens */
   topK: z.number().int().min(0).max(1_000).default(0),
-  seed: z
-    .number()
-    .int()
-    .min(0)
-    .max(2 ** 31)
-    .default(0),
+  seed,
 });
 export type Sampling = z.infer<typeof sampling>;
 
@@ -141,15 +143,10 @@ export const playground = {
           .max(MOST_COLUMNS),
         prompt: z.string().max(10_000),
         negative: z.string().max(10_000).default(''),
-        seed: z
-          .number()
-          .int()
-          .min(0)
-          .max(2 ** 31)
-          .default(0),
+        seed,
         steps: z.number().int().min(1).max(500).default(20),
         guidance: z.number().min(0).max(100).optional(),
-        sampler: z.enum(['ddim', 'euler', 'euler-ancestral', 'dpm++-2m', 'dpm++-2m-karras', 'flow-euler']).optional(),
+        sampler: z.enum(SAMPLERS).optional(),
         ...{ width: side, height: side },
       }),
     )

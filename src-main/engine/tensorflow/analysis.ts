@@ -26,7 +26,7 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioBlockProduct: { inputs: [undefined, 'T'] },
   StudioPackedProduct: { inputs: ['T', undefined], output: 'U', numbers: [1] },
   StudioPackedLinear: { inputs: ['T', undefined, undefined], output: 'U', numbers: [1] },
-  StudioConvolution: { inputs: [undefined, undefined, undefined], numbers: [1] },
+  StudioConvolution: { inputs: [undefined, undefined], numbers: [1] },
   StudioIntegerProduct: { inputs: [undefined, undefined], numbers: [1] },
   StudioPackedLoss: { inputs: ['T', undefined, undefined] },
   StudioLogProbabilities: { inputs: ['T', undefined, undefined] },

@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, TensorInfo } from '@tensorflow/tfjs-core';
 import type { SequenceKernels } from '../packed.ts';
 import type { Addon, Attribute } from './addon.ts';
@@ -35,15 +34,8 @@ export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): Seq
       const own = { kernel, stride, before, rows, columns, gradient: gradient ? 1 : 0 };
       const channels = gradient ? weight.shape[1] / kernel ** 2 : weight.shape[0];
       const attributes = Object.entries(own).map(([name, value]) => int(name, value));
-      const none = tf.zeros([1]);
-      const inputs = [x, weight.number, none];
-      const y = one<Tensor4D>(
-        'StudioConvolution',
-        [...attributes, shapes([x.shape[0], rows, columns, channels])],
-        inputs,
-      );
-      none.dispose();
-      return y;
+      const told = [...attributes, shapes([x.shape[0], rows, columns, channels])];
+      return one<Tensor4D>('StudioConvolution', told, [x, weight.number]);
     },
     integerProduct: (x, weight, gradient) =>
       one<Tensor2D>(

@@ -53,25 +53,21 @@ export function recognizable(pairs: LoraPair[], { adapted }: LoraPlaces): LoraPa
 }
 
 /** What an adapter has of a convolution, channels last, as files have it; that of a linear as it is. */
-function channelsFirst(a: Float32Array, { kernel = 1, inFeatures }: LoraPlace): Float32Array {
-  const seen = kernel ** 2;
-  const channels = inFeatures / seen;
-  if (seen === 1) return a;
-  return Float32Array.from(a, (_, at) => {
-    const [row, inside] = [Math.floor(at / inFeatures), at % inFeatures];
-    return a[row * inFeatures + (inside % seen) * channels + Math.floor(inside / seen)]!;
-  });
-}
+const channelsFirst = (a: Float32Array, { kernel = 1, inFeatures }: LoraPlace): Float32Array =>
+  turned(a, inFeatures, kernel ** 2);
 
 /** The same the other way: `a` of a file as an adapter has it. */
-export function channelsLast(a: Float32Array, { kernel = 1, inFeatures }: LoraPlace): Float32Array {
-  const seen = kernel ** 2;
-  const channels = inFeatures / seen;
-  if (seen === 1) return a;
-  return Float32Array.from(a, (_, at) => {
-    const [row, inside] = [Math.floor(at / inFeatures), at % inFeatures];
-    return a[row * inFeatures + (inside % channels) * seen + Math.floor(inside / channels)]!;
-  });
+export const channelsLast = (a: Float32Array, { kernel = 1, inFeatures }: LoraPlace): Float32Array =>
+  turned(a, inFeatures, inFeatures / kernel ** 2);
+
+/** Rows of [columns, width / columns] numbers, as [width / columns, columns]. */
+function turned(a: Float32Array, width: number, columns: number): Float32Array {
+  const rows = width / columns;
+  if (columns === 1 || rows === 1) return a;
+  return Float32Array.from(
+    a,
+    (_, at) => a[at - (at % width) + (at % columns) * rows + Math.floor((at % width) / columns)]!,
+  );
 }
 
 /** A pair's matrices as the weight they belong to is: [rank, in] and [out, rank], those of convolutions with two axes behind. */

@@ -1,4 +1,4 @@
-import { developed, paintLatents } from '../../models/diffusion/pipeline/paint.ts';
+import { paint } from '../../models/diffusion/pipeline/paint.ts';
 import { encodePng } from '../../models/vision/pictures/encode.ts';
 import { emptyStage } from './loaded.ts';
 import { painterOnStage, type LoadedPainter } from './loaded-painter.ts';
@@ -28,8 +28,7 @@ async function paintColumn(
     tell({ kind: 'step', column, done: 0, of: how.steps });
     const options = { ...how, prompts: [prompt], seeds: [seed], adaptation, signal };
     const progress = (done: number) => tell({ kind: 'step', column, done, of: how.steps });
-    const latents = await paintLatents(painter.model, { ...options, progress });
-    const [picture] = await developed(painter.vae, latents).finally(() => latents.dispose());
+    const [picture] = await paint(painter.model, painter.vae, { ...options, progress });
     const url = `data:image/png;base64,${Buffer.from(await encodePng(picture!)).toString('base64')}`;
     const seconds = (performance.now() - started) / 1000;
     tell({ kind: 'painted', column, url, width: picture!.width, height: picture!.height, seconds });

@@ -131,7 +131,7 @@ function longCaptions(
 }
 
 /** How many pictures are learned at each size, the most first. */
-function bucketsOf(examples: ExampleSource<CaptionedExample>): NonNullable<DatasetFacts['buckets']> {
+export function bucketsOf(examples: ExampleSource<CaptionedExample>): NonNullable<DatasetFacts['buckets']> {
   const counts = new Map<string, { width: number; height: number; pictures: number }>();
   for (const { picture } of examples) {
     const { bucketWidth: width, bucketHeight: height } = picture;

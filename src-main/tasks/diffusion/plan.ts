@@ -11,7 +11,7 @@ import type { Size } from '../../models/vision/preparation/sizes.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
 import type { Recipe } from '../../recipe/recipe.ts';
 import type { RunCost } from '../task.ts';
-import type { CaptionedExample } from './dataset.ts';
+import { bucketsOf, type CaptionedExample } from './dataset.ts';
 import { EVALUATED_TIMES } from './draws.ts';
 import { sidesOf, type WholeTraining } from './options.ts';
 import { flowCost, unetCost, vaeCost, type Learned } from './pass-cost.ts';
@@ -87,15 +87,8 @@ const blocksOf = (file: DiffusionFile) =>
   new Set(diffusionSites(file).map(({ group, block }) => `${group} ${block}`)).size;
 
 /** The sizes that pictures are learned at, and the share of all that each has. */
-function sizesOf(train: ExampleSource<CaptionedExample>): { size: Size; share: number }[] {
-  const counts = new Map<string, { size: Size; count: number }>();
-  for (const { picture } of train) {
-    const size = { width: picture.bucketWidth, height: picture.bucketHeight };
-    const name = `${size.width} ${size.height}`;
-    counts.set(name, { size, count: (counts.get(name)?.count ?? 0) + 1 });
-  }
-  return [...counts.values()].map(({ size, count }) => ({ size, share: count / train.count }));
-}
+const sizesOf = (train: ExampleSource<CaptionedExample>): { size: Size; share: number }[] =>
+  bucketsOf(train).map(({ pictures, ...size }) => ({ size, share: pictures / train.count }));
 
 /** Of a flow's texts, each of its own length: about so many tokens a caption. */
 const FLOW_TOKENS = 64;

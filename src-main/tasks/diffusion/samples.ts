@@ -1,5 +1,5 @@
 import type { Adaptation } from '../../models/types.ts';
-import { developed, paintLatents } from '../../models/diffusion/pipeline/paint.ts';
+import { paint } from '../../models/diffusion/pipeline/paint.ts';
 import { encodePng } from '../../models/vision/pictures/encode.ts';
 import type { KeepSample, PictureSample, Samples } from '../task.ts';
 import { captionWith } from './captions.ts';
@@ -30,8 +30,7 @@ export class PaintedSamples implements Samples<DiffusionNetwork, PictureSample> 
     try {
       for (const [i, prompt] of this.prompts.entries()) {
         const seed = first + i;
-        const latents = await paintLatents(model, { ...how, prompts: [prompt], seeds: [seed], adaptation });
-        const [picture] = await developed(vae, latents).finally(() => latents.dispose());
+        const [picture] = await paint(model, vae, { ...how, prompts: [prompt], seeds: [seed], adaptation });
         const name = `${String(step).padStart(6, '0')}-${i + 1}.png`;
         lines.push({ step, prompt, seed, ...how, picture: await keep(name, await encodePng(picture!)) });
       }

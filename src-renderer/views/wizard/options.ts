@@ -1,3 +1,4 @@
+import { SAMPLERS } from '../../../src-preload/contract/choices.ts';
 import type { Term } from '../../components/terms.ts';
 import { typedNumber, writtenNumber } from '../../typed-number.ts';
 
@@ -23,7 +24,6 @@ const onOff = (key: string, label: string, hint?: string) => ({ kind: 'switch', 
 export const SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
 
 /** What leads a picture out of its noise, by the names of a recipe. */
-const SAMPLERS = ['ddim', 'euler', 'euler-ancestral', 'dpm++-2m', 'dpm++-2m-karras', 'flow-euler'] as const;
 
 /** What becomes of a part that sees, with the recipe's own word for it. */
 const LEARNING = {

@@ -1,9 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Adapter } from '../../../src-main/effilora/adapter.ts';
 import type { AdapterOptions } from '../../../src-main/effilora/types.ts';
 import { openEngine } from '../../../src-main/engine/index.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
@@ -15,10 +14,10 @@ import type { PromptPart } from '../../../src-main/models/diffusion/flow/texts.t
 import { maskedAttention } from '../../../src-main/models/diffusion/flow/masked-attention.ts';
 import { flowTransformerConfig } from '../../../src-main/models/diffusion/flow/config.ts';
 import { FlowTransformer, type FlowInputs } from '../../../src-main/models/diffusion/flow/transformer.ts';
-import type { DiffusionPass } from '../../../src-main/models/diffusion/site.ts';
 import { asTensors, type Feeds } from '../../../src-main/models/feeds.ts';
 import { largestDifference } from '../support.ts';
 import { readAll } from '../vision/support.ts';
+import { adapterOf, gradients, inFileForm, predict, type Expected } from './networks.ts';
 import { channelsLast } from './support.ts';
 
 /** A tiny random Z-Image transformer, with diffusers' outputs and gradients, and EffiLoRA's on it (data/diffusion/make_flow.py). */
@@ -34,7 +33,6 @@ const OPTIONS: AdapterOptions = {
 /** The longer text has 40 tokens. */
 const LENGTH = 64;
 
-type Expected = Awaited<ReturnType<typeof readAll>>;
 const expectedNumbers = () => readAll(path.join(data, 'expected.safetensors'));
 
 /** The case's texts, filled up by what must not be seen. */
@@ -58,38 +56,11 @@ function feedsOf(model: FlowTransformer, expected: Expected): Feeds {
   };
 }
 
-const predict = (model: FlowTransformer, inputs: Record<string, Tensor>, pass?: DiffusionPass): Tensor4D =>
-  model.predict(inputs['sample'] as Tensor4D, inputs as object as FlowInputs, pass);
-
-/** The gradients of sum(out * direction). */
-function gradients(model: FlowTransformer, inputs: Record<string, Tensor>, by: Tensor[], pass?: DiffusionPass) {
-  const { sample, context, direction } = inputs as Record<string, Tensor>;
-  return tf.tidy(() =>
-    tf.grads((x, text) => tf.sum(tf.mul(predict(model, { ...inputs, sample: x!, context: text! }, pass), direction!)))([
-      sample!,
-      context!,
-      ...by,
-    ]),
-  );
-}
-
-function adapterOf(model: FlowTransformer, expected: Expected): { adapter: Adapter; learned: string[] } {
-  const adapter = new Adapter(model.sites(), OPTIONS, 1);
-  adapter.import(
-    adapter.trainables.map(({ name, shape }) => ({ name, shape, data: expected.get(`adapter:${name}`)!.values })),
-  );
-  return { adapter, learned: adapter.trainables.map(({ name }) => name) };
-}
-
-/** B as the file has it: it lies [heads * rank, out] in memory. */
-const inFileForm = (name: string, gradient: Tensor): Tensor =>
-  name.endsWith('.B') ? tf.transpose(tf.reshape(gradient, [OPTIONS.heads, -1, gradient.shape[1]!]), [0, 2, 1]) : gradient; // prettier-ignore
-
 async function expectGradients(found: Tensor[], names: string[], expected: Expected, prefix: string): Promise<void> {
   const near = (ours: ArrayLike<number>, theirs: ArrayLike<number>, name: string) =>
     expect(largestDifference(ours, theirs), name).toBeLessThan(1e-3);
   for (const [i, name] of names.entries()) {
-    const ours = tf.tidy(() => inFileForm(name, found[i]!));
+    const ours = tf.tidy(() => inFileForm(name, found[i]!, OPTIONS));
     const values = await ours.data();
     const theirs = (own: string) => expected.get(`${prefix}gradient:${own}`)!;
     if (name === 'sample') near(values, channelsLast(theirs('sample')).values, name);
@@ -139,7 +110,7 @@ describe.each(engines)('a flow’s transformer on %s', (engine) => {
     const before = tf.memory().numTensors;
     const expected = await expectedNumbers();
     const model = await FlowTransformer.load(folder);
-    const { adapter, learned } = adapterOf(model, expected);
+    const { adapter, learned } = adapterOf(model, OPTIONS, expected);
     const inputs = asTensors(feedsOf(model, expected));
     const out = predict(model, inputs, { adaptation: adapter });
     expect(largestDifference(await out.data(), channelsLast(expected.get('adapted:out')!).values)).toBeLessThan(1e-4);
@@ -162,7 +133,7 @@ it.each([false, true])(
     await openEngine('tensorflow');
     const expected = await expectedNumbers();
     const model = await FlowTransformer.load(folder);
-    const { adapter, learned } = adapterOf(model, expected);
+    const { adapter, learned } = adapterOf(model, OPTIONS, expected);
     const feeds = feedsOf(model, expected);
     const inputs = asTensors(feeds);
     const variables = adapter.trainables.map(({ variable }) => variable);
@@ -226,7 +197,7 @@ describe('a flow’s transformer', () => {
     expect(beside.sort()).toEqual([...more].sort());
     expect(more).toHaveLength(1 + 3);
     expect([...sites, ...more].sort()).toEqual(packed.sort());
-    const { adapter, learned } = adapterOf(model, expected);
+    const { adapter, learned } = adapterOf(model, OPTIONS, expected);
     const inputs = asTensors(feedsOf(model, expected));
     const pass = { adaptation: adapter };
     const found = gradients(model, inputs, adapter.trainables.map(({ variable }) => variable), pass); // prettier-ignore

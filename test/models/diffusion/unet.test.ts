@@ -4,21 +4,20 @@ import fsp from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Adapter } from '../../../src-main/effilora/adapter.ts';
 import type { AdapterOptions } from '../../../src-main/effilora/types.ts';
 import { openEngine } from '../../../src-main/engine/index.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { unetConfig } from '../../../src-main/models/diffusion/unet/config.ts';
-import { UNet, type UNetInputs } from '../../../src-main/models/diffusion/unet/unet.ts';
-import type { DiffusionPass } from '../../../src-main/models/diffusion/site.ts';
+import { UNet } from '../../../src-main/models/diffusion/unet/unet.ts';
 import { asTensors, type Feeds } from '../../../src-main/models/feeds.ts';
 import { encodeSafetensors } from '../../../src-main/models/safetensors.ts';
 import { largestDifference } from '../support.ts';
 import { readAll } from '../vision/support.ts';
+import { adapterOf, gradients, inFileForm, predict, type Expected } from './networks.ts';
 import { channelsLast } from './support.ts';
 
 /** Tiny random UNets, with diffusers' outputs and gradients, and EffiLoRA's on them (data/diffusion/make_unets.py). */
@@ -29,8 +28,6 @@ const OPTIONS: AdapterOptions = {
   ...{ name: 'effilora', rank: 3, heads: 2, alpha: 6, targets: TARGETS, share: 'global', router: 'site' },
   ...{ dropout: 0, rsLora: false, dora: false },
 };
-
-type Expected = Awaited<ReturnType<typeof readAll>>;
 
 /** What the case feeds: latents, the direction that its outputs are summed along, and what the model is told beside. */
 function feedsOf(model: UNet, expected: Expected): Feeds {
@@ -46,39 +43,11 @@ function feedsOf(model: UNet, expected: Expected): Feeds {
   };
 }
 
-const predict = (model: UNet, inputs: Record<string, Tensor>, pass?: DiffusionPass): Tensor4D =>
-  model.predict(inputs['sample'] as Tensor4D, inputs as unknown as UNetInputs, pass);
-
-/** The gradients of sum(out * direction). */
-function gradients(model: UNet, inputs: Record<string, Tensor>, by: Tensor[], pass?: DiffusionPass): Tensor[] {
-  const { sample, context, direction } = inputs as Record<string, Tensor>;
-  return tf.tidy(() =>
-    tf.grads((x, text) => tf.sum(tf.mul(predict(model, { ...inputs, sample: x!, context: text! }, pass), direction!)))([
-      sample!,
-      context!,
-      ...by,
-    ]),
-  );
-}
-
-/** The case's adapter, and the tensors that it learns with their names in the case. */
-function adapterOf(model: UNet, expected: Expected): { adapter: Adapter; learned: string[] } {
-  const adapter = new Adapter(model.sites(), OPTIONS, 1);
-  adapter.import(
-    adapter.trainables.map(({ name, shape }) => ({ name, shape, data: expected.get(`adapter:${name}`)!.values })),
-  );
-  return { adapter, learned: adapter.trainables.map(({ name }) => name) };
-}
-
-/** B as the file has it: it lies [heads * rank, out] in memory. */
-const inFileForm = (name: string, gradient: Tensor, heads: number): Tensor =>
-  name.endsWith('.B') ? tf.transpose(tf.reshape(gradient, [heads, -1, gradient.shape[1]!]), [0, 2, 1]) : gradient;
-
 async function expectGradients(found: Tensor[], names: string[], expected: Expected, prefix: string): Promise<void> {
   for (const [i, name] of names.entries()) {
     const theirs = expected.get(`${prefix}gradient:${name}`)!;
     const isPicture = name === 'sample';
-    const ours = tf.tidy(() => inFileForm(name, found[i]!, OPTIONS.heads));
+    const ours = tf.tidy(() => inFileForm(name, found[i]!, OPTIONS));
     const values = isPicture ? channelsLast(theirs).values : theirs.values;
     expect(largestDifference(await ours.data(), values), name).toBeLessThan(1e-3);
     ours.dispose();
@@ -122,7 +91,7 @@ describe.each(engines)('on %s', (engine) => {
       const before = tf.memory().numTensors;
       const expected = await readAll(path.join(data, kind, 'expected.safetensors'));
       const model = await UNet.load(path.join(data, kind));
-      const { adapter, learned } = adapterOf(model, expected);
+      const { adapter, learned } = adapterOf(model, OPTIONS, expected);
       const inputs = asTensors(feedsOf(model, expected));
       const out = predict(model, inputs, { adaptation: adapter });
       expect(largestDifference(await out.data(), channelsLast(expected.get('adapted:out')!).values)).toBeLessThan(1e-4);
@@ -145,7 +114,7 @@ it.each(KINDS)('%s can be compiled into a step, its gradients, too', async (kind
   await openEngine('tensorflow');
   const expected = await readAll(path.join(data, kind, 'expected.safetensors'));
   const model = await UNet.load(path.join(data, kind));
-  const { adapter, learned } = adapterOf(model, expected);
+  const { adapter, learned } = adapterOf(model, OPTIONS, expected);
   const feeds = feedsOf(model, expected);
   const inputs = asTensors(feeds);
   const variables = adapter.trainables.map(({ variable }) => variable);
@@ -183,7 +152,7 @@ it.each([
   // Filters of a few channels are left to the engine.
   const matrices = model.sites().filter(({ kernel = 1, inFeatures }) => kernel === 1 || inFeatures / kernel ** 2 >= 16);
   expect(packed.sort()).toEqual(matrices.map((site) => `${site.path}.weight`).sort());
-  const { adapter, learned } = adapterOf(model, expected);
+  const { adapter, learned } = adapterOf(model, OPTIONS, expected);
   const inputs = asTensors(feedsOf(model, expected));
   const pass = { adaptation: adapter };
   const out = predict(model, inputs, pass);

@@ -7,7 +7,7 @@ constexpr int64_t kConvolvedColumns = 6 * kGroup;
 /** One thread's part: some places by some columns. */
 struct ConvolutionPart {
   const float* x;
-  View weight, bias, out;
+  View weight, out;
   const ConvolutionShape& s;
   int64_t depth, stored;  // numbers of a pixel of x, and of a stored row of W
   ProductShape product;
@@ -42,7 +42,7 @@ struct ConvolutionPart {
             passBy(row + top, std::min(kPassing, rows - top), ky, kx, from, piece, right, columns, sums + top * width, width, add);
           add = true;
         }
-    writeSums(sums, width, product, bias, out, row, rows, column, columns);
+    writeSums(sums, width, product, {}, out, row, rows, column, columns);
   }
 
   /** Columns [column, column + kUnit) of one place of the filter: of W^T, or of W for the gradient. */
@@ -66,11 +66,10 @@ struct ConvolutionPart {
   }
 };
 
-void convolution(const float* x, View weight, View bias, float* out, const ConvolutionShape& s) {
+void convolution(const float* x, View weight, float* out, const ConvolutionShape& s) {
   int64_t depth = s.gradient ? s.out : s.in, stored = s.kernel * s.kernel * s.in;
   ProductShape product{s.pictures * s.rows * s.columns, 0, s.gradient ? s.in : s.out, false, false};
-  product.addsRow = true;
-  ConvolutionPart part{x, weight, bias, {out, Type::f32}, s, depth, stored, product};
+  ConvolutionPart part{x, weight, {out, Type::f32}, s, depth, stored, product};
   auto shares = [](int64_t size, int64_t each) { return (size + each - 1) / each; };
   int64_t most = haveOwnRows(product.m) ? kConvolvedColumns : std::min(kConvolvedColumns, shares(shares(product.n, kUnit), threads()) * kUnit);
   int64_t groups = shares(product.n, most);

@@ -129,8 +129,8 @@ struct Table {
   void (*packedDots)(View x, const uint8_t* data, int format, View y, int64_t tokens, int64_t rows, int64_t width);
   void (*cachedAttention)(View q, View k, View v, View out, LayerCache& cache, const CacheShape& shape);
   ProductFunction product;
-  /** W [out, kernel * kernel * in] by the filter's places, then channels; `bias` [out] is added where it has data */
-  void (*convolution)(const float* x, View weight, View bias, float* out, const ConvolutionShape& shape);
+  /** W [out, kernel * kernel * in] by the filter's places, then channels */
+  void (*convolution)(const float* x, View weight, float* out, const ConvolutionShape& shape);
   void (*sum)(const View* terms, int count, View out, int64_t size);
   double (*squares)(const float* g, const float* rows, int64_t blocks, int64_t width);
   void (*sensitivity)(const float* p, const float* g, float* out, int64_t blocks, int64_t width);

@@ -37,9 +37,9 @@ void linear(Call& c) {
   productWith(view(x), *w, view(c.output(0, shape)), rowsOf(x), false, c.attributes.ints[0] != 0, view(bias));
 }
 
-/** y [pictures, rows, columns, out] of x [pictures, height, width, in], or back; a bias of one number is none */
+/** y [pictures, rows, columns, out] of x [pictures, height, width, in], or back */
 void convolution(Call& c) {
-  TF_Tensor *x = c.input(0), *bias = c.input(2);
+  TF_Tensor* x = c.input(0);
   auto w = matrix(c.input(1));
   const auto& i = c.attributes.ints;
   bool gradient = i[5] != 0;
@@ -49,8 +49,7 @@ void convolution(Call& c) {
   s.in = w->width / (s.kernel * s.kernel), s.out = w->rows;
   need(w->width % (s.kernel * s.kernel) == 0 && last(x) == (gradient ? s.out : s.in), "convolution: shapes do not fit");
   TF_Tensor* y = c.output(0, {s.pictures, s.rows, s.columns, gradient ? s.in : s.out});
-  bool biased = TF_TensorElementCount(bias) == s.out && !gradient && s.out > 1;
-  table().convolution(f32(x), w->view(), biased ? view(bias) : View{}, f32(y), s);
+  table().convolution(f32(x), w->view(), f32(y), s);
 }
 
 /** The product with the two factors in integers: x rounded by token and block, W as its blocks have it, W^T in a copy of its own. */
@@ -128,7 +127,7 @@ const std::vector<Operation>& packedOperations() {
   static const std::vector<Operation> list = {
       {"StudioPackedProduct", {"x: T", "weight: int32"}, {"y: U"}, {"T", "U"}, {"gradient", "split"}, {}, {-1}, product},
       {"StudioPackedLinear", {"x: T", "weight: int32", "bias: float"}, {"y: U"}, {"T", "U"}, {"split"}, {}, {-1}, linear},
-      {"StudioConvolution", {"x: float", "weight: int32", "bias: float"}, {"y: float"}, {},
+      {"StudioConvolution", {"x: float", "weight: int32"}, {"y: float"}, {},
        {"kernel", "stride", "before", "rows", "columns", "gradient"}, {}, {-1}, convolution},
       {"StudioIntegerProduct", {"x: float", "weight: int32"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
       {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows},

@@ -104,6 +104,12 @@ const sizeFeeds = (
   { height, width }: { height: number; width: number },
 ) => network.sizeFeeds(Array.from({ length: pictures }, () => [height, width, 0, 0, height, width]));
 
+/** Pictures by their texts. @param vae of the model. @throws UserError, the signal's reason */
+export async function paint(model: DiffusionModel, vae: Vae, options: PaintOptions): Promise<Picture[]> {
+  const latents = await paintLatents(model, options);
+  return developed(vae, latents).finally(() => latents.dispose());
+}
+
 /** Latents as pictures, one after the other: memory holds what one takes. */
 export async function developed(vae: Vae, latents: Tensor4D): Promise<Picture[]> {
   const [count, ...shape] = latents.shape;

@@ -1,3 +1,4 @@
+import type { SAMPLERS } from '../../../../../src-preload/contract/choices.ts';
 import { UserError } from '../../../../engine/types.ts';
 import type { VarianceConfig } from '../config.ts';
 import { shiftFor, type NoiseSchedule } from '../schedule.ts';
@@ -8,7 +9,6 @@ import type { SamplingPlan } from './plan.ts';
 import { solverPlan } from './solver.ts';
 
 /** How noise becomes a picture. Flows have one of their own, `flow-euler`; the others are for noise by variance. */
-export const SAMPLERS = ['ddim', 'euler', 'euler-ancestral', 'dpm++-2m', 'dpm++-2m-karras', 'flow-euler'] as const;
 export type SamplerName = (typeof SAMPLERS)[number];
 
 /** Those that a network with this noise can be sampled by; the first is the usual one. */
