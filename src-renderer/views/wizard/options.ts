@@ -23,8 +23,6 @@ const onOff = (key: string, label: string, hint?: string) => ({ kind: 'switch', 
 
 export const SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
 
-/** What leads a picture out of its noise, by the names of a recipe. */
-
 /** What becomes of a part that sees, with the recipe's own word for it. */
 const LEARNING = {
   frozen: 'stays as it is (frozen)',
