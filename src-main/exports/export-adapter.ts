@@ -206,7 +206,7 @@ async function measureWritten(
 
 async function writeTexts(folder: string, { opened, request, type, name }: Work, fidelity: FidelityReport | null) {
   const { description } = opened.stored;
-  const card = modelCard({ name, description, to: request.to, type, fidelity });
+  const card = modelCard({ name, description, makes: opened.file.makes, to: request.to, type, fidelity });
   const headMap = headMapSvg(description);
   await fsp.writeFile(path.join(folder, 'README.md'), card);
   await fsp.writeFile(path.join(folder, 'head-map.svg'), headMap);

@@ -2,12 +2,14 @@ import { stringify } from 'yaml';
 import { droppedHeads } from '../effilora/adapter-file.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import type { ExportTarget } from '../../src-preload/contract/choices.ts';
-import { isPictureTarget, type FidelityReport } from './request.ts';
+import type { FidelityReport } from './request.ts';
 
 /** What the card is about. */
 export interface CardFacts {
   name: string;
   description: AdapterDescription;
+  /** what the base model makes */
+  makes: 'texts' | 'pictures';
   to: ExportTarget;
   type: string;
   fidelity: FidelityReport | null;
@@ -27,10 +29,10 @@ const USE: Record<ExportTarget, (name: string) => string> = {
 };
 
 /** A model card (Markdown with Hugging Face's front matter) for what is exported; the head map lies beside it. */
-export function modelCard({ name, description, to, type, fidelity }: CardFacts): string {
+export function modelCard({ name, description, makes, to, type, fidelity }: CardFacts): string {
   const { baseModel, method, datasets, recipe, metrics, heads } = description;
   const merged = to.startsWith('merged');
-  const paints = isPictureTarget(to);
+  const paints = makes === 'pictures';
   const front = {
     base_model: baseModel.name,
     library_name: paints ? 'diffusers' : merged ? 'transformers' : 'peft',

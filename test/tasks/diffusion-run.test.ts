@@ -12,6 +12,7 @@ import { openModelFile } from '../../src-main/models/open.ts';
 import type { DiffusionModelFile } from '../../src-main/models/diffusion/model-file.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { proposePicturePlan } from '../../src-main/studio/work/plan-pictures.ts';
+import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { measure } from '../../src-main/trainer/measure.ts';
 import { openForMeasuring } from '../../src-main/trainer/opened-model.ts';
 import { importAdapter } from '../../src-main/studio/work/import-adapter.ts';
@@ -200,8 +201,25 @@ describe('a run on captioned pictures', () => {
     });
     await opened.close();
     await expect(exportAdapter({ adapter: whole, to: 'gguf', out: `${out}-2` })).rejects.toThrow(
-      'take diffusers or kohya',
+      'take diffusers, kohya or effilora',
     );
+  });
+
+  it('goes out as one file to share, which is the adapter itself, and comes in again', async () => {
+    const out = path.join(work, 'shared');
+    const { files, fidelity } = await exportAdapter({ adapter: whole, to: 'effilora', out, drop: 0.5 });
+    expect([files.map(({ name }) => name), fidelity]).toEqual([['README.md', 'head-map.svg', 'whole.effilora'], null]);
+    expect(fs.readFileSync(path.join(out, 'README.md'), 'utf8')).toContain('pipeline_tag: text-to-image');
+    const file = (await openModelFile(model)) as DiffusionModelFile;
+    await importAdapter(path.join(out, 'whole.effilora'), file, `${out}-in`);
+    const [was, is] = [await readAdapter(whole), await readAdapter(`${out}-in`)];
+    const names = Object.keys(was.description.heads);
+    const dropped = names.filter((name) => is.description.heads[name]!.dropped);
+    expect(dropped.length).toBe(Math.floor(names.length / 2));
+    expect(is.description.baseModel).toEqual(was.description.baseModel);
+    const shared = was.tensors.filter(({ name }) => name.startsWith('shared.A.'));
+    expect(shared.length).toBeGreaterThan(0);
+    expect(is.tensors.filter(({ name }) => name.startsWith('shared.A.'))).toEqual(shared);
   });
 
   it('killed after a checkpoint and resumed ends as if it had never been', async () => {

@@ -5,7 +5,9 @@ import type { OpenDataset } from '../../data/dataset.ts';
 import { splitDataset } from '../../data/held-out.ts';
 import { openEngine } from '../../engine/index.ts';
 import { UserError, type EngineName } from '../../engine/types.ts';
+import { checkAdapterTensors } from '../../effilora/adapter-file.ts';
 import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
+import { diffusionSites } from '../../models/diffusion/pipeline/network.ts';
 import { recipeSchema } from '../../recipe/recipe.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import { adapterOnModel } from '../../trainer/adapter-folder.ts';
@@ -18,6 +20,7 @@ import { listFiles, writeNewFolder } from '../new-folder.ts';
 import type { Progress } from '../progress.ts';
 import type { ExportTarget } from '../../../src-preload/contract/choices.ts';
 import { isPictureTarget, PICTURE_TARGETS, type ExportForm, type ExportResult } from '../request.ts';
+import { writeShareFile } from '../share-file.ts';
 import { pairsOfPlain } from './pairs.ts';
 import { loraPlaces } from './places.ts';
 import { DIFFUSERS_FILE, encodeDiffusersLora } from './write-diffusers.ts';
@@ -44,8 +47,8 @@ interface PictureData extends MeasuredOn {
 }
 
 /**
- * Writes the adapter of a model that makes pictures as a LoRA of diffusers or kohya's scripts, with its card and how close it comes.
- * The file is closed.
+ * Writes the adapter of a model that makes pictures as it is, or as a LoRA of diffusers or kohya's scripts and how close that comes, with
+ * its card. The file is closed.
  * @throws UserError for a target of models that write, or where the plain LoRA's data is not there
  */
 export async function exportPictures(
@@ -56,8 +59,9 @@ export async function exportPictures(
 ): Promise<ExportResult> {
   const { to, out, name, form } = request;
   try {
+    if (to === 'effilora') return await shareAdapter(stored, file, request, progress);
     if (!isPictureTarget(to))
-      throw new UserError(`--to ${to} is for models that write, and ${file.name} makes pictures; take ${PICTURE_TARGETS.join(' or ')}`); // prettier-ignore
+      throw new UserError(`--to ${to} is for models that write, and ${file.name} makes pictures; take ${PICTURE_TARGETS.join(', ')} or effilora`); // prettier-ignore
     await openEngine(request.engine ?? 'auto', heldBy(file));
     const model = await taskOf(file).load(file);
     const adapter = adapterOnModel(stored, model, request.adapter);
@@ -76,7 +80,7 @@ export async function exportPictures(
     await writeNewFolder(out, async (folder) => {
       progress.at('writing', 0, 1);
       await fsp.writeFile(path.join(folder, to === 'diffusers' ? DIFFUSERS_FILE : `${name}.safetensors`), bytes);
-      const card = modelCard({ name, description, to, type: 'f32', fidelity: report });
+      const card = modelCard({ name, description, makes: 'pictures', to, type: 'f32', fidelity: report });
       await fsp.writeFile(path.join(folder, 'README.md'), card);
       await fsp.writeFile(path.join(folder, 'head-map.svg'), headMapSvg(description));
       await fsp.writeFile(path.join(folder, 'fidelity.json'), `${JSON.stringify(report, null, 1)}\n`);
@@ -86,6 +90,28 @@ export async function exportPictures(
   } finally {
     await file.close();
   }
+}
+
+/** The adapter itself as one file: nothing is fitted, so that no engine is needed. */
+async function shareAdapter(
+  stored: StoredAdapter,
+  { diffusion, warnings = [] }: DiffusionModelFile,
+  { out, name, to, adapter }: PictureExport,
+  progress: Progress,
+): Promise<ExportResult> {
+  const { description, tensors } = stored;
+  checkAdapterTensors(tensors, diffusionSites(diffusion), description, path.basename(adapter));
+  progress.at('opening', 1, 1);
+  const card = modelCard({ name, description, makes: 'pictures', to, type: 'f32', fidelity: null });
+  const headMap = headMapSvg(description);
+  await writeNewFolder(out, async (folder) => {
+    progress.at('writing', 0, 1);
+    await writeShareFile(path.join(folder, `${name}.effilora`), stored, { card, headMap, samples: [] });
+    await fsp.writeFile(path.join(folder, 'README.md'), card);
+    await fsp.writeFile(path.join(folder, 'head-map.svg'), headMap);
+    progress.at('writing', 1, 1);
+  });
+  return { folder: out, files: await listFiles(out), fidelity: null, warnings };
 }
 
 /** The dataset given, else the adapter's own, split as its recipe split it; undefined where neither is there. @throws UserError */
