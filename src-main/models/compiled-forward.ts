@@ -171,6 +171,11 @@ export async function passThrough(
   } catch (error) {
     if (!(error instanceof NotRecordable)) throw error;
   }
+  return passEagerly(feeds, adaptation, pass);
+}
+
+/** The same by eager code: nothing stays on the engine. */
+export async function passEagerly(feeds: Feeds, adaptation: Adaptation | undefined, pass: Pass): Promise<Float32Array> {
   const made = tf.tidy(() => pass(asTensors(feeds), adaptation));
   const values = (await made.data()) as Float32Array;
   made.dispose();

@@ -65,6 +65,8 @@ export interface DiffusionOptions {
   rank: number;
   heads: number;
   recompute: boolean;
+  /** how our side holds frozen weights; default as they lie in the file */
+  weights?: WeightFormat;
   threads: number;
 }
 

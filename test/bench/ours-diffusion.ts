@@ -18,7 +18,7 @@ const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const options = JSON.parse((await lines.next()).value as string) as DiffusionOptions;
 process.env.OMP_NUM_THREADS = String(options.threads);
 await openEngine('tensorflow');
-const model = await DiffusionModel.load(await openDiffusionFolder(options.folder));
+const model = await DiffusionModel.load(await openDiffusionFolder(options.folder), options.weights ?? 'auto');
 const network = new DiffusionNetwork(model);
 const targets = ['attn1', 'attn2'].flatMap((place) => ['to_q', 'to_k', 'to_v', 'to_out'].map((each) => `unet.${place}.${each}`)); // prettier-ignore
 const structure = { ...adapterStructure(options), targets };
@@ -66,6 +66,8 @@ async function painting(): Promise<() => Promise<void>> {
   };
 }
 
+// As the other side does, and a run once all captions are read.
+if (options.work === 'train') model.texts.release();
 const work = options.work === 'train' ? training() : await painting();
 let count = 0;
 let firstStepSeconds = 0;

@@ -5,7 +5,7 @@ import { MadeOnce } from '../../models/made-once.ts';
 import { noiseSchedule, type NoiseSchedule } from '../../models/diffusion/noise/schedule.ts';
 import type { PartName } from '../../models/diffusion/pipeline/file.ts';
 import type { DiffusionModel } from '../../models/diffusion/pipeline/model.ts';
-import { apart, readTexts, type TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
+import { apart, readOnce, type TextNumbers } from '../../models/diffusion/pipeline/read-texts.ts';
 import type { Vae } from '../../models/diffusion/vae/vae.ts';
 import { joined } from '../../models/floats.ts';
 import type { DrawnExample } from './batch.ts';
@@ -14,7 +14,7 @@ import { pixelsOf } from './pixels.ts';
 
 /**
  * A model's frozen parts for training: its VAE looks at each cut of a picture once, its text encoders at each caption once, however many
- * steps and runs are about them. The VAE is on the engine only from the first batch that needs it to the first that doesn't.
+ * steps and runs are about them. Each is on the engine only from the first batch that needs it to the first that doesn't.
  */
 export class ModelParts implements FrozenParts {
   readonly schedule: NoiseSchedule;
@@ -24,6 +24,9 @@ export class ModelParts implements FrozenParts {
   private texts?: Promise<MadeOnce>;
   private vae?: Vae;
   private isVaeNeeded = false;
+  private areTextsNeeded = false;
+  /** some step reads them anew, or has: its graph knows the encoders */
+  private areTextsInUse = false;
 
   constructor(private readonly model: DiffusionModel) {
     const { latentChannels: channels, scale, shift, channels: levels } = model.file.vae;
@@ -44,7 +47,8 @@ export class ModelParts implements FrozenParts {
     const { feeds } = this.model.texts.feeds([caption]);
     const ids = Object.values(feeds).map(({ values }) => values.join());
     const all = await made.take([ids.join(' ')], async () => {
-      const { context, pooled } = (await readTexts(this.model, [caption])).get(caption)!;
+      this.areTextsNeeded = true;
+      const { context, pooled } = await readOnce(this.model, caption);
       return joined([context, pooled]);
     });
     return apart(all, this.model);
@@ -80,15 +84,18 @@ export class ModelParts implements FrozenParts {
         await tell(++done, of);
       }
     } finally {
-      this.dispose();
-      this.isVaeNeeded = false;
+      this.isVaeNeeded = this.areTextsNeeded = false;
+      await this.batchIsMade(withTexts);
     }
   }
 
-  /** To be called behind each batch. */
-  batchIsMade(): void {
+  /** To be called behind each batch. @param withTexts false: texts are read anew at every step, and their encoders stay from now on */
+  async batchIsMade(withTexts: boolean): Promise<void> {
     if (!this.isVaeNeeded) this.dispose();
-    this.isVaeNeeded = false;
+    this.areTextsInUse ||= !withTexts;
+    if (this.areTextsInUse) await this.model.texts.open();
+    else if (!this.areTextsNeeded) this.model.texts.release();
+    this.isVaeNeeded = this.areTextsNeeded = false;
   }
 
   dispose(): void {

@@ -50,7 +50,7 @@ export class DiffusionNetwork implements TrainableModel {
 
   /** Whether texts are read otherwise with an adaptation. */
   readsAnew(adaptation: Adaptation | undefined): boolean {
-    return this.model.texts.encoders.some(({ group }) => adaptation?.adapts?.(group));
+    return this.model.texts.groups.some((group) => adaptation?.adapts?.(group));
   }
 
   /** How many rows of each name the linears see of a batch. */
@@ -58,7 +58,7 @@ export class DiffusionNetwork implements TrainableModel {
     const { network, texts: own } = this.model;
     const tokens = 'captions' in texts ? own.length : texts.context.length / network.contextWidth / pictures;
     const counts = network.rows({ pictures, height, width, text: tokens });
-    if ('captions' in texts) for (const { group } of own.encoders) counts[group] = pictures * tokens;
+    if ('captions' in texts) for (const group of own.groups) counts[group] = pictures * tokens;
     return counts;
   }
 

@@ -34,8 +34,9 @@ export function noiseObjective(network: DiffusionNetwork): Objective<DiffusionBa
         Object.entries(network.rows(made(batch))).map(([name, count]) => [name, new Uint8Array(count).fill(1)]),
       ),
     async ready(batch, adaptation) {
-      const noised = await noisedBatch(batch, network.parts, !network.readsAnew(adaptation));
-      network.parts.batchIsMade();
+      const withTexts = !network.readsAnew(adaptation);
+      const noised = await noisedBatch(batch, network.parts, withTexts);
+      await network.parts.batchIsMade(withTexts);
       return { ...batch, noised };
     },
     beforehand: (batches, adaptation, tell) => network.parts.lookAt(batches, !network.readsAnew(adaptation), tell),

@@ -46,6 +46,7 @@ export function diffusionCost(
   const mean = (of: (cost: (typeof costs)[number]) => number) => costs.reduce((sum, cost) => sum + cost.share * of(cost), 0); // prettier-ignore
   const adaptsTexts = method.targets.some((site) => site.startsWith('text'));
   const text = textCost(file);
+  const texts = textBytes(file, weights);
   const trained = F32_BYTES * parameterCounts(adaptedSites(diffusionSites(file), method), method).all;
   const painted = { width: sampling.width!, height: sampling.height! };
   const [encoding, decoding] = [vaeCost(file.vae, largest.size, 'encode'), vaeCost(file.vae, painted, 'decode')];
@@ -58,12 +59,13 @@ export function diffusionCost(
     const step = F32_BYTES * batch * largest.working;
     const beside = Math.max(
       partBytes(file, ['vae']) + F32_BYTES * encoding.working,
+      adaptsTexts ? 0 : texts,
       evalSplit > 0 ? F32_BYTES * EVALUATED * largest.working : 0,
       F32_BYTES * GUIDED * network(painted).working,
       samples.bytes,
     );
     const parts = {
-      frozenWeights: frozenBytes(file, weights),
+      frozenWeights: networkBytes(file, weights) + (adaptsTexts ? texts : 0),
       adapter: trained,
       gradientsAndMoments: 3 * trained,
       activations,
@@ -118,9 +120,15 @@ const partBytes = ({ tensors }: DiffusionFile, parts: PartName[]): number =>
 
 const sizeOf = (shape: number[]) => shape.reduce((product, side) => product * side, 1);
 
-/** Network and text encoders as a run holds them: matrices of what can be adapted as they are asked for, all else in f32, unless a flow holds it otherwise. */
-export function frozenBytes(file: DiffusionFile, weights: WeightFormat): number {
-  const parts: PartName[] = ['unet', 'transformer', 'text', 'text_2'];
+/** What a run holds at least, and at first: its network, and what reads texts, which leaves once all are read unless it learns. */
+export const frozenBytes = (file: DiffusionFile, weights: WeightFormat): number =>
+  networkBytes(file, weights) + textBytes(file, weights);
+
+const networkBytes = (file: DiffusionFile, weights: WeightFormat) => bytesOf(file, weights, ['unet', 'transformer']);
+const textBytes = (file: DiffusionFile, weights: WeightFormat) => bytesOf(file, weights, ['text', 'text_2']);
+
+/** Parts as a run holds them: matrices of what can be adapted as they are asked for, all else in f32, unless a flow holds it otherwise. */
+function bytesOf(file: DiffusionFile, weights: WeightFormat, parts: PartName[]): number {
   const paths = new Set(diffusionSites(file).map(({ group, path }) => `${group} ${path}.weight`));
   return parts
     .flatMap((part) => (file.tensors[part] ?? []).map((tensor) => ({ part, ...tensor })))

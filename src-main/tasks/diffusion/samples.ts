@@ -17,7 +17,7 @@ export class PaintedSamples implements Samples<DiffusionNetwork, PictureSample> 
   /** One picture after the other, so that many take no more memory than one. */
   async answer(
     step: number,
-    { model }: DiffusionNetwork,
+    network: DiffusionNetwork,
     adaptation?: Adaptation,
     keep?: KeepSample,
   ): Promise<PictureSample[]> {
@@ -25,12 +25,14 @@ export class PaintedSamples implements Samples<DiffusionNetwork, PictureSample> 
     if (!keep) throw new Error('pictures are kept in files');
     const { negative, steps, seed: first, width, height, sampler, guidance } = this.sampling as Painting;
     const how = { negative, steps, width, height, sampler, guidance };
+    const { model, parts } = network;
+    const readText = network.readsAnew(adaptation) ? undefined : (text: string) => parts.text(text);
     const vae = await model.vae();
     const lines: PictureSample[] = [];
     try {
       for (const [i, prompt] of this.prompts.entries()) {
         const seed = first + i;
-        const [picture] = await paint(model, vae, { ...how, prompts: [prompt], seeds: [seed], adaptation });
+        const [picture] = await paint(model, vae, { ...how, prompts: [prompt], seeds: [seed], adaptation, readText });
         const name = `${String(step).padStart(6, '0')}-${i + 1}.png`;
         lines.push({ step, prompt, seed, ...how, picture: await keep(name, await encodePng(picture!)) });
       }

@@ -7,7 +7,7 @@ import { openEngine } from '../../../src-main/engine/index.ts';
 import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { textConfig } from '../../../src-main/models/diffusion/text/config.ts';
-import { TextEncoder, type TextInputs } from '../../../src-main/models/diffusion/text/encoder.ts';
+import { TextEncoder, tokenFeeds, type TextInputs } from '../../../src-main/models/diffusion/text/encoder.ts';
 import { asTensors, type Feeds } from '../../../src-main/models/feeds.ts';
 import { largestDifference } from '../support.ts';
 import { readAll } from '../vision/support.ts';
@@ -30,7 +30,7 @@ function feedsOf({ expected, encoder }: Case): Feeds {
   const texts = Array.from({ length: shape[0]! }, (_, i) =>
     Int32Array.from(values.subarray(i * shape[1]!, (i + 1) * shape[1]!)),
   );
-  return encoder.feeds(texts);
+  return tokenFeeds(encoder.config, texts);
 }
 
 const directions = ({ expected }: Case) =>
@@ -128,7 +128,9 @@ it('names its sites by layer, and gives their weights', async () => {
     expect(await turned.data()).toEqual(file.get(`${site.path}.weight`)!.values);
     turned.dispose();
   }
-  expect(() => encoder.feeds([Int32Array.of(38, 40, 39)])).toThrow('token 40, and the text encoder has 40');
+  expect(() => tokenFeeds(encoder.config, [Int32Array.of(38, 40, 39)])).toThrow(
+    'token 40, and the text encoder has 40',
+  );
   encoder.dispose();
 });
 

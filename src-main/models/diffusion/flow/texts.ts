@@ -9,7 +9,6 @@ import type { ModelConfig, ModelFile } from '../../types.ts';
 import type { WeightFormat } from '../../weight-format.ts';
 import type { TextFeatures } from '../pipeline/texts.ts';
 import type { PartName } from '../pipeline/file.ts';
-import type { TextEncoder } from '../text/encoder.ts';
 import { filledUp } from './places.ts';
 import { MOST_TOKENS, type PromptTokenizer } from './prompt.ts';
 
@@ -27,30 +26,32 @@ export interface PromptPart {
  */
 export class PromptTexts {
   /** none that can be adapted */
-  readonly encoders: TextEncoder[] = [];
+  readonly groups: string[] = [];
   readonly parts: PartName[] = ['text'];
   readonly length = MOST_TOKENS;
   /** how many tokens it has */
   readonly pooledWidth = 1;
 
-  private constructor(
+  /** while it is open; `rope` is of all places that a text may have */
+  private opened?: { model: CausalLM; rope: RopeTables };
+
+  constructor(
     private readonly part: PromptPart,
-    private readonly model: CausalLM,
-    /** of all places that a text may have */
-    private readonly rope: RopeTables,
+    private readonly format: WeightFormat = 'f32',
   ) {}
 
   /** @throws UserError naming the tensor that is missing or of another shape */
-  static async load(part: PromptPart, format: WeightFormat = 'f32'): Promise<PromptTexts> {
-    const file = await part.open();
+  async open(): Promise<void> {
+    if (this.opened) return;
+    const file = await this.part.open();
     try {
       // Neither the last layer nor a head is run, so neither is loaded.
       const config: ModelConfig = { ...file.config, layers: file.config.layers - 1, tiedEmbeddings: true };
-      const model = await loadCausalLM({ ...file, config }, format);
+      const model = await loadCausalLM({ ...file, config }, this.format);
       const positions = Int32Array.from({ length: MOST_TOKENS }, (_, i) => i);
       const { cos, sin } = ropeTables(config, { positions }, false);
       const table = (values: Float32Array) => tf.keep(tf.tensor2d(values, [MOST_TOKENS, config.headSize / 2]));
-      return new PromptTexts(part, model, { cos: table(cos), sin: table(sin) });
+      this.opened = { model, rope: { cos: table(cos), sin: table(sin) } };
     } finally {
       await file.close();
     }
@@ -61,7 +62,7 @@ export class PromptTexts {
   }
 
   get matrices(): { shape: number[] }[] {
-    return this.model.matrices;
+    return this.opened?.model.matrices ?? [];
   }
 
   /** What texts feed, and the end of each that there was no room for. @throws UserError for a token that the model has not */
@@ -91,17 +92,21 @@ export class PromptTexts {
   features(inputs: Record<string, Tensor>): TextFeatures {
     const [ids, segments] = [inputs['text.ids'] as Tensor1D, inputs['text.segments'] as Tensor1D];
     const used = inputs['text.used'] as Tensor2D;
+    const { model, rope: whole } = this.opened!;
     const [texts, length] = [used.shape[0], ids.shape[0] / used.shape[0]];
     return tf.tidy(() => {
       const own = (table: Tensor2D) => tf.tile(tf.slice(table, [0, 0], [length, -1]), [texts, 1]);
-      const rope = { cos: own(this.rope.cos), sin: own(this.rope.sin) };
-      const context = this.model.hidden({ length, ids, segments, rope, labels: ids, labelCount: 0 }, { recompute: false }); // prettier-ignore
+      const rope = { cos: own(whole.cos), sin: own(whole.sin) };
+      const context = model.hidden({ length, ids, segments, rope, labels: ids, labelCount: 0 }, { recompute: false }); // prettier-ignore
       return { context, pooled: tf.clone(used) };
     });
   }
 
-  dispose(): void {
-    this.model.dispose();
-    tf.dispose([this.rope.cos, this.rope.sin]);
+  siteWeight(): undefined {}
+
+  release(): void {
+    this.opened?.model.dispose();
+    tf.dispose([this.opened?.rope.cos, this.opened?.rope.sin]);
+    this.opened = undefined;
   }
 }

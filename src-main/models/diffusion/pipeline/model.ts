@@ -5,7 +5,7 @@ import type { DiffusionSite, DiffusionSiteShape } from '../site.ts';
 import type { WeightFormat } from '../../weight-format.ts';
 import { Vae } from '../vae/vae.ts';
 import type { DiffusionFile } from './file.ts';
-import { diffusionSites, loadNetwork, loadTexts, type NoiseNetwork, type TextReader } from './network.ts';
+import { diffusionSites, loadNetwork, textReader, type NoiseNetwork, type TextReader } from './network.ts';
 
 /** What takes the noise out of a diffusion model's latents, and what reads its texts, frozen, on the engine in use. Its VAE is loaded when pictures are to be made or read. */
 export class DiffusionModel implements Passable {
@@ -22,7 +22,9 @@ export class DiffusionModel implements Passable {
   static async load(file: DiffusionFile, format?: WeightFormat): Promise<DiffusionModel> {
     const network = await loadNetwork(file, format);
     try {
-      return new DiffusionModel(file, network, await loadTexts(file, format));
+      const texts = textReader(file, format);
+      await texts.open();
+      return new DiffusionModel(file, network, texts);
     } catch (error) {
       network.dispose();
       throw error;
@@ -66,13 +68,12 @@ export class DiffusionModel implements Passable {
 
   /** The frozen weight of a site, [in, out]; the caller disposes it. */
   siteWeight(site: Omit<DiffusionSite, 'group'> & { group: string }): Tensor2D {
-    const encoder = this.texts.encoders.find(({ group }) => group === site.group);
-    return (encoder ?? this.network).siteWeight(site);
+    return this.texts.siteWeight(site) ?? this.network.siteWeight(site);
   }
 
   dispose(): void {
     CompiledForward.release(this.weights);
     this.network.dispose();
-    this.texts.dispose();
+    this.texts.release();
   }
 }

@@ -7,7 +7,6 @@ import { FlowTransformer } from '../flow/transformer.ts';
 import type { DiffusionTensors } from '../loader.ts';
 import type { FlowSteps } from '../noise/samplers/index.ts';
 import type { DiffusionPass, DiffusionSite, DiffusionSiteShape } from '../site.ts';
-import type { TextEncoder } from '../text/encoder.ts';
 import { textSites } from '../text/weights.ts';
 import { UNet, unetSites, type UNetInputs } from '../unet/unet.ts';
 import type { DiffusionFile, FlowFile, PartName, UNetFile } from './file.ts';
@@ -49,10 +48,14 @@ export interface NoiseNetwork {
   dispose(): void;
 }
 
-/** What reads texts for a network, frozen, on the engine in use. */
+/** What reads texts for a network, frozen, on the engine in use while it is open. */
 export interface TextReader {
-  /** those of it that can be adapted */
-  readonly encoders: TextEncoder[];
+  /** loads what is not there. @throws UserError naming the tensor that is missing or of another shape */
+  open(): Promise<void>;
+  /** frees it; it can be opened again */
+  release(): void;
+  /** those parts of it that can be adapted */
+  readonly groups: string[];
   /** parts of the model's file that it is, and what they do, for who keeps what it makes */
   readonly parts: PartName[];
   readonly does: object;
@@ -60,12 +63,14 @@ export interface TextReader {
   readonly length: number;
   /** numbers that are told of each text beside its tokens' features */
   readonly pooledWidth: number;
+  /** of what is open */
   readonly matrices: { shape: number[] }[];
+  /** of a site of what is open, [in, out]; undefined: it has none such. The caller disposes it */
+  siteWeight(site: Omit<DiffusionSite, 'group'> & { group: string }): Tensor2D | undefined;
   /** what texts feed, and the end of each that there was no room for */
   feeds(texts: string[]): { feeds: Feeds; left: (string | undefined)[] };
   /** the features of texts from their feeds as tensors; differentiable with respect to the adaptation */
   features(inputs: Record<string, Tensor>, pass?: DiffusionPass): TextFeatures;
-  dispose(): void;
 }
 
 /** @throws UserError naming the tensor that is missing or of another shape */
@@ -75,9 +80,9 @@ export async function loadNetwork(file: DiffusionFile, format?: WeightFormat): P
     : UNet.from(file.unet, await file.source('unet'), format);
 }
 
-/** @throws UserError naming the tensor that is missing or of another shape */
-export const loadTexts = (file: DiffusionFile, format?: WeightFormat): Promise<TextReader> =>
-  file.kind === 'z-image' ? PromptTexts.load(file.prompt, format) : Texts.load(file, format);
+/** What reads a model's texts, not yet open. */
+export const textReader = (file: DiffusionFile, format?: WeightFormat): TextReader =>
+  file.kind === 'z-image' ? new PromptTexts(file.prompt, format) : new Texts(file, format);
 
 /**
  * Everything of a model that can be adapted: its network, then its text encoders, but for the last layer of SDXL's first one, which is

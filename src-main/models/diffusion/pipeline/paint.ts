@@ -11,7 +11,7 @@ import { noiseSchedule } from '../noise/schedule.ts';
 import type { Vae } from '../vae/vae.ts';
 import type { DiffusionModel } from './model.ts';
 import type { NetworkInputs, NoiseNetwork } from './network.ts';
-import { joinedTexts, readTexts } from './read-texts.ts';
+import { joinedTexts, readTexts, type TextNumbers } from './read-texts.ts';
 
 /** What is to be painted, all of it together. */
 export interface PaintOptions {
@@ -28,6 +28,8 @@ export interface PaintOptions {
   /** of each picture: it is the same whatever is painted beside it */
   seeds: number[];
   adaptation?: Adaptation;
+  /** what its texts are read by, where no adaptation reads them; default: the model's encoders, which stay open then */
+  readText?: (text: string) => Promise<TextNumbers>;
   /** steps that are done */
   progress?: (done: number) => void | Promise<void>;
   signal?: AbortSignal;
@@ -51,7 +53,7 @@ export async function paintLatents(
   const isGuided = guidance !== 1;
   const asked = isGuided ? [...prompts.map(() => negative), ...prompts] : prompts;
   const zeros = isGuided && negative === '' && file.kind !== 'z-image' && file.isEmptyZero ? prompts.length : 0;
-  const told = { ...(await textFeeds(model, asked, zeros, adaptation)), ...sizeFeeds(model, asked.length, options) };
+  const told = { ...(await textFeeds(model, asked, zeros, options)), ...sizeFeeds(model, asked.length, options) };
   let isFirst = true;
   const denoiser: Denoiser = async (x, time) => {
     const latents = { values: (await x.data()) as Float32Array, shape: x.shape };
@@ -86,9 +88,9 @@ async function textFeeds(
   model: DiffusionModel,
   texts: string[],
   zeros: number,
-  adaptation?: Adaptation,
+  { adaptation, readText }: Pick<PaintOptions, 'adaptation' | 'readText'>,
 ): Promise<Feeds> {
-  const read = await readTexts(model, texts, adaptation);
+  const read = readText ? await eachBy(readText, texts) : await readTexts(model, texts, adaptation);
   const { context, pooled } = joinedTexts(texts.map((text) => read.get(text)!));
   for (const values of [context, pooled]) values.fill(0, 0, (zeros * values.length) / texts.length);
   const width = model.network.contextWidth;
@@ -96,6 +98,12 @@ async function textFeeds(
     context: { values: context, shape: [context.length / width, width] },
     ...(pooled.length > 0 && { pooled: { values: pooled, shape: [texts.length, pooled.length / texts.length] } }),
   };
+}
+
+async function eachBy(readText: (text: string) => Promise<TextNumbers>, texts: string[]) {
+  const read = new Map<string, TextNumbers>();
+  for (const text of new Set(texts)) read.set(text, await readText(text));
+  return read;
 }
 
 const sizeFeeds = (

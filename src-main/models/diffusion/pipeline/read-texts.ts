@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { passThrough } from '../../compiled-forward.ts';
+import { passEagerly, passThrough, type Pass } from '../../compiled-forward.ts';
 import { joined } from '../../floats.ts';
 import type { Adaptation } from '../../types.ts';
 import type { DiffusionModel } from './model.ts';
@@ -12,30 +12,35 @@ export interface TextNumbers {
   pooled: Float32Array;
 }
 
-/** What a model's encoders make of texts, each on its own: one graph reads all of a length. */
+/** What a model's encoders make of texts, each on its own: one graph reads all of a length. They stay open. */
 export async function readTexts(
   model: DiffusionModel,
   texts: string[],
   adaptation?: Adaptation,
 ): Promise<Map<string, TextNumbers>> {
+  await model.texts.open();
   const read = new Map<string, TextNumbers>();
   for (const text of new Set(texts)) {
     const { feeds } = model.texts.feeds([text]);
-    const all = await passThrough(
-      model,
-      'texts',
-      feeds,
-      adaptation,
-      (inputs, slots) => {
-        const { context, pooled } = model.texts.features(inputs, { adaptation: slots });
-        return tf.concat([tf.reshape(context, [-1]), ...(pooled ? [tf.reshape(pooled, [-1])] : [])]);
-      },
-      read.size === 0,
-    );
+    const all = await passThrough(model, 'texts', feeds, adaptation, reading(model), read.size === 0);
     read.set(text, apart(all, model));
   }
   return read;
 }
+
+/** The same of one text by eager code, after which the encoders can be released: no graph knows them. */
+export async function readOnce(model: DiffusionModel, text: string): Promise<TextNumbers> {
+  await model.texts.open();
+  return apart(await passEagerly(model.texts.feeds([text]).feeds, undefined, reading(model)), model);
+}
+
+/** The encoders as a pass; `apart` tells its numbers apart. */
+const reading =
+  ({ texts }: DiffusionModel): Pass =>
+  (inputs, adaptation) => {
+    const { context, pooled } = texts.features(inputs, { adaptation });
+    return tf.concat([tf.reshape(context, [-1]), ...(pooled ? [tf.reshape(pooled, [-1])] : [])]);
+  };
 
 /** A text's features as one row of numbers, apart again. */
 export function apart(all: Float32Array, { texts }: Pick<DiffusionModel, 'texts'>): TextNumbers {

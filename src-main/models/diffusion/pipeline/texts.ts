@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, Tensor } from '@tensorflow/tfjs-core';
 import type { Feeds } from '../../feeds.ts';
 import type { WeightFormat } from '../../weight-format.ts';
-import type { DiffusionPass } from '../site.ts';
-import { TextEncoder, type TextInputs } from '../text/encoder.ts';
+import type { DiffusionPass, DiffusionSite } from '../site.ts';
+import { TextEncoder, tokenFeeds, type TextInputs } from '../text/encoder.ts';
 import type { PartName, TextPart, UNetFile } from './file.ts';
 
 /** What texts become for a network. */
@@ -17,25 +17,37 @@ export interface TextFeatures {
 /** As SDXL takes both of its encoders: what lies before the last layer, without the norm behind it. */
 const BEFORE_LAST = { skip: 1, normed: false };
 
-/** A model's CLIP text encoders with their tokenizers, on the engine in use. */
+/** A model's CLIP text encoders, on the engine in use while they are open, and their tokenizers. */
 export class Texts {
-  private constructor(
-    private readonly own: TextPart[],
-    readonly encoders: TextEncoder[],
-    private readonly kind: UNetFile['kind'],
-  ) {}
+  private readonly own: TextPart[];
+  private readonly kind: UNetFile['kind'];
+  /** of those that are open; else none */
+  private encoders: TextEncoder[] = [];
+
+  constructor(
+    private readonly file: Pick<UNetFile, 'texts' | 'kind' | 'source'>,
+    private readonly format?: WeightFormat,
+  ) {
+    this.own = file.texts;
+    this.kind = file.kind;
+  }
 
   /** @throws UserError naming the tensor that is missing or of another shape */
-  static async load(file: Pick<UNetFile, 'texts' | 'kind' | 'source'>, format?: WeightFormat): Promise<Texts> {
+  async open(): Promise<void> {
+    if (this.encoders.length > 0) return;
     const encoders: TextEncoder[] = [];
     try {
-      for (const { group, config } of file.texts)
-        encoders.push(await TextEncoder.from(config, await file.source(group), group, format));
-      return new Texts(file.texts, encoders, file.kind);
+      for (const { group, config } of this.own)
+        encoders.push(await TextEncoder.from(config, await this.file.source(group), group, this.format));
+      this.encoders = encoders;
     } catch (error) {
       for (const encoder of encoders) encoder.dispose();
       throw error;
     }
+  }
+
+  get groups(): string[] {
+    return this.own.map(({ group }) => group);
   }
 
   get parts(): PartName[] {
@@ -63,9 +75,9 @@ export class Texts {
   feeds(texts: string[]): { feeds: Feeds; left: (string | undefined)[] } {
     const encoded = this.own.map(({ tokenizer }) => texts.map((text) => tokenizer.encode(text)));
     const feeds: Feeds = {};
-    this.encoders.forEach((encoder, i) => {
-      const own = encoder.feeds(encoded[i]!.map(({ ids }) => ids));
-      for (const [name, feed] of Object.entries(own)) feeds[`${encoder.group}.${name}`] = feed;
+    this.own.forEach(({ config, group }, i) => {
+      const own = tokenFeeds(config, encoded[i]!.map(({ ids }) => ids)); // prettier-ignore
+      for (const [name, feed] of Object.entries(own)) feeds[`${group}.${name}`] = feed;
     });
     return { feeds, left: texts.map((_, i) => encoded.map((own) => own[i]!.left).find((left) => left !== undefined)) };
   }
@@ -84,7 +96,11 @@ export class Texts {
     });
   }
 
-  dispose(): void {
-    for (const encoder of this.encoders) encoder.dispose();
+  siteWeight(site: Omit<DiffusionSite, 'group'> & { group: string }): Tensor2D | undefined {
+    return this.encoders.find(({ group }) => group === site.group)?.siteWeight(site);
+  }
+
+  release(): void {
+    for (const encoder of this.encoders.splice(0)) encoder.dispose();
   }
 }

@@ -20,7 +20,7 @@ import { openPart, type DiffusionSource } from '../source.ts';
 import { textConfig, type TextConfig } from './config.ts';
 import { loadTextEncoder, textName, textSites, type TextGroup, type TextLayer, type TextWeights } from './weights.ts';
 
-/** Texts on the engine, all of one length; `feeds` makes them. */
+/** Texts on the engine, all of one length; `tokenFeeds` makes them. */
 export interface TextInputs {
   /** [texts * length] */
   ids: Tensor1D;
@@ -37,6 +37,24 @@ export interface TextOptions {
 }
 
 const MOST_CONFIG_BYTES = 16 << 20;
+
+/** What texts of one length feed an encoder: `ids` and `ends`. @throws UserError for a token that it has not */
+export function tokenFeeds({ endToken, vocabularySize }: TextConfig, texts: Int32Array[]): Feeds {
+  const length = texts[0]!.length;
+  const unknown = texts.flatMap((text) => [...text.filter((id) => id < 0 || id >= vocabularySize)])[0];
+  if (unknown !== undefined)
+    throw new UserError(
+      `The tokenizer gives token ${unknown}, and the text encoder has ${vocabularySize}; do the two belong together?`,
+    );
+  const ids = new Int32Array(texts.length * length);
+  texts.forEach((text, i) => ids.set(text, i * length));
+  const ends = Int32Array.from(texts, (text, i) => {
+    const at = endToken === undefined ? text.indexOf(text.reduce((a, b) => Math.max(a, b))) : text.indexOf(endToken);
+    // As argmax has it of what is nowhere.
+    return i * length + Math.max(0, at);
+  });
+  return { ids: { values: ids, shape: [ids.length] }, ends: { values: ends, shape: [texts.length] } };
+}
 
 /** What reads the texts (CLIPTextModel), frozen, on the engine in use. */
 export class TextEncoder {
@@ -69,25 +87,6 @@ export class TextEncoder {
     const load = (loader: DiffusionLoader) => loadTextEncoder(config, group, loader);
     const { loaded, tensors } = await withDiffusionLoader(source, load, format);
     return new TextEncoder(config, group, tensors, loaded);
-  }
-
-  /** What texts of one length feed: `ids` and `ends`. @throws UserError for a token that the encoder has not */
-  feeds(texts: Int32Array[]): Feeds {
-    const { endToken, vocabularySize } = this.config;
-    const length = texts[0]!.length;
-    const unknown = texts.flatMap((text) => [...text.filter((id) => id < 0 || id >= vocabularySize)])[0];
-    if (unknown !== undefined)
-      throw new UserError(
-        `The tokenizer gives token ${unknown}, and the text encoder has ${vocabularySize}; do the two belong together?`,
-      );
-    const ids = new Int32Array(texts.length * length);
-    texts.forEach((text, i) => ids.set(text, i * length));
-    const ends = Int32Array.from(texts, (text, i) => {
-      const at = endToken === undefined ? text.indexOf(text.reduce((a, b) => Math.max(a, b))) : text.indexOf(endToken);
-      // As argmax has it of what is nowhere.
-      return i * length + Math.max(0, at);
-    });
-    return { ids: { values: ids, shape: [ids.length] }, ends: { values: ends, shape: [texts.length] } };
   }
 
   /** The texts' tokens as features [texts * length, hiddenSize], which UNets take as context. */
