@@ -31,18 +31,23 @@ const CASES: Record<string, Given[]> = {
  * seconds and of processor seconds (min / median / max), which tell more where a machine is busy. BENCH_DIFFUSION chooses models: small, sd15; default small.
  */
 export async function compareDiffusion(rounds: number, threads: number): Promise<void> {
-  process.env.PYTHONPATH = await packagesOf('requirements-diffusers.txt');
   for (const kind of (process.env.BENCH_DIFFUSION ?? 'small').split(',')) {
     const cases = CASES[kind];
     if (!cases) throw new Error(`there is no model ${kind}, there are ${Object.keys(CASES).join(', ')}`);
     const folder = fs.mkdtempSync(path.join(process.env.BENCH_FOLDER ?? os.tmpdir(), 'effilora-diffusion-'));
     try {
-      await promisify(execFile)(await python(), [here('./make_pipeline.py'), kind, folder]);
+      await makePipeline(kind, folder);
       for (const given of cases) await compare(kind, { ...given, folder, threads }, rounds);
     } finally {
       fs.rmSync(folder, { recursive: true });
     }
   }
+}
+
+/** Writes a pipeline of random weights, of which make_pipeline.py knows the kinds. */
+export async function makePipeline(kind: string, folder: string): Promise<void> {
+  process.env.PYTHONPATH = await packagesOf('requirements-diffusers.txt');
+  await promisify(execFile)(await python(), [here('./make_pipeline.py'), kind, folder]);
 }
 
 async function compare(kind: string, options: DiffusionOptions, rounds: number): Promise<void> {

@@ -1,6 +1,7 @@
 """Writes a Stable Diffusion pipeline of random weights for the benchmark: python make_pipeline.py small|sd15 FOLDER (diffusers 0.42)
 
-small: the shapes of the studio's own text-to-image model (resources/diffusion-default), 64 px. sd15: those of Stable Diffusion 1.5.
+small: the shapes of the studio's own text-to-image model (resources/diffusion-default), 64 px. sd15: those of Stable Diffusion 1.5, in f16, as its files have
+them; PyTorch's side of the benchmark holds them in the f32 that it multiplies in.
 """
 
 import pathlib
@@ -26,7 +27,7 @@ unet = UNet2DConditionModel(
     up_block_types=tuple(up for _, up in reversed(blocks)),
     cross_attention_dim=text["hidden_size"],
 )
-StableDiffusionPipeline(
+pipeline = StableDiffusionPipeline(
     unet=unet,
     vae=AutoencoderKL(
         block_out_channels=vae,
@@ -38,4 +39,7 @@ StableDiffusionPipeline(
     tokenizer=CLIPTokenizer.from_pretrained(tokenizers / "sd", model_max_length=positions),
     scheduler=DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1),
     **{"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False},
-).save_pretrained(folder)
+)
+if kind == "sd15":
+    pipeline.to(torch.float16)
+pipeline.save_pretrained(folder)
