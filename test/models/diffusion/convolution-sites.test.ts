@@ -1,3 +1,4 @@
+import { noSoftwareGpu } from '../../support/software-gpu.ts';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
@@ -74,6 +75,7 @@ it.each([
   ['tensorflow', 'lora'],
   ['tensorflow', 'effilora'],
   ['wasm', 'effilora'],
+  ...(noSoftwareGpu ? [] : [['webgpu', 'effilora']]),
 ] as [EngineName, 'lora' | 'effilora'][])('on %s, by %s: the output, and what all learn', async (engine, method) => {
   await openEngine(engine);
   const before = tf.memory().numTensors;
