@@ -14,7 +14,8 @@ import { pixelsOf } from './pixels.ts';
 
 /**
  * A model's frozen parts for training: its VAE looks at each cut of a picture once, its text encoders at each caption once, however many
- * steps and runs are about them. Each is on the engine only from the first batch that needs it to the first that doesn't.
+ * steps and runs are about them. The VAE is on the engine only from the first batch that needs it to the first that doesn't; the text encoders
+ * leave likewise once a training has looked at all beforehand, and where no step reads texts anew.
  */
 export class ModelParts implements FrozenParts {
   readonly schedule: NoiseSchedule;
@@ -25,8 +26,8 @@ export class ModelParts implements FrozenParts {
   private vae?: Vae;
   private isVaeNeeded = false;
   private areTextsNeeded = false;
-  /** some step reads them anew, or has: its graph knows the encoders */
-  private areTextsInUse = false;
+  /** graphs may know the encoders */
+  private areTextsInUse = true;
 
   constructor(private readonly model: DiffusionModel) {
     const { latentChannels: channels, scale, shift, channels: levels } = model.file.vae;
@@ -85,16 +86,15 @@ export class ModelParts implements FrozenParts {
       }
     } finally {
       this.isVaeNeeded = this.areTextsNeeded = false;
-      await this.batchIsMade(withTexts);
+      this.areTextsInUse = !withTexts;
+      this.batchIsMade();
     }
   }
 
-  /** To be called behind each batch. @param withTexts false: texts are read anew at every step, and their encoders stay from now on */
-  async batchIsMade(withTexts: boolean): Promise<void> {
+  /** To be called behind each batch. */
+  batchIsMade(): void {
     if (!this.isVaeNeeded) this.dispose();
-    this.areTextsInUse ||= !withTexts;
-    if (this.areTextsInUse) await this.model.texts.open();
-    else if (!this.areTextsNeeded) this.model.texts.release();
+    if (!this.areTextsInUse && !this.areTextsNeeded) this.model.texts.release();
     this.isVaeNeeded = this.areTextsNeeded = false;
   }
 

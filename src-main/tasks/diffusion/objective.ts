@@ -36,7 +36,7 @@ export function noiseObjective(network: DiffusionNetwork): Objective<DiffusionBa
     async ready(batch, adaptation) {
       const withTexts = !network.readsAnew(adaptation);
       const noised = await noisedBatch(batch, network.parts, withTexts);
-      await network.parts.batchIsMade(withTexts);
+      network.parts.batchIsMade();
       return { ...batch, noised };
     },
     beforehand: (batches, adaptation, tell) => network.parts.lookAt(batches, !network.readsAnew(adaptation), tell),
