@@ -40,6 +40,7 @@ export function exportCommand(program: Command): void {
       'export runs/my-run --to merged-gguf --type q8_0',
       'export runs/my-run --to effilora --drop 0.5',
       'export runs/my-style --to kohya',
+      'export runs/my-style --to merged-diffusers',
     ],
   )
     .addOption(new Option('--to <target>', 'what to write').choices(EXPORT_TARGETS).makeOptionMandatory())

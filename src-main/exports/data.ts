@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { z } from 'zod';
 import type { DatasetOptions, DatasetSource, OpenDataset, PreparedExample } from '../data/dataset.ts';
 import { concatenated } from '../data/example-source.ts';
 import { evaluated, splitDataset, type SplitDataset } from '../data/held-out.ts';
@@ -35,10 +36,7 @@ export async function exportData(
   description: AdapterDescription,
   calibrate?: DatasetSource,
 ): Promise<ExportData | undefined> {
-  const recipe = recipeSchema.safeParse(description.recipe).data;
-  const named = typeof recipe?.dataset === 'string' ? [{ path: recipe.dataset }] : (recipe?.dataset ?? []);
-  const sources =
-    calibrate === undefined ? named.filter(({ path }) => fs.existsSync(path)) : [await givenSource(calibrate, named)];
+  const { recipe, sources } = await dataSources(description, calibrate);
   if (sources.length === 0) return undefined;
   const { sequenceLength = SEQUENCE_LENGTH, loss = 'answer', long, ...training } = recipe?.training ?? {};
   const options: DatasetOptions = {
@@ -46,17 +44,47 @@ export async function exportData(
     sequenceLength: Math.min(sequenceLength, file.config.contextLength),
     vocabularySize: file.config.vocabularySize,
   };
-  const open = (part: DatasetSource, index: number) => taskOf(file).dataset(part, index, file, options) as Promise<OpenDataset>; // prettier-ignore
-  const parts: SplitDataset[] = [];
-  const { evalSplit = 0, seed = 0 }: Training = training;
+  const parts = await splitSources(sources, training, (part, index) => taskOf(file).dataset(part, index, file, options) as Promise<OpenDataset>); // prettier-ignore
+  try {
+    return { name: nameOfSources(sources), ...exportDataOf(parts, training) };
+  } finally {
+    for (const { close } of parts) close();
+  }
+}
+
+/**
+ * Where an export's examples come from: the dataset given, else what is there of the adapter's own.
+ * @throws UserError for one that is not there
+ */
+export async function dataSources(
+  description: AdapterDescription,
+  calibrate?: DatasetSource,
+): Promise<{ recipe?: z.infer<typeof recipeSchema>; sources: DatasetSource[] }> {
+  const recipe = recipeSchema.safeParse(description.recipe).data;
+  const named = typeof recipe?.dataset === 'string' ? [{ path: recipe.dataset }] : (recipe?.dataset ?? []);
+  const sources = calibrate ? [await givenSource(calibrate, named)] : named.filter(({ path }) => fs.existsSync(path));
+  return { recipe, sources };
+}
+
+export const nameOfSources = (sources: DatasetSource[]): string =>
+  sources.map(({ path: file }) => path.basename(file)).join(', ');
+
+/** Datasets, each split as the recipe split it, or where that held nothing out by a share of its own. The caller closes them. */
+export async function splitSources<Example = PreparedExample>(
+  sources: DatasetSource[],
+  { evalSplit = 0, seed = 0 }: Training,
+  open: (part: DatasetSource, index: number) => Promise<OpenDataset<Example>>,
+): Promise<SplitDataset<Example>[]> {
+  const parts: SplitDataset<Example>[] = [];
   try {
     for (const [index, source] of sources.entries())
       parts.push(
         await splitDataset(source, { evalSplit: evalSplit || HELD_OUT_SHARE, seed }, (part) => open(part, index)),
       );
-    return { name: sources.map(({ path: file }) => path.basename(file)).join(', '), ...exportDataOf(parts, training) };
-  } finally {
+    return parts;
+  } catch (error) {
     for (const { close } of parts) close();
+    throw error;
   }
 }
 
@@ -75,8 +103,10 @@ async function givenSource(given: DatasetSource, named: DatasetSource[]): Promis
   const { path: file, mapping } = given;
   if (mapping !== undefined) return given;
   if (!fs.existsSync(file)) throw new UserError(`The dataset "${file}" is not there; check the path`);
+  if (!fs.statSync(file).isFile()) return given;
   const hash = await fileSha256(file);
   for (const source of named)
-    if (fs.existsSync(source.path) && (await fileSha256(source.path)) === hash) return { ...source, path: file };
+    if (fs.statSync(source.path, { throwIfNoEntry: false })?.isFile() && (await fileSha256(source.path)) === hash)
+      return { ...source, path: file };
   return given;
 }

@@ -65,7 +65,12 @@ export async function exportAdapter(
   const stored = await readForExport(parsed);
   const file = await openAnyBaseModel(stored, parsed.model);
   if (file.makes === 'pictures')
-    return exportPictures(stored, file, { ...parsed, name: nameOf(parsed.adapter) }, progress);
+    return exportPictures(
+      stored,
+      file,
+      { ...parsed, type, calibrate: calibrationOf(parsed), name: nameOf(parsed.adapter) },
+      progress,
+    );
   if (isPictureTarget(parsed.to)) {
     await file.close();
     throw new UserError(

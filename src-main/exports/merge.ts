@@ -1,9 +1,7 @@
-import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor2D } from '@tensorflow/tfjs-core';
+import { mergedWeight } from '../effilora/exports/merged-weight.ts';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { isOfLanguage, scaleOf } from '../effilora/methods/structure.ts';
 import { readSiteTensor, siteTensor, type SiteId } from '../effilora/names.ts';
-import { outputNorms } from '../effilora/weight-decomposition.ts';
 import type { NamedTensor } from '../effilora/types.ts';
 import type { ModelFile } from '../models/types.ts';
 import { inFileForm, seeingSite } from '../models/vision/towers/sites.ts';
@@ -63,22 +61,11 @@ export class MergedTensors {
     return site ? this.#merged(values, site) : values;
   }
 
-  async #merged(values: Float32Array, site: SiteId): Promise<Float32Array> {
-    const { options } = this.#plain;
-    const a = this.#tensors.get(siteTensor(site, 'A'))!;
-    const b = this.#tensors.get(siteTensor(site, 'B'))!;
-    const magnitude = this.#tensors.get(siteTensor(site, 'magnitude'));
-    const [rank, inFeatures] = a.shape as [number, number];
-    const out = b.shape[1]!;
-    const result = tf.tidy(() => {
-      const product = tf.matMul<Tensor2D>(tf.tensor2d(b.data, [out, rank]), tf.tensor2d(a.data, [rank, inFeatures]));
-      const merged = tf.add<Tensor2D>(tf.tensor2d(values, [out, inFeatures]), tf.mul(product, scaleOf(options)));
-      if (!magnitude) return merged;
-      const norms = tf.reshape(outputNorms(tf.transpose(merged)), [out, 1]);
-      return tf.mul<Tensor2D>(merged, tf.div(tf.tensor2d(magnitude.data, [out, 1]), norms));
-    });
-    const merged = (await result.data()) as Float32Array;
-    result.dispose();
-    return merged;
+  #merged(values: Float32Array, site: SiteId): Promise<Float32Array> {
+    const [a, b, magnitude] = (['A', 'B', 'magnitude'] as const).map((part) =>
+      this.#tensors.get(siteTensor(site, part)),
+    );
+    const pair = { a: a!.data, b: b!.data, rank: a!.shape[0]!, magnitude: magnitude?.data };
+    return mergedWeight(values, { ...pair, scale: scaleOf(this.#plain.options) });
   }
 }

@@ -25,6 +25,10 @@ const USE: Record<ExportTarget, (name: string) => string> = {
   diffusers: () => "```python\npipe.load_lora_weights('this-folder')\n```",
   kohya: (name) =>
     `Put ${name}.safetensors where A1111, Forge or ComfyUI look for LoRAs; in A1111 and Forge write \`<lora:${name}:1>\` in the prompt.`,
+  'merged-diffusers': () =>
+    "```python\nfrom diffusers import DiffusionPipeline\n\npipe = DiffusionPipeline.from_pretrained('this-folder')\n```",
+  'merged-checkpoint': (name) =>
+    `Put ${name}.safetensors where ComfyUI, A1111 or Forge look for checkpoints; for stable-diffusion.cpp: \`sd -m ${name}.safetensors\`.`,
   effilora: (name) => `\`\`\`sh\neffilora import ${name}.effilora\n\`\`\``,
 };
 
@@ -45,7 +49,7 @@ export function modelCard({ name, description, makes, to, type, fidelity }: Card
   const sections = [
     `---\n${stringify(front)}---`,
     `# ${name}`,
-    `A fine-tune of ${baseModel.name} (${baseModel.architecture}) with ${method.name}: ${structureOf(method)}. ${WHAT[to]} Numbers are ${type}.`,
+    `A fine-tune of ${baseModel.name} (${baseModel.architecture}) with ${method.name}: ${structureOf(method)}. ${WHAT[to]} Numbers are ${type === 'same' ? 'as in the base model' : type}.`,
     '## Use',
     USE[to](name),
     ...(fidelity ? fidelitySection(fidelity, paints ? 'pictures' : 'tokens') : []),
@@ -74,6 +78,9 @@ const WHAT: Record<ExportTarget, string> = {
   'merged-gguf': 'The adapter is merged into the weights, as one GGUF file.',
   diffusers: 'This is a plain LoRA for diffusers.',
   kohya: 'This is a plain LoRA as kohya’s scripts keep it, for A1111, Forge and ComfyUI.',
+  'merged-diffusers': 'The adapter is merged into the weights.',
+  'merged-checkpoint':
+    'The adapter is merged into the weights, as one file under the names that Stable Diffusion’s makers gave.',
   effilora: 'This is the adapter itself, for EffiLoRA Studio.',
 };
 

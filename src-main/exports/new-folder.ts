@@ -14,9 +14,9 @@ export async function writeNewFolder(folder: string, write: (aside: string) => P
   try {
     await fsp.mkdir(aside, { recursive: true });
     await write(aside);
-    for (const name of await fsp.readdir(aside)) await syncFile(path.join(aside, name));
+    for (const name of await namesIn(aside)) await syncFile(path.join(aside, name));
     await fsp.rm(folder, { recursive: true, force: true });
-    await syncFolder(aside);
+    for (const inside of await foldersIn(aside)) await syncFolder(inside);
     await fsp.rename(aside, folder);
     await syncFolder(path.dirname(path.resolve(folder)));
   } catch (error) {
@@ -38,8 +38,23 @@ export async function refuseUsed(folder: string): Promise<void> {
   if (names.length > 0) throw new UserError(`${folder} holds files already; choose another folder with --out`);
 }
 
-/** What lies in a folder that was written. */
+/** What lies in a folder that was written, and in those in it: `unet/config.json`. */
 export async function listFiles(folder: string): Promise<{ name: string; byteLength: number }[]> {
-  const names = (await fsp.readdir(folder)).sort();
+  const names = await namesIn(folder);
   return Promise.all(names.map(async (name) => ({ name, byteLength: (await fsp.stat(path.join(folder, name))).size })));
+}
+
+const entriesIn = (folder: string) => fsp.readdir(folder, { recursive: true, withFileTypes: true });
+
+async function namesIn(folder: string): Promise<string[]> {
+  const files = (await entriesIn(folder)).filter((entry) => entry.isFile());
+  return files
+    .map(({ parentPath, name }) => path.relative(folder, path.join(parentPath, name)).replaceAll(path.sep, '/'))
+    .sort();
+}
+
+/** A folder's own folders, and at last itself. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const inside = (await entriesIn(folder)).filter((entry) => entry.isDirectory());
+  return [...inside.map(({ parentPath, name }) => path.join(parentPath, name)), folder];
 }

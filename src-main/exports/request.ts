@@ -39,7 +39,7 @@ export const exportRequestSchema = z.strictObject({
   drop: z.number().min(0).max(1).optional(),
   form: z.enum(EXPORT_FORMS).default('rank-r'),
   /** one of EXPORT_CHOICES[to].types; default its first */
-  type: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0']).optional(),
+  type: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'same']).optional(),
   engine: z.enum(['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu']).default('auto'),
 });
 export type ExportRequest = z.input<typeof exportRequestSchema>;

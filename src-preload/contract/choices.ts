@@ -1,6 +1,6 @@
 /** What the page offers to choose from: without the schemas, whose library it has no use for. */
 
-/** What an adapter can be turned into, with the number types each can have, the first one being the default. */
+/** What an adapter can be turned into, with the number types each can have, the first one being the default; `same`: as the base model has them. */
 export const EXPORT_CHOICES = {
   peft: { label: 'PEFT folder (plain LoRA)', types: ['f32'] },
   gguf: { label: 'GGUF LoRA for llama.cpp', types: ['f16', 'f32'] },
@@ -8,6 +8,12 @@ export const EXPORT_CHOICES = {
   'merged-gguf': { label: 'Merged model, GGUF', types: ['f16', 'q8_0', 'q4_0'] },
   diffusers: { label: 'LoRA for diffusers', types: ['f32'], ofPictures: true },
   kohya: { label: 'LoRA for ComfyUI, A1111 and Forge (kohya)', types: ['f32'], ofPictures: true },
+  'merged-diffusers': { label: 'Merged model, diffusers folder', types: ['same'], ofPictures: true },
+  'merged-checkpoint': {
+    label: 'Merged model, one file for ComfyUI, A1111 and Forge',
+    types: ['same'],
+    ofPictures: true,
+  },
   effilora: { label: 'EffiLoRA file to share (exact)', types: ['f32'] },
 } as const;
 export type ExportTarget = keyof typeof EXPORT_CHOICES;

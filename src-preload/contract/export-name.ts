@@ -5,6 +5,10 @@ const ONE_FILE = ['gguf', 'effilora'];
 /** What a folder of the studio's has behind its name, so that no two have the same. */
 const OWN_END = / [0-9a-f]{6}$/;
 
+/** Weights are one file where nothing says how they are to be read, as a folder's configurations do. */
+const WEIGHTS = 'safetensors';
+const REPORT = 'fidelity.json';
+
 const kindOf = (name: string) => name.slice(name.lastIndexOf('.') + 1);
 
 /**
@@ -13,6 +17,8 @@ const kindOf = (name: string) => name.slice(name.lastIndexOf('.') + 1);
  */
 export function exportDownload(folder: string, files: string[]): { name: string; file: string | null } {
   const name = lastPart(folder).replace(OWN_END, '').trim().replace(/\s+/g, '-');
-  const file = files.find((one) => ONE_FILE.includes(kindOf(one)));
-  return { name: `${name}.${file ? kindOf(file) : 'zip'}`, file: file ?? null };
+  const isFolder = files.some((one) => kindOf(one) === 'json' && one !== REPORT);
+  const weights = files.filter((one) => kindOf(one) === WEIGHTS);
+  const file = files.find((one) => ONE_FILE.includes(kindOf(one))) ?? (weights.length === 1 && !isFolder && weights[0]);
+  return { name: `${name}.${file ? kindOf(file) : 'zip'}`, file: file || null };
 }

@@ -10,7 +10,7 @@ export const exporting = {
       z.object({
         id: z.string().min(1).max(64),
         to: exportTarget,
-        type: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0']).optional(),
+        type: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'same']).optional(),
         form: z.enum(['rank-r', 'rank-nr']).default('rank-r'),
         /** share of the heads to leave out, least important first */
         drop: z.number().min(0).max(1).optional(),

@@ -159,7 +159,9 @@ describe.skipIf(noBrowser)(
       await page.getByRole('button', { name: 'Export…' }).click();
       const dialog = page.getByRole('dialog', { name: `Export “${adapter!.name}”` });
       const forms = () => dialog.getByLabel(/^As/).locator('option').allTextContents();
-      await expect.poll(forms).toEqual(['LoRA for diffusers', 'LoRA for ComfyUI, A1111 and Forge (kohya)', 'EffiLoRA file to share (exact)']); // prettier-ignore
+      await expect.poll(forms).toEqual(['LoRA for diffusers', 'LoRA for ComfyUI, A1111 and Forge (kohya)', 'Merged model, diffusers folder', 'Merged model, one file for ComfyUI, A1111 and Forge', 'EffiLoRA file to share (exact)']); // prettier-ignore
+      await dialog.getByLabel(/^As/).selectOption('Merged model, diffusers folder');
+      await expect.poll(() => dialog.getByLabel(/^Numbers/).locator('option').allTextContents()).toEqual(['as in the base model']); // prettier-ignore
       await dialog.getByLabel(/^As/).selectOption('LoRA for ComfyUI, A1111 and Forge (kohya)');
       await dialog.getByRole('button', { name: 'Export', exact: true }).click();
       await expect.poll(() => dialog.textContent()).toContain('✓ Exported');

@@ -3,7 +3,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { siteTensor } from '../../src-main/effilora/names.ts';
-import { uniform } from '../../src-main/effilora/random.ts';
 import { pairsOfPlain, type LoraPair } from '../../src-main/exports/diffusion/pairs.ts';
 import { COMPONENTS, loraPlaces, type LoraPlace, type LoraPlaces } from '../../src-main/exports/diffusion/places.ts';
 import { readDiffusionLora } from '../../src-main/exports/diffusion/read-lora.ts';
@@ -17,6 +16,7 @@ import { wholePipeline } from '../models/diffusion/support.ts';
 import { largestDifference } from '../models/support.ts';
 import { readAll } from '../models/vision/support.ts';
 import { packagesOf, runPython } from '../support/python.ts';
+import { plainly, randomPairs } from './diffusion-pairs.ts';
 
 /** Files of LoRAs written here are loaded by diffusers, and those that diffusers and PEFT write are read here, on tiny random pipelines. */
 type Kind = 'sd' | 'sdxl';
@@ -29,36 +29,6 @@ let folder: string;
 const FLOW_FORMS = ['diffusers', 'kohya', 'dora'] as const;
 const models = {} as Record<Kind | 'z-image', { file: DiffusionFile; places: LoraPlaces; pairs: LoraPair[] }>;
 const answers = new Map<string, { moved: number[]; off: number[] }>();
-
-/** A pair at every place. Where the rank differs, the scale does as well. */
-function randomPairs({ adapted }: LoraPlaces, dora = false): LoraPair[] {
-  return adapted.map((place, i) => {
-    const rank = !dora && place.path.endsWith('to_q') ? 3 : 2;
-    const numbers = (name: string, size: number, low: number, high: number) => uniform(i, name, size, low, high);
-    return {
-      ...{ place, rank, alpha: 1.5 },
-      a: numbers('a', rank * place.inFeatures, -0.7, 0.7),
-      b: numbers('b', rank * place.outFeatures, -0.7, 0.7),
-      ...(dora && { magnitude: numbers('magnitude', place.outFeatures, 0.5, 1.5) }),
-    };
-  });
-}
-
-/** The same pairs under plain names, for Python to add to the weights by hand. */
-const plainly = (pairs: LoraPair[]) =>
-  encodeSafetensors(
-    pairs.flatMap(({ place, rank, alpha, a, b, magnitude }) => {
-      const tensor = (part: string, shape: number[], data: Float32Array) => ({
-        ...{ name: `${COMPONENTS[place.group]}.${place.path}.${part}`, dtype: 'F32' as const, shape, data },
-      });
-      return [
-        tensor('A', [rank, place.inFeatures], a),
-        tensor('B', [place.outFeatures, rank], b),
-        tensor('alpha', [], Float32Array.of(alpha)),
-        ...(magnitude ? [tensor('magnitude', [place.outFeatures], magnitude)] : []),
-      ];
-    }),
-  );
 
 /** What is written of each form, and the job that loads it. */
 async function writeForm(kind: Kind | 'z-image', form: (typeof FORMS)[number]) {

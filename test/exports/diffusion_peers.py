@@ -1,8 +1,10 @@
 """What diffusers and PEFT make of LoRA files of diffusion models: `python diffusion_peers.py JOBS.json`, answers as JSON. One process for all.
 
+merged: the same of a folder or a checkpoint with the LoRA merged in, its autoencoder's pictures beside, against the weights changed by hand
 load: a pipeline's text features and one step of its network, plain, with a file loaded, and with the LoRA added to the weights by hand
 make: PEFT adapts a pipeline at random, and diffusers' own functions write it in every form they know; beside it what it adds to each weight
 """
+import functools
 import json
 import pathlib
 import sys
@@ -24,17 +26,30 @@ PARTS = ("unet", "transformer", "text_encoder", "text_encoder_2")
 KINDS = {"sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline, "z-image": ZImagePipeline}
 
 
-def pipeline(job):
-    return KINDS[job["kind"]].from_pretrained(job["model"], torch_dtype=torch.float32)
+def pipeline(job, place="model"):
+    load = KINDS[job["kind"]].from_pretrained
+    if job[place].endswith(".safetensors"):
+        # What the file doesn't say is taken from the folder's configurations.
+        load = functools.partial(KINDS[job["kind"]].from_single_file, config=job["model"], local_files_only=True)
+    return load(job[place], torch_dtype=torch.float32)
 
 
 def parts(pipe):
     return {name: part for name in PARTS if (part := getattr(pipe, name, None)) is not None}
 
 
+def inputs(pipe, job):
+    file = pathlib.Path(job["model"]) / "expected.safetensors"
+    if file.exists():
+        return load_file(file)
+    random = torch.Generator().manual_seed(4)
+    numbers = lambda *shape: torch.randn(shape, generator=random)
+    return {"sample": numbers(2, 4, 8, 8), "context": numbers(2, 77, pipe.unet.config.cross_attention_dim), "sizes": numbers(2, 6)}
+
+
 @torch.no_grad()
 def outputs(pipe, job):
-    given = load_file(pathlib.Path(job["model"]) / "expected.safetensors")
+    given = inputs(pipe, job)
     if job["kind"] == "z-image":
         contexts = [given["context.0"], given["context.1"]]
         return [torch.stack(pipe.transformer(list(given["sample"].unsqueeze(2)), given["times"] / 1000, contexts, return_dict=False)[0])]
@@ -53,7 +68,7 @@ def module(part, path):
 
 
 @torch.no_grad()
-def add(pipe, plain):
+def add(pipe, plain, dtype=torch.float32):
     """W + alpha / rank B A; with DoRA each row is given its magnitude as its length."""
     for name in [name.removesuffix(".A") for name in plain if name.endswith(".A")]:
         part, path = name.split(".", 1)
@@ -63,7 +78,7 @@ def add(pipe, plain):
         if f"{name}.magnitude" in plain:
             rows = changed.reshape(len(changed), -1)
             changed = (rows * (plain[f"{name}.magnitude"].double() / rows.norm(dim=1))[:, None]).reshape(weight.shape)
-        weight.copy_(changed.float())
+        weight.copy_(changed.to(dtype).float())
 
 
 def largest(a, b):
@@ -83,6 +98,17 @@ def load(job):
         state, _ = loaded.lora_state_dict(job["folder"], weight_name=job["file"], unet_config=loaded.unet.config)
         save_file(state, pathlib.Path(job["folder"]) / "processors.safetensors")
     return {"moved": largest(base, expected), "off": largest(outputs(loaded, job), expected)}
+
+
+@torch.no_grad()
+def merged(job):
+    both = lambda pipe: [*outputs(pipe, job), pipe.vae.decode(torch.ones(1, 4, 4, 4)).sample, pipe.vae.encode(torch.ones(1, 3, 8, 8)).latent_dist.mean]
+    by_hand = pipeline(job)
+    base = both(by_hand)
+    # The files hold halves.
+    add(by_hand, load_file(job["plain"]), torch.float16)
+    expected = both(by_hand)
+    return {"moved": largest(base, expected), "off": largest(both(pipeline(job, "place")), expected)}
 
 
 @torch.no_grad()

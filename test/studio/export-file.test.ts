@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readlinkSync, truncateSync, writeFi
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, describe, expect, it } from 'vitest';
+import { exportDownload } from '../../src-preload/contract/export-name.ts';
 import type { Job } from '../../src-preload/contract/index.ts';
 import { exportFile } from '../../src-main/web/export-file.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -42,6 +43,16 @@ describe('an export for a browser to keep', () => {
       `attachment; filename="Ma_-(a_b).zip"; filename*=UTF-8''Ma%C3%9F-%28a%27b%29.zip`,
     );
     expect((await buffer(body)).byteLength).toBe(Number(headers['content-length']));
+  });
+
+  it('is one file where that is all it takes: weights with nothing beside them but card and report', () => {
+    const take = (...files: string[]) => exportDownload('/exports/my style 0123ab', files);
+    const [card, report] = ['README.md', 'fidelity.json'];
+    expect(take(card, report, 'run.safetensors')).toEqual({ name: 'my-style.safetensors', file: 'run.safetensors' });
+    expect(take(card, report, 'run.gguf', 'mmproj-run.gguf').file).toBe('run.gguf');
+    const zip = { name: 'my-style.zip', file: null };
+    expect(take(card, 'adapter_config.json', 'adapter_model.safetensors')).toEqual(zip);
+    expect(take(card, report, 'model_index.json', 'unet/config.json', 'unet/model.safetensors')).toEqual(zip);
   });
 
   it('is not to be had before it is whole, nor without all of its files', async () => {

@@ -201,8 +201,28 @@ describe('a run on captioned pictures', () => {
     });
     await opened.close();
     await expect(exportAdapter({ adapter: whole, to: 'gguf', out: `${out}-2` })).rejects.toThrow(
-      'take diffusers, kohya or effilora',
+      'take diffusers, kohya, merged-diffusers, merged-checkpoint or effilora',
     );
+  });
+
+  it('goes out merged into its model’s folder, measured as that was written, and as no file that couldn’t say what it is', async () => {
+    const out = path.join(work, 'merged');
+    const asked = { adapter: whole, engine: 'tensorflow', drop: 0.25 } as const;
+    const { files, fidelity } = await exportAdapter({ ...asked, to: 'merged-diffusers', out });
+    const { base, exact, exported } = fidelity!.heldOut!;
+    expect(exact).toBeLessThan(base - 0.05);
+    expect(Math.abs(exported - exact)).toBeLessThan((base - exact) / 2);
+    expect(files.map((file) => file.name)).toEqual(expect.arrayContaining(['README.md', 'fidelity.json', 'tokenizer/merges.txt', 'unet/diffusion_pytorch_model.safetensors'])); // prettier-ignore
+    expect(fs.readFileSync(path.join(out, 'README.md'), 'utf8')).toContain('Numbers are as in the base model.');
+    const [was, is] = [await openModelFile(model), await openModelFile(out)] as DiffusionModelFile[];
+    expect(is!.diffusion.tensors).toEqual(was!.diffusion.tensors);
+    // What is a plain LoRA already is merged exactly, but for the halves that the file holds.
+    const plain = await exportAdapter({ ...asked, adapter: path.join(work, 'kohya-in'), model, calibrate: data, to: 'merged-diffusers', out: `${out}-plain`, drop: 0 }); // prettier-ignore
+    expect(plain.fidelity!.form).toBe('exact');
+    expect(Math.abs(plain.fidelity!.heldOut!.exported - plain.fidelity!.heldOut!.exact)).toBeLessThan(1e-3);
+    await expect(exportAdapter({ ...asked, to: 'merged-checkpoint', out: `${out}-file` })).rejects.toThrow('can\'t be written as one checkpoint file: it doesn\'t say "groups"'); // prettier-ignore
+    await expect(exportAdapter({ ...asked, to: 'merged-diffusers', out })).rejects.toThrow('holds files already');
+    expect(fs.existsSync(`${out}-file`)).toBe(false);
   });
 
   it('goes out as one file to share, which is the adapter itself, and comes in again', async () => {

@@ -1,6 +1,7 @@
 import { UserError } from '../../engine/types.ts';
 import type { FlowFile, UNetFile } from '../../models/diffusion/pipeline/file.ts';
 import { encodeSafetensors, type SafetensorsTensor } from '../../models/safetensors.ts';
+import { modelspecOf } from './modelspec.ts';
 import { recognizable, shapesOf, type LoraPair } from './pairs.ts';
 import type { LoraPlaces } from './places.ts';
 
@@ -10,9 +11,6 @@ export interface KohyaHeader {
   name: string;
   base: Pick<UNetFile, 'name' | 'kind' | 'unet' | 'noise'> | Pick<FlowFile, 'name' | 'kind' | 'noise'>;
 }
-
-/** Features of a token in Stable Diffusion 2, by which it is told from the first. */
-const CONTEXT_OF_2 = 1024;
 
 /**
  * A LoRA as kohya's scripts keep it, f32: for A1111, Forge, ComfyUI.
@@ -58,16 +56,12 @@ const Z_IMAGE = { ss_base_model_version: 'z_image', 'modelspec.architecture': 'z
 
 /** A1111 tells the kind of model by ss_base_model_version and ss_v2, others by modelspec.architecture. */
 function unetMetadata(base: Pick<UNetFile, 'kind' | 'unet' | 'noise'>): Record<string, string> {
-  const isXl = base.kind === 'sdxl';
-  const isSecond = !isXl && base.unet.contextWidth === CONTEXT_OF_2;
-  const isVelocity = base.noise.prediction === 'v_prediction';
+  const { isXl, isSecond, isVelocity, architecture, metadata } = modelspecOf(base);
   const version = isXl ? 'sdxl_base_v1-0' : isSecond ? 'sd_v2' : 'sd_v1';
-  const first = `stable-diffusion-v${isSecond ? (isVelocity ? '2-768-v' : '2-512') : '1'}`;
   return {
     ss_base_model_version: version + (isVelocity && !isXl ? '_v' : ''),
     ss_v2: isSecond ? 'True' : 'False',
-    'modelspec.architecture': `${isXl ? 'stable-diffusion-xl-v1-base' : first}/lora`,
-    'modelspec.implementation': isXl ? 'https://github.com/Stability-AI/generative-models' : 'diffusers',
-    'modelspec.prediction_type': isVelocity ? 'v' : 'epsilon',
+    'modelspec.architecture': `${architecture}/lora`,
+    ...metadata,
   };
 }

@@ -44,6 +44,8 @@ const KINDS: Record<ExportTarget, (type: string) => string> = {
   effilora: () => '',
   diffusers: () => ' diffusers',
   kohya: () => ' kohya',
+  'merged-diffusers': () => ' merged',
+  'merged-checkpoint': () => ' merged checkpoint',
 };
 
 /** A folder of its own that a person recognises; what is downloaded of it is named after it. */

@@ -42,7 +42,7 @@ function kindOfFolder(names: string[]): FoundKind | undefined {
 /** A whole model in one file has the autoencoder among its parts; an adapter never does. Weights that can't be read say so when they are imported. */
 async function isCheckpoint(path: string): Promise<boolean> {
   const header = await readHeader(path).catch(() => undefined);
-  return header !== undefined && [...header.keys()].some((name) => name.startsWith('first_stage_model.'));
+  return header !== undefined && [...header.tensors.keys()].some((name) => name.startsWith('first_stage_model.'));
 }
 
 async function isGgufAdapter(path: string): Promise<boolean> {

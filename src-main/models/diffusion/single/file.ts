@@ -1,6 +1,6 @@
 import { UserError } from '../../../engine/types.ts';
 import { FileReader } from '../../file-reader.ts';
-import { readFloats, readSafetensorsHeader, type SafetensorsEntry } from '../../safetensors.ts';
+import { readFloats, readSafetensorsHeader, type SafetensorsEntry, type SafetensorsHeader } from '../../safetensors.ts';
 import type { TensorInfo } from '../../types.ts';
 import type { DiffusionSource } from '../source.ts';
 
@@ -15,10 +15,10 @@ export interface PlaceInFile {
 export type Header = ReadonlyMap<string, SafetensorsEntry>;
 
 /** @throws UserError for a file that is no safetensors, or damaged */
-export async function readHeader(file: string): Promise<Header> {
+export async function readHeader(file: string): Promise<SafetensorsHeader> {
   const reader = await FileReader.open(file);
   try {
-    return (await readSafetensorsHeader(reader)).tensors;
+    return await readSafetensorsHeader(reader);
   } finally {
     await reader.close();
   }

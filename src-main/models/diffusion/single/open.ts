@@ -2,7 +2,7 @@ import path from 'node:path';
 import { UserError } from '../../../engine/types.ts';
 import { fileSha256 } from '../../identity.ts';
 import { noiseConfig } from '../noise/config.ts';
-import type { PartName, TextPart, UNetFile } from '../pipeline/file.ts';
+import type { PartName, UNetFile } from '../pipeline/file.ts';
 import { shapesOf } from '../loader.ts';
 import { checkFit } from '../pipeline/fit.ts';
 import type { DiffusionSource } from '../source.ts';
@@ -12,29 +12,21 @@ import { loadTextEncoder } from '../text/weights.ts';
 import { unetLayout } from '../unet/layout.ts';
 import { loadUNet } from '../unet/weights.ts';
 import { loadVae } from '../vae/vae.ts';
-import { openInFile, readHeader, type Header, type PlaceInFile } from './file.ts';
-import { openClipNames, unetNames, vaeNames } from './names.ts';
+import { openInFile, readHeader, type Header } from './file.ts';
+import { isOpenClip, partInFile, PREFIXES, type SingleStructure } from './parts.ts';
 import { clipOfShapes, openClipOfShapes, Shapes, unetOfShapes, vaeOfShapes } from './shapes.ts';
-
-const UNET = 'model.diffusion_model.';
-const VAE = 'first_stage_model.';
-const CLIP = 'cond_stage_model.transformer.';
-const OPEN_CLIP = 'cond_stage_model.model.';
-const XL_CLIP = 'conditioner.embedders.0.transformer.';
-const XL_OPEN_CLIP = 'conditioner.embedders.1.model.';
-
-/** A text encoder of a file: where it begins, and as which of the two kinds it is written. */
-interface TextInFile {
-  group: TextPart['group'];
-  prefix: string;
-  isOpen: boolean;
-  config: TextConfig;
-}
 
 interface SingleOptions {
   /** what the network says; a file tells it seldom. Default: v for Stable Diffusion 2, epsilon for the others */
-  prediction?: 'epsilon' | 'v_prediction';
+  prediction?: Prediction;
 }
+
+type Prediction = 'epsilon' | 'v_prediction';
+/** Tensors that say of a network what its names and shapes don't, as ComfyUI and Forge know them. */
+export const V_MARK = 'v_pred';
+export const ZERO_TERMINAL_MARK = 'ztsnr';
+/** The header's word for it (modelspec): `v` or `epsilon`. */
+export const PREDICTION_METADATA = 'modelspec.prediction_type';
 
 /**
  * Opens a checkpoint in one file, under the names that Stable Diffusion's makers gave: 1, 2 or XL with all parts. What its shapes don't
@@ -42,54 +34,27 @@ interface SingleOptions {
  * @throws UserError naming what is missing
  */
 export async function openSingleFile(file: string, { prediction }: SingleOptions = {}): Promise<UNetFile> {
-  const header = await readHeader(file);
-  const texts = textsOf(header, file);
-  const kind = texts.length > 1 ? 'sdxl' : 'sd';
+  const { tensors: header, metadata } = await readHeader(file);
   if (header.has('edm_mean'))
     throw new UserError(`${file} says "edm_mean": latents that are moved by channel are not supported`);
-  const unet = unetOfShapes(new Shapes(header, file, UNET), texts.at(-1)!.config.projectionSize);
-  const vae = vaeOfShapes(new Shapes(header, file, VAE), kind);
-  const layout = unetLayout(unet);
-
+  const structure = structureOf(header, file);
+  const { kind, unet, vae, texts } = structure;
   const source = async (part: PartName): Promise<DiffusionSource> => {
-    if (part === 'unet') {
-      const nameOf = unetNames(layout);
-      const tensors = await shapesOf((loader) => loadUNet(unet, layout, loader));
-      return openInFile(
-        file,
-        [...tensors.keys()],
-        (name) => ({ name: nameOf(name) }),
-        UNET,
-        () => false,
-      );
-    }
-    if (part === 'vae') {
-      const nameOf = vaeNames(vae.channels.length);
-      const tensors = await shapesOf((loader) => loadVae(vae, loader));
-      return openInFile(file, [...tensors.keys()], (name) => ({ name: nameOf(name) }), VAE, isUnusedInVae);
-    }
-    const own = texts.find(({ group }) => group === part);
-    if (!own) throw new Error(`a model of the kind ${kind} has no ${part}`);
-    const placeOf = own.isOpen ? openClipNames : (name: string): PlaceInFile => ({ name });
-    const tensors = await shapesOf((loader) => loadTextEncoder(own.config, own.group, loader));
-    return openInFile(file, [...tensors.keys()], placeOf, own.prefix, isUnusedInText(own.config));
+    const { prefix, placeOf } = partInFile(part, structure);
+    const names = await namesOf(part, structure);
+    const text = texts.find(({ group }) => group === part);
+    return openInFile(file, names, placeOf, prefix, text ? isUnusedInText(text.config) : part === 'vae' ? isUnusedInVae : () => false); // prettier-ignore
   };
-  const isSecond = texts[0]!.isOpen;
-  const isV = (prediction ?? (header.has('v_pred') || isSecond ? 'v_prediction' : 'epsilon')) === 'v_prediction';
+  const isV = (prediction ?? predictionOf(header, metadata, isOpenClip(kind, texts[0]!))) === 'v_prediction';
   const found = {
     ...({ path: file, name: path.basename(file).replace(/\.safetensors$/, ''), kind, unet, vae, source } as const),
-    texts: await Promise.all(
-      texts.map(async ({ group, config, isOpen }) => {
-        const tokenizer = await ClipTokenizer.standard(config.positions, isOpen ? '!' : '<|endoftext|>');
-        return { group, config, tokenizer };
-      }),
-    ),
+    texts: await Promise.all(texts.map(async (text) => ({ ...text, tokenizer: await tokenizerInFile(kind, text) }))),
     noise: noiseConfig(
       {
         ...{ _class_name: 'DDIMScheduler', beta_schedule: 'scaled_linear', beta_start: 0.00085, beta_end: 0.012 },
         ...{ clip_sample: false, set_alpha_to_one: false, steps_offset: 1 },
         prediction_type: isV ? 'v_prediction' : 'epsilon',
-        rescale_betas_zero_snr: header.has('ztsnr'),
+        rescale_betas_zero_snr: header.has(ZERO_TERMINAL_MARK),
       },
       file,
     ),
@@ -107,15 +72,48 @@ export async function openSingleFile(file: string, { prediction }: SingleOptions
   return { ...found, tensors, byteLength, sha256: () => fileSha256(file) };
 }
 
-/** Which text encoders a file has. @throws UserError where it has none that is known */
-function textsOf(header: Header, file: string): TextInFile[] {
-  const shapes = (prefix: string) => new Shapes(header, file, prefix);
-  const clip = (prefix: string): TextInFile => ({ group: 'text', prefix, isOpen: false, config: clipOfShapes(shapes(prefix)) }); // prettier-ignore
-  const open = (group: TextPart['group'], prefix: string, kind: 'sd' | 'sdxl'): TextInFile => ({
-    ...{ group, prefix, isOpen: true, config: openClipOfShapes(shapes(prefix), kind) },
+/** CLIP's own tokenizer, as such a file's text encoder is given it. */
+export const tokenizerInFile = (
+  kind: UNetFile['kind'],
+  text: SingleStructure['texts'][number],
+): Promise<ClipTokenizer> =>
+  ClipTokenizer.standard(text.config.positions, isOpenClip(kind, text) ? '!' : '<|endoftext|>');
+
+/** What tensors a part has, by their names in diffusers. */
+export async function namesOf(part: PartName, { unet, vae, texts }: SingleStructure): Promise<string[]> {
+  const tensors = await shapesOf((loader) => {
+    if (part === 'unet') return loadUNet(unet, unetLayout(unet), loader);
+    if (part === 'vae') return loadVae(vae, loader);
+    const { config, group } = texts.find((text) => text.group === part)!;
+    return loadTextEncoder(config, group, loader);
   });
-  if (shapes(XL_OPEN_CLIP).has('token_embedding.weight')) return [clip(XL_CLIP), open('text_2', XL_OPEN_CLIP, 'sdxl')];
-  if (shapes(OPEN_CLIP).has('token_embedding.weight')) return [open('text', OPEN_CLIP, 'sd')];
+  return [...tensors.keys()];
+}
+
+/** A marker that other programs know, else what the header says in words, else what such models mostly are. */
+function predictionOf(header: Header, metadata: Record<string, string>, isSecond: boolean): Prediction {
+  const told = metadata[PREDICTION_METADATA];
+  if (header.has(V_MARK) || told === 'v') return 'v_prediction';
+  return isSecond && told !== 'epsilon' ? 'v_prediction' : 'epsilon';
+}
+
+/** What a file is by its shapes. @throws UserError where it is no whole model that is known */
+export function structureOf(header: Header, file: string): SingleStructure {
+  const texts = textsOf(header, file);
+  const kind = texts.length > 1 ? 'sdxl' : 'sd';
+  const unet = unetOfShapes(new Shapes(header, file, PREFIXES.UNET), texts.at(-1)!.config.projectionSize);
+  return { kind, unet, vae: vaeOfShapes(new Shapes(header, file, PREFIXES.VAE), kind), texts };
+}
+
+/** Which text encoders a file has. @throws UserError where it has none that is known */
+function textsOf(header: Header, file: string): SingleStructure['texts'] {
+  const { CLIP, OPEN_CLIP, XL_CLIP, XL_OPEN_CLIP, UNET } = PREFIXES;
+  const shapes = (prefix: string) => new Shapes(header, file, prefix);
+  const clip = (prefix: string) => ({ group: 'text' as const, config: clipOfShapes(shapes(prefix)) });
+  if (shapes(XL_OPEN_CLIP).has('token_embedding.weight'))
+    return [clip(XL_CLIP), { group: 'text_2', config: openClipOfShapes(shapes(XL_OPEN_CLIP), 'sdxl') }];
+  if (shapes(OPEN_CLIP).has('token_embedding.weight'))
+    return [{ group: 'text', config: openClipOfShapes(shapes(OPEN_CLIP), 'sd') }];
   if (shapes(CLIP).has('text_model.embeddings.token_embedding.weight')) return [clip(CLIP)];
   const what = [...header.keys()].some((name) => name.startsWith(UNET))
     ? 'has no text encoder of Stable Diffusion 1, 2 or XL'
