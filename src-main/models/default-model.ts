@@ -53,6 +53,16 @@ export const SEEING_MODEL = {
   language: DEFAULT_MODEL,
 };
 
+/** The model that makes pictures: it comes with the studio, whole (its README.md is its card). */
+export const PAINTING_MODEL = {
+  name: 'emoji-64',
+  title: 'Emoji 64',
+  folder: fileURLToPath(new URL('../../resources/diffusion-default', import.meta.url)),
+};
+
+/** Models that can be named instead of given by path, of those whose folder comes with the studio. */
+export const FOLDER_MODELS = [SEEING_MODEL, PAINTING_MODEL];
+
 /** Models that can be named instead of given by path, of those that a package carries. */
 export const PACKAGED_MODELS = [DEFAULT_MODEL, GEMMA_MODEL];
 

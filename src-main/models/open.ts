@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../engine/types.ts';
-import { ensurePackagedModel, PACKAGED_MODELS, SEEING_MODEL } from './default-model.ts';
+import { ensurePackagedModel, FOLDER_MODELS, PACKAGED_MODELS } from './default-model.ts';
 import { makesPicturesAt, openDiffusionModel, type DiffusionModelFile } from './diffusion/model-file.ts';
 import { openGguf } from './gguf/open.ts';
 import { openHuggingFaceFolder } from './huggingface-folder.ts';
@@ -17,9 +17,10 @@ import { takesPictures } from './vision/takes-pictures.ts';
 export async function resolveModel(nameOrPath: string, log: (line: string) => void = () => {}): Promise<string> {
   const packaged = PACKAGED_MODELS.find((model) => model.name === nameOrPath);
   if (packaged) return ensurePackagedModel(packaged, log);
-  if (nameOrPath === SEEING_MODEL.name) return SEEING_MODEL.folder;
+  const ours = FOLDER_MODELS.find((model) => model.name === nameOrPath);
+  if (ours) return ours.folder;
   if (fs.existsSync(nameOrPath)) return nameOrPath;
-  const names = [...PACKAGED_MODELS, SEEING_MODEL].map((model) => model.name).join(' or ');
+  const names = [...PACKAGED_MODELS, ...FOLDER_MODELS].map((model) => model.name).join(' or ');
   throw new UserError(`The model "${nameOrPath}" is not there; give a .gguf file, a Hugging Face folder, or ${names}`);
 }
 

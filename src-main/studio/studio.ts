@@ -14,7 +14,7 @@ import { Downloads } from './hub/downloads.ts';
 import { guessedReading } from './datasets/guessed-reading.ts';
 import { DatasetLibrary, type ExampleFolder } from './datasets/library.ts';
 import { modelCaches } from './library/found.ts';
-import { SEEING_MODEL } from '../models/default-model.ts';
+import { FOLDER_MODELS } from '../models/default-model.ts';
 import { ModelLibrary } from './library/models.ts';
 import { AllowedPaths } from './paths.ts';
 import { forked, type Launch } from '../engine/child.ts';
@@ -79,6 +79,7 @@ export interface Studio {
 const exampleFolders = (resources: string): ExampleFolder[] => [
   { folder: join(resources, 'examples') },
   { folder: join(resources, 'picture-examples'), title: 'pictures' },
+  { folder: join(resources, 'line-drawings'), title: 'line drawings' },
 ];
 
 /** Opens the library in `dataFolder` and starts the queue. */
@@ -110,7 +111,7 @@ export function openStudio(options: StudioOptions): Studio {
   const hub = new HubClient(() => secret.read());
   const downloads = openDownloads({ hub, hubFolder, models, datasets, worker });
   const chosen = options.folders ?? [homedir()];
-  const own = [dataFolder, SEEING_MODEL.folder, ...[...examples, ...modelCaches()].map(({ folder }) => folder)];
+  const own = [dataFolder, ...[...FOLDER_MODELS, ...examples, ...modelCaches()].map(({ folder }) => folder)];
   const adapters = new AdapterLibrary(library, runs, worker, adaptersFolder);
   adapters.followRuns(queue);
   queue.start();

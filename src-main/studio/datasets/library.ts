@@ -107,18 +107,20 @@ export class DatasetLibrary {
 
 async function examplesIn({ folder, title }: ExampleFolder): Promise<DatasetEntry[]> {
   const names = await readdir(folder).catch(() => []);
+  const isDataset = (name: string) =>
+    /\.(jsonl|csv|parquet)$/.test(name) || existsSync(join(folder, name, 'metadata.jsonl'));
   // What is held out for judging is no training data.
-  const wanted = names.filter((name) => /\.(jsonl|csv|parquet)$/.test(name) && !/^held-out/.test(name)).sort();
+  const wanted = names.filter((name) => isDataset(name) && !/^held-out/.test(name)).sort();
   return Promise.all(
     wanted.map(async (name) => {
       const path = join(folder, name);
-      const { size } = await stat(path);
+      const found = await stat(path);
       return {
         id: `example:${name}`,
         name: `Example: ${title ?? name.replace(/\.[a-z]+$/, '').replaceAll('-', ' ')}`,
         path,
         origin: 'example' as const,
-        bytes: size,
+        bytes: found.isDirectory() ? (await folderSize(path)).bytes : found.size,
         description: 'Comes with the studio',
         state: 'ready' as const,
         own: false,

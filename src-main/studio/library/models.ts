@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import type { ModelEntry, PictureModel } from '../../../src-preload/contract/index.ts';
-import { isPackagedModelThere, PACKAGED_MODELS, SEEING_MODEL } from '../../models/default-model.ts';
+import { isPackagedModelThere, PACKAGED_MODELS, PAINTING_MODEL, SEEING_MODEL } from '../../models/default-model.ts';
 import { makesPicturesAt } from '../../models/diffusion/model-file.ts';
 import { takesPictures } from '../../models/vision/takes-pictures.ts';
 import { fastestMeasured, guessedSpeed } from '../../trainer/machine-speed.ts';
@@ -34,6 +34,8 @@ interface CatalogModel {
   reference?: string;
   /** default GGUF where it has a reference, else Hugging Face */
   format?: string;
+  /** of a model that makes pictures */
+  pictures?: Pick<PictureModel, 'family' | 'side'>;
 }
 
 /** Tokens of 100 short examples: questions and answers of some sentences. */
@@ -91,6 +93,7 @@ export const seesAt = (reference: string): Promise<boolean> =>
 
 /** Whether a model makes pictures, as its folder or its kind of file says. */
 export function makesPictures(reference: string): boolean {
+  if (reference === PAINTING_MODEL.name) return true;
   const found = statSync(reference, { throwIfNoEntry: false });
   return found !== undefined && makesPicturesAt(reference, found.isDirectory());
 }
@@ -195,6 +198,7 @@ function foundEntry(model: FoundModel, pace: Pace): ModelEntry {
 }
 
 function catalogEntry(model: CatalogModel, pace: Pace): ModelEntry {
+  const pictures = model.pictures && { ...model.pictures, parameters: model.parameters };
   return {
     id: `catalog:${model.name}`,
     name: model.reference ? nameOfModel(model.reference) : model.name,
@@ -207,11 +211,13 @@ function catalogEntry(model: CatalogModel, pace: Pace): ModelEntry {
     languages: model.languages,
     source: model.source,
     state: model.reference ? packagedState(model.reference) : 'download',
-    ...needs(model.parameters, pace),
+    pictures,
+    ...(pictures ? needsOfPictures(pictures, pace) : needs(model.parameters, pace)),
   };
 }
 
 function packagedState(name: string): 'ready' | 'fetchable' {
+  if (name === PAINTING_MODEL.name) return 'ready';
   const packaged =
     name === SEEING_MODEL.name ? SEEING_MODEL.language : PACKAGED_MODELS.find((model) => model.name === name);
   return packaged && isPackagedModelThere(packaged) ? 'ready' : 'fetchable';
