@@ -17,6 +17,8 @@ export interface DemoFlags {
   json?: boolean;
   vision?: boolean;
   questions?: number;
+  pictures?: boolean;
+  captions?: number;
 }
 
 /** An example that comes with the studio. */

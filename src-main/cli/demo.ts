@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { readDataset, type PreparedExample } from '../data/dataset.ts';
 import { readingOptions } from '../data/reading-options.ts';
+import { UserError } from '../engine/types.ts';
 import { answer } from '../models/answer.ts';
 import { messageText } from '../models/message-text.ts';
 import { taskOf } from '../tasks/registry.ts';
@@ -10,6 +11,7 @@ import { openForRunning, type OpenedModel } from '../trainer/opened-model.ts';
 import { command, engineOption } from './command.ts';
 import { demoPictures } from './demo-pictures.ts';
 import { resource, runExample, type DemoFlags } from './demo-runs.ts';
+import { demoVision } from './demo-vision.ts';
 import { duration, note, printJson } from './output.ts';
 import { sideBySide } from './side-by-side.ts';
 import { whole } from './values.ts';
@@ -23,12 +25,19 @@ export function demoCommand(program: Command): void {
     'demo',
     'demo --steps 20 --out runs/try',
     'demo --vision',
+    'demo --pictures',
   ])
     .option('--vision', 'on questions about pictures, with the default model that sees')
     .option(
       '--questions <number>',
       'of --vision: held-out questions that are answered before and after (default: 500)',
       whole(1),
+    )
+    .option('--pictures', 'on line drawings, with the default model that makes pictures')
+    .option(
+      '--captions <number>',
+      'of --pictures: held-out captions that are painted before and after (default: all 120)',
+      whole(2),
     )
     .option('--model <model>', "another model than the example recipe's")
     .option('--steps <number>', "another length than the example recipe's", whole(1))
@@ -38,7 +47,10 @@ export function demoCommand(program: Command): void {
 }
 
 async function demo(flags: DemoFlags): Promise<void> {
-  if (flags.vision) return demoPictures(flags);
+  if (flags.vision && flags.pictures)
+    throw new UserError('--vision and --pictures are two examples; choose one of them');
+  if (flags.vision) return demoVision(flags);
+  if (flags.pictures) return demoPictures(flags);
   const run = await runExample(EXAMPLE, flags);
   if (!run) return;
   const { recipe, folder, summary } = run;

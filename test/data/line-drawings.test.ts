@@ -4,6 +4,8 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { drawnInLines, outlines } from '../../resources/line-drawings/make/lines.ts';
 import { examples, type Part } from '../../resources/line-drawings/make/make.ts';
+import { parseRecipe } from '../../src-main/recipe/recipe.ts';
+import { EXAMPLES } from '../../src-renderer/views/wizard/examples.ts';
 
 const folder = path.join(import.meta.dirname, '../../resources/line-drawings');
 const rows = (part: Part) =>
@@ -61,4 +63,14 @@ it('what is in front hides the lines of what is behind, and shades leave none', 
   expect([[16, 30], [36, 30], [59, 30], [30, 48], [10, 8]].map(([x, y]) => dark(x!, y!))).toEqual(Array(5).fill(true)); // prettier-ignore
   // Inside the first box, where its edge is hidden, in the shade, and under the open line.
   expect([[20, 30], [48, 30], [24, 30], [10, 11]].map(([x, y]) => dark(x!, y!))).toEqual(Array(4).fill(false)); // prettier-ignore
+});
+
+it('Home’s example trains as the one of the command line does', () => {
+  const file = path.join(folder, 'recipe.yaml');
+  const recipe = parseRecipe(fs.readFileSync(file, 'utf8'), file);
+  const { model, fixed } = EXAMPLES.drawings;
+  const valueOf = (key: string) => key.split('.').reduce((at: unknown, part) => (at as Record<string, unknown>)[part], recipe); // prettier-ignore
+  const keys = Object.keys(fixed);
+  expect(keys).toContain('training.steps');
+  expect([model, fixed]).toEqual([recipe.model, Object.fromEntries(keys.map((key) => [key, valueOf(key)]))]);
 });

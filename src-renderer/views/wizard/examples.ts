@@ -1,5 +1,6 @@
-/** What the example with pictures calls its run. */
+/** What the examples with pictures call their runs. */
 export const PICTURES_EXAMPLE = 'First fine-tune on pictures';
+export const DRAWINGS_EXAMPLE = 'First drawing lessons';
 
 /** Drafts that Home offers, by what the address says of them: models and datasets that come with the studio. */
 export const EXAMPLES = {
@@ -18,6 +19,22 @@ export const EXAMPLES = {
       'training.batch': 16,
       'training.sequenceLength': 128,
       'training.learningRate': 0.002,
+    },
+  },
+  drawings: {
+    name: DRAWINGS_EXAMPLE,
+    model: 'emoji-64',
+    dataset: 'example:train',
+    // As resources/line-drawings/recipe.yaml has them; the plan has the rest.
+    fixed: {
+      'method.diffusion.sites': ['attention', 'feed-forward', 'projections', 'convolutions'],
+      'training.steps': 1200,
+      'training.batch': 8,
+      'training.learningRate': 0.004,
+      'training.evalEvery': 300,
+      'training.diffusion.minSnr': false,
+      'training.diffusion.times': 'logit-normal',
+      'training.diffusion.sampling.guidance': 4,
     },
   },
 };
