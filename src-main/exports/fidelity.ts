@@ -51,6 +51,12 @@ export async function fit(fitting: Fitting, data: MeasuredOn | undefined, form: 
   return { plain, report: { ...report, summary: summaryOf(report) } };
 }
 
+/** The plain LoRA that `fit` writes, without a word on how close it comes. */
+export async function plainForm(fitting: Fitting, form: ExportForm): Promise<PlainLora> {
+  const isPlain = fitting.adapter.options.name === 'lora';
+  return plainOf(fitting, isPlain ? exactForms(fitting.adapter) : (await fittedSites(fitting, form)).sites);
+}
+
 async function fitExact(fitting: Fitting, data: MeasuredOn | undefined): Promise<Fitted> {
   const plain = await plainOf(fitting, exactForms(fitting.adapter));
   const losses = await heldOutLosses(fitting, data, plain);

@@ -1,6 +1,15 @@
 import { z } from 'zod';
-import { EXPORT_CHOICES, EXPORT_TARGETS, type ExportTarget } from '../../src-preload/contract/choices.ts';
+import {
+  EXPORT_CHOICES,
+  EXPORT_FORMS,
+  EXPORT_TARGETS,
+  type ExportForm,
+  type ExportTarget,
+} from '../../src-preload/contract/choices.ts';
+
 import { EXAMPLE_FORMATS } from '../data/types.ts';
+
+export { EXPORT_FORMS, type ExportForm };
 
 /** Those of models that make pictures; the others are of models that write. */
 export type PictureTarget = {
@@ -11,10 +20,6 @@ export const PICTURE_TARGETS: PictureTarget[] = EXPORT_TARGETS.filter(isPictureT
 
 /** A number type of what is written. */
 export type ExportType = (typeof EXPORT_CHOICES)[ExportTarget]['types'][number];
-
-/** rank-r: the adapter's own A. rank-nr: a plain LoRA of N times the rank, larger and more faithful. */
-export const EXPORT_FORMS = ['rank-r', 'rank-nr'] as const;
-export type ExportForm = (typeof EXPORT_FORMS)[number];
 
 /** What is to be exported, and how. */
 export const exportRequestSchema = z.strictObject({

@@ -3,6 +3,7 @@ import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { DatasetFacts, DatasetOptions, DatasetSource, OpenDataset } from '../data/dataset.ts';
 import type { ExampleSource } from '../data/example-source.ts';
 import type { ReadingOptions } from '../data/reading-options.ts';
+import type { Adapter } from '../effilora/adapter.ts';
 import type { EngineFacts, MemoryPlan, ModelFacts, RunShape } from '../effilora/memory-plan.ts';
 import type { SeenFacts } from '../effilora/seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from '../effilora/types.ts';
@@ -129,6 +130,20 @@ export interface Evaluation {
   /** standard error of the loss, by example: how far it would lie elsewhere with others of their kind; null for a lone one */
   error: number | null;
   examples: number;
+}
+
+/** How a router shares its heads out as there is more noise in a picture. */
+export interface SharesByTime {
+  /** of blocks at several sizes of picture, where each one lies */
+  blocks?: string[];
+  /** of each place that sees the noise: the mean omega of each head in each part of all times, from nearly clean to nothing but noise */
+  places: { block: number; site: string; shares: number[][] }[];
+}
+
+/** How something long is done: how far it is, and whether it is still wanted. */
+export interface Watched {
+  /** called after each part with how many are done, of all; where it throws, that is the end */
+  told?(done: number, of: number): void | Promise<void>;
 }
 
 /** A loss over texts. */
@@ -308,6 +323,14 @@ export interface Task<
   ): Batch | Promise<Batch>;
   objective(model: Model): Objective<Batch, Tensors>;
   evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<Evaluation>;
+  /** the router's shares over so many equal parts of the time of noise; missing where a task has none. @throws UserError where there is no router */
+  sharesByTime?(
+    model: Model,
+    examples: Iterable<Example>,
+    adapter: Adapter,
+    parts: number,
+    watched: Watched,
+  ): Promise<SharesByTime>;
   /** prompts of the recipe, else the first `samples` of the held-out examples that can be asked */
   samples(file: File, heldOut: Iterable<Example>, asked: SamplesAsked): Samples<Model>;
   /** what a recipe's steps over these examples take */

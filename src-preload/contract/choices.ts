@@ -19,6 +19,10 @@ export const EXPORT_CHOICES = {
 export type ExportTarget = keyof typeof EXPORT_CHOICES;
 export const EXPORT_TARGETS = Object.keys(EXPORT_CHOICES) as [ExportTarget, ...ExportTarget[]];
 
+/** rank-r: the adapter's own A. rank-nr: a plain LoRA of N times the rank, larger and more faithful. */
+export const EXPORT_FORMS = ['rank-r', 'rank-nr'] as const;
+export type ExportForm = (typeof EXPORT_FORMS)[number];
+
 /** How noise is taken out of a picture, step by step. */
 export const SAMPLERS = ['ddim', 'euler', 'euler-ancestral', 'dpm++-2m', 'dpm++-2m-karras', 'flow-euler'] as const;
 

@@ -1,5 +1,6 @@
 import { oc } from '@orpc/contract';
 import { z } from 'zod';
+import { EXPORT_FORMS } from './choices.ts';
 import { exportTarget } from './exports.ts';
 import { job } from './jobs.ts';
 
@@ -11,7 +12,7 @@ export const exporting = {
         id: z.string().min(1).max(64),
         to: exportTarget,
         type: z.enum(['f32', 'f16', 'bf16', 'q8_0', 'q4_0', 'same']).optional(),
-        form: z.enum(['rank-r', 'rank-nr']).default('rank-r'),
+        form: z.enum(EXPORT_FORMS).default('rank-r'),
         /** share of the heads to leave out, least important first */
         drop: z.number().min(0).max(1).optional(),
         /** dataset to calibrate on; default: the adapter's own training data */

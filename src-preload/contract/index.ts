@@ -45,6 +45,7 @@ export type { EngineStatus, FolderListing, FoundKind, GpuStatus, InstallEvent, M
 export * from './curves.ts';
 export * from './inspector.ts';
 export type { ModelEntry, PictureModel } from './models.ts';
+export type { Painting } from './painting.ts';
 export type { ShownPicture } from './pictures.ts';
 export * from './plans.ts';
 export * from './evaluations.ts';

@@ -2,6 +2,7 @@ import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
 import { dropCurve } from './curves.ts';
 import { job } from './jobs.ts';
+import { painted, painting } from './painting.ts';
 import { chatPicture, MOST_PICTURES } from './playground.ts';
 
 /** What is measured on: a dataset by path, or what the adapter's training held out. */
@@ -16,10 +17,25 @@ const loading = z.object({ kind: z.literal('loading'), what: z.string() });
 
 export const probeEvent = z.discriminatedUnion('kind', [
   loading,
-  z.object({ kind: z.literal('loss'), loss: z.number(), tokens: z.number(), examples: z.number(), name: z.string() }),
+  z.object({ kind: z.literal('loss'), loss: z.number(), examples: z.number(), name: z.string() }),
   z.object({ kind: z.literal('answer'), piece: z.string() }),
+  painted.extend({ kind: z.literal('painted') }),
 ]);
 export type ProbeEvent = z.infer<typeof probeEvent>;
+
+/** How a router shares its heads out as there is more noise in a picture. */
+export const sharesByTime = z.object({
+  /** of blocks at several sizes of picture, where each one lies */
+  blocks: z.array(z.string()).optional(),
+  /** of each place that sees the noise: the mean omega of each head in each part of all times, from nearly clean to nothing but noise */
+  places: z.array(z.object({ block: z.number(), site: z.string(), shares: z.array(z.array(z.number())) })),
+});
+export type SharesByTime = z.infer<typeof sharesByTime>;
+export const byTimeEvent = z.discriminatedUnion('kind', [
+  loading,
+  z.object({ kind: z.literal('progress'), done: z.number(), total: z.number() }),
+  sharesByTime.extend({ kind: z.literal('shares'), name: z.string(), examples: z.number() }),
+]);
 
 export const similarities = z.object({
   rows: z.array(z.string()),
@@ -80,7 +96,7 @@ export const inspector = {
     .output(job),
   /** measured before, newest first */
   curves: oc.input(byId).output(z.array(dropCurve)),
-  /** loss and a sample answer with some heads left out */
+  /** loss and a sample answer, or a sample picture, with some heads left out */
   probe: oc
     .input(
       byId.extend({
@@ -89,9 +105,22 @@ export const inspector = {
         data: measureData,
         prompt: z.string().max(20_000),
         maxTokens: z.number().int().min(1).max(512).default(48),
+        /** how a model that makes pictures paints the prompt */
+        painting: painting.omit({ prompt: true }).optional(),
       }),
     )
     .output(eventIterator(probeEvent)),
+  /** how the router of a model that makes pictures shares its heads out in so many equal parts of the time of noise */
+  sharesByTime: oc
+    .input(
+      byId.extend({
+        heads,
+        renormalize: z.boolean().default(false),
+        data: measureData,
+        parts: z.number().int().min(1).max(50).default(10),
+      }),
+    )
+    .output(eventIterator(byTimeEvent)),
   /** which head serves each token of a text at one site, and each patch of the pictures that it asks about */
   route: oc
     .input(

@@ -1,16 +1,10 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
-import { MOST_COLUMNS, SAMPLERS } from './choices.ts';
+import { EXPORT_FORMS, MOST_COLUMNS } from './choices.ts';
+import { painted, painting, seed } from './painting.ts';
 import { shownPicture } from './pictures.ts';
 
 const text = z.string().max(100_000);
-
-const seed = z
-  .number()
-  .int()
-  .min(0)
-  .max(2 ** 31)
-  .default(0);
 
 export const sampling = z.object({
   maxTokens: z.number().int().min(1).max(8_192).default(200),
@@ -22,6 +16,9 @@ export const sampling = z.object({
   seed,
 });
 export type Sampling = z.infer<typeof sampling>;
+
+/** Pictures of one prompt side by side. */
+const MOST_PAINTED = 32;
 
 /** Of a picture in a conversation, and of one message. */
 export const MOST_PICTURE_BYTES = 20 << 20;
@@ -75,17 +72,8 @@ export const paintEvent = z.discriminatedUnion('kind', [
   /** steps of the column's picture that are done */
   z.object({ kind: z.literal('step'), column: z.number(), done: z.number(), of: z.number() }),
   /** seconds: of this column alone */
-  z.object({
-    kind: z.literal('painted'),
-    column: z.number(),
-    url: z.string().startsWith('data:image/png;base64,'),
-    width: z.number(),
-    height: z.number(),
-    seconds: z.number(),
-  }),
+  painted.extend({ kind: z.literal('painted'), column: z.number(), seconds: z.number() }),
 ]);
-
-const side = z.number().int().min(16).max(4096).optional();
 
 /** A conversation as it is kept: every column has its own answers to the same prompts. */
 export const conversation = z.object({
@@ -138,16 +126,22 @@ export const playground = {
     .input(
       onModel.pick({ model: true }).extend({
         columns: z
-          .array(z.object({ adapter: z.string().max(64).nullable() }))
+          .array(
+            z.object({
+              adapter: z.string().max(64).nullable(),
+              /** the share of its heads that is left out, the least important first */
+              leaveOut: z.number().min(0).max(1).optional(),
+              /** the router shares among those that stay */
+              renormalize: z.boolean().optional(),
+              /** as the plain LoRA that an export writes */
+              form: z.enum(EXPORT_FORMS).optional(),
+            }),
+          )
           .min(1)
-          .max(MOST_COLUMNS),
-        prompt: z.string().max(10_000),
-        negative: z.string().max(10_000).default(''),
-        seed,
-        steps: z.number().int().min(1).max(500).default(20),
-        guidance: z.number().min(0).max(100).optional(),
-        sampler: z.enum(SAMPLERS).optional(),
-        ...{ width: side, height: side },
+          .max(MOST_PAINTED),
+        /** paints this one of them alone, from 0; so each can be cancelled on its own, and still all need one base model */
+        only: z.number().int().nonnegative().optional(),
+        ...painting.shape,
       }),
     )
     .output(eventIterator(paintEvent)),

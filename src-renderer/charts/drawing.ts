@@ -97,10 +97,11 @@ export function sharesDrawing(
   bars: { name: string; shares: number[] }[],
   colours: (head: number) => string,
 ): string {
+  const left = Math.max(STRIP.left, 7 * Math.max(...bars.map(({ name }) => name.length)) + 16);
   const rows = bars.map(({ name, shares }, row) => {
     const y = row * (STRIP.height + 4);
     const all = shares.reduce((sum, share) => sum + share, 0) || 1;
-    let x = STRIP.left;
+    let x = left;
     const parts = shares.map((share, head) => {
       const width = (share / all) * STRIP.width;
       const part = `<rect x="${x.toFixed(1)}" y="${y}" width="${width.toFixed(1)}" height="${STRIP.height}" fill="${colours(head)}" stroke="${colour('surface')}"/>`;
@@ -108,9 +109,9 @@ export function sharesDrawing(
       x += width;
       return `${part}<text x="${middle.toFixed(1)}" y="${y + 14}" fill="${colour('ink')}" text-anchor="middle">${Math.round(share * 100)}</text>`;
     });
-    return `${label(STRIP.left - 8, y + 14, name, 'end')}${parts.join('')}`;
+    return `${label(left - 8, y + 14, name, 'end')}${parts.join('')}`;
   });
-  return sheetOf(title, { width: STRIP.left + STRIP.width, height: bars.length * (STRIP.height + 4) }, rows.join('\n'));
+  return sheetOf(title, { width: left + STRIP.width, height: bars.length * (STRIP.height + 4) }, rows.join('\n'));
 }
 
 /** Shares from 0 to 1 with their intervals, one below the other on one axis. */

@@ -12,6 +12,10 @@ export const TERMS = {
     title: 'Router',
     text: 'The router decides for every piece of text how much each head has a say. It learns that along with the heads.',
   },
+  time: {
+    title: 'Time step',
+    text: 'A picture is painted out of nothing but noise, of which each step takes some away; the time step says how much is left. At every one the router decides anew (omega) how much each head has a say: first for the layout, at last for the details.',
+  },
   tower: {
     title: 'Tower',
     text: 'The tower is the part of a model that looks at a picture, patch by patch. It has seen very many, and seldom has to learn more: only where yours are of a kind that it can’t know, such as scans or drawings, and then it takes more memory and time.',

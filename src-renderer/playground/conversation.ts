@@ -1,3 +1,4 @@
+import type { ExportForm } from '../../src-preload/contract/choices.ts';
 import type {
   ChatPicture,
   Conversation,
@@ -28,6 +29,9 @@ export interface Turn {
 export interface Column {
   adapter: string | null;
   name: string;
+  /** of pictures: the share of its heads that is left out, or painted as the plain LoRA that an export writes */
+  leaveOut?: number;
+  form?: ExportForm;
 }
 
 export const SAMPLING: Sampling = { maxTokens: 200, temperature: 0.7, topP: 0.95, topK: 0, seed: 0 };

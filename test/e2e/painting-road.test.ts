@@ -149,8 +149,65 @@ describe.skipIf(noBrowser)(
       const painted = async (step: string) => (await client.runs.picture({ id, picture: `samples/${step}-2.png`, whole: true })).url; // prettier-ignore
       await expect.poll(() => sourceOf('Base model')).toBe(await painted('000000'));
       await expect.poll(() => sourceOf(name)).toBe(await painted('000006'));
+      await page.getByRole('button', { name: `Base, whole, pruned and exported “${name}”` }).click();
+      await page.getByRole('button', { name: 'Paint', exact: true }).click();
+      for (const by of ['Base model', name, `${name} without half of its heads`, `${name} as exported, small`])
+        await page
+          .getByRole('img', { name: `a dog, by ${by}`, exact: true })
+          .first()
+          .waitFor();
+      const newest = page.getByRole('article').first();
+      const sources = () => newest.getByRole('img').evaluateAll((all) => all.map((one) => one.getAttribute('src')));
+      await expect.poll(async () => (await sources()).slice(0, 2)).toEqual([await painted('000000'), await painted('000006')]); // prettier-ignore
       await checkAccessibility(page);
       await shoot(page, 'playground-painting');
+    });
+
+    it('leaves out one picture that nobody wants, and all of them', async () => {
+      const name = (await client.adapters.list({})).adapters[0]!.name;
+      await page.getByLabel('Steps', { exact: true }).fill('200');
+      await page.getByRole('button', { name: 'Paint', exact: true }).click();
+      await page.getByRole('button', { name: `Cancel the picture by ${name} as exported, small` }).click();
+      const newest = page.getByRole('article').first();
+      const told = (by: string) => newest.getByRole('figure').filter({ hasText: by }).textContent();
+      await expect.poll(() => told(`${name} as exported`)).toContain('cancelled');
+      await newest.getByRole('img', { name: 'a dog, by Base model' }).waitFor();
+      await page.getByRole('button', { name: 'Stop', exact: true }).click();
+      await page.getByRole('button', { name: 'Paint', exact: true }).waitFor();
+      await expect.poll(() => newest.getByRole('progressbar').count()).toBe(0);
+    });
+
+    it('shows inside the adapter which head serves how much noise, and what is painted without some', async () => {
+      const [adapter] = (await client.adapters.list({})).adapters;
+      await page.goto(`${host.url}/#/library/${adapter!.id}/inspect`);
+      const shares = page.getByRole('region', { name: 'Which head serves how much noise' });
+      await shares.getByRole('button', { name: 'Measure the shares' }).click();
+      await shares.getByText('3 pictures of colours, held out, with always the same noise.').waitFor();
+      await expect.poll(() => shares.getByRole('row').count()).toBe(1 + 10);
+      await shares.getByRole('rowheader', { name: '0 % – 10 %, nearly clean' }).waitFor();
+      await expect.poll(() => shares.getByLabel(/^Place/).locator('option').first().textContent()).toMatch(/layer \d+ \((down|up) \d|middle\), .*changes by up to \d+ %/); // prettier-ignore
+
+      const card = page.getByRole('region', { name: 'Drop curve', exact: true });
+      await card.getByRole('button', { name: 'Measure the curve' }).click();
+      await card.getByText('3 examples of colours, held out, two random orders.').waitFor();
+      await card.getByRole('button', { name: 'Paint along the curve' }).click();
+      const along = card.getByRole('region', { name: 'Pictures by the share of heads left out' });
+      await along.getByRole('img', { name: 'inkish, a photo of red, by No head' }).waitFor();
+      await expect.poll(() => along.getByRole('img').count()).toBe(11);
+      const { id } = (await client.runs.list()).runs[0]!;
+      const ofRun = async (step: string) => (await client.runs.picture({ id, picture: `samples/${step}-1.png`, whole: true })).url; // prettier-ignore
+      const sourceOf = (by: string) => along.getByRole('img', { name: `inkish, a photo of red, by ${by}` }).getAttribute('src'); // prettier-ignore
+      await expect.poll(() => sourceOf('All heads')).toBe(await ofRun('000006'));
+      await expect.poll(() => sourceOf('No head')).toBe(await ofRun('000000'));
+      await along.getByRole('button', { name: 'Leave out 50 % of the heads' }).click();
+      await card.getByRole('img', { name: 'inkish, a photo of red, 50 % left out, large' }).waitFor();
+      await expect.poll(() => card.locator('dl').textContent()).toMatch(/Loss expected\s*\d/);
+
+      const hand = page.getByRole('region', { name: 'Head map', exact: true });
+      await hand.getByRole('button', { name: 'Measure as I switch' }).click();
+      await hand.getByRole('img', { name: /^inkish, a photo of red, with \d+ heads off$/ }).waitFor();
+      await checkAccessibility(page);
+      await shoot(page, 'inspector-painting');
     });
 
     it('is exported for other programs under the names that they know, and for models that paint alone', async () => {

@@ -17,7 +17,7 @@ export interface PictureData extends MeasuredOn {
 
 /** The dataset given, else the adapter's own, split as its recipe split it; undefined where neither is there. @throws UserError */
 export async function pictureData(
-  { description }: StoredAdapter,
+  { description }: Pick<StoredAdapter, 'description'>,
   file: DiffusionModelFile,
   calibrate?: DatasetSource,
 ): Promise<PictureData | undefined> {

@@ -34,6 +34,11 @@ export function inspectorCalls(studio: Studio) {
       const data = await checkedData(studio, asked.data, [row.folder]);
       return stream(stage.run('probe', { ...on, ...asked, data, off: { heads, renormalize } }, signal));
     }),
+    sharesByTime: os.inspector.sharesByTime.handler(async ({ input: { id, heads, renormalize, ...asked }, signal }) => {
+      const { row, on } = await onModel(id);
+      const data = await checkedData(studio, asked.data, [row.folder]);
+      return stream(stage.run('byTime', { ...on, ...asked, data, off: { heads, renormalize } }, signal));
+    }),
     route: os.inspector.route.handler(async ({ input: { id, heads, renormalize, pictures, ...asked }, signal }) => {
       const { on } = await onModel(id);
       const shown = pictures.map((picture) => ({ name: picture.name, path: studio.pictures.pathOf(picture.id) }));

@@ -1,4 +1,5 @@
 import type { Studio } from '../studio.ts';
+import { checkedData } from './check.ts';
 import { onStage } from './on-stage.ts';
 import { os, stream } from './os.ts';
 import type { PlaygroundMessage } from '../../../src-preload/contract/index.ts';
@@ -26,9 +27,14 @@ export function playgroundCalls(studio: Studio) {
       };
       return stream(stage.run('generate', job, signal));
     }),
-    paint: os.playground.paint.handler(async ({ input: { columns, model, ...asked }, signal }) => {
+    paint: os.playground.paint.handler(async ({ input: { columns, model, only, ...asked }, signal }) => {
       const { on, folders } = await onStage(studio, columns.map(({ adapter }) => adapter), model); // prettier-ignore
-      return stream(stage.run('paint', { ...asked, ...on, columns: folders.map((folder) => ({ folder })) }, signal));
+      // An export is fitted on the adapter's training data: an imported one's recipe may name any path.
+      const fitted = folders.filter((folder, i) => folder !== undefined && columns[i]!.form) as string[];
+      await checkedData(studio, { examples: 1 }, fitted);
+      const all = columns.map(({ leaveOut, renormalize, form }, i) => ({ folder: folders[i], leaveOut, renormalize, form })); // prettier-ignore
+      const painted = only === undefined ? all : all.slice(only, only + 1);
+      return stream(stage.run('paint', { ...asked, ...on, columns: painted }, signal));
     }),
     prompt: os.playground.prompt.handler(async ({ input, signal }) => {
       const { on } = await onStage(studio, [input.adapter], input.model);

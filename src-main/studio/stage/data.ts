@@ -3,7 +3,10 @@ import type { DatasetOptions, DatasetSource, PreparedExample } from '../../data/
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { UserError } from '../../engine/types.ts';
 import { exportData } from '../../exports/data.ts';
+import { pictureData } from '../../exports/diffusion/data.ts';
+import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
 import type { ModelFile } from '../../models/types.ts';
+import { recipeSchema } from '../../recipe/recipe.ts';
 import { readingOptions } from '../../data/reading-options.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import type { DataOnStage } from './types.ts';
@@ -31,6 +34,29 @@ export async function examplesOnStage(
   if (!data || data.heldOut.length === 0)
     throw new UserError("The adapter's training data is not there any more. Choose a dataset to measure on.");
   return { name: `${data.name}, held out`, examples: data.heldOut.slice(0, most), options };
+}
+
+/** The same of pictures: read as the adapter's recipe read them. @throws UserError when neither is there */
+export async function picturesOnStage(
+  file: DiffusionModelFile,
+  { path, reading, examples: most }: DataOnStage,
+  description: AdapterDescription,
+): Promise<{ name: string; examples: unknown[] }> {
+  if (path === undefined) {
+    const data = await pictureData({ description }, file);
+    if (!data || data.heldOut.length === 0)
+      throw new UserError("The adapter's training data is not there any more. Choose a dataset to measure on.");
+    return { name: `${data.name}, held out`, examples: data.heldOut.slice(0, most) };
+  }
+  const task = taskOf(file);
+  const { resolution, shapes, enlarge, trigger } = recipeSchema.safeParse(description.recipe).data?.training.diffusion ?? {}; // prettier-ignore
+  const options = task.reading(file, { pictures: { resolution, shapes, enlarge, trigger } });
+  const { examples, close } = await task.dataset({ path, ...reading }, 0, file, options);
+  try {
+    return { name: basename(path), examples: [...examples].slice(0, most) };
+  } finally {
+    close();
+  }
 }
 
 async function firstExamples(

@@ -5,9 +5,10 @@ import { promptOf } from '../../models/answer.ts';
 import { languageOf } from '../../models/conversant.ts';
 import { dropCurve } from '../../trainer/drop.ts';
 import type { DropOrder } from '../../trainer/drop.ts';
-import { taskOf } from '../../tasks/registry.ts';
-import { examplesOnStage } from './data.ts';
+import type { Adapter } from '../../effilora/adapter.ts';
 import { modelOnStage } from './loaded.ts';
+import { measuredOn, type Measured } from './measured.ts';
+import { pictureOf } from './paint.ts';
 import type { Act, CurveEvent, CurveJob, CurvePoint, ProbeEvent, ProbeJob } from './types.ts';
 
 /**
@@ -15,11 +16,17 @@ import type { Act, CurveEvent, CurveJob, CurvePoint, ProbeEvent, ProbeJob } from
  * and in random orders beside it. With none and with all left out the orders agree: measured once.
  */
 export async function dropCurveJob(job: CurveJob, { tell, signal }: Act<CurveEvent>): Promise<void> {
-  const stage = await modelOnStage(job, tell);
-  const { adapter, description } = await stage.adapter(job.folder);
-  const { name, examples } = await examplesOnStage(stage.file, job.data, description);
+  const measured = await measuredOn(job, tell);
+  try {
+    await alongRatios(job, measured, { tell, signal });
+  } finally {
+    measured.end();
+  }
+}
+
+async function alongRatios(job: CurveJob, measured: Measured, { tell, signal }: Act<CurveEvent>): Promise<void> {
+  const { name, examples, adapter, description, evaluate } = measured;
   tell({ kind: 'data', name, examples: examples.length });
-  const evaluate = () => taskOf(stage.file).evaluate(stage.model, examples, adapter);
   const inner = job.ratios.filter((ratio) => ratio > 0 && ratio < 1);
   const total = job.ratios.length + inner.length * job.seeds.length;
   const started = performance.now();
@@ -41,20 +48,32 @@ export async function dropCurveJob(job: CurveJob, { tell, signal }: Act<CurveEve
   for (const seed of job.seeds) await along({ by: 'random', seed }, inner, { order: 'random', seed });
 }
 
-/** Loss and a sample answer with some heads left out. */
+/** Loss and a sample answer, or a sample picture, with some heads left out. */
 export async function probeJob(job: ProbeJob, { tell, signal }: Act<ProbeEvent>): Promise<void> {
-  const stage = await modelOnStage(job, tell);
-  const { adapter, description } = await stage.adapter(job.folder, job.off);
-  const { name, examples } = await examplesOnStage(stage.file, job.data, description);
-  await setImmediate();
-  signal.throwIfAborted();
-  const { loss, tokens } = await taskOf(stage.file).evaluate(stage.model, examples, adapter);
-  tell({ kind: 'loss', loss, tokens, examples: examples.length, name });
-  if (!stage.file.tokenizer || !job.prompt.trim()) return;
-  const { maxTokens } = job;
-  const { ids, seen } = await promptOf(stage.file, stage.model, { prompt: job.prompt, maxTokens }, adapter);
-  const stream = new StreamText(stage.file.tokenizer);
-  for await (const { id } of generate(languageOf(stage.model), ids, { maxTokens, adaptation: adapter, seen })) {
+  const measured = await measuredOn(job, tell);
+  try {
+    const { name, examples, adapter, painter, evaluate } = measured;
+    await setImmediate();
+    signal.throwIfAborted();
+    tell({ kind: 'loss', loss: (await evaluate()).loss, examples: examples.length, name });
+    await setImmediate();
+    signal.throwIfAborted();
+    if (!job.prompt.trim()) return;
+    if (!painter) return await answer(job, adapter, { tell, signal });
+    const painted = await pictureOf(painter, { steps: 20, negative: '', seed: 0, ...job.painting, prompt: job.prompt }, { adaptation: adapter, signal }); // prettier-ignore
+    tell({ kind: 'painted', ...painted });
+  } finally {
+    measured.end();
+  }
+}
+
+async function answer(job: ProbeJob, adapter: Adapter, { tell, signal }: Act<ProbeEvent>): Promise<void> {
+  const { file, model } = await modelOnStage(job, tell);
+  if (!file.tokenizer) return;
+  const { prompt, maxTokens } = job;
+  const { ids, seen } = await promptOf(file, model, { prompt, maxTokens }, adapter);
+  const stream = new StreamText(file.tokenizer);
+  for await (const { id } of generate(languageOf(model), ids, { maxTokens, adaptation: adapter, seen })) {
     signal.throwIfAborted();
     tell({ kind: 'answer', piece: stream.push(id) });
   }

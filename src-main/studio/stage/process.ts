@@ -1,5 +1,6 @@
 import { UserError } from '../../engine/types.ts';
 import { openPort } from '../../engine/port.ts';
+import { byTimeJob } from './by-time.ts';
 import { dropCurveJob, probeJob } from './measure.ts';
 import { evaluateJob } from './evaluate.ts';
 import { exportJob } from './export.ts';
@@ -14,6 +15,7 @@ const JOBS: { [Job in StageJob]: (request: StageJobs[Job][0], act: Act<StageJobs
   template: templateJob,
   curve: dropCurveJob,
   probe: probeJob,
+  byTime: byTimeJob,
   route: routeJob,
   evaluate: evaluateJob,
   export: exportJob,

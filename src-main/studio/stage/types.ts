@@ -1,4 +1,5 @@
-import type { ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
+import type { ExportForm, ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
+import type { SharesByTime } from '../../tasks/task.ts';
 import type { Reading } from '../datasets/library.ts';
 import type { SamplerName } from '../../models/diffusion/noise/samplers/index.ts';
 import type { Conversation } from '../../models/types.ts';
@@ -98,11 +99,26 @@ export interface ProbeJob extends OnModel {
   data: DataOnStage;
   prompt: string;
   maxTokens: number;
+  /** how a model that makes pictures paints the prompt */
+  painting?: Omit<Painting, 'prompt'>;
 }
 export type ProbeEvent =
   | { kind: 'loading'; what: string }
-  | { kind: 'loss'; loss: number; tokens: number; examples: number; name: string }
-  | { kind: 'answer'; piece: string };
+  | { kind: 'loss'; loss: number; examples: number; name: string }
+  | { kind: 'answer'; piece: string }
+  | ({ kind: 'painted' } & Painted);
+
+/** The router's shares in so many equal parts of the time of noise. */
+export interface ByTimeJob extends OnModel {
+  folder: string;
+  off: Off;
+  data: DataOnStage;
+  parts: number;
+}
+export type ByTimeEvent =
+  | { kind: 'loading'; what: string }
+  | { kind: 'progress'; done: number; total: number }
+  | ({ kind: 'shares'; name: string; examples: number } & SharesByTime);
 
 export interface RouteJob extends OnModel {
   folder: string;
@@ -172,9 +188,18 @@ export type TemplateEvent =
 export type ExportJob = ExportRequest;
 export type ExportEvent = { kind: 'progress'; progress: ExportProgress } | { kind: 'exported'; result: ExportResult };
 
-/** A picture to be painted; what is missing is as usual for the model. */
-export interface PaintJob extends OnModel {
-  columns: ColumnOnStage[];
+/** One column of pictures: besides, it can paint without the least important heads, or as an export would. */
+export interface PaintColumn extends ColumnOnStage {
+  /** the share of all heads that is left out */
+  leaveOut?: number;
+  /** the router shares among those that stay */
+  renormalize?: boolean;
+  /** as the plain LoRA that goes into other programs' files */
+  form?: ExportForm;
+}
+
+/** How a picture is painted; what is missing is as usual for the model. */
+export interface Painting {
   prompt: string;
   negative: string;
   seed: number;
@@ -185,18 +210,27 @@ export interface PaintJob extends OnModel {
   width?: number;
   height?: number;
 }
+export interface PaintJob extends OnModel, Painting {
+  columns: PaintColumn[];
+}
+/** The picture, a PNG as a data URL. */
+export interface Painted {
+  url: string;
+  width: number;
+  height: number;
+}
 export type PaintEvent =
   | { kind: 'loading'; what: string }
   /** steps of the column's picture that are done */
   | { kind: 'step'; column: number; done: number; of: number }
-  /** the picture, a PNG as a data URL */
-  | { kind: 'painted'; column: number; url: string; width: number; height: number; seconds: number };
+  | ({ kind: 'painted'; column: number; seconds: number } & Painted);
 
 /** What runs where a base model is loaded. Each gives events until it ends. */
 export interface StageJobs {
   generate: [GenerateJob, GenerateEvent];
   curve: [CurveJob, CurveEvent];
   probe: [ProbeJob, ProbeEvent];
+  byTime: [ByTimeJob, ByTimeEvent];
   route: [RouteJob, RouteEvent];
   evaluate: [EvaluateJob, EvaluateEvent];
   template: [TemplateJob, TemplateEvent];

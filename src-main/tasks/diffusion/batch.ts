@@ -3,7 +3,7 @@ import type { LossOptions } from '../../models/diffusion/noise/training.ts';
 import type { BatchPlace } from '../task.ts';
 import { captionWith, drawCaption, type CaptionOptions } from './captions.ts';
 import type { CaptionedExample } from './dataset.ts';
-import { drawCut, middleCut, type Cut, type VaryOptions } from './draws.ts';
+import { drawCut, EVALUATED_TIMES, middleCut, type Cut, type VaryOptions } from './draws.ts';
 import type { NoisedBatch } from './noised.ts';
 
 export interface NoiseOptions extends LossOptions {
@@ -31,8 +31,9 @@ export interface DrawnExample {
 export interface DiffusionBatch {
   drawn: DrawnExample[];
   noise: NoiseOptions;
-  /** of an evaluation: which part of all times its times lie in, from 0 */
+  /** of an evaluation: which part of all times its times lie in, from 0, and of how many */
   turn?: number;
+  turns?: number;
   /** with its noise, once the model's frozen parts have looked at it */
   noised?: NoisedBatch;
 }
@@ -52,10 +53,14 @@ export function trainingBatch(
 }
 
 /** Held-out examples as evaluations always see them: the middle of the picture, the whole caption; every time weighs the same. */
-export function evaluationBatch(examples: CaptionedExample[], turn: number): DiffusionBatch {
+export function evaluationBatch(
+  examples: CaptionedExample[],
+  turn: number,
+  turns: number = EVALUATED_TIMES,
+): DiffusionBatch {
   const drawn = examples.map((example): DrawnExample => {
     const place = { seed: 0, name: `evaluation.${example.source}.${example.row}.${turn}` };
     return { example, place, cut: middleCut(example.picture), caption: captionWith(example.caption, example) };
   });
-  return { drawn, noise: { offset: 0 }, turn };
+  return { drawn, noise: { offset: 0 }, turn, turns };
 }

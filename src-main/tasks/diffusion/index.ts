@@ -17,6 +17,7 @@ import { noiseObjective, type NoisedTensors } from './objective.ts';
 import { batchOptions, completed, readingOf, type WholeTraining } from './options.ts';
 import { diffusionCost, frozenBytes } from './plan.ts';
 import { PaintedSamples, promptsFor } from './samples.ts';
+import { sharesByTime } from './shares-by-time.ts';
 
 type DiffusionTask = Task<
   CaptionedExample,
@@ -64,6 +65,7 @@ export const diffusion: DiffusionTask = {
       : evaluationBatch(examples, 0),
   objective: noiseObjective,
   evaluate: meanError,
+  sharesByTime,
   samples(file, heldOut, { samples, diffusion: told }) {
     const { sampling } = completed(told ?? diffusionTrainingSchema.parse({}), file);
     return new PaintedSamples(promptsFor(sampling, heldOut, samples), sampling);

@@ -84,7 +84,7 @@ const PATCH = 2;
 
 /** Of a training drawn over all times, of an evaluation within its turn's part of them. */
 function timeOf(
-  { turn, noise: { times } }: DiffusionBatch,
+  { turn, turns = EVALUATED_TIMES, noise: { times } }: DiffusionBatch,
   place: Place,
   schedule: NoiseSchedule,
   { height, width }: { height: number; width: number },
@@ -92,7 +92,7 @@ function timeOf(
   const shift = shiftFor(schedule, (height * width) / PATCH ** 2);
   const { trainSteps, kind } = schedule.config;
   if (turn === undefined) return drawTime(place, schedule, times ?? usualTimes(kind), shift);
-  const part = (turn + drawTime(place, schedule) / trainSteps) / EVALUATED_TIMES;
+  const part = (turn + drawTime(place, schedule) / trainSteps) / turns;
   return kind === 'variance' ? Math.floor(part * trainSteps) : shifted(part, shift) * trainSteps;
 }
 
