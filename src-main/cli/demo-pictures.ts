@@ -65,7 +65,7 @@ async function compare(recipe: Recipe, folder: string, most = Infinity): Promise
   const painter = await LoadedPainter.open({ model, engine }, note);
   const judge = await PictureJudge.open(path.join(EXAMPLE.folder, 'judge.safetensors'));
   try {
-    const adapter = await painter.adapter(folder);
+    const { adapter } = await painter.adapter(folder);
     const painted = async (adaptation?: Adaptation) => {
       note(`Painting ${asked.length} held-out captions ${adaptation ? 'with' : 'without'} the adapter`);
       return paintAll(painter, recipe, asked.map(({ text }) => text), adaptation); // prettier-ignore
