@@ -8,7 +8,6 @@ import { z } from 'zod';
 import { modelEntry } from '../../src-preload/contract/models.ts';
 import { plan } from '../../src-preload/contract/plans.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
-import { noPaintingModel } from '../support/painting-model.ts';
 import { runPython } from '../support/python.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 import { temporary } from '../trainer/support.ts';
@@ -231,42 +230,39 @@ it('demo --vision counts held-out questions answered to the letter before and af
   });
 });
 
-it.skipIf(noPaintingModel)(
-  'demo --pictures paints held-out captions before and after into one picture, and measures both',
-  async () => {
-    const flags = ['--pictures', '--steps', '2', '--captions', '4', '--json', '--out', at('demo-drawings')];
-    const { code, stdout, stderr } = await cli(['demo', ...flags]);
-    expect({ code, stderr }).toMatchObject({ code: 0 });
-    const measured = z.object({
-      ...{ kidBefore: z.number(), kidAfter: z.number(), seconds: z.number().positive(), pictures: z.literal(4) },
-      ...{ conceptAccuracyBefore: z.literal([0, 0.25, 0.5, 0.75, 1]), conceptAccuracyAfter: z.literal([0, 0.25, 0.5, 0.75, 1]) }, // prettier-ignore
-      grid: z.string(),
+it('demo --pictures paints held-out captions before and after into one picture, and measures both', async () => {
+  const flags = ['--pictures', '--steps', '2', '--captions', '4', '--json', '--out', at('demo-drawings')];
+  const { code, stdout, stderr } = await cli(['demo', ...flags]);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const measured = z.object({
+    ...{ kidBefore: z.number(), kidAfter: z.number(), seconds: z.number().positive(), pictures: z.literal(4) },
+    ...{ conceptAccuracyBefore: z.literal([0, 0.25, 0.5, 0.75, 1]), conceptAccuracyAfter: z.literal([0, 0.25, 0.5, 0.75, 1]) }, // prettier-ignore
+    grid: z.string(),
+  });
+  const { grid } = measured.parse(JSON.parse(stdout));
+  expect(path.dirname(grid)).toBe(at('demo-drawings'));
+  const pixels = async (file: string, left = 0, top = 0, enlarged = 1) => {
+    const { rgb, width, height } = await decodePicture(fs.readFileSync(file), file);
+    const own = Array.from({ length: 64 * 64 * 3 }, (_, i) => {
+      const [x, y] = [Math.floor(i / 3) % 64, Math.floor(i / 192)];
+      return rgb[((top + y * enlarged) * width + left + x * enlarged) * 3 + (i % 3)]!;
     });
-    const { grid } = measured.parse(JSON.parse(stdout));
-    expect(path.dirname(grid)).toBe(at('demo-drawings'));
-    const pixels = async (file: string, left = 0, top = 0, enlarged = 1) => {
-      const { rgb, width, height } = await decodePicture(fs.readFileSync(file), file);
-      const own = Array.from({ length: 64 * 64 * 3 }, (_, i) => {
-        const [x, y] = [Math.floor(i / 3) % 64, Math.floor(i / 192)];
-        return rgb[((top + y * enlarged) * width + left + x * enlarged) * 3 + (i % 3)]!;
-      });
-      return { own, size: [width, height] };
-    };
-    const drawn = { before: await pixels(grid, 0, 0, 2), after: await pixels(grid, 0, 128, 2) };
-    expect(drawn.before.size).toEqual([4 * 128, 2 * 128]);
-    // Of the run's own samples the first is of the first held-out caption and seed, too.
-    const { prompt, seed } = readJsonLines<{ prompt: string; seed: number }>(path.join(at('demo-drawings'), 'samples.jsonl'))[0]!; // prettier-ignore
-    expect([prompt, seed]).toEqual(['a line drawing of a dog', 0]);
-    for (const [when, step] of [
-      ['before', '000000'],
-      ['after', '000002'],
-    ] as const) {
-      const sample = await pixels(path.join(at('demo-drawings'), 'samples', `${step}-1.png`));
-      expect(Math.max(...sample.own.map((value, i) => Math.abs(value - drawn[when].own[i]!)))).toBeLessThanOrEqual(2);
-    }
-    expect(drawn.before.own).not.toEqual(drawn.after.own);
-  },
-);
+    return { own, size: [width, height] };
+  };
+  const drawn = { before: await pixels(grid, 0, 0, 2), after: await pixels(grid, 0, 128, 2) };
+  expect(drawn.before.size).toEqual([4 * 128, 2 * 128]);
+  // Of the run's own samples the first is of the first held-out caption and seed, too.
+  const { prompt, seed } = readJsonLines<{ prompt: string; seed: number }>(path.join(at('demo-drawings'), 'samples.jsonl'))[0]!; // prettier-ignore
+  expect([prompt, seed]).toEqual(['a line drawing of a dog', 0]);
+  for (const [when, step] of [
+    ['before', '000000'],
+    ['after', '000002'],
+  ] as const) {
+    const sample = await pixels(path.join(at('demo-drawings'), 'samples', `${step}-1.png`));
+    expect(Math.max(...sample.own.map((value, i) => Math.abs(value - drawn[when].own[i]!)))).toBeLessThanOrEqual(2);
+  }
+  expect(drawn.before.own).not.toEqual(drawn.after.own);
+});
 
 it.each([
   ['--vision', /reads text alone/],

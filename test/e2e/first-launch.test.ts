@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_MODEL, isPackagedModelThere } from '../../src-main/models/default-model.ts';
-import { noPaintingModel } from '../support/painting-model.ts';
 import { noBrowser, openPage, studioInBrowser, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
@@ -101,37 +100,33 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     expect(errors).toEqual([]);
   }, 600_000);
 
-  it.skipIf(noPaintingModel)(
-    'leads in as few clicks to drawing lessons, and to pictures painted before and after',
-    async () => {
-      const { page, errors } = await openPage(browser, host.url);
-      await page.getByRole('link', { name: 'Teach it to draw' }).click();
-      await untilShown(page, 'Predicted memory');
-      await page.getByText('Expert: fix any of these yourself').click();
-      for (const [label, value] of [
-        ['Steps', '2'],
-        ['Examples at once', '2'],
-        ['Steps of a painted picture', '2'],
-        ['Sample answers at each', '1'],
-      ] as const) {
-        const field = page.getByRole('spinbutton', { name: label, exact: true });
-        await field.fill(value);
-        await field.blur();
-      }
-      await page.getByRole('button', { name: 'Continue' }).click();
-      await untilShown(page, /Emoji 64 learns from/);
-      await page.getByRole('button', { name: 'Start training' }).click();
-      const grid = page.getByRole('region', { name: 'Pictures by prompt and step' });
-      for (const step of ['Before training', 'Step 2'])
-        await grid.getByRole('img', { name: new RegExp(`^a line drawing of .*, ${step}$`) }).waitFor();
-      await untilShown(page, '✓Finished');
-      const run = join(studio.folder, 'runs', page.url().split('/').at(-1)!);
-      expect(existsSync(join(run, 'adapter.safetensors'))).toBe(true);
-      await page.getByRole('link', { name: 'Home', exact: true }).click();
-      await untilShown(page, 'Recent runs');
-      await expect.poll(() => page.getByRole('link', { name: 'Teach it to draw' }).count()).toBe(0);
-      expect(errors).toEqual([]);
-    },
-    600_000,
-  );
+  it('leads in as few clicks to drawing lessons, and to pictures painted before and after', async () => {
+    const { page, errors } = await openPage(browser, host.url);
+    await page.getByRole('link', { name: 'Teach it to draw' }).click();
+    await untilShown(page, 'Predicted memory');
+    await page.getByText('Expert: fix any of these yourself').click();
+    for (const [label, value] of [
+      ['Steps', '2'],
+      ['Examples at once', '2'],
+      ['Steps of a painted picture', '2'],
+      ['Sample answers at each', '1'],
+    ] as const) {
+      const field = page.getByRole('spinbutton', { name: label, exact: true });
+      await field.fill(value);
+      await field.blur();
+    }
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await untilShown(page, /Emoji 64 learns from/);
+    await page.getByRole('button', { name: 'Start training' }).click();
+    const grid = page.getByRole('region', { name: 'Pictures by prompt and step' });
+    for (const step of ['Before training', 'Step 2'])
+      await grid.getByRole('img', { name: new RegExp(`^a line drawing of .*, ${step}$`) }).waitFor();
+    await untilShown(page, '✓Finished');
+    const run = join(studio.folder, 'runs', page.url().split('/').at(-1)!);
+    expect(existsSync(join(run, 'adapter.safetensors'))).toBe(true);
+    await page.getByRole('link', { name: 'Home', exact: true }).click();
+    await untilShown(page, 'Recent runs');
+    await expect.poll(() => page.getByRole('link', { name: 'Teach it to draw' }).count()).toBe(0);
+    expect(errors).toEqual([]);
+  }, 600_000);
 });
