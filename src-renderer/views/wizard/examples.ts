@@ -28,7 +28,7 @@ export const EXAMPLES = {
     // As resources/line-drawings/recipe.yaml has them; the plan has the rest.
     fixed: {
       'method.diffusion.sites': ['attention', 'feed-forward', 'projections', 'convolutions'],
-      'training.steps': 1200,
+      'training.steps': 1500,
       'training.batch': 8,
       'training.learningRate': 0.004,
       'training.evalEvery': 300,
