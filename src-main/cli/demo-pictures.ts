@@ -1,28 +1,18 @@
-import fs from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
-import { paint } from '../models/diffusion/pipeline/paint.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { Adaptation } from '../models/types.ts';
-import { decodePicture } from '../models/vision/pictures/decode.ts';
 import { encodePng } from '../models/vision/pictures/encode.ts';
-import type { Picture } from '../models/vision/pictures/picture.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { LoadedPainter } from '../studio/stage/loaded-painter.ts';
-import { kernelDistance } from '../tasks/kernel-distance.ts';
-import { PictureJudge, type Judgement } from '../tasks/picture-judge.ts';
 import { writeAtomic } from '../trainer/atomic.ts';
 import type { RunSummary } from '../trainer/events.ts';
 import { resource, runExample, type DemoFlags } from './demo-runs.ts';
+import { HeldOutDrawings } from './held-out-drawings.ts';
 import { duration, note, printJson } from './output.ts';
 import { gridOf } from './picture-grid.ts';
 
 const EXAMPLE = { folder: resource('line-drawings'), name: 'drawings' };
-/** Pictures that are painted together. */
-const AT_ONCE = 8;
-const heldOutRow = z.object({ file_name: z.string(), text: z.string(), concept: z.string() });
-type HeldOut = z.output<typeof heldOutRow>;
 
 interface Comparison {
   /** kernel inception distances to the held-out drawings, by the features of the example's judge */
@@ -60,67 +50,29 @@ async function checkMakesPictures(reference: string): Promise<void> {
 
 /** Paints what held-out captions say by the model as it was and as it is, from the same noise. */
 async function compare(recipe: Recipe, folder: string, most = Infinity): Promise<Comparison> {
-  const asked = heldOut().slice(0, most);
   const { model, engine } = recipe;
   const painter = await LoadedPainter.open({ model, engine }, note);
-  const judge = await PictureJudge.open(path.join(EXAMPLE.folder, 'judge.safetensors'));
+  const heldOut = await HeldOutDrawings.open(EXAMPLE.folder);
   try {
     const { adapter } = await painter.adapter(folder);
-    const painted = async (adaptation?: Adaptation) => {
-      note(`Painting ${asked.length} held-out captions ${adaptation ? 'with' : 'without'} the adapter`);
-      return paintAll(painter, recipe, asked.map(({ text }) => text), adaptation); // prettier-ignore
+    const count = Math.min(most, heldOut.count);
+    const worth = async (adaptation?: Adaptation) => {
+      note(`Painting ${count} held-out captions ${adaptation ? 'with' : 'without'} the adapter`);
+      return heldOut.worth(painter, recipe, adaptation, count);
     };
-    const before = await painted();
-    const after = await painted(adapter).finally(() => adapter.dispose());
-    const drawn = features(await judge.judge(await drawings()));
-    const [was, is] = [await judge.judge(before), await judge.judge(after)];
-    const accuracy = (said: Judgement[]) =>
-      said.filter(({ thing }, i) => thing === asked[i]!.concept).length / asked.length;
+    const before = await worth();
+    const after = await worth(adapter).finally(() => adapter.dispose());
     const grid = path.join(folder, 'grid.png');
-    await writeAtomic(grid, await encodePng(gridOf(before, after)));
+    await writeAtomic(grid, await encodePng(gridOf(before.pictures, after.pictures)));
     return {
-      ...{ kidBefore: kernelDistance(features(was), drawn), kidAfter: kernelDistance(features(is), drawn) },
-      ...{ conceptAccuracyBefore: accuracy(was), conceptAccuracyAfter: accuracy(is) },
-      ...{ pictures: asked.length, grid },
+      ...{ kidBefore: before.kid, kidAfter: after.kid },
+      ...{ conceptAccuracyBefore: before.conceptAccuracy, conceptAccuracyAfter: after.conceptAccuracy },
+      ...{ pictures: count, grid },
     };
   } finally {
-    judge.dispose();
+    heldOut.dispose();
     await painter.close();
   }
-}
-
-const features = (said: Judgement[]) => said.map((each) => each.features);
-
-function heldOut(): HeldOut[] {
-  const lines = fs
-    .readFileSync(path.join(EXAMPLE.folder, 'held-out', 'metadata.jsonl'), 'utf8')
-    .trim()
-    .split('\n');
-  return lines.map((line) => heldOutRow.parse(JSON.parse(line)));
-}
-
-/** The held-out drawings themselves, all of them. */
-async function drawings(): Promise<Picture[]> {
-  const files = heldOut().map(({ file_name: name }) => path.join(EXAMPLE.folder, 'held-out', name));
-  return Promise.all(files.map((file) => decodePicture(fs.readFileSync(file), file)));
-}
-
-/** As the recipe's samples are painted, each picture from noise of its own. */
-async function paintAll(
-  painter: LoadedPainter,
-  { training }: Recipe,
-  prompts: string[],
-  adaptation?: Adaptation,
-): Promise<Picture[]> {
-  const { resolution, sampling } = training.diffusion!;
-  const { seed, ...how } = painter.completed({ width: resolution, height: resolution, ...sampling });
-  const painted: Picture[] = [];
-  for (let from = 0; from < prompts.length; from += AT_ONCE) {
-    const together = prompts.slice(from, from + AT_ONCE);
-    const seeds = together.map((_, i) => seed + from + i);
-    painted.push(...(await paint(painter.model, painter.vae, { ...how, prompts: together, seeds, adaptation })));
-  }
-  return painted;
 }
 
 function show({ pictures, grid, ...measured }: Comparison, { step, folder }: RunSummary, seconds: number): void {

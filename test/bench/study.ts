@@ -51,6 +51,7 @@ export class Study {
   }
 
   async append(name: string, line: object): Promise<void> {
+    await fs.mkdir(this.folder, { recursive: true });
     await fs.appendFile(this.at(name), `${JSON.stringify(line)}\n`);
   }
 

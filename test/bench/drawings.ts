@@ -1,0 +1,38 @@
+// npm run bench:drawings [-- NAME...]: LoRA and EffiLoRA at one rank on the studio's line drawings, three seeds. Each run is a process of its
+// own and one line of runs/drawings-study/results.jsonl, and is not run again; NAMEs choose runs whose name holds one. Prints the table.
+import { EXAMPLE, METHODS, recipeOf, RUNS, type DrawingsFinished, type DrawingsMeasurement, type DrawingsRun } from './drawings-runs.ts'; // prettier-ignore
+import { head, millions, programLines, row, Study } from './study.ts';
+
+const study = new Study('runs/drawings-study');
+const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+/** Mean and, of several, smallest to largest. */
+const told = (values: number[], text: (value: number) => string) =>
+  values.length === 1 ? text(values[0]!) : `${text(mean(values))} (${text(Math.min(...values))} to ${text(Math.max(...values))})`; // prettier-ignore
+
+function table(finished: DrawingsFinished[]): string {
+  const lines = ['Base model', ...Object.keys(METHODS)].flatMap((title) => {
+    const names = RUNS.filter((one) => one.title === title).map(({ name }) => name);
+    const runs = finished.filter(({ name }) => names.includes(name));
+    if (runs.length === 0) return [];
+    const by = (of: (one: DrawingsFinished) => number | undefined, text: (value: number) => string) =>
+      of(runs[0]!) === undefined ? '' : told(runs.map((one) => of(one)!), text); // prettier-ignore
+    return row([
+      ...[title, runs.length, millions(runs[0]!.parameters), by(({ trained }) => trained, millions)],
+      ...[by(({ kid }) => kid, (value) => value.toFixed(3)), by(({ conceptAccuracy }) => conceptAccuracy, (value) => (100 * value).toFixed(1))], // prettier-ignore
+      ...[by(({ loss }) => loss, (value) => value.toFixed(4)), by(({ cpuSeconds }) => cpuSeconds, (value) => value.toFixed(0))], // prettier-ignore
+      ...[by(({ seconds }) => seconds, (value) => value.toFixed(0)), by(({ peakBytes }) => peakBytes && peakBytes / 2 ** 20, (value) => value.toFixed(0))], // prettier-ignore
+    ]);
+  });
+  const columns = ['method', 'seeds', 'parameters, millions', 'trained to the end', 'KID', 'concept accuracy, %'];
+  return [...head([...columns, 'held-out loss', 'processor seconds', 'seconds', 'peak MiB']), ...lines].join('\n');
+}
+
+const chosen = process.argv.slice(2);
+for (const run of RUNS.filter(
+  ({ name }: DrawingsRun) => chosen.length === 0 || chosen.some((part) => name.includes(part)),
+)) {
+  const measure = async (folder: string) =>
+    (await programLines<DrawingsMeasurement>('./drawings-evaluate.ts', [EXAMPLE, folder]))[0]!;
+  await study.once(run, recipeOf(run), measure);
+}
+console.log(table(await study.read<DrawingsFinished>('results.jsonl')));
