@@ -6,7 +6,6 @@ import {
   type ExportForm,
   type ExportTarget,
 } from '../../src-preload/contract/choices.ts';
-
 import { EXAMPLE_FORMATS } from '../data/types.ts';
 
 export { EXPORT_FORMS, type ExportForm };

@@ -102,3 +102,10 @@ export function diffusionTargets({ sites: named, textEncoder }: DiffusionMethod,
 export function diffusionMethodOf(targets: string[]): DiffusionMethod {
   return { sites: targets, textEncoder: targets.some((site) => site.startsWith('text')) ? 'adapted' : 'frozen' };
 }
+
+/** What of a recipe says how pictures are read; nothing where it is of texts, or none of ours. */
+export function readingOfPictures(recipe: unknown): z.input<typeof diffusionTrainingSchema> {
+  const told = (recipe as { training?: { diffusion?: unknown } } | null | undefined)?.training?.diffusion;
+  const { resolution, shapes, enlarge, trigger } = diffusionTrainingSchema.safeParse(told).data ?? {};
+  return { resolution, shapes, enlarge, trigger };
+}

@@ -2,7 +2,7 @@ import type { DatasetOptions, DatasetSource, PreparedExample } from '../data/dat
 import { readingOptions, type ReadingOptions } from '../data/reading-options.ts';
 import type { DataReport } from '../data/types.ts';
 import type { Conversant } from '../models/conversant.ts';
-import { diffusionTrainingSchema } from '../recipe/diffusion.ts';
+import { readingOfPictures } from '../recipe/diffusion.ts';
 import { agreement } from '../tasks/agreement.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { Evaluation, ReadingWish, TextEvaluation } from '../tasks/task.ts';
@@ -30,7 +30,10 @@ export async function measure(
 ): Promise<Measurement> {
   const { file, model, adapter } = opened;
   const task = taskOf(file);
-  const options = task.reading(file, { ...reading, pictures: { ...picturesOf(opened), ...reading?.pictures } });
+  const options = task.reading(file, {
+    ...reading,
+    pictures: { ...readingOfPictures(opened.recipe), ...reading?.pictures },
+  });
   const { examples, report, close } = await task.dataset(source, 0, file, options);
   try {
     const evaluation = await task.evaluate(model, examples, adapter);
@@ -40,13 +43,6 @@ export async function measure(
   } finally {
     close();
   }
-}
-
-/** What of an adapter's recipe says how pictures are read. */
-function picturesOf({ recipe }: OpenedForMeasuring): ReadingWish['pictures'] {
-  const told = (recipe?.training as { diffusion?: unknown } | undefined)?.diffusion;
-  const { resolution, shapes, enlarge, trigger } = diffusionTrainingSchema.safeParse(told).data ?? {};
-  return { resolution, shapes, enlarge, trigger };
 }
 
 type Asked = Pick<OpenedModel, 'file' | 'model' | 'adapter'>;

@@ -6,7 +6,8 @@ const objectIn = (value: unknown, name: string): unknown =>
 
 /** How pictures were painted along an adapter's training: its recipe's words, which may be anybody's. */
 export function paintingOf({ recipe }: Pick<AdapterDetail, 'recipe'>): Painting {
-  const told = objectIn(objectIn(recipe['training'], 'diffusion'), 'sampling');
+  const diffusion = objectIn(recipe['training'], 'diffusion');
+  const told = objectIn(diffusion, 'sampling');
   const text = (name: string) => asText(objectIn(told, name));
   const number = (name: string) => {
     const value = objectIn(told, name);
@@ -14,7 +15,7 @@ export function paintingOf({ recipe }: Pick<AdapterDetail, 'recipe'>): Painting 
   };
   const prompts = objectIn(told, 'prompts');
   return {
-    prompt: (Array.isArray(prompts) && asText(prompts[0])) || (asText(objectIn(objectIn(recipe['training'], 'diffusion'), 'trigger')) ?? ''), // prettier-ignore
+    prompt: (Array.isArray(prompts) && asText(prompts[0])) || (asText(objectIn(diffusion, 'trigger')) ?? ''),
     ...{ negative: text('negative'), seed: number('seed'), steps: number('steps'), guidance: number('guidance') },
     ...{ sampler: SAMPLERS.find((sampler) => sampler === text('sampler')) },
     ...{ width: number('width'), height: number('height') },

@@ -1,13 +1,9 @@
 // npm run bench:drawings [-- NAME...]: LoRA and EffiLoRA at one rank on the studio's line drawings, three seeds. Each run is a process of its
 // own and one line of runs/drawings-study/results.jsonl, and is not run again; NAMEs choose runs whose name holds one. Prints the table.
 import { EXAMPLE, METHODS, recipeOf, RUNS, type DrawingsFinished, type DrawingsMeasurement, type DrawingsRun } from './drawings-runs.ts'; // prettier-ignore
-import { head, millions, programLines, row, Study } from './study.ts';
+import { head, millions, percent, programLines, row, Study, told } from './study.ts';
 
 const study = new Study('runs/drawings-study');
-const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-/** Mean and, of several, smallest to largest. */
-const told = (values: number[], text: (value: number) => string) =>
-  values.length === 1 ? text(values[0]!) : `${text(mean(values))} (${text(Math.min(...values))} to ${text(Math.max(...values))})`; // prettier-ignore
 
 function table(finished: DrawingsFinished[]): string {
   const lines = ['Base model', ...Object.keys(METHODS)].flatMap((title) => {
@@ -18,7 +14,7 @@ function table(finished: DrawingsFinished[]): string {
       of(runs[0]!) === undefined ? '' : told(runs.map((one) => of(one)!), text); // prettier-ignore
     return row([
       ...[title, runs.length, millions(runs[0]!.parameters), by(({ trained }) => trained, millions)],
-      ...[by(({ kid }) => kid, (value) => value.toFixed(3)), by(({ conceptAccuracy }) => conceptAccuracy, (value) => (100 * value).toFixed(1))], // prettier-ignore
+      ...[by(({ kid }) => kid, (value) => value.toFixed(3)), by(({ conceptAccuracy }) => conceptAccuracy, percent)], // prettier-ignore
       ...[by(({ loss }) => loss, (value) => value.toFixed(4)), by(({ cpuSeconds }) => cpuSeconds, (value) => value.toFixed(0))], // prettier-ignore
       ...[by(({ seconds }) => seconds, (value) => value.toFixed(0)), by(({ peakBytes }) => peakBytes && peakBytes / 2 ** 20, (value) => value.toFixed(0))], // prettier-ignore
     ]);

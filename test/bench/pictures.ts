@@ -14,7 +14,7 @@ import {
   type PicturesMeasurement,
   type PicturesRun,
 } from './pictures-runs.ts';
-import { head, millions, programLines, row, Study } from './study.ts';
+import { head, mean, millions, percent, programLines, row, Study, told } from './study.ts';
 
 const study = new Study('runs/pictures-study');
 const EXAMPLE = path.resolve('resources/picture-examples');
@@ -31,13 +31,6 @@ function recipeOf({ data, method, seed }: PicturesRun): string {
 }
 
 const shares = ({ right }: PicturesFinished) => right.map(({ right, of }) => right / of);
-const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-/** Mean and, of several, smallest to largest. */
-const told = (values: number[], text: (value: number) => string) =>
-  values.length === 1
-    ? text(values[0]!)
-    : `${text(mean(values))} (${text(Math.min(...values))} to ${text(Math.max(...values))})`;
-const percent = (share: number) => (100 * share).toFixed(1);
 
 /** By method: shares of the held-out questions answered to the letter, mean over the seeds that are there, and what it took. */
 function table(data: Data, finished: PicturesFinished[]): string {

@@ -107,4 +107,11 @@ export function sizeOf(adapter: Adapter, { description: { heads } }: StoredAdapt
 /** A row of a table in Markdown. */
 export const row = (cells: (string | number)[]) => `| ${cells.join(' | ')} |`;
 export const head = (cells: string[]) => [row(cells), row(cells.map(() => '---'))];
+export const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+/** Mean and, of several, smallest to largest. */
+export const told = (values: number[], text: (value: number) => string) =>
+  values.length === 1
+    ? text(values[0]!)
+    : `${text(mean(values))} (${text(Math.min(...values))} to ${text(Math.max(...values))})`;
+export const percent = (share: number) => (100 * share).toFixed(1);
 export const millions = (count: number) => (count / 1e6).toFixed(2);

@@ -19,6 +19,15 @@ const painted = (page: Page) =>
     return new Set(pixels).size;
   });
 
+/** Types into fields of numbers by their labels, as a person leaves each. */
+async function fillIn(page: Page, values: [label: string, value: string][]): Promise<void> {
+  for (const [label, value] of values) {
+    const field = page.getByRole('spinbutton', { name: label, exact: true });
+    await field.fill(value);
+    await field.blur();
+  }
+}
+
 describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
   const studio = studioInBrowser();
   let host: Host;
@@ -33,7 +42,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     await untilShown(page, 'Predicted memory');
     // Not one of the clicks: a shorter run than the example's, for the test's sake.
     await page.getByText('Expert: fix any of these yourself').click();
-    for (const [label, value] of [
+    await fillIn(page, [
       ['Steps', '4'],
       ['Examples at once', '2'],
       ['Micro-batches a step', '1'],
@@ -41,11 +50,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
       ['Steps between evaluations', '4'],
       ['Sample answers at each', '1'],
       ['Held out, a share below 1, or a number of examples', '8'],
-    ] as const) {
-      const field = page.getByRole('spinbutton', { name: label, exact: true });
-      await field.fill(value);
-      await field.blur();
-    }
+    ]);
     await page.getByText('What it builds, and why').click();
     await untilShown(page, /You set this yourself. Proposed was: 8 examples/);
     await page.getByRole('button', { name: 'Continue' }).click();
@@ -72,17 +77,13 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     await page.getByRole('link', { name: 'Try it with pictures' }).click();
     await untilShown(page, 'Predicted memory');
     await page.getByText('Expert: fix any of these yourself').click();
-    for (const [label, value] of [
+    await fillIn(page, [
       ['Steps', '2'],
       ['Examples at once', '2'],
       ['Micro-batches a step', '1'],
       ['Sample answers at each', '1'],
       ['Held out, a share below 1, or a number of examples', '8'],
-    ] as const) {
-      const field = page.getByRole('spinbutton', { name: label, exact: true });
-      await field.fill(value);
-      await field.blur();
-    }
+    ]);
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByRole('button', { name: 'Start training' }).click();
     await untilShown(page, '2 of 2 steps', 240_000);
@@ -105,16 +106,12 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     await page.getByRole('link', { name: 'Teach it to draw' }).click();
     await untilShown(page, 'Predicted memory');
     await page.getByText('Expert: fix any of these yourself').click();
-    for (const [label, value] of [
+    await fillIn(page, [
       ['Steps', '2'],
       ['Examples at once', '2'],
       ['Steps of a painted picture', '2'],
       ['Sample answers at each', '1'],
-    ] as const) {
-      const field = page.getByRole('spinbutton', { name: label, exact: true });
-      await field.fill(value);
-      await field.blur();
-    }
+    ]);
     await page.getByRole('button', { name: 'Continue' }).click();
     await untilShown(page, /Emoji 64 learns from/);
     await page.getByRole('button', { name: 'Start training' }).click();

@@ -1,5 +1,6 @@
 import type { DatasetSource, OpenDataset } from '../../data/dataset.ts';
 import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
+import { readingOfPictures } from '../../recipe/diffusion.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import type { StoredAdapter } from '../../trainer/stored-adapter.ts';
 import { dataSources, nameOfSources, splitSources } from '../data.ts';
@@ -24,8 +25,7 @@ export async function pictureData(
   const { recipe, sources } = await dataSources(description, calibrate);
   if (sources.length === 0) return undefined;
   const task = taskOf(file);
-  const { resolution, shapes, enlarge, trigger } = recipe?.training.diffusion ?? {};
-  const reading = task.reading(file, { pictures: { resolution, shapes, enlarge, trigger } });
+  const reading = task.reading(file, { pictures: readingOfPictures(recipe) });
   const parts = await splitSources(sources, recipe?.training ?? {}, (part, index) => task.dataset(part, index, file, reading) as Promise<OpenDataset<Bucketed>>); // prettier-ignore
   try {
     const train = parts.flatMap((part) => [...part.train].slice(0, CALIBRATED)).slice(0, CALIBRATED);

@@ -27,17 +27,7 @@ export async function rewriteCheckpoint(
 ): Promise<string[]> {
   const changes = [];
   for (const part of ['unet', ...base.texts.map(({ group }) => group)] as const)
-    changes.push(
-      ...[
-        ...(
-          await changesOf(
-            base,
-            part,
-            pairs.filter(({ place }) => place.group === part),
-          )
-        ).values(),
-      ].flat(),
-    );
+    for (const own of (await changesOf(base, part, pairs)).values()) changes.push(...own);
   const total = await countTensors([base.path]);
   let [done, averages] = [0, 0];
   const leaves = (name: string) => {

@@ -3,13 +3,12 @@ import path from 'node:path';
 import { UserError } from '../../engine/types.ts';
 import { readJsonFile } from '../../models/json-file.ts';
 import type { DiffusionFile, PartName } from '../../models/diffusion/pipeline/file.ts';
+import { MODEL_INDEX, MOST_CONFIG_BYTES } from '../../models/diffusion/pipeline/open-folder.ts';
 import { isCheckpoint } from './checkpoint-fit.ts';
 import { changesOf, countTensors, rewrite, type Change } from './merged-tensors.ts';
 import type { LoraPair } from './pairs.ts';
 import { COMPONENTS } from './places.ts';
 
-const INDEX = 'model_index.json';
-const MOST_INDEX_BYTES = 16 << 20;
 /** What goes along beside the parts. */
 const LICENCES = /^(licen[cs]e|notice|copying|use_policy)/i;
 /** Weights in any form: of an adapted part only those that are merged into are written. */
@@ -28,7 +27,7 @@ export async function writeMergedFolder(
   pairs: LoraPair[],
   onTensor: (done: number, total: number) => void,
 ): Promise<string[]> {
-  const index = await readJsonFile(path.join(base.path, INDEX), MOST_INDEX_BYTES);
+  const index = await readJsonFile(path.join(base.path, MODEL_INDEX), MOST_CONFIG_BYTES);
   const parts = await adaptedParts(base, pairs);
   const total = await countTensors(parts.flatMap(({ changes }) => [...changes.keys()]));
   let done = 0;
@@ -39,7 +38,7 @@ export async function writeMergedFolder(
     const adapted = isPart && parts.find(({ component }) => component === entry.name);
     if (adapted) notes.push(...(await writePart(from, to, adapted.changes, () => onTensor(++done, total))));
     // Of a cache the files are links.
-    else if (isPart || entry.name === INDEX || LICENCES.test(entry.name))
+    else if (isPart || entry.name === MODEL_INDEX || LICENCES.test(entry.name))
       await fs.cp(from, to, { recursive: true, dereference: true });
   }
   return notes;
@@ -52,10 +51,9 @@ interface AdaptedPart {
 
 async function adaptedParts(base: DiffusionFile, pairs: LoraPair[]): Promise<AdaptedPart[]> {
   const parts: AdaptedPart[] = [];
-  for (const [part, component] of Object.entries(COMPONENTS)) {
-    const own = pairs.filter(({ place }) => place.group === part);
-    if (own.length > 0) parts.push({ component, changes: await changesOf(base, part as PartName, own) });
-  }
+  for (const [part, component] of Object.entries(COMPONENTS))
+    if (pairs.some(({ place }) => place.group === part))
+      parts.push({ component, changes: await changesOf(base, part as PartName, pairs) });
   return parts;
 }
 
@@ -89,7 +87,7 @@ async function writePart(
 /** Whether a file says which of these shards holds what. */
 async function isIndexOf(file: string, shards: ReadonlySet<string>): Promise<boolean> {
   if (!file.endsWith('.json')) return false;
-  const { weight_map: map } = ((await readJsonFile(file, MOST_INDEX_BYTES)) ?? {}) as {
+  const { weight_map: map } = ((await readJsonFile(file, MOST_CONFIG_BYTES)) ?? {}) as {
     weight_map?: Record<string, string>;
   };
   return map !== undefined && Object.values(map).every((name) => shards.has(name));

@@ -25,7 +25,7 @@ const READS = {
   BF16: { floats: bfloatsToFloats, type: 'bf16', most: 3.3e38 },
 } as const;
 
-/** What a part's pairs change, by the file it lies in. @throws UserError for a weight that isn't there */
+/** What those pairs that are of a part change, by the file it lies in. @throws UserError for a weight that isn't there */
 export async function changesOf(
   file: DiffusionFile,
   part: PartName,
@@ -34,7 +34,7 @@ export async function changesOf(
   const source = await file.source(part);
   try {
     const changes = new Map<string, Change[]>(source.files.map((place) => [place, []]));
-    for (const pair of pairs) {
+    for (const pair of pairs.filter(({ place }) => place.group === part)) {
       const { place, size } = placeOf(source.find(`${pair.place.path}.weight`), pair, source.place);
       changes.get(place.path)!.push({ pair, offset: place.offset, size });
     }

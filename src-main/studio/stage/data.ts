@@ -6,7 +6,7 @@ import { exportData } from '../../exports/data.ts';
 import { pictureData } from '../../exports/diffusion/data.ts';
 import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
 import type { ModelFile } from '../../models/types.ts';
-import { recipeSchema } from '../../recipe/recipe.ts';
+import { readingOfPictures } from '../../recipe/diffusion.ts';
 import { readingOptions } from '../../data/reading-options.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import type { DataOnStage } from './types.ts';
@@ -49,8 +49,7 @@ export async function picturesOnStage(
     return { name: `${data.name}, held out`, examples: data.heldOut.slice(0, most) };
   }
   const task = taskOf(file);
-  const { resolution, shapes, enlarge, trigger } = recipeSchema.safeParse(description.recipe).data?.training.diffusion ?? {}; // prettier-ignore
-  const options = task.reading(file, { pictures: { resolution, shapes, enlarge, trigger } });
+  const options = task.reading(file, { pictures: readingOfPictures(description.recipe) });
   const { examples, close } = await task.dataset({ path, ...reading }, 0, file, options);
   try {
     return { name: basename(path), examples: [...examples].slice(0, most) };

@@ -6,7 +6,7 @@ import { makesPictures } from '../library/models.ts';
 import { examplesOnStage, picturesOnStage } from './data.ts';
 import { emptyStage, modelOnStage } from './loaded.ts';
 import { asOneGraph, painterOnStage, type LoadedPainter } from './loaded-painter.ts';
-import type { DataOnStage, Off, OnModel } from './types.ts';
+import type { MeasureJob } from './types.ts';
 
 /** An adapter on its model, with the examples that it is measured on. */
 export interface Measured {
@@ -22,15 +22,9 @@ export interface Measured {
   end(): void;
 }
 
-interface Asked extends OnModel {
-  folder: string;
-  off?: Off;
-  data: DataOnStage;
-}
-
 /** Opens what is measured, of whichever kind its model is. @throws UserError */
 export async function measuredOn(
-  asked: Asked,
+  asked: MeasureJob,
   tell: (event: { kind: 'loading'; what: string }) => void,
 ): Promise<Measured> {
   const { folder, off, data } = asked;

@@ -73,9 +73,14 @@ export type GenerateEvent =
   | ({ kind: 'token'; column: number; /** text that is whole now */ piece: string } & TokenOnStage)
   | { kind: 'done'; column: number; tokens: number; seconds: number; reason: 'end' | 'length' };
 
-export interface CurveJob extends OnModel {
+/** An adapter that is measured, with some heads left out. */
+export interface MeasureJob extends OnModel {
   folder: string;
+  off?: Off;
   data: DataOnStage;
+}
+
+export interface CurveJob extends Omit<MeasureJob, 'off'> {
   ratios: number[];
   /** one random order each */
   seeds: number[];
@@ -93,10 +98,7 @@ export type CurveEvent =
   | { kind: 'data'; name: string; examples: number }
   | { kind: 'point'; point: CurvePoint; done: number; total: number; secondsLeft: number };
 
-export interface ProbeJob extends OnModel {
-  folder: string;
-  off: Off;
-  data: DataOnStage;
+export interface ProbeJob extends MeasureJob {
   prompt: string;
   maxTokens: number;
   /** how a model that makes pictures paints the prompt */
@@ -109,10 +111,7 @@ export type ProbeEvent =
   | ({ kind: 'painted' } & Painted);
 
 /** The router's shares in so many equal parts of the time of noise. */
-export interface ByTimeJob extends OnModel {
-  folder: string;
-  off: Off;
-  data: DataOnStage;
+export interface ByTimeJob extends MeasureJob {
   parts: number;
 }
 export type ByTimeEvent =

@@ -22,8 +22,9 @@ import { vaeName } from '../vae/vae.ts';
 import { checkFit } from './fit.ts';
 import type { DiffusionFile, PartName, TextPart, UNetFile } from './file.ts';
 
-const MOST_CONFIG_BYTES = 16 << 20;
-const INDEX = 'model_index.json';
+export const MOST_CONFIG_BYTES = 16 << 20;
+/** Names the parts of a model that diffusers has saved. */
+export const MODEL_INDEX = 'model_index.json';
 
 const KINDS: Record<string, DiffusionFile['kind']> = {
   ...{ StableDiffusionPipeline: 'sd', StableDiffusionXLPipeline: 'sdxl', ZImagePipeline: 'z-image' },
@@ -58,11 +59,11 @@ const ITSELF = (name: string) => name;
 const indexSchema = z.looseObject({ _class_name: z.string(), force_zeros_for_empty_prompt: z.boolean().optional() });
 
 /** Whether a folder is a diffusion model as diffusers saves it. */
-export const isDiffusionFolder = (folder: string): boolean => fs.existsSync(path.join(folder, INDEX));
+export const isDiffusionFolder = (folder: string): boolean => fs.existsSync(path.join(folder, MODEL_INDEX));
 
 /** Opens a folder with model_index.json. @throws UserError naming file and field, or the part that is of another kind */
 export async function openDiffusionFolder(folder: string): Promise<DiffusionFile> {
-  const file = path.join(folder, INDEX);
+  const file = path.join(folder, MODEL_INDEX);
   const index = indexSchema.safeParse(await readJsonFile(file, MOST_CONFIG_BYTES));
   if (!index.success) throw new UserError(`${file} doesn't say "_class_name", which kind of model it is; fetch it again`); // prettier-ignore
   const kind = KINDS[index.data._class_name];
