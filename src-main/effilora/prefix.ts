@@ -11,7 +11,7 @@ export interface PrefixLimits {
 }
 
 /**
- * How many whole layers freeze from the bottom (docs/method.md, policy prefix): the longest run 0..k that holds at most `heads` heads
+ * How many whole layers freeze from the bottom (docs/method.md, Reducer: policy prefix): the longest run 0..k that holds at most `heads` heads
  * and at most the share `importanceAtMost` of the model's summed importance. Layers are counted by their number in the model, so
  * that one without adapted sites below an adapted one freezes with it.
  */

@@ -1,6 +1,6 @@
 import type { Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
 
-/** Terms, names and defaults: docs/method.md. Nothing here knows of files, processes or windows. */
+/** Terms and names: docs/method.md, Terms. Nothing here knows of files, processes or windows. */
 
 /** One linear or convolution of the base model that can be adapted: all that an adapter knows of a model. */
 export interface SiteShape {

@@ -1,7 +1,7 @@
 import { inHalfPrecision } from './fused-kernels.ts';
 import { withIntegerProducts } from './integer-product.ts';
 
-/** What the large products of a step may be in: `int8` those with frozen linears in integers (docs/method.md), all else in f32. */
+/** What the large products of a step may be in: `int8` those with frozen linears in integers (docs/method.md, Integer products), all else in f32. */
 export const PRODUCTS = ['f32', 'bf16', 'int8'] as const;
 export type Products = (typeof PRODUCTS)[number];
 

@@ -54,7 +54,7 @@ export class CausalLM {
     return matricesOf(this.weights);
   }
 
-  /** Every linear that can be adapted, by layer and then in docs/method.md's order. */
+  /** Every linear that can be adapted, by layer and then in the order of docs/method.md, Terms. */
   sites(): ReturnType<typeof modelSites> {
     return modelSites(this.config);
   }

@@ -6,7 +6,7 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor3D } from '@tensorflow/tfjs-core
 /** The model families this room can run; further families (vision towers, diffusion) join this union. */
 export type Architecture = 'llama' | 'qwen2' | 'qwen3' | 'gemma3';
 
-/** The adapted linears of a decoder block, in docs/method.md's site order. */
+/** The adapted linears of a decoder block, in the order of docs/method.md, Terms. */
 export const DECODER_SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
 export type SiteName = (typeof DECODER_SITES)[number];
 

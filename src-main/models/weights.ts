@@ -73,7 +73,7 @@ const decoderSite = (layer: number, site: SiteName) => ({
   reads: 'self' as const,
 });
 
-/** Every linear that can be adapted, by layer and then in docs/method.md's order. */
+/** Every linear that can be adapted, by layer and then in the order of docs/method.md, Terms. */
 export function modelSites(config: ModelConfig) {
   const widths = siteWidths(config);
   return Array.from({ length: config.layers }, (_, layer) =>

@@ -106,7 +106,7 @@ function checkShapes({ a, b, magnitude }: ForeignSite, file: string): void {
     if (!data.every(Number.isFinite)) throw new UserError(`${file}: ${name} holds values that are no numbers`);
 }
 
-/** docs/method.md's names and shapes: B has a head axis. */
+/** Names and shapes of docs/method.md, Adapter file: B has a head axis. */
 function tensorsOf(site: ForeignSite, rank: number, factor: number): NamedTensor[] {
   const id = idOf(site);
   const own = rankOf(site);

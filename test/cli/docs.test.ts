@@ -53,3 +53,36 @@ it('the pages link to files that are there', () => {
     expect({ name, missing }).toEqual({ name, missing: [] });
   }
 });
+
+describe('docs/method.md', () => {
+  const sections = page('docs/method.md').split(/^## /m).slice(1);
+  const titleOf = (section: string) => section.slice(0, section.indexOf('\n')).replace(/ \(.*/, '');
+
+  it('has the sections that comments cite', () => {
+    const titles = new Set(sections.map(titleOf));
+    const files = ['src-main', 'src-preload', 'src-renderer', 'test'].flatMap((room) =>
+      fs
+        .readdirSync(path.join(root, room), { recursive: true, encoding: 'utf8' })
+        .filter(
+          (name) => /\.(ts|mjs|py|vue)$/.test(name) && !name.includes('node_modules') && name !== 'cli/docs.test.ts',
+        )
+        .map((name) => path.join(room, name)),
+    );
+    const cited = files.flatMap((file) =>
+      [...page(file).matchAll(/docs\/method\.md(?:, ([A-Z][\w ]*))?/g)].map(([, title]) => ({ file, title })),
+    );
+    expect(cited.length).toBeGreaterThan(20);
+    expect(cited.filter(({ title }) => title === undefined || !titles.has(title))).toEqual([]);
+  });
+
+  it('names in every section but the reference cases the files that are it', () => {
+    for (const section of sections) {
+      const first = section.split('\n')[2]!;
+      const files = /^`[^`]+\.ts`(, `[^`]+\.ts`)*$/.test(first) ? first.replaceAll('`', '').split(', ') : [];
+      if (titleOf(section) !== 'Reference cases')
+        expect({ section: titleOf(section), files }).not.toMatchObject({ files: [] });
+      const missing = files.filter((file) => !fs.existsSync(path.join(root, 'src-main/effilora', file)));
+      expect({ section: titleOf(section), missing }).toEqual({ section: titleOf(section), missing: [] });
+    }
+  });
+});

@@ -31,7 +31,7 @@ const input = (width: number, name: string) => tf.tensor2d(uniform(3, name, toke
 const run = (adapter: Adapter, x: tf.Tensor2D, y: tf.Tensor2D) =>
   adapter.apply(id, x, y, adapter.parameters(id.block), noWeight);
 
-/** docs/method.md's sum over the heads, one number at a time. */
+/** docs/method.md, Forward: the sum over the heads, one number at a time. */
 function expected(
   x: number[],
   y: number[],

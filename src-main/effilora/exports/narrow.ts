@@ -1,6 +1,6 @@
 import type { Matrix, SiteMoments } from './moments.ts';
 
-/** docs/method.md: ridge of every inverse, as a share of the mean of the matrix's diagonal. */
+/** docs/method.md, Static export: ridge of every inverse, as a share of the mean of the matrix's diagonal. */
 export const RIDGE = 1e-6;
 
 /** z ~ P h for the router's weights averaged: P = stack_j(E[omega_j] I), [N * r, r]. */
@@ -12,7 +12,7 @@ export function averaged({ zh, omega }: SiteMoments): Matrix {
 }
 
 /**
- * z ~ P h in the least-squares sense, so that B* = [B_1 ... B_N] P is docs/method.md's static export:
+ * z ~ P h in the least-squares sense, so that B* = [B_1 ... B_N] P (docs/method.md, Static export):
  *
  *     P = P0 + (E[z h^T] - P0 E[h h^T]) (E[h h^T] + ridge)^-1        P0: the averaged router
  *

@@ -12,7 +12,7 @@ const STEPS_A_LOOK = 20;
 const SMALLEST = 1e-37;
 
 /**
- * z ~ L x by regression on the whole input: docs/method.md's lora_A of rank N * r,
+ * z ~ L x by regression on the whole input: the lora_A of rank N * r (docs/method.md, Static export),
  *
  *     L = L0 + (E[z x^T] - L0 E[x x^T]) (E[x x^T] + ridge)^-1        L0 = P A, what the rank r form gives
  *

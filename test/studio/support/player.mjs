@@ -1,4 +1,4 @@
-// A stand-in for the trainer in tests of what lies above it: writes a run's files as docs/method.md has them, line by line,
+// A stand-in for the trainer in tests of what lies above it: writes a run's files (docs/method.md, Run files), line by line,
 // from numbers that a formula gives, so that a test knows every line. Messages: 'pause', 'stop', {ratio}, and 'go' to one that stands still.
 import { appendFileSync, existsSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
