@@ -67,6 +67,7 @@ struct ConvolutionPart {
 };
 
 void convolution(const float* x, View weight, float* out, const ConvolutionShape& s) {
+  if (Winograd::pays(s)) return Winograd(x, weight, out, s).run();
   int64_t depth = s.gradient ? s.out : s.in, stored = s.kernel * s.kernel * s.in;
   ProductShape product{s.pictures * s.rows * s.columns, 0, s.gradient ? s.in : s.out, false, false};
   ConvolutionPart part{x, weight, {out, Type::f32}, s, depth, stored, product};

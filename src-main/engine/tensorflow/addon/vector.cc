@@ -294,6 +294,7 @@ void sum(const View* terms, int count, View out, int64_t size) {
 #include "attention.h"
 #include "blocks.h"
 #include "vector-product.h"
+#include "winograd.h"
 #include "convolution.h"
 #include "packed-dots.h"
 #include "cached-attention.h"
