@@ -35,7 +35,10 @@ function filterFile(
 const id = (type: GgmlType) => GGML_TYPES[type].id;
 const SAME: Walk = { padding: [1, 1], stride: 1 };
 
-/** [in the file, in memory], [pictures, height, width, in, out], the way: many places and few, more columns than go together, odd sizes */
+/**
+ * [in the file, in memory], [pictures, height, width, in, out], the way: many places and few, more columns than go together, odd sizes; tiles
+ * of 4 x 4 that stick out, of several pictures in one band, and more of them than are at their points together
+ */
 const CASES: [['f32' | 'f16' | 'bf16', GgmlType], [number, number, number, number, number], Walk][] = [
   [['f32', 'f32'], [2, 17, 19, 40, 70], SAME],
   [['f16', 'f16'], [1, 32, 32, 160, 96], SAME],
@@ -44,6 +47,8 @@ const CASES: [['f32' | 'f16' | 'bf16', GgmlType], [number, number, number, numbe
   [['f16', 'f32'], [2, 9, 7, 33, 65], { padding: [1, 1], stride: 2 }],
   [['f16', 'f16'], [1, 8, 6, 64, 64], { padding: [0, 1], stride: 2 }],
   [['f32', 'q8_0'], [2, 12, 12, 64, 48], SAME],
+  [['f16', 'f16'], [3, 17, 19, 48, 80], SAME],
+  [['bf16', 'bf16'], [3, 30, 22, 800, 96], SAME],
 ];
 
 it.each(CASES)(
