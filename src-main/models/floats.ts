@@ -46,17 +46,15 @@ export function toHalf(number: number): number {
   const x = bits[0]!;
   const sign = (x >>> 16) & 0x8000;
   const exponent = (x >>> 23) & 0xff;
+  // Most: without a branch on how it is rounded, which nothing can predict. What is rounded up out of the range is infinite, as it must be.
+  if (exponent > 112 && exponent < 143) return sign | (((x & 0x7fffffff) - 0x38000000 + 0xfff + ((x >>> 13) & 1)) >>> 13); // prettier-ignore
   let fraction = x & 0x7fffff;
   if (exponent === 255) return sign | 0x7c00 | (fraction ? 0x200 : 0);
   const unbiased = exponent - 112;
   if (unbiased >= 31) return sign | 0x7c00;
-  if (unbiased <= 0) {
-    if (unbiased < -10) return sign;
-    fraction |= 0x800000;
-    const shift = 14 - unbiased;
-    return sign | roundShift(fraction, shift);
-  }
-  return sign + ((unbiased << 10) + roundShift(fraction, 13));
+  if (unbiased < -10) return sign;
+  fraction |= 0x800000;
+  return sign | roundShift(fraction, 14 - unbiased);
 }
 
 /** `bits >> shift`, rounded to nearest, ties to even. */

@@ -2,8 +2,9 @@ import type { PartName, UNetFile } from '../../models/diffusion/pipeline/file.ts
 import type { DiffusionSource } from '../../models/diffusion/source.ts';
 import { ZERO_TERMINAL_MARK, V_MARK } from '../../models/diffusion/single/open.ts';
 import { isOpenClip, partInFile } from '../../models/diffusion/single/parts.ts';
+import { FileReader } from '../../models/file-reader.ts';
 import { joined } from '../../models/floats.ts';
-import type { Dtype } from '../../models/safetensors.ts';
+import { DTYPE_BYTES, type Dtype } from '../../models/safetensors.ts';
 import { writeSafetensors, type TensorToWrite } from '../../models/safetensors-write.ts';
 import { bytesOf, changesOf, countTensors, rewrite, withPair } from './merged-tensors.ts';
 import { modelspecOf } from './modelspec.ts';
@@ -43,7 +44,13 @@ export async function rewriteCheckpoint(
 interface Gathered {
   name: string;
   shape: number[];
-  from: { part: PartName; name: string; turned?: boolean }[];
+  from: Origin[];
+}
+
+interface Origin {
+  part: PartName;
+  name: string;
+  turned?: boolean;
 }
 
 /**
@@ -58,19 +65,33 @@ export async function writeCheckpoint(
   onTensor: OnTensor,
 ): Promise<void> {
   const sources = new Map<PartName, DiffusionSource>();
+  const readers = new Map<string, FileReader>();
   const byWeight = new Map(pairs.map((pair) => [`${pair.place.group} ${pair.place.path}.weight`, pair]));
+  const pairOf = ({ part, name }: Origin) => byWeight.get(`${part} ${name}`);
   try {
-    for (const part of partsOf(base)) sources.set(part, await base.source(part));
-    const values = async ({ part, name, turned }: Gathered['from'][number]) => {
-      const { read, shape } = sources.get(part)!.find(name)!;
-      const pair = byWeight.get(`${part} ${name}`);
+    for (const part of partsOf(base)) {
+      const source = await base.source(part);
+      sources.set(part, source);
+      for (const file of source.files) if (!readers.has(file)) readers.set(file, await FileReader.open(file));
+    }
+    const values = async (origin: Origin) => {
+      const { read, shape } = sources.get(origin.part)!.find(origin.name)!;
+      const pair = pairOf(origin);
       const own = pair ? await withPair(await read(), pair) : await read();
-      return turned ? transposed(own, shape[1]!) : own;
+      return origin.turned ? transposed(own, shape[1]!) : own;
+    };
+    /** Most of a model is changed by no adapter, and goes along as it lies. */
+    const unchanged = (origin: Origin, others: number) => {
+      const { place, shape } = sources.get(origin.part)!.find(origin.name)!;
+      if (others > 0 || origin.turned || pairOf(origin) || !place) return undefined;
+      return readers.get(place.path)!.read(place.offset, sizeOf(shape) * DTYPE_BYTES[place.type.toUpperCase() as Dtype]); // prettier-ignore
     };
     const types = new Map([...sources].flatMap(([part, { infos }]) => infos.map(({ name, type }) => [`${part} ${name}`, type.toUpperCase() as Dtype]))); // prettier-ignore
     const tensors = gathered(base).map(({ name, shape, from }): TensorToWrite => {
       const dtype = types.get(`${from[0]!.part} ${from[0]!.name}`)!;
       const bytes = async () => {
+        const same = await unchanged(from[0]!, from.length - 1);
+        if (same) return same;
         const all: Float32Array[] = [];
         for (const one of from) all.push(await values(one));
         return bytesOf(joined(all), dtype, name);
@@ -80,7 +101,7 @@ export async function writeCheckpoint(
     const written = [...tensors, ...marksOf(base)];
     await writeSafetensors(to, written, metadataOf(base, title), (done) => onTensor(done, written.length));
   } finally {
-    for (const source of sources.values()) await source.close();
+    for (const opened of [...sources.values(), ...readers.values()]) await opened.close();
   }
 }
 
@@ -146,6 +167,8 @@ function metadataOf(base: UNetFile, title: string): Record<string, string> {
   const own = { 'modelspec.sai_model_spec': '1.0.0', 'modelspec.architecture': architecture, 'modelspec.title': title };
   return { format: 'pt', ...own, ...metadata };
 }
+
+const sizeOf = (shape: number[]) => shape.reduce((product, side) => product * side, 1);
 
 /** [rows, columns] -> [columns, rows] */
 function transposed(values: Float32Array, columns: number): Float32Array {

@@ -62,10 +62,15 @@ export const withPair = (values: Float32Array, { a, b, rank, alpha, magnitude }:
 /** Bytes of a number type. @throws UserError where a value has no place in it */
 export function bytesOf(values: Float32Array, dtype: Dtype, name: string): Uint8Array {
   const { type, most } = readable(dtype, name);
-  // A NaN is no number that this is smaller than, either.
-  if (!values.every((value) => Math.abs(value) <= most))
+  if (!areWithin(values, most))
     throw new UserError(`${name} would hold numbers that ${dtype} has no place for; was the adapter's run a good one?`);
   return quantize(values, type);
+}
+
+/** Without a call for each number, which takes six times as long. A NaN is no number that this is smaller than, either. */
+function areWithin(values: Float32Array, most: number): boolean {
+  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) <= most)) return false;
+  return true;
 }
 
 function readable(dtype: Dtype, name: string): (typeof READS)[keyof typeof READS] {
