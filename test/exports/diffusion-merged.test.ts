@@ -1,22 +1,28 @@
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { refuseUntold } from '../../src-main/exports/diffusion/checkpoint-fit.ts';
 import { rewriteCheckpoint, writeCheckpoint } from '../../src-main/exports/diffusion/merged-checkpoint.ts';
 import { writeMergedFolder } from '../../src-main/exports/diffusion/merged-folder.ts';
+import { pairsOfPlain } from '../../src-main/exports/diffusion/pairs.ts';
 import { loraPlaces } from '../../src-main/exports/diffusion/places.ts';
 import type { DiffusionFile, PartName, UNetFile } from '../../src-main/models/diffusion/pipeline/file.ts';
 import { openDiffusionFolder } from '../../src-main/models/diffusion/pipeline/open-folder.ts';
 import { readHeader } from '../../src-main/models/diffusion/single/file.ts';
 import { openSingleFile } from '../../src-main/models/diffusion/single/open.ts';
+import type { ExportResult } from '../../src-main/exports/request.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
 import { quantize } from '../../src-main/models/gguf/quantize.ts';
 import { encodeSafetensors, readFloats, readSafetensorsHeader } from '../../src-main/models/safetensors.ts';
+import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
+import { cli, type Ended } from '../cli/support.ts';
 import { SHAPED, shapedPipeline, type Shaped } from '../models/diffusion/shaped.ts';
 import { wholePipeline } from '../models/diffusion/support.ts';
 import { readAll } from '../models/vision/support.ts';
+import { writeRandomPainter } from '../support/adapters.ts';
 import { packagesOf, runPython } from '../support/python.ts';
 import { plainly, randomPairs } from './diffusion-pairs.ts';
 
@@ -27,13 +33,27 @@ const FOLDERS = {
   'a tiny z-image': 'z-image',
   'a tiny sd with DoRA': 'sd',
 } as const;
-const NAMES = [...Object.keys(FOLDERS), ...SHAPED];
+const COMMANDED = 'a shaped sd1 by the command line';
+const NAMES = [...Object.keys(FOLDERS), ...SHAPED, COMMANDED];
 const SINGLES = path.join(import.meta.dirname, '../models/data/diffusion/singles');
 let folder: string;
 const at = (...names: string[]) => path.join(folder, ...names);
 const told = new Map<string, { moved: number[]; off: number[] }>();
 const bases = {} as Record<Shaped, UNetFile>;
 const silent = () => undefined;
+let commanded: Ended;
+
+/** Four of 16 px with captions, of which two are held out. */
+async function writePictures(place: string) {
+  await fs.mkdir(place);
+  for (let i = 0; i < 4; i++) {
+    const create = { width: 16, height: 16, channels: 3 as const, background: { r: 60 * i, g: 200 - 40 * i, b: 90 } };
+    await sharp({ create })
+      .png()
+      .toFile(path.join(place, `${i}.png`));
+    await fs.writeFile(path.join(place, `${i}.txt`), `picture ${i}`);
+  }
+}
 
 beforeAll(async () => {
   folder = await fs.mkdtemp(path.join(os.tmpdir(), 'diffusion-merged-'));
@@ -69,6 +89,15 @@ beforeAll(async () => {
       return at(`${kind}-merged.safetensors`);
     });
   }
+  await writePictures(at('pictures'));
+  // A plain LoRA is exact in every form.
+  const options = { name: 'lora' as const, heads: 1, targets: ['unet.attn1.to_q', 'unet.attn2.to_v', 'text.v_proj'] };
+  await writeRandomPainter(at('adapter'), at('sd1'), at('pictures'), { options, strength: 3 });
+  const { description, tensors } = await readAdapter(at('adapter'));
+  const pairs = pairsOfPlain({ options: description.method, tensors }, loraPlaces(bases.sd1));
+  await fs.writeFile(at('commanded.plain'), plainly(pairs));
+  commanded = await cli(['export', at('adapter'), '--to', 'merged-checkpoint', '--out', at('out'), '--json']);
+  jobs.push({ do: 'merged', kind: 'sd', model: at('sd1'), place: at('out', 'adapter.safetensors'), plain: at('commanded.plain') }); // prettier-ignore
   await fs.writeFile(at('jobs.json'), JSON.stringify(jobs));
   const script = path.join(import.meta.dirname, 'diffusion_peers.py');
   const answers = JSON.parse(await runPython(script, [at('jobs.json')], await packagesOf('requirements-diffusers.txt'))) as never[]; // prettier-ignore
@@ -223,6 +252,25 @@ describe('a checkpoint in one file', () => {
     expect((await openSingleFile(at('epsilon.safetensors'))).noise.prediction).toBe('epsilon');
   });
 
+  it('is written by the command line with its card, measured on held-out pictures as it was written', async () => {
+    expect(commanded).toMatchObject({ code: 0 });
+    const { files, fidelity } = JSON.parse(commanded.stdout.trim().split('\n').at(-1)!) as ExportResult;
+    expect(files.map(({ name }) => name)).toEqual(['README.md', 'adapter.safetensors', 'fidelity.json', 'head-map.svg']); // prettier-ignore
+    const { base, exact, exported } = fidelity!.heldOut!;
+    expect(Math.abs(exact - base)).toBeGreaterThan(1e-3);
+    expect(Math.abs(exported - exact)).toBeLessThan(1e-3 * Math.abs(exact - base) + 1e-4);
+  });
+
+  it('is refused by the command line in a sentence, and nothing is written', async () => {
+    const asked = ['export', at('adapter'), '--to', 'merged-checkpoint', '--model', at('a tiny sd'), '--out', at('no')];
+    const { code, stdout, stderr } = await cli(asked);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr.trim().split('\n').at(-1)).toMatch(
+      /a tiny sd can't be written as one checkpoint file: it doesn't say the number of groups in a norm of the UNet \(2 here, 32 as programs read such a file\)\. Take merged-diffusers, which keeps everything\.$/,
+    );
+    await expect(fs.stat(at('no'))).rejects.toThrow('ENOENT');
+  });
+
   it('leaves out moving averages and says so, and keeps what is no weight', async () => {
     const base = await openSingleFile(path.join(SINGLES, 'sd1.safetensors'));
     const notes = await rewriteCheckpoint(at('averages.safetensors'), base, [], silent);
@@ -239,7 +287,7 @@ describe('a checkpoint in one file', () => {
     [
       'with fewer groups',
       () => openDiffusionFolder(at('a tiny sd')),
-      /doesn't say "groups" of the UNet, which is 2 here and would be read as 32.*Take merged-diffusers/,
+      /doesn't say the number of groups in a norm of the UNet \(2 here, 32 as programs read such a file\)\. Take merged-diffusers/,
     ],
     [
       'with other noise',
@@ -265,7 +313,21 @@ describe('a checkpoint in one file', () => {
     [
       'with other latents',
       async () => ({ ...bases.sd1, vae: { ...bases.sd1.vae, scale: 1 } }),
-      /"scale" of the autoencoder, which is 1 here and would be read as 0.18215/,
+      /the scale of latents of the autoencoder \(1 here, 0\.18215 as/,
+    ],
+    [
+      'with other heads on one level',
+      async () => {
+        const { down } = bases.sd1.unet;
+        const other = down.map((level, i) => (i === 1 ? { ...level, heads: 4 } : level));
+        return { ...bases.sd1, unet: { ...bases.sd1.unet, down: other } };
+      },
+      /the number of attention heads of level 2 of the way down of the UNet \(4 here, 8 as/,
+    ],
+    [
+      'with another order of the time’s features',
+      async () => ({ ...bases.sd1, unet: { ...bases.sd1.unet, time: { cosineFirst: false, shift: 0 } } }),
+      /the cosines standing first of the time features of the UNet \(no here, yes as/,
     ],
   ])('is refused of a model %s, by what it couldn’t say', async (_, open, what) => {
     // prettier-ignore

@@ -220,7 +220,7 @@ describe('a run on captioned pictures', () => {
     const plain = await exportAdapter({ ...asked, adapter: path.join(work, 'kohya-in'), model, calibrate: data, to: 'merged-diffusers', out: `${out}-plain`, drop: 0 }); // prettier-ignore
     expect(plain.fidelity!.form).toBe('exact');
     expect(Math.abs(plain.fidelity!.heldOut!.exported - plain.fidelity!.heldOut!.exact)).toBeLessThan(1e-3);
-    await expect(exportAdapter({ ...asked, to: 'merged-checkpoint', out: `${out}-file` })).rejects.toThrow('can\'t be written as one checkpoint file: it doesn\'t say "groups"'); // prettier-ignore
+    await expect(exportAdapter({ ...asked, to: 'merged-checkpoint', out: `${out}-file` })).rejects.toThrow("can't be written as one checkpoint file: it doesn't say the number of groups"); // prettier-ignore
     await expect(exportAdapter({ ...asked, to: 'merged-diffusers', out })).rejects.toThrow('holds files already');
     expect(fs.existsSync(`${out}-file`)).toBe(false);
   });
