@@ -12,7 +12,7 @@ export interface AdamWOptions {
   weightDecay: number;
   /** global norm of the gradients that update something; 0 = off */
   clipNorm: number;
-  /** learning rate of B over that of the rest (LoRA+, arXiv 2402.12354) */
+  /** learning rate of the heads over that of the rest (LoRA+, arXiv 2402.12354) */
   rateOfB: number;
   /** learning rate of what is trained whole over that of the rest */
   rateOfWhole: number;
@@ -85,13 +85,13 @@ export class AdamW {
   numbers(learningRate: number, frozen: Frozen): BlockNumbers {
     const { beta1, beta2, weightDecay, rateOfB, rateOfWhole } = this.options;
     return this.#slots.map(({ trainable, steps }) => {
-      const { role, blocks } = trainable;
+      const { role, blocks, firstHead } = trainable;
       const rows = new Float32Array(4 * blocks);
       for (let block = 0; block < blocks; block++) {
         if (standsStill(trainable, block, frozen)) continue; // rate 0: nothing moves
         const t = ++steps[block]!;
         // A schedule's rate of 0 still moves the moments.
-        const rate = Math.max(learningRate * (role === 'B' ? rateOfB : role === 'whole' ? rateOfWhole : 1), 1e-30);
+        const rate = Math.max(learningRate * (firstHead !== undefined ? rateOfB : role === 'whole' ? rateOfWhole : 1), 1e-30);
         rows.set([rate, 1 / (1 - beta1 ** t), 1 / (1 - beta2 ** t), 1 - rate * weightDecay], 4 * block);
       }
       return tf.tensor2d(rows, [blocks, 4]);

@@ -1,14 +1,8 @@
 import { UserError } from '../engine/types.ts';
 import { Adapter } from './adapter.ts';
 import type { AdapterDescription } from './adapter-schema.ts';
-import {
-  adapterTensors,
-  adaptedSites,
-  blocksOf,
-  headNames,
-  headsPerSite,
-  type TensorSpec,
-} from './methods/structure.ts';
+import { adapterTensors, adaptedSites, blocksOf, headNames, headsPerSite } from './methods/structure.ts';
+import type { TensorSpec } from './methods/tensors.ts';
 import { headName, readHeadName, readSiteTensor, type SiteId } from './names.ts';
 import type { Reducer } from './reducer.ts';
 import type { AdapterOptions, HeadName, NamedTensor, SiteShape, WholeTensor } from './types.ts';
@@ -85,7 +79,7 @@ export function openAdapter(
 ): Adapter {
   checkAdapterTensors(tensors, modelSites, description, file);
   const adapter = new Adapter(modelSites, description.method, 0);
-  const specs = new Map(adapter.trainables.map((trainable) => [trainable.name, trainable]));
+  const specs = new Map(adapter.tensors.map((own) => [own.name, own]));
   adapter.import(tensors.map((tensor) => withDropped(tensor, specs.get(tensor.name)!, description)));
   adapter.drop({ heads: droppedHeads(description), renormalize: description.renormalize });
   return adapter;

@@ -7,7 +7,9 @@ import { hasLowRank, lowRankMixture } from '../engine/low-rank.ts';
 import { ALL_STAY, type Drop, DroppedHeads } from './dropped-heads.ts';
 import { dropout, featureNoise } from './dropout.ts';
 import { gradientTimes } from './gradient-times.ts';
-import { fileLayoutOfB, memoryLayoutOfB } from './layout.ts';
+import { inFile, inMemory } from './layout.ts';
+import type { LowRankPair } from './methods/method.ts';
+import { methodOf } from './methods/registry.ts';
 import {
   adaptedSites,
   adapterTensors,
@@ -17,10 +19,10 @@ import {
   scaleOf,
   siteTensors,
 } from './methods/structure.ts';
-import type { SiteTensors } from './methods/structure.ts';
-import { inBlock, rowsOf, type SiteId, siteName as key } from './names.ts';
+import type { SiteTensors } from './methods/tensors.ts';
+import { inBlock, rowsOf, type SiteId, type SitePart, siteName as key } from './names.ts';
 import { tapShare } from './router-share.ts';
-import { fresh, type Trainable, variableOf } from './trainable.ts';
+import { type AdapterTensor, fresh, type Trainable, variableOf } from './trainable.ts';
 import type {
   AdapterOptions,
   HeadName,
@@ -57,6 +59,9 @@ export class Adapter {
   /** the adapted sites, by layer and then in the model's site order */
   readonly sites: SiteShape[];
   readonly heads: HeadName[];
+  /** all of its tensors, in the order of the file */
+  readonly tensors: AdapterTensor[];
+  /** those that learn */
   readonly trainables: Trainable[];
   /** what a training step feeds in; undefined outside one: no dropout, no share, every head as it is */
   step?: StepInputs;
@@ -71,7 +76,7 @@ export class Adapter {
   #structure?: string;
   #dropped: DroppedHeads;
 
-  /** A fresh adapter for a model with these sites: A and router uniform in +-1 / sqrt(in), B zero. */
+  /** A fresh adapter for a model with these sites; it changes nothing of what the model says. */
   constructor(modelSites: SiteShape[], options: AdapterOptions, seed: number) {
     this.options = options;
     this.#dropped = new DroppedHeads([], options, ALL_STAY);
@@ -81,25 +86,23 @@ export class Adapter {
       ...[...this.sites, ...(options.whole ?? [])].map(({ group }) => group),
       ...this.sites.map(rowsOf),
     ]);
-    const variables = new Map<string, Trainable>();
-    for (const spec of adapterTensors(this.sites, options)) variables.set(spec.name, fresh(spec, seed));
-    this.trainables = [...variables.values()];
-    this.sites.forEach((shape, index) => this.#addSite(shape, index * headsPerSite(options), variables, seed));
+    this.tensors = adapterTensors(this.sites, options).map((spec) => fresh(spec, seed));
+    this.trainables = this.tensors.filter((tensor): tensor is Trainable => !tensor.isFrozen);
+    const byName = new Map(this.tensors.map((tensor) => [tensor.name, tensor]));
+    this.sites.forEach((shape, index) => this.#addSite(shape, index * headsPerSite(options), byName, seed));
   }
 
-  #addSite(shape: SiteShape, firstHead: number, variables: Map<string, Trainable>, seed: number): void {
+  #addSite(shape: SiteShape, firstHead: number, tensors: Map<string, AdapterTensor>, seed: number): void {
     const { options } = this;
     const heads = headsPerSite(options);
     const layer = this.#layers.get(blockKey(shape)) ?? {};
     const names = siteTensors(shape, options);
     const local = { ...names };
-    for (const key of ['A', 'B', 'router', 'magnitude'] as const) {
-      const name = names[key];
-      if (name === undefined) continue;
-      local[key] = name.replace(inBlock(shape.block, ''), '');
-      layer[local[key]] = variables.get(name)!.variable;
+    for (const [part, name] of Object.entries(names) as [SitePart, string][]) {
+      local[part] = name.replace(inBlock(shape.block, ''), '');
+      layer[local[part]] = tensors.get(name)!.variable;
     }
-    variables.get(names.B)!.firstHead = firstHead;
+    tensors.get(names[methodOf(options).headsIn]!)!.firstHead = firstHead;
     const tap = names.router === undefined ? undefined : variableOf(tf.zeros<tf.Rank.R2>([1, heads]));
     const noise = options.dropout > 0 ? tf.keep(featureNoise(seed, shape)) : undefined;
     this.#layers.set(blockKey(shape), layer);
@@ -167,11 +170,10 @@ export class Adapter {
   ): Tensor2D {
     const site = this.#sites.get(key(id));
     if (!site) return y;
-    const a = parameters[site.names.A] as Tensor2D;
-    const b = parameters[site.names.B] as Tensor2D;
     const scale = scaleOf(this.options);
     const active = this.step?.active[site.firstHead / headsPerSite(this.options)];
     return tf.tidy(() => {
+      const { a, b } = this.#pair(site, parameters);
       const adapted =
         this.#isWhole(site) && !isImplicit(x)
           ? this.#mixedWhole(site, { x, y, a, b, scale }, parameters, active)
@@ -179,6 +181,20 @@ export class Adapter {
       if (!this.options.dora) return adapted;
       const magnitude = parameters[site.names.magnitude!] as Tensor2D;
       return decompose(adapted, magnitude, adaptedNorms(weight(), a, b, scale), bias);
+    });
+  }
+
+  #pair({ names, shape }: Site, parameters: LayerTensors): LowRankPair {
+    const parts = Object.entries(names).map(([part, name]) => [part, parameters[name]]);
+    return methodOf(this.options).pair(Object.fromEntries(parts) as Record<SitePart, Tensor2D>, shape);
+  }
+
+  /** What a site multiplies with now: a [r, in] and b [N * r, out]. The caller disposes both. */
+  pairOf(id: SiteId & { group: string }): LowRankPair {
+    const site = this.#sites.get(key(id))!;
+    return tf.tidy(() => {
+      const { a, b } = this.#pair(site, this.parameters(id.block, id.group));
+      return { a: tf.clone(a), b: tf.clone(b) } as LowRankPair & tf.TensorContainerObject;
     });
   }
 
@@ -262,13 +278,10 @@ export class Adapter {
 
   /** Every tensor in the file's names and shapes; to be read before the next step. */
   get held(): HeldTensor[] {
-    return this.trainables.map(({ name, role, shape, variable }) => ({
-      name,
-      shape,
-      read: async () => {
-        const data = (await variable.data()) as Float32Array;
-        return role === 'B' ? fileLayoutOfB(data, shape[0]!, shape[1]!, shape[2]!) : data;
-      },
+    return this.tensors.map(({ variable, ...spec }) => ({
+      name: spec.name,
+      shape: spec.shape,
+      read: async () => inFile(spec, (await variable.data()) as Float32Array),
     }));
   }
 
@@ -280,11 +293,10 @@ export class Adapter {
   /** Takes tensors in the file's names and shapes; adapter-file.ts has checked them. Tensors not given stay as they are. */
   import(tensors: NamedTensor[]): void {
     const given = new Map(tensors.map((tensor) => [tensor.name, tensor.data]));
-    for (const { name, role, shape, variable } of this.trainables) {
-      const data = given.get(name);
+    for (const { variable, ...spec } of this.tensors) {
+      const data = given.get(spec.name);
       if (!data) continue;
-      const values = role === 'B' ? memoryLayoutOfB(data, shape[0]!, shape[1]!, shape[2]!) : data;
-      const tensor = tf.tensor2d(values, variable.shape);
+      const tensor = tf.tensor2d(inMemory(spec, data), variable.shape);
       variable.assign(tensor);
       tensor.dispose();
     }
@@ -292,7 +304,7 @@ export class Adapter {
 
   dispose(): void {
     this.#dropped.dispose();
-    for (const { variable } of this.trainables) variable.dispose();
+    for (const { variable } of this.tensors) variable.dispose();
     for (const { tap, noise } of this.#sites.values()) {
       tap?.dispose();
       noise?.dispose();
@@ -300,7 +312,7 @@ export class Adapter {
   }
 
   #variable(name: string): tf.Variable<tf.Rank.R2> {
-    return this.trainables.find((trainable) => trainable.name === name)!.variable;
+    return this.tensors.find((tensor) => tensor.name === name)!.variable;
   }
 }
 

@@ -1,3 +1,5 @@
+import type { TensorSpec } from './methods/tensors.ts';
+
 /**
  * B lies as [N, out, r] in files (B[j] is a PEFT lora_B weight) and as [N * r, out] in memory, where the sum over heads is one
  * product, concat_j(omega_j h) [tokens, N * r] times B, and its gradients need no transposed copy.
@@ -21,3 +23,13 @@ function transposeBlocks(source: Float32Array, blocks: number, rows: number, col
   }
   return result;
 }
+
+type Spec = Pick<TensorSpec, 'role' | 'shape'>;
+
+/** A tensor's numbers as they lie in memory, from its file's. */
+export const inMemory = ({ role, shape }: Spec, file: Float32Array): Float32Array =>
+  role === 'B' ? memoryLayoutOfB(file, shape[0]!, shape[1]!, shape[2]!) : file;
+
+/** The other way. */
+export const inFile = ({ role, shape }: Spec, memory: Float32Array): Float32Array =>
+  role === 'B' ? fileLayoutOfB(memory, shape[0]!, shape[1]!, shape[2]!) : memory;

@@ -6,6 +6,7 @@ import { UserError } from '../engine/types.ts';
 import { Adapter } from '../effilora/adapter.ts';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { isOfLanguage } from '../effilora/methods/structure.ts';
+import { isRouted } from '../effilora/methods/registry.ts';
 import type { AdapterOptions } from '../effilora/types.ts';
 import { openTextModel } from '../models/open.ts';
 import type { ModelFile } from '../models/types.ts';
@@ -141,7 +142,7 @@ async function share(work: Work): Promise<null> {
 async function approximate(work: Work): Promise<FidelityReport> {
   const { opened, data, request, type, name, progress } = work;
   const { file, model, adapter } = opened;
-  if (!data && adapter.options.name !== 'lora')
+  if (!data && isRouted(adapter.options))
     throw new UserError(
       "The adapter's training data is not there any more; name a dataset like it with --calibrate, which the export needs",
     );

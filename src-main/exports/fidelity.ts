@@ -1,5 +1,6 @@
 import { Adapter } from '../effilora/adapter.ts';
 import { plainLora, type PlainLora } from '../effilora/exports/plain-lora.ts';
+import { isRouted } from '../effilora/methods/registry.ts';
 import type { Adaptation } from '../models/types.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { Fitting } from './calibrate.ts';
@@ -28,7 +29,7 @@ export interface Fitted {
  */
 export async function fit(fitting: Fitting, data: MeasuredOn | undefined, form: ExportForm): Promise<Fitted> {
   const { adapter } = fitting;
-  if (adapter.options.name === 'lora') return fitExact(fitting, data);
+  if (!isRouted(adapter.options)) return fitExact(fitting, data);
   const { sites, tokens } = await fittedSites(fitting, form);
   const plain = await plainOf(fitting, sites);
   const losses = await heldOutLosses(fitting, data, plain);
@@ -53,7 +54,7 @@ export async function fit(fitting: Fitting, data: MeasuredOn | undefined, form: 
 
 /** The plain LoRA that `fit` writes, without a word on how close it comes. */
 export async function plainForm(fitting: Fitting, form: ExportForm): Promise<PlainLora> {
-  const isPlain = fitting.adapter.options.name === 'lora';
+  const isPlain = !isRouted(fitting.adapter.options);
   return plainOf(fitting, isPlain ? exactForms(fitting.adapter) : (await fittedSites(fitting, form)).sites);
 }
 

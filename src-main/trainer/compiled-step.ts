@@ -126,7 +126,9 @@ export class CompiledTraining<Batch, Tensors extends object> {
   }
 
   private async compile(feeds: Feeds, step: Recorded): Promise<CompiledStep> {
-    const state = [...this.optimizer.variables, ...(this.sums ?? [])];
+    const { tensors } = this.adapter;
+    const frozen = tensors.flatMap(({ isFrozen, variable }) => (isFrozen ? [variable] : []));
+    const state = [...this.optimizer.variables, ...frozen, ...(this.sums ?? [])];
     const { examples, standIn } = exampleTensors(feeds, this.objective.model.matrices, state);
     try {
       return await this.compiler.compile({

@@ -62,8 +62,8 @@ export function applyGradients(
     const scores = tf.gather(whole.sensitivities, tf.tensor1d(headBlocks(adapter), 'int32'));
     return { report: tf.concat([tf.reshape<tf.Rank.R1>(whole.gradNorm, [1]), scores, ...shares]), updates: [] };
   }
-  const scores = trainables.flatMap(({ role, variable, blocks }, k) =>
-    role === 'B' ? [sensitivity(variable, gradients[k]!, blocks)] : [],
+  const scores = trainables.flatMap(({ firstHead, variable, blocks }, k) =>
+    firstHead === undefined ? [] : [sensitivity(variable, gradients[k]!, blocks)],
   );
   const { gradNorm, updates } = optimizer.update(own, numbers);
   return { report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...scores, ...shares]), updates };
@@ -71,6 +71,6 @@ export function applyGradients(
 
 /** Which of all trainables' blocks are heads. */
 function headBlocks({ trainables }: Adapter): number[] {
-  const roles = trainables.flatMap(({ role, blocks }) => new Array<string>(blocks).fill(role));
-  return roles.flatMap((role, block) => (role === 'B' ? [block] : []));
+  const isHead = trainables.flatMap(({ firstHead, blocks }) => new Array<boolean>(blocks).fill(firstHead !== undefined));
+  return isHead.flatMap((is, block) => (is ? [block] : []));
 }

@@ -49,7 +49,7 @@ describe('the tensors of an adapter', () => {
   it('counts what is trained', () => {
     const effilora = parameterCounts(sites, options());
     // A: 2*6 + 2*8; B: 2 layers * 3 heads * 2 * (6 + 4 + 6); router: 2 layers * 3 * (6 + 6 + 8)
-    expect(effilora).toEqual({ A: 28, B: 192, router: 120, magnitude: 0, whole: 0, all: 340 });
+    expect(effilora).toEqual({ A: 28, B: 192, router: 120, all: 340, frozen: 0 });
     expect(parameterCounts(sites, options({ name: 'lora' }))).toMatchObject({ A: 80, B: 64, all: 144 });
   });
 

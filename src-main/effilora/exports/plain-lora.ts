@@ -71,11 +71,11 @@ async function siteMatrices(
   form: SiteForm,
   rank: number,
 ): Promise<[Float32Array, Float32Array]> {
-  const { variable: a } = siteTrainable(adapter, shape, 'A');
-  const { variable: b } = siteTrainable(adapter, shape, 'B');
-  const heads = (await b.data()) as Float32Array;
+  const pair = adapter.pairOf(shape);
+  const [a, heads] = (await Promise.all([pair.a.data(), pair.b.data()])) as [Float32Array, Float32Array];
+  tf.dispose([pair.a, pair.b]);
   const { outFeatures: out, inFeatures } = shape;
-  if (form.kind === 'rank-r') return [Float32Array.from(await a.data()), productTransposed(form.p, heads, out)];
+  if (form.kind === 'rank-r') return [Float32Array.from(a), productTransposed(form.p, heads, out)];
   const r = adapter.options.rank;
   const wideA = new Float32Array(rank * inFeatures);
   const wideB = new Float32Array(rank * out);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { ExportTarget } from '../../../src-preload/contract/choices.ts';
 import type { DatasetSource } from '../../data/dataset.ts';
 import { checkAdapterTensors } from '../../effilora/adapter-file.ts';
+import { isRouted } from '../../effilora/methods/registry.ts';
 import { openEngine } from '../../engine/index.ts';
 import { UserError, type EngineName } from '../../engine/types.ts';
 import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
@@ -112,7 +113,7 @@ async function fitted({ stored, file, request, progress }: Work, data: PictureDa
   try {
     const adapter = adapterOnModel(stored, model, request.adapter);
     progress.at('opening', 1, 1);
-    if (!data && adapter.options.name !== 'lora')
+    if (!data && isRouted(adapter.options))
       throw new UserError("The adapter's training data is not there any more; name a dataset like it with --calibrate, which the export needs"); // prettier-ignore
     const diffusion = recipeSchema.safeParse(stored.description.recipe).data?.training.diffusion;
     const fitting = { file, model, adapter, batches: data?.batches ?? [], diffusion, progress };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Adapter } from '../../effilora/adapter.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import type { PlainLora } from '../../effilora/exports/plain-lora.ts';
+import { isRouted } from '../../effilora/methods/registry.ts';
 import { UserError } from '../../engine/types.ts';
 import { pictureData } from '../../exports/diffusion/data.ts';
 import { plainForm } from '../../exports/fidelity.ts';
@@ -57,7 +58,7 @@ export function plainForms() {
     }
     async function fit(): Promise<PlainLora> {
       const data = await pictureData({ description }, file);
-      if (!data && adapter.options.name !== 'lora')
+      if (!data && isRouted(adapter.options))
         throw new UserError('The adapter’s training data is not there any more, and what an export paints is fitted on it. Put it back where it was.'); // prettier-ignore
       const progress = new Progress(({ done, total }) => log(`Making what an export would hold, ${Math.round((100 * done) / Math.max(1, total))} %`), signal); // prettier-ignore
       const diffusion = recipeSchema.safeParse(description.recipe).data?.training.diffusion;

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../../effilora/adapter.ts';
+import { isRouted } from '../../effilora/methods/registry.ts';
 import { siteName } from '../../effilora/names.ts';
 import type { SiteShape } from '../../effilora/types.ts';
 import { UserError } from '../../engine/types.ts';
@@ -26,7 +27,7 @@ export async function sharesByTime(
 ): Promise<SharesByTime> {
   const textual = new Set(network.model.texts.groups);
   const sites = adapter.sites.filter(({ group }) => !textual.has(group));
-  if (adapter.options.name === 'lora' || sites.length === 0)
+  if (!isRouted(adapter.options) || sites.length === 0)
     throw new UserError('This adapter has no router that sees the noise: there is nothing shared out among heads.');
   const groups = [...inBuckets(examples)];
   const { heads } = adapter.options;

@@ -1,0 +1,10 @@
+import type { AdapterOptions, MethodName } from '../types.ts';
+import type { Method } from './method.ts';
+import { effilora, hydralora, lora } from './mixture.ts';
+
+const METHODS: Record<MethodName, Method> = { lora, hydralora, effilora };
+
+export const methodOf = ({ name }: Pick<AdapterOptions, 'name'>): Method => METHODS[name];
+
+/** Whether a router weighs a site's heads: only close to a plain LoRA then, which the others are exactly. */
+export const isRouted = (options: Pick<AdapterOptions, 'name'>): boolean => methodOf(options).isRouted;
