@@ -91,7 +91,10 @@ export class AdamW {
         if (standsStill(trainable, block, frozen)) continue; // rate 0: nothing moves
         const t = ++steps[block]!;
         // A schedule's rate of 0 still moves the moments.
-        const rate = Math.max(learningRate * (firstHead !== undefined ? rateOfB : role === 'whole' ? rateOfWhole : 1), 1e-30);
+        const rate = Math.max(
+          learningRate * (firstHead !== undefined ? rateOfB : role === 'whole' ? rateOfWhole : 1),
+          1e-30,
+        );
         rows.set([rate, 1 / (1 - beta1 ** t), 1 / (1 - beta2 ** t), 1 - rate * weightDecay], 4 * block);
       }
       return tf.tensor2d(rows, [blocks, 4]);

@@ -5,14 +5,14 @@ import { headName, readHeadName } from './names.ts';
 
 /**
  * `adapter.json`, beside `adapter.safetensors` (docs/method.md, Adapter file). Version 3 is written for adapters that are not of the
- * language model alone, which older studios can't put on a model.
+ * language model alone, version 4 for methods that came later: older studios can't put them on a model.
  */
-const ADAPTER_FORMAT_VERSION = 3;
+const ADAPTER_FORMAT_VERSION = 4;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits');
 
 export const adapterOptionsSchema = z.object({
-  name: z.enum(['lora', 'hydralora', 'effilora']),
+  name: z.enum(['lora', 'hydralora', 'effilora', 'vera']),
   rank: z.number().int().positive().max(8192),
   heads: z.number().int().positive().max(256),
   alpha: z.number().positive(),
@@ -28,6 +28,7 @@ export const adapterOptionsSchema = z.object({
   dropout: z.number().min(0).lt(1),
   rsLora: z.boolean(),
   dora: z.boolean(),
+  vera: z.object({ dInitial: z.number().positive() }).optional(),
   /** what of the model is trained whole */
   whole: z
     .array(
@@ -100,6 +101,7 @@ const versions = {
   1: described.extend({ heads: headRecord }),
   2: described.extend({ heads: headList }),
   3: described.extend({ heads: headList }),
+  4: described.extend({ heads: headList }),
 };
 
 /** What an `adapter.json` of any version says; its heads by name. */
@@ -112,8 +114,10 @@ export function formatAdapterDescription(description: AdapterDescription): strin
 }
 
 /** The oldest version that says it. Sites of other parts than the language model have the part's name before them. */
-const versionOf = ({ method }: Pick<AdapterDescription, 'method'>): number =>
-  method.whole || !method.targets.every(isOfLanguage) ? 3 : 2;
+const versionOf = ({ method }: Pick<AdapterDescription, 'method'>): number => {
+  if (!['lora', 'hydralora', 'effilora'].includes(method.name)) return 4;
+  return method.whole || !method.targets.every(isOfLanguage) ? 3 : 2;
+};
 
 /**
  * Checks an `adapter.json`.
@@ -134,7 +138,7 @@ export function parseAdapterDescription(text: string, file: string): AdapterDesc
       `${file} has format version ${version}, this studio knows up to ${ADAPTER_FORMAT_VERSION}: update the studio.`,
     );
   }
-  const schema = version === 1 || version === 2 || version === 3 ? versions[version] : undefined;
+  const schema = version === 1 || version === 2 || version === 3 || version === 4 ? versions[version] : undefined;
   if (!schema)
     throw new UserError(
       `${file}, field formatVersion: must be 1 to ${ADAPTER_FORMAT_VERSION}. Export the adapter again.`,

@@ -1,5 +1,6 @@
 import type { Products } from '../engine/products.ts';
-import { headsPerSite, isOfLanguage, parameterCounts } from './methods/structure.ts';
+import { headsPerSite, isOfLanguage, isRouted, parameterCounts } from './methods/structure.ts';
+import { methodOf } from './methods/registry.ts';
 import type { SeenShape } from './seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from './types.ts';
 
@@ -98,7 +99,7 @@ export interface RunShape {
 /** Bytes by part; docs/method.md, Configurator. */
 export interface MemoryPlan {
   frozenWeights: number;
-  /** A, B, router, magnitudes */
+  /** A, B, router, magnitudes; what of it is never trained, too */
   adapter: number;
   gradientsAndMoments: number;
   /** what backward needs of the forward pass */
@@ -118,7 +119,7 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
   const step = transientBytes(model, engine, run, trained);
   const parts = {
     frozenWeights: frozenInRun(model, engine, run) + (model.seesBytes ?? 0) * engine.seesOverhead,
-    adapter: trained,
+    adapter: trained + 4 * numbersOf(model, run.method).frozen,
     // Frozen heads keep their moments, and at probing steps every head has a gradient.
     gradientsAndMoments: 3 * trained,
     activations,
@@ -143,19 +144,26 @@ function frozenInRun(model: ModelFacts, engine: EngineFacts, { precision, produc
 }
 
 /** by a model's sites and a method's text */
-const counted = new WeakMap<SiteShape[], Map<string, number>>();
+const counted = new WeakMap<SiteShape[], Map<string, ReturnType<typeof parameterCounts>>>();
 
-/** How many numbers an adapter of a model trains. Counted once: a proposal weighs hundreds of runs of a few methods. */
-export function trainedNumbers({ sites, seeing }: ModelFacts, method: AdapterOptions): number {
-  const byMethod = counted.get(sites) ?? new Map<string, number>();
+/** How many numbers an adapter of a model trains. */
+export const trainedNumbers = (model: ModelFacts, method: AdapterOptions): number => numbersOf(model, method).all;
+
+/** How many numbers it multiplies with: without a router as many as a plain LoRA of its rank, however few it trains. */
+const multipliedNumbers = (model: ModelFacts, method: AdapterOptions): number =>
+  trainedNumbers(model, { ...method, name: isRouted(method) ? method.name : 'lora', share: 'module' });
+
+/** Counted once: a proposal weighs hundreds of runs of a few methods. */
+function numbersOf({ sites, seeing }: ModelFacts, method: AdapterOptions) {
+  const byMethod = counted.get(sites) ?? new Map<string, ReturnType<typeof parameterCounts>>();
   counted.set(sites, byMethod);
   const key = JSON.stringify(method);
   const known = byMethod.get(key);
   if (known !== undefined) return known;
   const adapted = [...sites, ...(seeing?.sites ?? [])].filter(({ site }) => method.targets.includes(site));
-  const { all } = parameterCounts(adapted, method);
-  byMethod.set(key, all);
-  return all;
+  const counts = parameterCounts(adapted, method);
+  byMethod.set(key, counts);
+  return counts;
 }
 
 /** With recomputation the input of every so many blocks, and so many blocks' own; without, every block's own. */
@@ -194,7 +202,15 @@ function blockBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, lean:
   // Composed: scores, masked scores, softmax.
   const scores = engine.fusedAttention ? model.attentionHeads : 3 * model.attentionHeads * run.sequenceLength;
   const inF32 = 2 * model.hiddenSize + adapter + scores; // x and x + attention, whatever the products are
-  return run.tokens * (passed(engine, run) * wide + 4 * inF32);
+  return run.tokens * (passed(engine, run) * wide + 4 * inF32) + pairBytes(model, run.method);
+}
+
+/** The pairs that a block's sites multiply with, where its method makes them of other tensors. */
+function pairBytes({ sites, layers }: ModelFacts, method: AdapterOptions): number {
+  if (!methodOf(method).makesPair) return 0;
+  const adapted = sites.filter(({ site }) => method.targets.includes(site));
+  const wide = adapted.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0);
+  return (4 * method.rank * wide) / layers;
 }
 
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
@@ -233,7 +249,7 @@ export function flopsPerToken(model: ModelFacts, run: RunShape, exampleTokens: n
   const blocks = model.parameters - (tiedEmbeddings ? 1 : 2) * head;
   const again = run.recompute ? 2 : 0;
   const passes = 2 + (2 + again) * backward;
-  const adapter = (2 + (4 + again) * backward) * trainedNumbers(model, { ...run.method, share: 'module' });
+  const adapter = (2 + (4 + again) * backward) * multipliedNumbers(model, run.method);
   const attention = (2 + (5 + again) * backward) * attentionHeads * headSize * exampleTokens * layers;
   const { flops = 0, flopsAgain = 0 } = run.seen ?? {};
   const seen = flops + (run.recompute ? flopsAgain : 0);

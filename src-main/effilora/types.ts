@@ -24,7 +24,7 @@ export interface SiteShape {
   rows?: string;
 }
 
-export type MethodName = 'lora' | 'hydralora' | 'effilora';
+export type MethodName = 'lora' | 'hydralora' | 'effilora' | 'vera';
 
 /** A tensor of the base model that is trained itself, whole: the adapter holds its new numbers. */
 export interface WholeTensor {
@@ -39,7 +39,7 @@ export interface WholeTensor {
 export interface AdapterOptions {
   name: MethodName;
   rank: number;
-  /** N, B heads a site (1 for lora) */
+  /** N, B heads a site (1 without a router) */
   heads: number;
   /** scale = alpha / rank, or alpha / sqrt(rank) with rsLora */
   alpha: number;
@@ -56,6 +56,8 @@ export interface AdapterOptions {
   dropout: number;
   rsLora: boolean;
   dora: boolean;
+  /** of vera: what each number of d begins with */
+  vera?: { dInitial: number };
 }
 
 export interface ReducerOptions {

@@ -9,7 +9,7 @@ import type { ExportForm, FidelityReport } from './request.ts';
 
 /** A form that keeps less of the adapter's gain than this has the other one measured beside it. */
 export const GAIN_TO_KEEP = 0.9;
-const EXACT = 'This adapter is a plain LoRA already: nothing is approximated.';
+const EXACT = 'What this adapter adds is a plain LoRA’s: nothing is approximated.';
 
 /** Examples that the loss is measured on, and their dataset's name. */
 export interface MeasuredOn {

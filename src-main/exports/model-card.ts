@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { droppedHeads } from '../effilora/adapter-file.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
+import { isRouted } from '../effilora/methods/registry.ts';
 import type { ExportTarget } from '../../src-preload/contract/choices.ts';
 import type { FidelityReport } from './request.ts';
 
@@ -49,7 +50,7 @@ export function modelCard({ name, description, makes, to, type, fidelity }: Card
   const sections = [
     `---\n${stringify(front)}---`,
     `# ${name}`,
-    `A fine-tune of ${baseModel.name} (${baseModel.architecture}) with ${method.name}: ${structureOf(method)}. ${WHAT[to]} Numbers are ${type === 'same' ? 'as in the base model' : type}.`,
+    `A fine-tune of ${baseModel.name} (${baseModel.architecture}) with ${method.name}: ${structureOf(method)}. ${whatOf(to, method)} Numbers are ${type === 'same' ? 'as in the base model' : type}.`,
     '## Use',
     USE[to](name),
     ...(fidelity ? fidelitySection(fidelity, paints ? 'pictures' : 'tokens') : []),
@@ -84,8 +85,12 @@ const WHAT: Record<ExportTarget, string> = {
   effilora: 'This is the adapter itself, for EffiLoRA Studio.',
 };
 
+/** PEFT has VeRA as it is; every other form of one is a plain LoRA. */
+const whatOf = (to: ExportTarget, { name }: AdapterDescription['method']): string =>
+  to === 'peft' && name === 'vera' ? 'This is a VeRA for PEFT.' : WHAT[to];
+
 function structureOf({ name, rank, heads, alpha, targets }: AdapterDescription['method']): string {
-  const many = name === 'lora' ? '' : `, ${heads} heads a site`;
+  const many = !isRouted({ name }) ? '' : `, ${heads} heads a site`;
   return `rank ${rank}${many}, alpha ${alpha}, on ${targets.join(', ')}`;
 }
 

@@ -11,7 +11,7 @@ import { linearPath } from '../models/weights.ts';
 import { languageModule, nameInside } from './seeing-names.ts';
 
 /** What its name in a whole model is told by: of text alone, or with what sees. */
-type Base = Pick<ModelFile, 'sees'>;
+export type Base = Pick<ModelFile, 'sees'>;
 
 /** Writes PEFT's two files of a plain LoRA, f32 (PEFT's own format, peft.utils.save_and_load). */
 export async function writePeft(
@@ -32,7 +32,7 @@ export async function writePeft(
     r: options.rank,
     lora_alpha: options.alpha,
     lora_dropout: 0,
-    target_modules: targetModules({ options, tensors }, moduleOf, languageModule(base)),
+    target_modules: targetModulesOf({ options, tensors }, base),
     modules_to_save: options.whole ? [connectorModule(base)] : null,
     bias: 'none',
     use_rslora: options.rsLora,
@@ -55,7 +55,7 @@ function keyed({ name, shape, data }: NamedTensor, moduleOf: (site: SiteId) => s
 }
 
 /** Where a site's linear is in the whole model. */
-function modulesOf(base: Base): (site: SiteId) => string {
+export function modulesOf(base: Base): (site: SiteId) => string {
   const config = base.sees?.config;
   const seeing = new Map(
     config && seeingLinears(config).map(({ name, site }) => [siteName(site), modulePath(name, config)]),
@@ -71,11 +71,9 @@ function connectorModule({ sees }: Base): string {
 }
 
 /** What PEFT compares with the ends of modules' names, or, as one text, with the whole name as a regular expression. */
-function targetModules(
-  { options: { sites, targets }, tensors }: PlainLora,
-  moduleOf: (site: SiteId) => string,
-  language: string,
-): string[] | string {
+export function targetModulesOf({ options: { sites, targets }, tensors }: PlainLora, base: Base): string[] | string {
+  const moduleOf = modulesOf(base);
+  const language = languageModule(base);
   if (sites) return sites.map((place) => moduleOf(readSiteName(place)!));
   // What sees pictures has linears of the same names, and layers that are not run: each is named.
   if (!targets.every(isOfLanguage))

@@ -8,6 +8,7 @@ import { writeMergedSeeing } from './merged-seeing.ts';
 import { writeMmproj } from './mmproj.ts';
 import type { OpenedExport } from './open-export.ts';
 import { writePeft } from './peft.ts';
+import { writePeftVera } from './peft-vera.ts';
 import type { Progress } from './progress.ts';
 import type { ExportTarget } from '../../src-preload/contract/choices.ts';
 import type { ExportType, PictureTarget } from './request.ts';
@@ -27,7 +28,12 @@ export const WRITERS: Record<
   Exclude<ExportTarget, 'effilora' | PictureTarget>,
   (folder: string, parts: TargetParts) => Promise<void>
 > = {
-  peft: (folder, { plain, opened }) => writePeft(folder, plain, opened.stored.description.baseModel.name, opened.file),
+  peft(folder, { plain, opened }) {
+    const { adapter, file, stored } = opened;
+    const { name } = stored.description.baseModel;
+    if (adapter.options.name === 'vera') return writePeftVera(folder, adapter, plain, name, file);
+    return writePeft(folder, plain, name, file);
+  },
   gguf: (folder, { plain, opened, name, type }) =>
     writeGgufLora(path.join(folder, `${name}.gguf`), plain, opened.file.config, name, type as 'f32' | 'f16'),
   async 'merged-safetensors'(folder, { plain, opened, type, progress }) {

@@ -22,11 +22,14 @@ export function fitRecipe(recipe: Recipe, { makes, name }: Pick<BaseModelFile, '
   for (const [key, why] of Object.entries(OF_TEXTS))
     if (keys?.has(key)) throw new UserError(`${key} is for models that write, and ${name} makes pictures: ${why}; leave it out`); // prettier-ignore
   const { method, training } = recipe;
+  const rate = PICTURE_LEARNING_RATES[method.name];
+  if (rate === undefined)
+    throw new UserError(`method.name ${method.name} is for models that write, and ${name} makes pictures; take one of ${Object.keys(PICTURE_LEARNING_RATES).join(', ')}`); // prettier-ignore
   if (method.reducer.policy === 'prefix')
     throw new UserError(`method.reducer.policy is prefix, which ends the backward pass above frozen layers, and a network of pictures leads every layer around the ones above it, too; take topk`); // prettier-ignore
   if (training.precision === 'int8')
     throw new UserError(`training.precision int8 is not there yet for models that make pictures like ${name}; take f32 or bf16`); // prettier-ignore
   method.diffusion ??= diffusionMethodSchema.parse({});
   training.diffusion ??= diffusionTrainingSchema.parse({});
-  if (keys && !keys.has('training.learningRate')) training.learningRate = PICTURE_LEARNING_RATES[method.name];
+  if (keys && !keys.has('training.learningRate')) training.learningRate = rate;
 }

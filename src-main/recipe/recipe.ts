@@ -1,8 +1,11 @@
 import path from 'node:path';
 import { z } from 'zod';
 import { parseDocument, stringify } from 'yaml';
+import { METHOD_NAMES } from '../../src-preload/contract/choices.ts';
 import { EXAMPLE_FORMATS } from '../data/types.ts';
+import { DEFAULT_RANKS, defaultAlpha } from '../effilora/methods/defaults.ts';
 import { DEFAULT_LEARNING_RATES } from '../effilora/methods/learning-rates.ts';
+import { isRouted } from '../effilora/methods/registry.ts';
 import { checkPlainKeys } from '../engine/plain-keys.ts';
 import { PRODUCTS } from '../engine/products.ts';
 import { UserError } from '../engine/types.ts';
@@ -10,6 +13,7 @@ import { DECODER_SITES } from '../models/types.ts';
 import { WEIGHT_FORMATS } from '../models/weight-format.ts';
 import { diffusionMethodSchema, diffusionTrainingSchema } from './diffusion.ts';
 import { explainIssue } from './errors.ts';
+import { checkMethod, veraSchema } from './of-methods.ts';
 import { rememberWritten, toWrite } from './written.ts';
 
 const count = z.number().int().positive();
@@ -50,10 +54,11 @@ const reducerSchema = z.strictObject({
 });
 
 const methodSchema = z.strictObject({
-  name: z.enum(['effilora', 'hydralora', 'lora']).default('effilora'),
-  rank: count.max(1024).default(8),
+  name: z.enum(METHOD_NAMES).default('effilora'),
+  /** default by method: DEFAULT_RANKS */
+  rank: count.max(1024).optional(),
   heads: count.max(64).default(3),
-  /** scale = alpha / rank; default 2 * rank */
+  /** scale = alpha / rank; default by method: defaultAlpha */
   alpha: z.number().positive().optional(),
   targets: z
     .array(z.enum(DECODER_SITES))
@@ -73,6 +78,7 @@ const methodSchema = z.strictObject({
   dropout: z.number().min(0).max(0.95).default(0),
   rsLora: z.boolean().default(false),
   dora: z.boolean().default(false),
+  vera: veraSchema.optional(),
   reducer: reducerSchema.prefault({}),
 });
 
@@ -143,7 +149,7 @@ type ParsedRecipe = z.infer<typeof recipeSchema>;
 /** A recipe with every default filled in. */
 export type Recipe = Omit<ParsedRecipe, 'dataset' | 'method' | 'training'> & {
   dataset: z.infer<typeof datasetSchema>[];
-  method: Omit<ParsedRecipe['method'], 'alpha'> & { alpha: number };
+  method: Omit<ParsedRecipe['method'], 'alpha' | 'rank'> & { alpha: number; rank: number };
   training: Omit<ParsedRecipe['training'], 'learningRate'> & { learningRate: number };
 };
 
@@ -177,7 +183,9 @@ function valueOf(document: ReturnType<typeof parseDocument>, file: string): unkn
 }
 
 function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
-  const { training, method } = recipe;
+  const { training } = recipe;
+  const method = completeMethod(recipe.method);
+  checkMethod(method, file);
   if (training.steps !== undefined && training.epochs !== undefined)
     throw new UserError(`${file}: training.steps and training.epochs are both there; keep one of them`);
   if (training.steps === undefined && training.epochs === undefined) training.epochs = 1;
@@ -205,10 +213,16 @@ function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
         ? resolve(recipe.model)
         : recipe.model,
     dataset: datasets.map((dataset) => ({ ...dataset, path: resolve(dataset.path) })),
-    method: { ...method, heads: method.name === 'lora' ? 1 : method.heads, alpha: method.alpha ?? 2 * method.rank },
+    method,
     training: { ...training, learningRate: training.learningRate ?? DEFAULT_LEARNING_RATES[method.name] },
     init: recipe.init && resolve(recipe.init),
   };
+}
+
+function completeMethod(method: ParsedRecipe['method']): Recipe['method'] {
+  const { name, rank = DEFAULT_RANKS[name], alpha = defaultAlpha(name, rank) } = method;
+  const vera = name === 'vera' ? (method.vera ?? veraSchema.parse({})) : method.vera;
+  return { ...method, rank, alpha, heads: isRouted(method) ? method.heads : 1, ...(vera && { vera }) };
 }
 
 /** @throws UserError where layers are to freeze whole from the bottom, and what lies below them learns */

@@ -52,7 +52,8 @@ export function adapterOptions({ method }: Pick<Recipe, 'method'>, model?: Model
   const { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora } = method;
   const seeing = seeingOptions(method.vision, model && partsOf(model));
   const options = { name, rank, heads, alpha, targets, share, router, dropout, rsLora, dora };
-  return { ...options, ...seeing, targets: [...targets, ...seeing.targets] };
+  const own = method.vera && { vera: method.vera };
+  return { ...options, ...own, ...seeing, targets: [...targets, ...seeing.targets] };
 }
 
 /** What of a model sees pictures; nothing of one of text alone. */
@@ -67,6 +68,8 @@ export function methodOf({ targets, whole, ...options }: AdapterOptions) {
   const others = whole !== undefined || !targets.every(isOfLanguage);
   return {
     ...options,
+    // also where it is none's: it takes the place of what a recipe said
+    vera: options.vera,
     targets: targets.filter(isOfLanguage),
     vision: others
       ? {

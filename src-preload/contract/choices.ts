@@ -1,8 +1,13 @@
 /** What the page offers to choose from: without the schemas, whose library it has no use for. */
 
+/** How linears are adapted. */
+export const METHOD_NAMES = ['effilora', 'hydralora', 'lora', 'vera'] as const;
+/** Whether a router weighs a place's heads; without one it has one. */
+export const hasRouter = (method: string): boolean => method === 'effilora' || method === 'hydralora';
+
 /** What an adapter can be turned into, with the number types each can have, the first one being the default; `same`: as the base model has them. */
 export const EXPORT_CHOICES = {
-  peft: { label: 'PEFT folder (plain LoRA)', types: ['f32'] },
+  peft: { label: 'PEFT folder', types: ['f32'] },
   gguf: { label: 'GGUF LoRA for llama.cpp', types: ['f16', 'f32'] },
   'merged-safetensors': { label: 'Merged model, Hugging Face folder', types: ['bf16', 'f16', 'f32'] },
   'merged-gguf': { label: 'Merged model, GGUF', types: ['f16', 'q8_0', 'q4_0'] },

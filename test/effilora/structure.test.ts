@@ -53,6 +53,21 @@ describe('the tensors of an adapter', () => {
     expect(parameterCounts(sites, options({ name: 'lora' }))).toMatchObject({ A: 80, B: 64, all: 144 });
   });
 
+  it('vera has one A and one B of the widest site, never trained, and two vectors a site', () => {
+    const vera = options({ name: 'vera', rank: 5 });
+    expect(names(vera)).toMatchObject({
+      'shared.A': [5, 8],
+      'shared.B': [1, 6, 5],
+      'layers.1.v_proj.lambda_d': [5],
+      'layers.1.v_proj.lambda_b': [4],
+    });
+    // 2 layers of 3 sites with 5 rows each and 6 + 4 + 6 outputs; A 5*8 and B 6*5
+    expect(parameterCounts(sites, vera)).toEqual({ lambda_d: 30, lambda_b: 32, all: 62, frozen: 70 });
+    expect(headNames(sites, vera)).toHaveLength(6);
+    const filter = { ...sites[0]!, kind: 'conv' as const, kernel: 3 };
+    expect(() => adapterTensors([filter], vera)).toThrow(/vera adapts linears alone, and 0\.q_proj is a convolution/);
+  });
+
   it('names heads by layer, site and head in the order that breaks ties', () => {
     expect(headNames(sites, options()).slice(2, 5)).toEqual(['0.q_proj.2', '0.v_proj.0', '0.v_proj.1']);
   });

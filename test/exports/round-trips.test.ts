@@ -41,6 +41,7 @@ interface Case {
   model: string;
   changes: Parameters<typeof writeRandomAdapter>[2];
   request: Partial<ExportRequest> & Pick<ExportRequest, 'to'>;
+  sizes?: Parameters<typeof writeRandomAdapter>[3];
 }
 const exported: Case[] = [
   { name: 'effilora, rank r', model: 'llama-tied', changes: {}, request: { to: 'peft' } },
@@ -60,6 +61,10 @@ const exported: Case[] = [
     request: { to: 'peft' },
   },
 ];
+/** What PEFT has as it is, under another type than LORA. */
+const ofOtherTypes: Case[] = [
+  { name: 'vera', model: 'qwen2', changes: { name: 'vera', heads: 1, rank: 24, alpha: 36, vera: { dInitial: 0.1 } }, request: { to: 'peft' }, sizes: { B: 20, router: 0 } }, // prettier-ignore
+];
 const merged: Case[] = [
   { name: 'llama', model: 'llama-tied', changes: {}, request: { to: 'merged-safetensors', type: 'f32' } },
   { name: 'llama with DoRA', model: 'llama-untied-no-gqa-bias', changes: { dora: true }, request: { to: 'merged-safetensors', type: 'f32' } }, // prettier-ignore
@@ -73,10 +78,10 @@ describe('exports and imports against PyTorch', () => {
     await openEngine('tensorflow');
     const dataset = writeTokens(at('tokens.jsonl'));
     const jobs: object[] = [];
-    for (const { name, model, changes, request } of [...exported, ...merged]) {
+    for (const { name, model, changes, request, sizes } of [...exported, ...ofOtherTypes, ...merged]) {
       const recipe = { dataset, training: { evalSplit: 8 } };
       const key = `${request.to} ${name}`;
-      const adapter = await writeRandomAdapter(at(`adapter ${key}`), modelAt(model), changes, undefined, recipe);
+      const adapter = await writeRandomAdapter(at(`adapter ${key}`), modelAt(model), changes, sizes, recipe);
       await exportAdapter({ ...request, adapter, out: at(key), engine: 'tensorflow' });
       const job = { kind: 'logits', ids: IDS, out: at(`${key}.logits`) };
       jobs.push(
@@ -115,6 +120,20 @@ describe('exports and imports against PyTorch', () => {
     const exact = await ours(modelAt('qwen3'), at(`adapter peft ${name}`));
     expect(largestDifference(await theirs(`peft ${name}`), exact)).toBeLessThan(1e-3);
   });
+
+  it.each(ofOtherTypes)(
+    'PEFT has the logits of a $name, and so has a model it is merged into',
+    async ({ name, model }) => {
+      const adapter = at(`adapter peft ${name}`);
+      const exact = await ours(modelAt(model), adapter);
+      expect(largestDifference(await theirs(`peft ${name}`), exact)).toBeLessThan(1e-4);
+      expect(largestDifference(await ours(modelAt(model)), exact)).toBeGreaterThan(1e-2);
+      const request = { adapter, to: 'merged-safetensors', type: 'f32', engine: 'tensorflow' } as const;
+      const { fidelity } = await exportAdapter({ ...request, out: at(`merged ${name}`) });
+      expect(fidelity!.form).toBe('exact');
+      expect(largestDifference(await ours(at(`merged ${name}`)), exact)).toBeLessThan(1e-4);
+    },
+  );
 
   it.each(merged)(
     'transformers loads the merged $name, to our logits of the same plain LoRA',

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { ADAMW_DEFAULTS, AdamW } from '../../src-main/effilora/adamw.ts';
-import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
+import { headsPerSite, isRouted } from '../../src-main/effilora/methods/structure.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import type { AdapterOptions, NamedTensor, ReducerOptions } from '../../src-main/effilora/types.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
@@ -63,7 +63,7 @@ export async function openCase(name: string, recompute: boolean | number = true)
   adapter.import(await readTensors(at('init.safetensors')));
   const { clipNorm = 0, weightDecay = 0 } = c;
   const optimizer = new AdamW(adapter.trainables, { ...ADAMW_DEFAULTS, clipNorm, weightDecay });
-  const ratio = options.name === 'lora' ? 0 : c.reducer.ratio;
+  const ratio = isRouted(options) ? c.reducer.ratio : 0;
   const reducer = new Reducer(adapter.heads, headsPerSite(options), {
     policy: 'topk',
     ...c.reducer,

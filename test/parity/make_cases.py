@@ -1,11 +1,11 @@
 """Makes the cases beside case-a: `python make_cases.py [CASE …]` (torch, transformers, peft, safetensors from PyPI) writes a folder each.
 
 Each folder holds a small random base model, batches, the adapter's start, and what PyTorch makes of them: step 1's gradients, every
-loss, importance and frozen set, the final tensors and logits. effilora and hydralora run on effilora_torch.py, lora on PEFT itself.
+loss, importance and frozen set, the final tensors and logits. effilora and hydralora run on effilora_torch.py, lora and vera on PEFT itself.
 """
 import json, math, pathlib, shutil, sys
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, VeraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 import effilora_torch as reference
@@ -26,6 +26,7 @@ CASES = {
     "lora": dict(name="lora"),
     "lora-rs-clip-and-decay": dict(name="lora", rsLora=True, clipNorm=0.5, weightDecay=0.1),
     "lora-dora": dict(name="lora", dora=True, model=dict(attention_bias=True)),
+    "vera": dict(name="vera", rank=12, alpha=12, dInitial=0.3, clipNorm=0.5, weightDecay=0.1, model=dict(attention_bias=True)),
     "prefix": dict(model=dict(num_hidden_layers=4), clipNorm=0.5, reducer=dict(policy="prefix", ratio=0.65, importanceAtMost=0.9)),
     "prefix-no-probe": dict(share="module", router="layer", model=dict(num_hidden_layers=4), weightDecay=0.1,
                             reducer=dict(policy="prefix", ratio=0.65, importanceAtMost=0.6, probe=False)),
@@ -159,8 +160,9 @@ def run_heads(model, folder, c, data):
 
 
 def run_peft(model, folder, c, data):
-    model = get_peft_model(model, LoraConfig(r=c["rank"], lora_alpha=c["alpha"], target_modules=c["targets"], use_rslora=c["rsLora"],
-                                             use_dora=c["dora"], task_type="CAUSAL_LM"))
+    shared = dict(r=c["rank"], target_modules=c["targets"], task_type="CAUSAL_LM")
+    model = get_peft_model(model, VeraConfig(**shared, d_initial=c["dInitial"], projection_prng_key=c["seed"]) if c["name"] == "vera" else
+                           LoraConfig(**shared, lora_alpha=c["alpha"], use_rslora=c["rsLora"], use_dora=c["dora"]))
     g = torch.Generator().manual_seed(c["seed"] + 2)
     named = {}
     for name, p in model.named_parameters():
@@ -168,8 +170,9 @@ def run_peft(model, folder, c, data):
             continue
         parts = name.split(".")
         where = parts.index("layers")
-        role = {"lora_A": "A", "lora_B": "B", "lora_magnitude_vector": "magnitude"}[parts[where + 4]]
-        if role == "B":
+        role = {"lora_A": "A", "lora_B": "B", "lora_magnitude_vector": "magnitude",
+                "vera_lambda_d": "lambda_d", "vera_lambda_b": "lambda_b"}[parts[where + 4]]
+        if role in ("B", "lambda_b"):
             p.data.copy_(torch.randn(p.shape, generator=g) * 0.05)
         named[f"layers.{parts[where + 1]}.{parts[where + 3]}.{role}"] = p
     if c["dora"]:                                                  # magnitudes off their start, so that the norm matters
@@ -177,7 +180,8 @@ def run_peft(model, folder, c, data):
             if key.endswith("magnitude"):
                 p.data.mul_(1 + 0.1 * torch.rand(p.shape, generator=g))
     shaped = lambda pick: {k: (pick(p)[None] if k.endswith(".B") else pick(p)).contiguous() for k, p in named.items()}
-    save_file(shaped(lambda p: p.detach().clone()), folder / "init.safetensors")
+    frozen = {"shared.A": model.base_model.vera_A["default"], "shared.B": model.base_model.vera_B["default"][None]} if c["name"] == "vera" else {}
+    save_file({**shaped(lambda p: p.detach().clone()), **frozen}, folder / "init.safetensors")
     optimizer = torch.optim.AdamW(named.values(), lr=c["lr"], weight_decay=c["weightDecay"])
     trajectory = []
     for step, (ids, labels) in enumerate(data, 1):
@@ -190,7 +194,7 @@ def run_peft(model, folder, c, data):
             torch.nn.utils.clip_grad_norm_(named.values(), c["clipNorm"])
         trajectory.append({"step": step, "loss": loss.item(), "frozen": []})
         optimizer.step()
-    save_file(shaped(lambda p: p.detach().clone()), folder / "final.safetensors")
+    save_file({**shaped(lambda p: p.detach().clone()), **frozen}, folder / "final.safetensors")
     return model, trajectory
 
 
@@ -202,11 +206,11 @@ for number, (case, changes) in enumerate(CASES.items(), 1):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     c = {"name": "effilora", "seed": number, "targets": reference.SITES, "heads": HEADS, "rank": RANK, "alpha": 2 * RANK, "lr": 1e-2,
-         "share": "global", "router": "site", "rsLora": False, "dora": False, "clipNorm": 0, "weightDecay": 0,
+         "share": "global", "router": "site", "rsLora": False, "dora": False, "dInitial": 0.1, "clipNorm": 0, "weightDecay": 0,
          **{k: v for k, v in changes.items() if k not in ("model", "reducer")}, "reducer": {**REDUCER, **changes.get("reducer", {})}}
     model = base_model(folder, number, changes.get("model", {}))
     data = batches(folder, number)
-    model, trajectory = (run_peft if c["name"] == "lora" else run_heads)(model, folder, c, data)
+    model, trajectory = (run_peft if c["name"] in ("lora", "vera") else run_heads)(model, folder, c, data)
     (folder / "case.json").write_text(json.dumps(c, indent=1))
     (folder / "trajectory.json").write_text(json.dumps(trajectory))
     with torch.no_grad():

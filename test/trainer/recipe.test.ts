@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src-main/engine/types.ts';
-import { parseRecipe } from '../../src-main/recipe/recipe.ts';
+import { fitRecipe } from '../../src-main/recipe/kinds.ts';
+import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
 
 const rate = (...lines: string[]) =>
   parseRecipe(['model: a', 'dataset: b.jsonl', ...lines].join('\n'), 'recipe.yaml').training.learningRate;
@@ -34,4 +35,25 @@ it.each(['f32', 'bf16'])('refuses products in integers of weights that are to be
   const text = `model: a\ndataset: b.jsonl\ntraining: {precision: int8, weights: ${weights}}`;
   expect(() => parseRecipe(text, 'recipe.yaml')).toThrow(/precision int8 .*weights .*leave weights out/);
   expect(parseRecipe(text.replace(weights, 'int4'), 'recipe.yaml').training.precision).toBe('int8');
+});
+
+describe('a recipe of VeRA', () => {
+  const parsed = (method: string) => parseRecipe(`model: a\ndataset: b.jsonl\nmethod: ${method}`, 'recipe.yaml').method;
+
+  it('has a rank, a scale of 1 and a start of its own, and can be read back', () => {
+    const recipe = parseRecipe('model: a\ndataset: b.jsonl\nmethod: {name: vera}', 'recipe.yaml');
+    expect(recipe.method).toMatchObject({ rank: 256, alpha: 256, heads: 1, vera: { dInitial: 0.1 } });
+    expect(parseRecipe(formatRecipe(recipe), 'recipe.yaml').method).toEqual(recipe.method);
+  });
+
+  it.each([
+    ['{name: lora, vera: {dInitial: 0.2}}', /method\.vera is for the method vera, and this one is lora/],
+    ['{name: vera, dora: true}', /method\.dora is not there for the method vera/],
+    ['{name: vera, vision: {connector: whole}}', /method\.vision is not there for the method vera/],
+  ])('is refused by name: %s', (method, reason) => expect(() => parsed(method)).toThrow(reason));
+
+  it('is refused by name for a model that makes pictures', () => {
+    const recipe = parseRecipe('model: a\ndataset: b\nmethod: {name: vera}', 'recipe.yaml');
+    expect(() => fitRecipe(recipe, { makes: 'pictures', name: 'painter' })).toThrow(/method\.name vera .*painter/);
+  });
 });

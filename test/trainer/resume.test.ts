@@ -94,15 +94,20 @@ describe('a run', () => {
   });
 });
 
-it('in integers, too, a run that is killed and resumed ends as if it had never been', async () => {
-  const folder = temporary('resume-integers');
-  const training = { precision: 'int8', steps: 8, checkpointEvery: 4 };
-  const inIntegers = smallRun(folder, { training });
-  const start = (name: string, resume: boolean) =>
-    startTrainer({ recipe: inIntegers, folder: path.join(folder, name), resume }).ended;
-  expect(await start('whole', false)).toMatchObject({ outcome: 'finished' });
-  const held = trainerAt({ kind: 'metrics', step: 6 }, 'SIGKILL');
-  expect(await inEnvironment(held.env, () => start('killed', false))).toMatchObject({ outcome: 'failed' });
-  expect(await start('killed', true)).toMatchObject({ outcome: 'finished' });
-  expect(resultOf(path.join(folder, 'killed'))).toEqual(resultOf(path.join(folder, 'whole')));
-});
+it.each([
+  ['in integers', { training: { precision: 'int8' } }],
+  ['of the method vera', { method: { name: 'vera', rank: 16, dropout: 0.1 } }],
+] as [string, { training?: object; method?: object }][])(
+  '%s, too, a run that is killed and resumed ends as if it had never been',
+  async (_, changes) => {
+    const folder = temporary('resume-other');
+    const recipe = smallRun(folder, { ...changes, training: { steps: 8, checkpointEvery: 4, ...changes.training } });
+    const start = (name: string, resume: boolean) =>
+      startTrainer({ recipe, folder: path.join(folder, name), resume }).ended;
+    expect(await start('whole', false)).toMatchObject({ outcome: 'finished' });
+    const held = trainerAt({ kind: 'metrics', step: 6 }, 'SIGKILL');
+    expect(await inEnvironment(held.env, () => start('killed', false))).toMatchObject({ outcome: 'failed' });
+    expect(await start('killed', true)).toMatchObject({ outcome: 'finished' });
+    expect(resultOf(path.join(folder, 'killed'))).toEqual(resultOf(path.join(folder, 'whole')));
+  },
+);

@@ -26,6 +26,8 @@ export interface Method {
    * @throws UserError for a site that the method can't adapt
    */
   parts(shape: SiteShape, options: AdapterOptions, sites: SiteShape[]): PartSpec[];
+  /** whether `pair` makes tensors that backward keeps */
+  makesPair: boolean;
   /** The pair that a site's tensors are, as they lie in memory; gradients flow to those that learn. Inside a tidy. */
   pair(parts: Record<SitePart, Tensor2D>, shape: SiteShape): LowRankPair;
 }

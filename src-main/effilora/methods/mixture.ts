@@ -36,6 +36,7 @@ function mixture(isRouted: boolean, nameOfA: (shape: SiteShape, options: Adapter
           : []),
       ];
     },
+    makesPair: false,
     pair: ({ A, B }) => ({ a: A, b: B }),
   };
 }

@@ -1,8 +1,9 @@
 import type { AdapterOptions, MethodName } from '../types.ts';
 import type { Method } from './method.ts';
 import { effilora, hydralora, lora } from './mixture.ts';
+import { vera } from './vera.ts';
 
-const METHODS: Record<MethodName, Method> = { lora, hydralora, effilora };
+const METHODS: Record<MethodName, Method> = { lora, hydralora, effilora, vera };
 
 export const methodOf = ({ name }: Pick<AdapterOptions, 'name'>): Method => METHODS[name];
 

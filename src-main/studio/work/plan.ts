@@ -9,6 +9,8 @@ import { flopsPerToken, memoryPlan, trainedNumbers } from '../../effilora/memory
 import { backwardShare } from '../../effilora/prefix.ts';
 import type { MemoryPlan } from '../../effilora/memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
+import { DEFAULT_RANKS, defaultAlpha } from '../../effilora/methods/defaults.ts';
+import { isRouted } from '../../effilora/methods/registry.ts';
 import type { MethodName } from '../../effilora/types.ts';
 import { speedFacts } from '../../trainer/machine-speed.ts';
 import { taskOf } from '../../tasks/registry.ts';
@@ -130,8 +132,9 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
     typeof fixed[key] === 'number' ? (fixed[key] as number) : otherwise;
   const { method, training } = proposal;
   const name = (fixed['method.name'] as MethodName | undefined) ?? method.name;
-  const rank = number('method.rank', method.rank);
-  const heads = name === 'lora' ? 1 : number('method.heads', method.heads);
+  // What is proposed is for an A that learns; VeRA's doesn't, and has a rank of its own.
+  const rank = number('method.rank', name === 'vera' ? DEFAULT_RANKS.vera : method.rank);
+  const heads = isRouted({ name }) ? number('method.heads', method.heads) : 1;
   const steps = number('training.steps', training.steps);
   const batch = number('training.batch', training.batch);
   const reducer = {
@@ -145,7 +148,7 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
   const recompute = typeof wanted === 'boolean' || typeof wanted === 'number' ? wanted : training.recompute;
   const accumulate = Math.max(1, Math.round((training.batch * training.accumulate) / batch));
   return {
-    method: { ...method, name, rank, heads, alpha: 2 * rank, targets, reducer },
+    method: { ...method, name, rank, heads, alpha: defaultAlpha(name, rank), targets, reducer },
     training: {
       ...training,
       precision: weights === 'auto' ? ('file' as const) : (weights ?? training.precision),
@@ -181,7 +184,10 @@ function recipeOf(request: PlanRequest, { method, training }: ReturnType<typeof 
 /** Every option that the user fixed; those that the plan weighs are in it already. The Reducer's are for a method that has one. */
 function withFixedOptions(recipe: Plan['recipe'], fixed: PlanRequest['fixed']): Plan['recipe'] {
   const hasReducer = recipe.method.name === 'effilora';
-  const taken = Object.entries(fixed).filter(([key]) => hasReducer || !key.startsWith('method.reducer.'));
+  const hasVera = recipe.method.name === 'vera';
+  const taken = Object.entries(fixed).filter(
+    ([key]) => (hasReducer || !key.startsWith('method.reducer.')) && (hasVera || !key.startsWith('method.vera.')),
+  );
   return withOptions(recipe, Object.fromEntries(taken));
 }
 

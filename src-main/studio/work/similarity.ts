@@ -1,5 +1,6 @@
 import type { Similarities } from '../../../src-preload/contract/index.ts';
 import { withZeros } from '../../effilora/adapter-file.ts';
+import { methodOf } from '../../effilora/methods/registry.ts';
 import { headName, siteTensor } from '../../effilora/names.ts';
 import { cosines } from '../../effilora/similarity.ts';
 import type { NamedTensor } from '../../effilora/types.ts';
@@ -10,9 +11,10 @@ import { readAdapter } from '../../trainer/adapter-folder.ts';
 export async function headSimilarity(request: { folder: string; layer: number; site: string }): Promise<Similarities> {
   const { description, tensors } = await readAdapter(request.folder);
   const site = { block: request.layer, site: request.site };
-  const b = withZeros(tensors, description).find(({ name }) => name === siteTensor(site, 'B'));
+  const { headsIn } = methodOf(description.method);
+  const b = withZeros(tensors, description).find(({ name }) => name === siteTensor(site, headsIn));
   if (!b) throw new UserError(`The adapter adapts no ${request.site} in layer ${request.layer}. Choose another site.`);
-  const vectors = slices(b);
+  const vectors = headsIn === 'B' ? slices(b) : [b.data];
   const names = vectors.map((_, head) => headName({ ...site, head }));
   return { rows: names, columns: names, values: cosines(vectors, vectors) };
 }

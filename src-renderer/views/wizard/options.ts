@@ -1,4 +1,4 @@
-import { SAMPLERS } from '../../../src-preload/contract/choices.ts';
+import { METHOD_NAMES, SAMPLERS } from '../../../src-preload/contract/choices.ts';
 import type { Term } from '../../components/terms.ts';
 import { typedNumber, writtenNumber } from '../../typed-number.ts';
 
@@ -35,8 +35,8 @@ export const GROUPS: { title: string; options: Option[]; forPictures?: boolean; 
   {
     title: 'Structure',
     options: [
-      choice('method.name', 'Method', ['effilora', 'hydralora', 'lora']),
-      { ...number('method.rank', 'Rank', 1, 256), term: 'rank' },
+      choice('method.name', 'Method', METHOD_NAMES),
+      { ...number('method.rank', 'Rank', 1, 1024), term: 'rank' },
       { ...number('method.heads', 'Heads a site', 1, 16), term: 'head' },
       number('method.alpha', 'Alpha', 0.1, 1024, 'any', 'scale = alpha / rank'),
       choice('method.share', 'A is shared', ['global', 'module'], 'by input width, or by site name'),
@@ -44,6 +44,7 @@ export const GROUPS: { title: string; options: Option[]; forPictures?: boolean; 
       percent('method.dropout', 'Dropout before A', 95),
       onOff('method.rsLora', 'rsLoRA scaling'),
       onOff('method.dora', 'DoRA'),
+      number('method.vera.dInitial', 'Start of what weighs the rows of A', 0.0001, 100, 'any', 'of vera alone'),
       { kind: 'sites', key: 'method.targets', label: 'Adapted sites' },
     ],
   },
