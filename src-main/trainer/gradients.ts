@@ -71,6 +71,8 @@ export function applyGradients(
 
 /** Which of all trainables' blocks are heads. */
 function headBlocks({ trainables }: Adapter): number[] {
-  const isHead = trainables.flatMap(({ firstHead, blocks }) => new Array<boolean>(blocks).fill(firstHead !== undefined));
+  const isHead = trainables.flatMap(({ firstHead, blocks }) =>
+    new Array<boolean>(blocks).fill(firstHead !== undefined),
+  );
   return isHead.flatMap((is, block) => (is ? [block] : []));
 }
