@@ -1,5 +1,4 @@
-import type { DatasetOptions, DatasetSource, PreparedExample } from '../data/dataset.ts';
-import { readingOptions, type ReadingOptions } from '../data/reading-options.ts';
+import type { DatasetOptions, DatasetSource } from '../data/dataset.ts';
 import type { DataReport } from '../data/types.ts';
 import type { Conversant } from '../models/conversant.ts';
 import { readingOfPictures } from '../recipe/diffusion.ts';
@@ -29,14 +28,9 @@ export async function measure(
   reading?: ReadingWish,
 ): Promise<Measurement> {
   const { file, model, adapter } = opened;
-  const task = taskOf(file);
-  const options = task.reading(file, {
-    ...reading,
-    pictures: { ...readingOfPictures(opened.recipe), ...reading?.pictures },
-  });
-  const { examples, report, close } = await task.dataset(source, 0, file, options);
+  const { examples, report, options, close } = await examplesFor(opened, source, reading);
   try {
-    const evaluation = await task.evaluate(model, examples, adapter);
+    const evaluation = await taskOf(file).evaluate(model, examples, adapter);
     const asked = file.makes === 'texts' && { file, model: model as Conversant, adapter };
     const answered = asked ? await accuracy(asked, examples, options as DatasetOptions) : {};
     return { ...evaluation, ...answered, report };
@@ -98,17 +92,17 @@ export async function judge(
   return line && { right: agreement(line.answer, asked.given), by: 'agreement', answer: line.answer };
 }
 
-/** A dataset's examples as an opened model reads them. @throws UserError */
+/**
+ * A dataset's examples as an opened model is measured on them, and how they were read: of pictures as the adapter's recipe read them, where
+ * `reading` doesn't say it. To be closed. @throws UserError
+ */
 export async function examplesFor(
-  { file }: OpenedModel,
+  { file, recipe }: Pick<OpenedForMeasuring, 'file' | 'recipe'>,
   source: DatasetSource,
-  reading?: ReadingOptions,
-): Promise<PreparedExample[]> {
-  const { examples, close } = await taskOf(file).dataset(source, 0, file, readingOptions(file, reading));
-  try {
-    // Read now, as its file is closed later.
-    return Array.from(examples as Iterable<PreparedExample>, (example) => ({ ...example }));
-  } finally {
-    close();
-  }
+  reading?: ReadingWish,
+) {
+  const task = taskOf(file);
+  const pictures = { ...readingOfPictures(recipe), ...reading?.pictures };
+  const options = task.reading(file, { ...reading, pictures });
+  return { options, ...(await task.dataset(source, 0, file, options)) };
 }

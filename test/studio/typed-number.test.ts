@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { typedNumber, writtenNumber } from '../../src-renderer/typed-number.ts';
+import { GROUPS, readNumber, shownValue } from '../../src-renderer/views/wizard/options.ts';
 
 const LOCALES = ['en', 'en-IN', 'de', 'de-CH', 'fr', 'es', 'pl', 'pt-BR', 'sv', 'et', 'bg', 'hi', 'fa', 'ar-EG'];
 const NUMBERS = [0, 7, 0.5, 1e-5, 1000, 1000.5, 1.125, -2.25, 123_456_789.125];
@@ -33,4 +34,17 @@ describe('numbers as people write them', () => {
       for (const locale of LOCALES) expect(typedNumber(text, locale)).toBeUndefined();
     },
   );
+});
+
+it('the weight of much noise is a number or off, which is shown as it is typed', () => {
+  const option = GROUPS.flatMap(({ options }) => options).find(({ key }) => key === 'training.diffusion.minSnr')!;
+  if (option.kind !== 'number') throw new Error('It takes a number');
+  expect([shownValue(option, false), shownValue(option, 5)]).toEqual(['off', '5']);
+  expect(['off', ' Off ', '5', ''].map((text) => readNumber(option, text))).toEqual([
+    { value: false },
+    { value: false },
+    { value: 5 },
+    { value: undefined },
+  ]);
+  expect(readNumber(option, 'of')).toEqual({ problem: 'Min-SNR gamma takes a number from 0.1 to 1,000, or off.' });
 });

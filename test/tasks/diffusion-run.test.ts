@@ -17,6 +17,7 @@ import { measure } from '../../src-main/trainer/measure.ts';
 import { openForMeasuring } from '../../src-main/trainer/opened-model.ts';
 import { importAdapter } from '../../src-main/studio/work/import-adapter.ts';
 import { startTrainer } from '../../src-main/trainer/supervisor.ts';
+import { cli, cliJson } from '../cli/support.ts';
 import { largestDifference } from '../models/support.ts';
 import { wholePipeline } from '../models/diffusion/support.ts';
 import { inEnvironment, trainerAt } from '../support/trainer-moment.ts';
@@ -89,6 +90,13 @@ const samplesOf = (folder: string) =>
     .map((line) => JSON.parse(line) as Sample);
 const bytesOf = (folder: string, { picture }: Sample) => fs.readFileSync(path.join(folder, picture)).toString('base64');
 
+interface Inspected {
+  heads: object[];
+  whole: { loss: number; examples: number };
+  drop: { dropped: number; loss: number }[];
+  byNoise: { parts: number; examples: number; places: { site: string; shares: number[][] }[] };
+}
+
 describe('a run on captioned pictures', () => {
   const whole = path.join(work, 'whole');
   const logs: string[] = [];
@@ -138,6 +146,26 @@ describe('a run on captioned pictures', () => {
     expect(after).not.toBe(before);
   });
 
+  /** The command line on its heads: left out, and by noise. */
+  async function inspected([base, tuned]: [number, number]) {
+    const args = ['inspect', whole, '--drop', '0.5,1', '--by-noise', '3', '--dataset', data];
+    const { whole: full, drop, byNoise, heads } = await cliJson<Inspected>(args);
+    expect([full.examples, full.loss]).toEqual([12, expect.closeTo(tuned, 5)]);
+    expect(drop.map(({ dropped }) => dropped)).toEqual([heads.length / 2, heads.length]);
+    // Without any head it is the base model.
+    expect(drop[1]!.loss).toBeCloseTo(base, 5);
+    expect([byNoise.parts, byNoise.examples]).toEqual([3, 12]);
+    const sites = new Set(byNoise.places.map(({ site }) => site));
+    expect(sites).toContain('unet.attn1.to_q');
+    expect([...sites].some((site) => site.startsWith('text'))).toBe(false);
+    for (const { shares } of byNoise.places)
+      expect(shares.map(([one, two]) => one! + two!)).toEqual([1, 1, 1].map((sum) => expect.closeTo(sum, 4) as number));
+    const { stdout } = await cli(['inspect', whole, '--by-noise', '3', '--dataset', data]);
+    expect(stdout).toMatch(
+      /in 3 parts, on 12 pictures\nlayer +where +site +changes by +head 0, % +head 1, %\n +\d+ +\S.*unet\.\S+ +\d+% +\d+ \d+ \d+ +\d+ \d+ \d+\n/,
+    );
+  }
+
   it('is measured as its recipe read pictures, and planned for', async () => {
     const said = () => undefined;
     const losses: number[] = [];
@@ -151,6 +179,7 @@ describe('a run on captioned pictures', () => {
       await opened.close();
     }
     expect(losses[1]).toBeLessThan(losses[0]! - 0.05);
+    await inspected(losses as [number, number]);
     const file = await openModelFile(model);
     const mix = [{ path: data, weight: 1 }];
     const request = {

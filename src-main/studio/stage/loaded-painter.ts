@@ -47,7 +47,12 @@ export class LoadedPainter {
       await openEngine(engine, heldBy(file));
       log(`Loading ${file.name}`);
       const network = (await taskOf(file).load(file)) as LoadedPainter['network'];
-      return new LoadedPainter(keyOf({ model: reference, engine }), file, network, await network.model.vae());
+      try {
+        return new LoadedPainter(keyOf({ model: reference, engine }), file, network, await network.model.vae());
+      } catch (error) {
+        network.dispose();
+        throw error;
+      }
     } catch (error) {
       await file.close();
       throw error;

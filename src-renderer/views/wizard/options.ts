@@ -3,15 +3,17 @@ import type { Term } from '../../components/terms.ts';
 import { typedNumber, writtenNumber } from '../../typed-number.ts';
 
 /** One option of a recipe as the expert panel shows it. What is left empty is planned, or has the trainer's default. */
-export type Option = { key: string; label: string; hint?: string; term?: Term } & (
-  | { kind: 'number'; min: number; max: number; step: number | 'any' }
-  /** shown as 0 to 100, held as 0 to 1 */
-  | { kind: 'percent'; min: number; max: number }
-  /** `words`: what the values are called on the page */
-  | { kind: 'choice'; values: readonly string[]; words?: Readonly<Record<string, string>> }
-  | { kind: 'switch' }
-  | { kind: 'sites' }
-);
+export type Option = { key: string; label: string; hint?: string; term?: Term } &
+  /** `canBeOff`: beside a number it takes false, which is shown and typed as "off" */
+  (
+    | { kind: 'number'; min: number; max: number; step: number | 'any'; canBeOff?: boolean }
+    /** shown as 0 to 100, held as 0 to 1 */
+    | { kind: 'percent'; min: number; max: number }
+    /** `words`: what the values are called on the page */
+    | { kind: 'choice'; values: readonly string[]; words?: Readonly<Record<string, string>> }
+    | { kind: 'switch' }
+    | { kind: 'sites' }
+  );
 
 const number = (key: string, label: string, min: number, max: number, step: number | 'any' = 1, hint?: string) =>
   ({ kind: 'number', key, label, min, max, step, hint }) as const;
@@ -76,7 +78,7 @@ export const GROUPS: { title: string; options: Option[]; forPictures?: boolean; 
       choice('training.diffusion.crop', 'Where a picture is cut', ['center', 'random']),
       percent('training.diffusion.captionDropout', 'Seen without its caption', 100),
       number('training.diffusion.keepTags', 'First tags that stay in their places', 0, 100),
-      number('training.diffusion.minSnr', 'Min-SNR gamma', 0.1, 1000, 'any'),
+      { ...number('training.diffusion.minSnr', 'Min-SNR gamma', 0.1, 1000, 'any', 'or off'), canBeOff: true },
       number('training.diffusion.noiseOffset', 'Noise offset', 0, 1, 'any'),
       choice('training.diffusion.times', 'How times are drawn', ['uniform', 'logit-normal']),
       choice('training.diffusion.sampling.sampler', 'Sampler', SAMPLERS),
@@ -169,12 +171,16 @@ export function groupsFor(sees: boolean, fixed: Record<string, unknown>, makesPi
 export const inWords = (message: string): string =>
   message.replace(/^engine\b|\b(?:method|training)(?:\.\w+)+/g, (key) => OPTIONS.get(key)?.label ?? key);
 
+/** What stands in a number's field where it is none, of those that can be. */
+const OFF = 'off';
+
 /** A value of an option as its field shows it; empty where there is none. */
 export function shownValue(option: Option, value: unknown): string {
   if (value === undefined || value === null) return '';
   if (option.kind === 'percent') return writtenNumber(Number((100 * Number(value)).toPrecision(6)));
   if (option.kind === 'choice' && option.words) return option.words[String(value)] ?? String(value);
   if (option.kind === 'switch') return value === true ? 'yes' : value === false ? 'no' : String(value);
+  if (option.kind === 'number' && option.canBeOff && value === false) return OFF;
   return typeof value === 'number' ? writtenNumber(value) : String(value);
 }
 
@@ -184,11 +190,13 @@ export function shownValue(option: Option, value: unknown): string {
 export function readNumber(
   option: Option & { kind: 'number' | 'percent' },
   text: string,
-): { value: number | undefined } | { problem: string } {
+): { value: number | false | undefined } | { problem: string } {
+  const canBeOff = option.kind === 'number' && option.canBeOff === true;
   const whole = option.kind === 'number' && option.step === 1;
   const wanted = `${whole ? 'a whole number' : 'a number'} from ${writtenNumber(option.min)} to ${option.max.toLocaleString()}`;
-  const problem = `${option.label} takes ${wanted}${option.kind === 'percent' ? ', in percent' : ''}.`;
+  const problem = `${option.label} takes ${wanted}${option.kind === 'percent' ? ', in percent' : ''}${canBeOff ? `, or ${OFF}` : ''}.`;
   if (text.trim() === '') return { value: undefined };
+  if (canBeOff && text.trim().toLowerCase() === OFF) return { value: false };
   const value = typedNumber(text);
   if (value === undefined || value < option.min || value > option.max || (whole && !Number.isInteger(value)))
     return { problem };
