@@ -12,7 +12,7 @@ const ADAPTER_FORMAT_VERSION = 4;
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits');
 
 export const adapterOptionsSchema = z.object({
-  name: z.enum(['lora', 'hydralora', 'effilora', 'vera']),
+  name: z.enum(['lora', 'hydralora', 'effilora', 'adalora', 'vera']),
   rank: z.number().int().positive().max(8192),
   heads: z.number().int().positive().max(256),
   alpha: z.number().positive(),

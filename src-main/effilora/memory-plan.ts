@@ -121,7 +121,7 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
     frozenWeights: frozenInRun(model, engine, run) + (model.seesBytes ?? 0) * engine.seesOverhead,
     adapter: trained + 4 * numbersOf(model, run.method).frozen,
     // Frozen heads keep their moments, and at probing steps every head has a gradient.
-    gradientsAndMoments: 3 * trained,
+    gradientsAndMoments: (methodOf(run.method).isFollowed ? 5 : 3) * trained,
     activations,
     transient: Math.max(
       step,
@@ -218,7 +218,8 @@ function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, t
   const logits = logitsBytes(model, engine, run.tokens);
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
   const gradients = run.tokens * (passed(engine, run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
-  const newWeights = engine.updatesInPlace ? 0 : 3 * trained;
+  // What is followed is read as the update left it, so that it can't take the old one's place.
+  const newWeights = engine.updatesInPlace && !methodOf(run.method).isFollowed ? 0 : 3 * trained;
   if (run.recompute || engine.lossLingers) return Math.max(logits + gradients, newWeights);
   return Math.max(logits, gradients, newWeights);
 }

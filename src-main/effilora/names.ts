@@ -13,7 +13,7 @@ export interface HeadId extends SiteId {
 }
 
 /** The parts of a tensor that belongs to one site. */
-export type SitePart = 'A' | 'B' | 'router' | 'magnitude' | 'lambda_d' | 'lambda_b';
+export type SitePart = 'A' | 'B' | 'router' | 'magnitude' | 'lambda' | 'lambda_d' | 'lambda_b';
 
 /** `<block>.<site>` */
 export const siteName = ({ block, site }: SiteId): string => `${block}.${site}`;
@@ -41,6 +41,7 @@ export function readHeadName(name: HeadName): HeadId | undefined {
 
 /** The other way of `siteTensor`; undefined for tensors that several sites share. */
 export function readSiteTensor(name: string): (SiteId & { part: SitePart }) | undefined {
-  const [, block, site, part] = /^layers\.(\d{1,9})\.(.+)\.(A|B|router|magnitude|lambda_d|lambda_b)$/s.exec(name) ?? [];
+  const [, block, site, part] =
+    /^layers\.(\d{1,9})\.(.+)\.(A|B|router|magnitude|lambda|lambda_d|lambda_b)$/s.exec(name) ?? [];
   return part === undefined ? undefined : { block: Number(block), site: site!, part: part as SitePart };
 }

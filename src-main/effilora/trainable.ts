@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { memoryShape, type TensorSpec } from './methods/tensors.ts';
-import { uniform } from './random.ts';
+import { normal, uniform } from './random.ts';
 
 /** A tensor of an adapter in its layout in memory (`memoryShape`). */
 export interface AdapterTensor extends TensorSpec {
@@ -25,6 +25,8 @@ function startOf(spec: TensorSpec, seed: number): Tensor2D {
   const [rows, columns] = memoryShape(spec);
   const { start } = spec;
   if (start.kind === 'constant') return tf.fill([rows, columns], start.value);
+  if (start.kind === 'normal')
+    return tf.tensor2d(normal(seed, spec.name, rows * columns, start.deviation), [rows, columns]);
   return tf.tensor2d(uniform(seed, spec.name, rows * columns, -start.bound, start.bound), [rows, columns]);
 }
 

@@ -24,7 +24,7 @@ export interface SiteShape {
   rows?: string;
 }
 
-export type MethodName = 'lora' | 'hydralora' | 'effilora' | 'vera';
+export type MethodName = 'lora' | 'hydralora' | 'effilora' | 'adalora' | 'vera';
 
 /** A tensor of the base model that is trained itself, whole: the adapter holds its new numbers. */
 export interface WholeTensor {

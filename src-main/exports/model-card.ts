@@ -85,9 +85,14 @@ const WHAT: Record<ExportTarget, string> = {
   effilora: 'This is the adapter itself, for EffiLoRA Studio.',
 };
 
-/** PEFT has VeRA as it is; every other form of one is a plain LoRA. */
+/** PEFT has these as they are; every other form of one is a plain LoRA. */
+const OWN_IN_PEFT: Partial<Record<string, string>> = {
+  vera: 'This is a VeRA for PEFT.',
+  adalora: 'This is an AdaLoRA for PEFT.',
+};
+
 const whatOf = (to: ExportTarget, { name }: AdapterDescription['method']): string =>
-  to === 'peft' && name === 'vera' ? 'This is a VeRA for PEFT.' : WHAT[to];
+  (to === 'peft' && OWN_IN_PEFT[name]) || WHAT[to];
 
 function structureOf({ name, rank, heads, alpha, targets }: AdapterDescription['method']): string {
   const many = !isRouted({ name }) ? '' : `, ${heads} heads a site`;

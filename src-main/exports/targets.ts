@@ -8,6 +8,7 @@ import { writeMergedSeeing } from './merged-seeing.ts';
 import { writeMmproj } from './mmproj.ts';
 import type { OpenedExport } from './open-export.ts';
 import { writePeft } from './peft.ts';
+import { writePeftAdalora } from './peft-adalora.ts';
 import { writePeftVera } from './peft-vera.ts';
 import type { Progress } from './progress.ts';
 import type { ExportTarget } from '../../src-preload/contract/choices.ts';
@@ -32,6 +33,7 @@ export const WRITERS: Record<
     const { adapter, file, stored } = opened;
     const { name } = stored.description.baseModel;
     if (adapter.options.name === 'vera') return writePeftVera(folder, adapter, plain, name, file);
+    if (adapter.options.name === 'adalora') return writePeftAdalora(folder, adapter, plain, name, file);
     return writePeft(folder, plain, name, file);
   },
   gguf: (folder, { plain, opened, name, type }) =>

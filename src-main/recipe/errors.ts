@@ -5,11 +5,12 @@ import { nearest } from '../engine/nearest.ts';
 /** Every key a recipe may have, by the path it stands at. */
 const KEYS: Record<string, string[]> = {
   '': ['model', 'dataset', 'method', 'training', 'engine', 'budget', 'init'],
-  method: ['name', 'rank', 'heads', 'alpha', 'targets', 'vision', 'diffusion', 'share', 'router', 'dropout', 'rsLora', 'dora', 'reducer', 'vera'],
+  method: ['name', 'rank', 'heads', 'alpha', 'targets', 'vision', 'diffusion', 'share', 'router', 'dropout', 'rsLora', 'dora', 'reducer', 'vera', 'adalora'],
   'method.reducer': [
     'ratio', 'warmup', 'interval', 'beta', 'policy', 'importanceAtMost', 'temperature', 'schedule', 'finalStep', 'probe', 'minActivePerSite', 'tolerance',
   ],
   'method.vera': ['dInitial'],
+  'method.adalora': ['targetRank', 'tInit', 'tFinal', 'deltaT', 'beta1', 'beta2', 'orthogonality'],
   'method.vision': ['tower', 'connector'],
   'method.diffusion': ['sites', 'textEncoder'],
   'training.diffusion': [

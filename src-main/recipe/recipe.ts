@@ -13,7 +13,7 @@ import { DECODER_SITES } from '../models/types.ts';
 import { WEIGHT_FORMATS } from '../models/weight-format.ts';
 import { diffusionMethodSchema, diffusionTrainingSchema } from './diffusion.ts';
 import { explainIssue } from './errors.ts';
-import { checkMethod, veraSchema } from './of-methods.ts';
+import { adaloraSchema, checkMethod, ownOptions, veraSchema } from './of-methods.ts';
 import { rememberWritten, toWrite } from './written.ts';
 
 const count = z.number().int().positive();
@@ -79,6 +79,7 @@ const methodSchema = z.strictObject({
   rsLora: z.boolean().default(false),
   dora: z.boolean().default(false),
   vera: veraSchema.optional(),
+  adalora: adaloraSchema.optional(),
   reducer: reducerSchema.prefault({}),
 });
 
@@ -221,8 +222,7 @@ function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
 
 function completeMethod(method: ParsedRecipe['method']): Recipe['method'] {
   const { name, rank = DEFAULT_RANKS[name], alpha = defaultAlpha(name, rank) } = method;
-  const vera = name === 'vera' ? (method.vera ?? veraSchema.parse({})) : method.vera;
-  return { ...method, rank, alpha, heads: isRouted(method) ? method.heads : 1, ...(vera && { vera }) };
+  return { ...method, ...ownOptions(method), rank, alpha, heads: isRouted(method) ? method.heads : 1 };
 }
 
 /** @throws UserError where layers are to freeze whole from the bottom, and what lies below them learns */

@@ -68,8 +68,6 @@ export function methodOf({ targets, whole, ...options }: AdapterOptions) {
   const others = whole !== undefined || !targets.every(isOfLanguage);
   return {
     ...options,
-    // also where it is none's: it takes the place of what a recipe said
-    vera: options.vera,
     targets: targets.filter(isOfLanguage),
     vision: others
       ? {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
 import type { OptimizerState } from '../effilora/adamw.ts';
+import type { RankState } from '../effilora/rank-allocator.ts';
 import type { ReducerState } from '../effilora/reducer.ts';
 import type { HeldTensor, NamedTensor } from '../effilora/types.ts';
 import { safetensorsPieces } from '../models/safetensors-write.ts';
@@ -26,6 +27,8 @@ export interface Checkpoint<Stored = NamedTensor> {
   adapter: Stored[];
   optimizer: OptimizerState<Stored>;
   reducer: ReducerState;
+  /** of a method that chooses ranks; its tensors are among the optimizer's */
+  ranks?: RankState;
   order: OrderState;
   /** label tokens and all tokens so far */
   tokens: { label: number; all: number };

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW } from '../effilora/adamw.ts';
+import type { RankAllocator } from '../effilora/rank-allocator.ts';
 import type { RowInputs } from '../effilora/types.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { fusedKernels } from '../engine/fused-kernels.ts';
@@ -58,6 +59,7 @@ export class CompiledTraining<Batch, Tensors extends object> {
     private readonly adapter: Adapter,
     private readonly optimizer: AdamW,
     private readonly options: { precision: Products; recompute: boolean | number },
+    private readonly allocator?: RankAllocator,
   ) {
     this.session = compiler.sessionOf(objective.model.weights);
     // Only our own kernels take attention and the loss over any number of tokens.
@@ -128,7 +130,7 @@ export class CompiledTraining<Batch, Tensors extends object> {
   private async compile(feeds: Feeds, step: Recorded): Promise<CompiledStep> {
     const { tensors } = this.adapter;
     const frozen = tensors.flatMap(({ isFrozen, variable }) => (isFrozen ? [variable] : []));
-    const state = [...this.optimizer.variables, ...frozen, ...(this.sums ?? [])];
+    const state = [...this.optimizer.variables, ...(this.allocator?.variables ?? []), ...frozen, ...(this.sums ?? [])];
     const { examples, standIn } = exampleTensors(feeds, this.objective.model.matrices, state);
     try {
       return await this.compiler.compile({
@@ -203,7 +205,7 @@ export class CompiledTraining<Batch, Tensors extends object> {
     const used = fusedKernels()
       ? gradients
       : gradients.map((g) => tf.where(tf.cast(finite, 'bool'), g, tf.zerosLike(g)) as Tensor2D);
-    return applyGradients(this.adapter, this.optimizer, used, rows);
+    return applyGradients(this.adapter, this.optimizer, used, rows, this.allocator, finite as Scalar);
   }
 }
 

@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
+import type { RankAllocator } from '../effilora/rank-allocator.ts';
 import { sensitivity } from '../effilora/sensitivity.ts';
+import { clipped } from '../engine/fused-kernels.ts';
 import type { Objective, Passes } from '../tasks/task.ts';
 
 /** What a step gives before anything is made of it on the host. */
@@ -46,27 +48,45 @@ export function microBatchGradients<Tensors extends object>(
 
 /**
  * Pure in its tensors: what the optimizer makes of a step's gradients.
- * @returns report [1 + M (+ M)]: gradient norm, sensitivity of every head, share of every head where taps were measured
+ * @param allocator what chooses ranks, where the method does
+ * @param finite 1, or 0 where the loss is no number
+ * @returns report [1 + M (+ M) (+ triplets)]: gradient norm, sensitivity of every head, share of every head where taps were measured, and
+ * the score of every triplet
  */
 export function applyGradients(
   adapter: Adapter,
   optimizer: AdamW,
   gradients: Tensor2D[],
   numbers: BlockNumbers,
+  allocator?: RankAllocator,
+  finite: Scalar = tf.scalar(1),
 ): { report: Tensor1D; updates: ReturnType<AdamW['update']>['updates'] } {
   const { trainables } = adapter;
-  const own = gradients.slice(0, trainables.length);
+  const given = gradients.slice(0, trainables.length);
+  const own = allocator?.regularized(given) ?? given;
+  const scaled = (norm: Scalar) => own.map((gradient) => clipped(gradient, norm, optimizer.options.clipNorm));
   const shares = gradients.slice(trainables.length).map((share) => tf.reshape<tf.Rank.R1>(share, [share.size]));
   const whole = optimizer.updateWhole(own, numbers);
   if (whole) {
     const scores = tf.gather(whole.sensitivities, tf.tensor1d(headBlocks(adapter), 'int32'));
-    return { report: tf.concat([tf.reshape<tf.Rank.R1>(whole.gradNorm, [1]), scores, ...shares]), updates: [] };
+    const followed = allocator?.follow(trainables.map(({ variable }) => variable), scaled(whole.gradNorm), finite); // prettier-ignore
+    const all = [scores, ...shares, ...(followed ? [followed.scores] : [])];
+    return {
+      report: tf.concat([tf.reshape<tf.Rank.R1>(whole.gradNorm, [1]), ...all]),
+      updates: followed?.updates ?? [],
+    };
   }
   const scores = trainables.flatMap(({ firstHead, variable, blocks }, k) =>
     firstHead === undefined ? [] : [sensitivity(variable, gradients[k]!, blocks)],
   );
   const { gradNorm, updates } = optimizer.update(own, numbers);
-  return { report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...scores, ...shares]), updates };
+  const next = new Map<tf.Variable, Tensor>(updates);
+  const followed = allocator?.follow(trainables.map(({ variable }) => next.get(variable) as Tensor2D), scaled(gradNorm), finite); // prettier-ignore
+  const all = [...scores, ...shares, ...(followed ? [followed.scores] : [])];
+  return {
+    report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...all]),
+    updates: [...updates, ...(followed?.updates ?? [])],
+  };
 }
 
 /** Which of all trainables' blocks are heads. */

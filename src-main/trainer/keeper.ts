@@ -33,18 +33,21 @@ export class Keeper {
 
   private async writeCheckpoint(order: Checkpoint['order']): Promise<void> {
     const { recipe, lock, control, tell, run, progress } = this.at;
-    const { adapter, optimizer, reducer } = run.step;
+    const { adapter, optimizer, reducer, allocator } = run.step;
     control.doing = 'the data to be read to its end';
     await this.data.whole();
     await lock.check();
     control.doing = `the checkpoint of step ${progress.step} to be written`;
     tell({ kind: 'checkpointing', step: progress.step });
     await this.lines.sync();
+    const { steps, moments } = optimizer.exportState();
+    const ranks = allocator?.exportState();
     const checkpoint: Checkpoint<HeldTensor> = {
       step: progress.step,
       adapter: adapter.held,
-      optimizer: optimizer.exportState(),
+      optimizer: { steps, moments: [...moments, ...(ranks?.tensors ?? [])] },
       reducer: reducer.exportState(),
+      ...(ranks && { ranks: ranks.state }),
       order,
       tokens: progress.tokens,
       telemetryBytes: this.lines.bytes,

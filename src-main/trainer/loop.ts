@@ -158,7 +158,17 @@ export class Loop {
   private async end(reason: RunSummary['reason']): Promise<RunSummary> {
     if (this.at.progress.step > 0) await this.keeper.checkpoint();
     await this.keeper.result();
+    this.tellRanks();
     return this.summary(reason);
+  }
+
+  /** What a method that chooses ranks has chosen. */
+  private tellRanks(): void {
+    const { run, tell } = this.at;
+    const ranks = run.step.allocator?.ranks;
+    if (!ranks) return;
+    const mean = ranks.reduce((sum, rank) => sum + rank, 0) / ranks.length;
+    tell({ kind: 'log', line: `Ranks chosen: ${Math.min(...ranks)} to ${Math.max(...ranks)} a place, ${mean.toFixed(1)} on the mean` }); // prettier-ignore
   }
 
   private summary(reason: RunSummary['reason']): RunSummary {
@@ -177,8 +187,9 @@ export class Loop {
   }
 }
 
-function restore({ adapter, optimizer, reducer }: RunContext['run']['step'], from: Checkpoint): void {
+function restore({ adapter, optimizer, reducer, allocator }: RunContext['run']['step'], from: Checkpoint): void {
   adapter.import(from.adapter);
   optimizer.importState(from.optimizer);
   reducer.importState(from.reducer);
+  if (from.ranks) allocator?.importState(from.ranks, from.optimizer.moments);
 }

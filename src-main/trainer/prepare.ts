@@ -4,6 +4,7 @@ import { fewHeldOut } from '../data/order.ts';
 import { Adapter } from '../effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
+import { RankAllocator } from '../effilora/rank-allocator.ts';
 import { Reducer } from '../effilora/reducer.ts';
 import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
@@ -16,6 +17,7 @@ import { adapterOnModel, readAdapter } from './adapter-folder.ts';
 import { completeFor } from './complete-for.ts';
 import { engineFacts } from './engine-facts.ts';
 import { heldBy } from './held.ts';
+import { rankOptions, withoutOthersOptions } from '../recipe/of-methods.ts';
 import { checkPrefix, type Recipe } from '../recipe/recipe.ts';
 import type { Objective, RunCost, RunData, Task, TrainableModel } from '../tasks/task.ts';
 import { TrainingStep } from './step.ts';
@@ -133,6 +135,7 @@ async function openStart(recipe: Recipe, task: Task, model: TrainableModel): Pro
   if (recipe.init !== undefined) {
     const adapter = adapterOnModel(await readAdapter(recipe.init), model, recipe.init);
     Object.assign(recipe.method, task.methodOf(adapter.options));
+    withoutOthersOptions(recipe.method);
     checkPrefix(recipe.method, recipe.init);
     return adapter;
   }
@@ -163,6 +166,7 @@ function trainingStep(
     optimizer,
     new Reducer(adapter.heads, headsPerSite(adapter.options), options),
     { routerShare: true, recompute, seed, precision, warn: log },
+    adapter.options.name === 'adalora' ? new RankAllocator(adapter, rankOptions(recipe.method, steps)) : undefined,
   );
 }
 
@@ -170,6 +174,7 @@ function trainingStep(
 export async function closeRun(run: Run): Promise<void> {
   run.step.dispose();
   run.step.optimizer.dispose();
+  run.step.allocator?.dispose();
   run.step.adapter.dispose();
   run.model.dispose();
   run.data.close();

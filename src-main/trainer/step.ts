@@ -5,6 +5,7 @@ import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
 import { tokenNoise } from '../effilora/dropout.ts';
 import { headsPerSite, LANGUAGE, layerOfHead } from '../effilora/methods/structure.ts';
 import { rowsOf } from '../effilora/names.ts';
+import type { RankAllocator } from '../effilora/rank-allocator.ts';
 import type { Reducer } from '../effilora/reducer.ts';
 import type { HeadName, RowInputs, StepInputs } from '../effilora/types.ts';
 import { hasHalfPrecision } from '../engine/fused-kernels.ts';
@@ -72,7 +73,7 @@ export interface StepOptions {
  * One training step over its micro-batches:
  *
  *     gradients of (sum of the losses / the whole step's terms)  ->  observe every head that has one
- *     ->  clip  ->  AdamW on what is not frozen  ->  select
+ *     ->  clip  ->  AdamW on what is not frozen  ->  select, and choose ranks
  */
 export class TrainingStep<Batch = unknown, Tensors extends object = object> {
   constructor(
@@ -81,6 +82,8 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     readonly optimizer: AdamW,
     readonly reducer: Reducer,
     readonly options: StepOptions,
+    /** what chooses ranks, where the method does */
+    readonly allocator?: RankAllocator,
   ) {}
 
   get model(): TrainableModel {
@@ -92,7 +95,7 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
    * @throws UserError when the loss is no number; nothing has been updated then
    */
   async run(step: number, given: Batch[], learningRate: number): Promise<StepReport> {
-    const { adapter, objective, reducer } = this;
+    const { adapter, objective, reducer, allocator } = this;
     const started = performance.now();
     const batches: Batch[] = [];
     for (const batch of given) batches.push((await objective.ready?.(batch, adapter)) ?? batch);
@@ -109,7 +112,9 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     const [gradNorm, ...heads] = numbers.report;
     reducer.observe(step, heads.slice(0, adapter.heads.length));
     reducer.select(step);
-    const routerShare = this.#routerShare(heads.slice(adapter.heads.length), below, parts);
+    const ranked = heads.length - (allocator?.triplets ?? 0);
+    await allocator?.after(step, Float32Array.from(heads.slice(ranked)));
+    const routerShare = this.#routerShare(heads.slice(adapter.heads.length, ranked), below, parts);
     return { loss: numbers.loss, gradNorm: gradNorm!, terms, units, readySeconds, frozen, routerShare };
   }
 
@@ -177,10 +182,17 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     if (!compiler && options.precision === 'bf16' && !hasHalfPrecision())
       options.warn?.('Products are in f32: this engine has neither bf16 nor f16 here');
     this.#compiled = compiler
-      ? new CompiledTraining(compiler, objective, adapter, optimizer, {
-          precision: options.precision ?? 'f32',
-          recompute: options.recompute !== 'auto' && options.recompute,
-        })
+      ? new CompiledTraining(
+          compiler,
+          objective,
+          adapter,
+          optimizer,
+          {
+            precision: options.precision ?? 'f32',
+            recompute: options.recompute !== 'auto' && options.recompute,
+          },
+          this.allocator,
+        )
       : null;
     return this.#compiled;
   }
@@ -248,7 +260,7 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
 
   #update(gradients: Tensor2D[], numbers: BlockNumbers): Tensor1D {
     return tf.tidy(() => {
-      const { report, updates } = applyGradients(this.adapter, this.optimizer, gradients, numbers);
+      const { report, updates } = applyGradients(this.adapter, this.optimizer, gradients, numbers, this.allocator);
       for (const [variable, value] of updates) variable.assign(value);
       tf.dispose(numbers);
       return report;

@@ -1,7 +1,7 @@
 /** What the page offers to choose from: without the schemas, whose library it has no use for. */
 
 /** How linears are adapted. */
-export const METHOD_NAMES = ['effilora', 'hydralora', 'lora', 'vera'] as const;
+export const METHOD_NAMES = ['effilora', 'hydralora', 'lora', 'adalora', 'vera'] as const;
 /** Whether a router weighs a place's heads; without one it has one. */
 export const hasRouter = (method: string): boolean => method === 'effilora' || method === 'hydralora';
 

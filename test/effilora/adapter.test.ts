@@ -80,7 +80,7 @@ describe('what an adapter adds to a frozen linear', () => {
   });
 
   it('leaves the output of the frozen linear as it is, to the last bit, when fresh', async () => {
-    for (const name of ['lora', 'hydralora', 'effilora', 'vera'] as const) {
+    for (const name of ['lora', 'hydralora', 'effilora', 'adalora', 'vera'] as const) {
       const adapter = new Adapter(sites, options({ name }), 1);
       const y = input(4, 'y');
       expect(await run(adapter, input(6, 'x'), y).data()).toEqual(await y.data());

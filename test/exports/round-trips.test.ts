@@ -63,6 +63,7 @@ const exported: Case[] = [
 ];
 /** What PEFT has as it is, under another type than LORA. */
 const ofOtherTypes: Case[] = [
+  { name: 'adalora', model: 'llama-tied', changes: { name: 'adalora', heads: 1, rank: 6, alpha: 18 }, request: { to: 'peft' }, sizes: { B: 3, router: 0 } }, // prettier-ignore
   { name: 'vera', model: 'qwen2', changes: { name: 'vera', heads: 1, rank: 24, alpha: 36, vera: { dInitial: 0.1 } }, request: { to: 'peft' }, sizes: { B: 20, router: 0 } }, // prettier-ignore
 ];
 const merged: Case[] = [

@@ -40,6 +40,9 @@ export async function randomAdapter(
     const bound = tensor.name.endsWith('.B') ? sizes.B : tensor.name.includes('router') ? sizes.router : 0.1;
     const magnitude = tensor.name.endsWith('.magnitude') ? 1 : 0;
     const data = uniform(7, tensor.name, tensor.data.length, magnitude - bound, magnitude + bound);
+    // what AdaLoRA left out, at one site all of it
+    if (tensor.name.endsWith('.lambda'))
+      data.forEach((_, row) => (row % 3 === 1 || tensor.name.startsWith('layers.1.k_proj')) && (data[row] = 0));
     return { ...tensor, data: Float32Array.from(data) };
   });
   const heads = adapter.heads.map((name, i) => [

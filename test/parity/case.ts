@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { ADAMW_DEFAULTS, AdamW } from '../../src-main/effilora/adamw.ts';
 import { headsPerSite, isRouted } from '../../src-main/effilora/methods/structure.ts';
+import { RankAllocator } from '../../src-main/effilora/rank-allocator.ts';
+import type { RankOptions } from '../../src-main/effilora/rank-schedule.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import type { AdapterOptions, NamedTensor, ReducerOptions } from '../../src-main/effilora/types.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
@@ -22,6 +24,8 @@ export interface ReferenceStep {
   /** policy prefix: whole layers in force */
   frozenLayers?: number;
   importance?: Record<string, number>;
+  /** adalora: triplets of each site that are not 0 after the step */
+  ranks?: Record<string, number>;
 }
 
 interface CaseOptions extends Partial<AdapterOptions> {
@@ -34,6 +38,7 @@ interface CaseOptions extends Partial<AdapterOptions> {
   reducer: Pick<ReducerOptions, 'ratio' | 'warmup' | 'interval' | 'beta' | 'probe' | 'importanceAtMost'> & {
     policy?: 'prefix';
   };
+  adalora?: Omit<RankOptions, 'steps'>;
   clipNorm?: number;
   weightDecay?: number;
 }
@@ -73,15 +78,18 @@ export async function openCase(name: string, recompute: boolean | number = true)
     minActivePerSite: 0,
     seed: c.seed,
   });
-  const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, {
+  const stepOptions = {
     routerShare: true,
     recompute,
     seed: c.seed,
     // an engine that compiles must compile these
-    warn: (line) => {
+    warn: (line: string) => {
       throw new Error(line);
     },
-  });
+  };
+  const steps = readFileSync(at('batches.jsonl'), 'utf8').trim().split('\n').length;
+  const allocator = c.adalora && new RankAllocator(adapter, { ...c.adalora, steps });
+  const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, stepOptions, allocator);
   return {
     ...{ model, adapter, optimizer, reducer, step },
     learningRate: c.lr,
@@ -89,6 +97,7 @@ export async function openCase(name: string, recompute: boolean | number = true)
     trajectory: JSON.parse(readFileSync(at('trajectory.json'), 'utf8')) as ReferenceStep[],
     tensors: (what: string) => readTensors(at(`${what}.safetensors`)),
     dispose() {
+      allocator?.dispose();
       optimizer.dispose();
       adapter.dispose();
       model.dispose();

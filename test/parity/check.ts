@@ -52,6 +52,11 @@ export async function checkCase(name: string, recompute = true): Promise<void> {
     for (const [head, value] of Object.entries(expected.importance ?? {})) {
       worst('importance', Math.abs(c.reducer.importance[c.adapter.heads.indexOf(head)]! - value) / value);
     }
+    for (const [site, rank] of Object.entries(expected.ranks ?? {})) {
+      const { variable } = c.adapter.trainables.find(({ name }) => name === `${site}.lambda`)!;
+      const left = (await variable.data()).filter((value) => value !== 0).length;
+      expect({ step: expected.step, site, rank: left }).toEqual({ step: expected.step, site, rank });
+    }
     if (expected.step === 1) tensors = tf.memory().numTensors;
   }
   expect(tf.memory().numTensors).toBe(tensors);

@@ -1,11 +1,11 @@
 """Makes the cases beside case-a: `python make_cases.py [CASE …]` (torch, transformers, peft, safetensors from PyPI) writes a folder each.
 
 Each folder holds a small random base model, batches, the adapter's start, and what PyTorch makes of them: step 1's gradients, every
-loss, importance and frozen set, the final tensors and logits. effilora and hydralora run on effilora_torch.py, lora and vera on PEFT itself.
+loss, importance and frozen set, the final tensors and logits. effilora and hydralora run on effilora_torch.py, lora, adalora and vera on PEFT itself.
 """
 import json, math, pathlib, shutil, sys
 import torch
-from peft import LoraConfig, VeraConfig, get_peft_model
+from peft import AdaLoraConfig, LoraConfig, VeraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 import effilora_torch as reference
@@ -26,6 +26,8 @@ CASES = {
     "lora": dict(name="lora"),
     "lora-rs-clip-and-decay": dict(name="lora", rsLora=True, clipNorm=0.5, weightDecay=0.1),
     "lora-dora": dict(name="lora", dora=True, model=dict(attention_bias=True)),
+    "adalora": dict(name="adalora", rank=5, clipNorm=0.5, weightDecay=0.1, adalora=dict(targetRank=3, tInit=2, tFinal=2, deltaT=2, beta1=0.6, beta2=0.7,
+                                                                                      orthogonality=0.4)),
     "vera": dict(name="vera", rank=12, alpha=12, dInitial=0.3, clipNorm=0.5, weightDecay=0.1, model=dict(attention_bias=True)),
     "prefix": dict(model=dict(num_hidden_layers=4), clipNorm=0.5, reducer=dict(policy="prefix", ratio=0.65, importanceAtMost=0.9)),
     "prefix-no-probe": dict(share="module", router="layer", model=dict(num_hidden_layers=4), weightDecay=0.1,
@@ -161,8 +163,16 @@ def run_heads(model, folder, c, data):
 
 def run_peft(model, folder, c, data):
     shared = dict(r=c["rank"], target_modules=c["targets"], task_type="CAUSAL_LM")
-    model = get_peft_model(model, VeraConfig(**shared, d_initial=c["dInitial"], projection_prng_key=c["seed"]) if c["name"] == "vera" else
-                           LoraConfig(**shared, lora_alpha=c["alpha"], use_rslora=c["rsLora"], use_dora=c["dora"]))
+    bare = model
+    if c["name"] == "vera":
+        config = VeraConfig(**shared, d_initial=c["dInitial"], projection_prng_key=c["seed"])
+    elif c["name"] == "adalora":
+        o = c["adalora"]
+        config = AdaLoraConfig(**{**shared, "r": 8}, init_r=c["rank"], target_r=o["targetRank"], lora_alpha=c["alpha"], tinit=o["tInit"], tfinal=o["tFinal"],
+                               deltaT=o["deltaT"], beta1=o["beta1"], beta2=o["beta2"], orth_reg_weight=o["orthogonality"], total_step=STEPS)
+    else:
+        config = LoraConfig(**shared, lora_alpha=c["alpha"], use_rslora=c["rsLora"], use_dora=c["dora"])
+    model = get_peft_model(model, config)
     g = torch.Generator().manual_seed(c["seed"] + 2)
     named = {}
     for name, p in model.named_parameters():
@@ -171,29 +181,36 @@ def run_peft(model, folder, c, data):
         parts = name.split(".")
         where = parts.index("layers")
         role = {"lora_A": "A", "lora_B": "B", "lora_magnitude_vector": "magnitude",
-                "vera_lambda_d": "lambda_d", "vera_lambda_b": "lambda_b"}[parts[where + 4]]
-        if role in ("B", "lambda_b"):
-            p.data.copy_(torch.randn(p.shape, generator=g) * 0.05)
+                "lora_E": "lambda", "vera_lambda_d": "lambda_d", "vera_lambda_b": "lambda_b"}[parts[where + 4]]
+        if role in ("B", "lambda_b", "lambda"):
+            p.data.copy_(torch.randn(p.shape, generator=g) * (0.3 if c["name"] == "adalora" else 0.05))
         named[f"layers.{parts[where + 1]}.{parts[where + 3]}.{role}"] = p
     if c["dora"]:                                                  # magnitudes off their start, so that the norm matters
         for key, p in named.items():
             if key.endswith("magnitude"):
                 p.data.mul_(1 + 0.1 * torch.rand(p.shape, generator=g))
-    shaped = lambda pick: {k: (pick(p)[None] if k.endswith(".B") else pick(p)).contiguous() for k, p in named.items()}
+    form = lambda k, t: t[None] if k.endswith(".B") else t[:, 0] if k.endswith(".lambda") else t
+    shaped = lambda pick: {k: form(k, pick(p)).contiguous() for k, p in named.items()}
     frozen = {"shared.A": model.base_model.vera_A["default"], "shared.B": model.base_model.vera_B["default"][None]} if c["name"] == "vera" else {}
     save_file({**shaped(lambda p: p.detach().clone()), **frozen}, folder / "init.safetensors")
     optimizer = torch.optim.AdamW(named.values(), lr=c["lr"], weight_decay=c["weightDecay"])
     trajectory = []
     for step, (ids, labels) in enumerate(data, 1):
         optimizer.zero_grad()
-        loss = model(input_ids=ids, labels=labels).loss
-        loss.backward()
+        plain = bare(input_ids=ids, labels=labels).loss            # without AdaLoRA's penalty
         if step == 1:
+            plain.backward()
             save_file(shaped(lambda p: p.grad.clone()), folder / "grads.safetensors")
+            optimizer.zero_grad()
+        model(input_ids=ids, labels=labels).loss.backward()
         if c["clipNorm"]:
             torch.nn.utils.clip_grad_norm_(named.values(), c["clipNorm"])
-        trajectory.append({"step": step, "loss": loss.item(), "frozen": []})
         optimizer.step()
+        line = {"step": step, "loss": plain.item(), "frozen": []}
+        if c["name"] == "adalora":
+            model.base_model.update_and_allocate(step)
+            line["ranks"] = {k[:-len(".lambda")]: int((p != 0).sum()) for k, p in named.items() if k.endswith(".lambda")}
+        trajectory.append(line)
     save_file({**shaped(lambda p: p.detach().clone()), **frozen}, folder / "final.safetensors")
     return model, trajectory
 
@@ -210,7 +227,7 @@ for number, (case, changes) in enumerate(CASES.items(), 1):
          **{k: v for k, v in changes.items() if k not in ("model", "reducer")}, "reducer": {**REDUCER, **changes.get("reducer", {})}}
     model = base_model(folder, number, changes.get("model", {}))
     data = batches(folder, number)
-    model, trajectory = (run_peft if c["name"] in ("lora", "vera") else run_heads)(model, folder, c, data)
+    model, trajectory = (run_peft if c["name"] in ("lora", "adalora", "vera") else run_heads)(model, folder, c, data)
     (folder / "case.json").write_text(json.dumps(c, indent=1))
     (folder / "trajectory.json").write_text(json.dumps(trajectory))
     with torch.no_grad():

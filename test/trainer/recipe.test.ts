@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src-main/engine/types.ts';
 import { fitRecipe } from '../../src-main/recipe/kinds.ts';
+import { rankOptions } from '../../src-main/recipe/of-methods.ts';
 import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
 
 const rate = (...lines: string[]) =>
@@ -37,7 +38,7 @@ it.each(['f32', 'bf16'])('refuses products in integers of weights that are to be
   expect(parseRecipe(text.replace(weights, 'int4'), 'recipe.yaml').training.precision).toBe('int8');
 });
 
-describe('a recipe of VeRA', () => {
+describe('a recipe of AdaLoRA or VeRA', () => {
   const parsed = (method: string) => parseRecipe(`model: a\ndataset: b.jsonl\nmethod: ${method}`, 'recipe.yaml').method;
 
   it('has a rank, a scale of 1 and a start of its own, and can be read back', () => {
@@ -48,9 +49,18 @@ describe('a recipe of VeRA', () => {
 
   it.each([
     ['{name: lora, vera: {dInitial: 0.2}}', /method\.vera is for the method vera, and this one is lora/],
+    ['{name: adalora, rank: 4, adalora: {targetRank: 4}}', /targetRank \(4\) has to be below method\.rank \(4\)/],
+    ['{name: adalora, reducer: {ratio: 0.5}}', /reducer\.ratio is not there for the method adalora/],
     ['{name: vera, dora: true}', /method\.dora is not there for the method vera/],
     ['{name: vera, vision: {connector: whole}}', /method\.vision is not there for the method vera/],
   ])('is refused by name: %s', (method, reason) => expect(() => parsed(method)).toThrow(reason));
+
+  it('has steps in which AdaLoRA can choose ranks, or is refused with what takes them', () => {
+    const method = parsed('{name: adalora}');
+    expect(rankOptions(method, 100)).toMatchObject({ targetRank: 8, tInit: 10, tFinal: 30, deltaT: 10, steps: 100 });
+    const taken = parsed('{name: adalora, adalora: {tInit: 5, tFinal: 5}}');
+    expect(() => rankOptions(taken, 10)).toThrow(/tInit 5 and tFinal 5 take all 10 steps/);
+  });
 
   it('is refused by name for a model that makes pictures', () => {
     const recipe = parseRecipe('model: a\ndataset: b\nmethod: {name: vera}', 'recipe.yaml');

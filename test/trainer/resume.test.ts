@@ -97,6 +97,10 @@ describe('a run', () => {
 it.each([
   ['in integers', { training: { precision: 'int8' } }],
   ['of the method vera', { method: { name: 'vera', rank: 16, dropout: 0.1 } }],
+  [
+    'of the method adalora',
+    { method: { name: 'adalora', rank: 6, reducer: {}, adalora: { targetRank: 3, tInit: 1, tFinal: 1, deltaT: 2 } } },
+  ],
 ] as [string, { training?: object; method?: object }][])(
   '%s, too, a run that is killed and resumed ends as if it had never been',
   async (_, changes) => {

@@ -3,12 +3,13 @@ import type { MethodName } from '../types.ts';
 /**
  * Where a recipe names no learning rate: the best of those measured for each method (docs/quality.md). With one A for all layers
  * and fewer heads in training an update moves EffiLoRA's product less than LoRA's, so it takes the larger rate.
- * VeRA's is its authors' for following instructions (arXiv 2310.11454); it isn't measured here.
+ * AdaLoRA's and VeRA's are of their authors' (arXiv 2303.10512, 2310.11454); they aren't measured here.
  */
 export const DEFAULT_LEARNING_RATES: Record<MethodName, number> = {
   lora: 5e-4,
   hydralora: 1e-3,
   effilora: 2e-3,
+  adalora: 1e-3,
   vera: 4e-3,
 };
 

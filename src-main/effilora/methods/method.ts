@@ -28,6 +28,8 @@ export interface Method {
   parts(shape: SiteShape, options: AdapterOptions, sites: SiteShape[]): PartSpec[];
   /** whether `pair` makes tensors that backward keeps */
   makesPair: boolean;
+  /** whether every number's importance is followed (rank-allocator.ts), which takes two more numbers each */
+  isFollowed: boolean;
   /** The pair that a site's tensors are, as they lie in memory; gradients flow to those that learn. Inside a tidy. */
   pair(parts: Record<SitePart, Tensor2D>, shape: SiteShape): LowRankPair;
 }

@@ -37,6 +37,7 @@ function mixture(isRouted: boolean, nameOfA: (shape: SiteShape, options: Adapter
       ];
     },
     makesPair: false,
+    isFollowed: false,
     pair: ({ A, B }) => ({ a: A, b: B }),
   };
 }

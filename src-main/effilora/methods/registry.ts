@@ -1,9 +1,10 @@
 import type { AdapterOptions, MethodName } from '../types.ts';
 import type { Method } from './method.ts';
+import { adalora } from './adalora.ts';
 import { effilora, hydralora, lora } from './mixture.ts';
 import { vera } from './vera.ts';
 
-const METHODS: Record<MethodName, Method> = { lora, hydralora, effilora, vera };
+const METHODS: Record<MethodName, Method> = { lora, hydralora, effilora, adalora, vera };
 
 export const methodOf = ({ name }: Pick<AdapterOptions, 'name'>): Method => METHODS[name];
 

@@ -4,7 +4,8 @@ import type { SitePart } from '../names.ts';
 export type TensorRole = SitePart | 'whole';
 
 /** What a tensor holds before the first step: numbers drawn by seed and name, or one number. */
-export type Start = { kind: 'uniform'; bound: number } | { kind: 'constant'; value: number };
+export type Start =
+  { kind: 'uniform'; bound: number } | { kind: 'normal'; deviation: number } | { kind: 'constant'; value: number };
 
 /** One tensor of an adapter under its name and shape in `adapter.safetensors` (docs/method.md, Adapter file). */
 export interface TensorSpec {
@@ -35,6 +36,7 @@ export function memoryShape({ role, shape, width }: Pick<TensorSpec, 'role' | 's
     case 'magnitude':
     case 'lambda_b':
       return [1, shape[0]!];
+    case 'lambda':
     case 'lambda_d':
       return [shape[0]!, 1];
     default:

@@ -46,6 +46,7 @@ export const vera: Method = {
     ];
   },
   makesPair: true,
+  isFollowed: false,
   pair: ({ A, B, lambda_d: d, lambda_b: b }, { inFeatures, outFeatures }) => ({
     a: tf.mul<Tensor2D>(firstColumns(A, inFeatures), d),
     b: tf.mul<Tensor2D>(firstColumns(B, outFeatures), b),

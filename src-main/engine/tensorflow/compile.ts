@@ -90,7 +90,7 @@ export class Compiler {
     const { outputs, updates } = this.record(recorder, described, step, session);
     const live = updates.flatMap((update, i) => (update ? [{ update, variable: i }] : []));
     const roots = [...outputs, ...live.map(({ update }) => update)];
-    const inPlace = updatedInPlace(live, stateIds);
+    const inPlace = updatedInPlace(live, stateIds, recorder.nodes);
 
     const sources = new Map<RecordedNode, Output>();
     const analysis = new Analysis(makeCheapAgain(recorder.nodes), roots, precision, session);

@@ -181,12 +181,15 @@ function recipeOf(request: PlanRequest, { method, training }: ReturnType<typeof 
   };
 }
 
-/** Every option that the user fixed; those that the plan weighs are in it already. The Reducer's are for a method that has one. */
+/** Every option that the user fixed; those that the plan weighs are in it already. The Reducer's are for a method that has one, and a method's own for that alone. */
 function withFixedOptions(recipe: Plan['recipe'], fixed: PlanRequest['fixed']): Plan['recipe'] {
   const hasReducer = recipe.method.name === 'effilora';
-  const hasVera = recipe.method.name === 'vera';
+  const isOfOther = (key: string) => {
+    const [, own] = /^method\.(vera|adalora)\./.exec(key) ?? [];
+    return own !== undefined && own !== recipe.method.name;
+  };
   const taken = Object.entries(fixed).filter(
-    ([key]) => (hasReducer || !key.startsWith('method.reducer.')) && (hasVera || !key.startsWith('method.vera.')),
+    ([key]) => (hasReducer || !key.startsWith('method.reducer.')) && !isOfOther(key),
   );
   return withOptions(recipe, Object.fromEntries(taken));
 }
