@@ -1,5 +1,5 @@
 /**
- * Draws the example "teach it a line-drawing style": emoji as black lines on white, 64 pixels a side, with captions.
+ * Draws the example "teach it a line-drawing style": emoji as lines in their own colours on white, 64 pixels a side, with captions.
  *
  *     npm install --ignore-scripts @iconify-json/fluent-emoji-flat@1.2.6 @iconify-json/noto@1.2.9     (in any folder)
  *     npx tsx resources/line-drawings/make/make.ts FOLDER/node_modules [OTHERS]
@@ -12,7 +12,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randomStream } from '../../../src-main/engine/random.ts';
-import { CONCEPTS, withArticle, type Concept } from './concepts.ts';
+import { CONCEPTS, JUDGED, withArticle, type Concept } from './concepts.ts';
 import { drawnInColor, drawnInLines, type IconSet, type Placement } from './lines.ts';
 
 const SEED = 20261130;
@@ -20,9 +20,9 @@ export const SETS = ['fluent-emoji-flat', 'noto'] as const;
 export type SetName = (typeof SETS)[number];
 export type Part = 'train' | 'held-out';
 /** width of the style's lines, in pixels */
-export const LINE = 1.6;
+export const LINE = 1.8;
 /** pictures of each drawing */
-const TRAIN = 4;
+const TRAIN = 2;
 const HELD_OUT = 2;
 const OTHER_LINES = 12;
 const OTHER_COLORS = 12;
@@ -50,14 +50,17 @@ function placement(random: () => number, wide: boolean): Placement {
 export function examples(): Example[] {
   return CONCEPTS.flatMap((concept, i) => {
     const [one, other] = i % 2 === 0 ? SETS : ([SETS[1], SETS[0]] as const);
-    const drawings: [Part, SetName, number][] = concept.taught
-      ? [['train', one, TRAIN], ['held-out', other, HELD_OUT]]
-      : [['held-out', one, HELD_OUT], ['held-out', other, HELD_OUT]]; // prettier-ignore
-    return drawings.flatMap(([part, set, number]) =>
+    const drawings: Record<Concept['drawn'], [Part, SetName, number][]> = {
+      both: [['train', one, TRAIN], ['held-out', other, HELD_OUT]],
+      'held-out': [['held-out', one, HELD_OUT], ['held-out', other, HELD_OUT]],
+      sets: [['train', one, 1], ['train', other, 1]],
+      train: [['train', one, 1]],
+    }; // prettier-ignore
+    return drawings[concept.drawn].flatMap(([part, set, number]) =>
       Array.from({ length: number }, (_, n): Example => {
         const place = placement(randomStream(SEED, `${concept.name} ${set} ${n}`), false);
-        const number = set === other && !concept.taught ? n + 1 + HELD_OUT : n + 1;
-        return { part, concept, set, place, name: `${concept.name}-${number}.png`, caption: `a line drawing of ${withArticle(concept.name)}` };
+        const number = n + 1 + (set === other && drawings[concept.drawn][0]![0] === part ? drawings[concept.drawn][0]![2] : 0);
+        return { part, concept, set, place, name: `${concept.name.replaceAll(" ", "-")}-${number}.png`, caption: `a line drawing of ${withArticle(concept.name)}` };
       }),
     );
   }); // prettier-ignore
@@ -85,7 +88,7 @@ async function write(folder: string, sets: Record<SetName, IconSet>): Promise<vo
 
 /** CONCEPT/SET-line-N.png and CONCEPT/SET-color-N.png of every concept. */
 async function writeOthers(folder: string, sets: Record<SetName, IconSet>): Promise<void> {
-  for (const { name, icon } of CONCEPTS) {
+  for (const { name, icon } of JUDGED) {
     fs.mkdirSync(path.join(folder, name), { recursive: true });
     for (const set of SETS) {
       for (let n = 0; n < OTHER_LINES + OTHER_COLORS; n++) {

@@ -28,14 +28,14 @@ export const EXAMPLES = {
     // As resources/line-drawings/recipe.yaml has them; the plan has the rest.
     fixed: {
       'method.diffusion.sites': ['attention', 'feed-forward', 'projections', 'convolutions'],
-      'training.steps': 1200,
+      'training.steps': 900,
       'training.batch': 8,
       'training.learningRate': 0.002,
       'training.clipNorm': 0.2,
-      'training.evalEvery': 300,
+      'training.evalEvery': 225,
       'training.diffusion.minSnr': false,
       'training.diffusion.times': 'logit-normal',
-      'training.diffusion.sampling.guidance': 4,
+      'training.diffusion.sampling.guidance': 6,
     },
   },
 };
