@@ -10,7 +10,7 @@ import { writeAtomic } from './atomic.ts';
 type Engine = Pick<EngineStatus, 'name' | 'kind'>;
 
 /** What was measured: the products of steps, sample answers (both in floating-point operations a second), and setting up (blocks a second). */
-export type What = Products | 'answers' | 'set-up';
+export type What = Products | 'small-steps' | 'answers' | 'set-up';
 /** Of what a run's steps are: speeds of one tell little of another's. */
 export type Unit = 'tokens' | 'pictures';
 
@@ -42,6 +42,17 @@ export function fastestMeasured(): number | undefined {
 /** f32 products on one core with wide vectors, about: until a run has measured the machine. */
 const FLOPS_A_CORE = 1e11;
 export const guessedSpeed = (): number => FLOPS_A_CORE * availableParallelism();
+
+/** Steps below so many operations cost more beside their products than in them: what they reach tells nothing of others. */
+export const SMALLEST_STEP_FLOPS = 1e11;
+/** Of what is guessed for others; 0.31 was measured (steps of the line drawings, two cores with AVX-512). */
+const SHARE_OF_SMALL_STEPS = 0.3;
+
+/** What such steps reach, measured or guessed, in floating-point operations a second. */
+export function smallStepSpeed(engine: Engine, unit: Unit): { flopsPerSecond: number; isMeasured: boolean } {
+  const measured = measuredSpeed(engine, 'small-steps', unit);
+  return { flopsPerSecond: measured ?? SHARE_OF_SMALL_STEPS * guessedSpeed(), isMeasured: measured !== undefined };
+}
 
 /** What a run takes beside its steps and the losses of its evaluations. */
 export interface SpeedFacts {

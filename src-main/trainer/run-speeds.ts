@@ -1,11 +1,8 @@
 import type { Products } from '../engine/products.ts';
 import type { EngineStatus } from '../engine/types.ts';
 import type { RunCost, Task } from '../tasks/task.ts';
-import { keepSpeed } from './machine-speed.ts';
+import { keepSpeed, SMALLEST_STEP_FLOPS } from './machine-speed.ts';
 import type { TimeLeft } from './time-left.ts';
-
-/** Steps below so many operations say more of what they cost beside their products than of the machine. */
-const SMALLEST_STEP_FLOPS = 1e11;
 
 /** What of a run says how fast the machine is. */
 interface Measured {
@@ -23,6 +20,7 @@ interface Measured {
 export class RunSpeeds {
   /** floating-point operations a second, once the steps have told */
   private reached?: number;
+  private isSmallKept = false;
   private answers = { count: 0, seconds: 0 };
 
   constructor(private readonly run: Measured) {}
@@ -30,8 +28,13 @@ export class RunSpeeds {
   /** What the first steps reach, once they are through. */
   async steps({ calibrated, tokensAStep }: TimeLeft): Promise<void> {
     const { engine, products, flopsPerUnit, task } = this.run;
-    if (this.reached !== undefined || calibrated === undefined || flopsPerUnit * tokensAStep < SMALLEST_STEP_FLOPS)
+    if (this.reached !== undefined || this.isSmallKept || calibrated === undefined) return;
+    if (flopsPerUnit * tokensAStep < SMALLEST_STEP_FLOPS) {
+      this.isSmallKept = true;
+      // plans for texts ask for other steps' speed alone
+      if (task.unit === 'pictures') await keepSpeed(engine, 'small-steps', flopsPerUnit / calibrated, task.unit);
       return;
+    }
     this.reached = flopsPerUnit / calibrated;
     await keepSpeed(engine, products, this.reached, task.unit);
   }

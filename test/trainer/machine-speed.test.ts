@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { ModelFacts } from '../../src-main/effilora/memory-plan.ts';
 import type { EngineStatus } from '../../src-main/engine/types.ts';
 import { secondsBesideSteps } from '../../src-main/studio/work/plan-time.ts';
-import { keepSpeed, measuredSpeed, speedFacts } from '../../src-main/trainer/machine-speed.ts';
+import { keepSpeed, measuredSpeed, smallStepSpeed, speedFacts } from '../../src-main/trainer/machine-speed.ts';
 import { engineFacts } from '../../src-main/trainer/engine-facts.ts';
 import { RunSpeeds } from '../../src-main/trainer/run-speeds.ts';
 import { answerFlops } from '../../src-main/tasks/answers.ts';
@@ -84,6 +84,11 @@ it('keeps what answers and setting up take, apart from the steps', async () => {
   await small.steps(time);
   await small.beside(10);
   expect(speedFacts(cpu)).toEqual({ answerFlopsPerSecond, setUpSecondsALayer });
+  // Of pictures there are models whose every step is small: 1,000 operations in a 500th of a second and 1,000 of them a step.
+  expect(smallStepSpeed(cpu, 'pictures').isMeasured).toBe(false);
+  await new RunSpeeds({ ...run, flopsPerUnit: 1e3, task: { unit: 'pictures' } }).steps(time);
+  expect(smallStepSpeed(cpu, 'pictures')).toEqual({ flopsPerSecond: 1e3 * 500, isMeasured: true });
+  expect(engineFacts(cpu, 'f32', 'pictures').isMeasured).toBe(false);
 });
 
 it('plans set-up, evaluations and answers beside the steps, once more before the first of them', () => {

@@ -12,7 +12,7 @@ import type { RunCost, RunData } from '../../tasks/task.ts';
 import { completeFor } from '../../trainer/complete-for.ts';
 import { engineFacts } from '../../trainer/engine-facts.ts';
 import { heldBy } from '../../trainer/held.ts';
-import { speedFacts, type SpeedFacts } from '../../trainer/machine-speed.ts';
+import { SMALLEST_STEP_FLOPS, smallStepSpeed, speedFacts, type SpeedFacts } from '../../trainer/machine-speed.ts';
 import { choiceOf, flatten, needs, PARTS } from './plan.ts';
 
 /** Each picture is seen about so often, in so many steps at least and at most. */
@@ -60,7 +60,9 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
     const { batch: pictures, accumulate: times } = one.training;
     const aStep = pictures * times;
     const cost = costOf(one);
-    const perStep = (aStep * cost.flopsPerUnit(again)) / engine.flopsPerSecond;
+    const flops = aStep * cost.flopsPerUnit(again);
+    const reached = flops < SMALLEST_STEP_FLOPS ? smallStepSpeed(chosen, 'pictures') : engine;
+    const perStep = flops / reached.flopsPerSecond;
     const besideOf = (recipe: Recipe) => secondsBeside(recipe, cost, data, engine.flopsPerSecond, speed);
     const wanted = Math.ceil((SEEN * data.train.count) / aStep);
     const within = request.seconds === undefined ? Infinity : Math.floor((request.seconds - besideOf(one)) / perStep);
@@ -83,7 +85,7 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
       ...{ fits: total <= limitBytes, limitBytes },
       memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
       seconds: steps * perStep + beside,
-      ...{ secondsBeside: beside, secondsMeasured: engine.isMeasured },
+      ...{ secondsBeside: beside, secondsMeasured: reached.isMeasured },
       choices: said.map(([choice, reason]) => choiceOf({ choice, text: reason }, fixed)),
       warnings: [...(file.warnings ?? []), ...warningsOf(data, total, limitBytes)],
       structure: {
