@@ -57,8 +57,7 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
     const accumulate = Math.max(1, Math.round(PICTURES / batch));
     const training = { batch, accumulate, ...(again && { recompute: true }) };
     const one = read({ ...training, steps: 1 });
-    const { batch: pictures, accumulate: times } = one.training;
-    const aStep = pictures * times;
+    const aStep = one.training.batch * one.training.accumulate;
     const cost = costOf(one);
     const flops = aStep * cost.flopsPerUnit(again);
     const reached = flops < SMALLEST_STEP_FLOPS ? smallStepSpeed(chosen, 'pictures') : engine;
@@ -73,8 +72,7 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
     const recipe = read(whole, HEADS_OFF);
     const options = task.adapterOptions(recipe, sites);
     const memory = cost.memory(recipe.training.recompute !== 'auto' && recipe.training.recompute);
-    const total = memory.total;
-    const beside = besideOf(recipe);
+    const [total, beside] = [memory.total, besideOf(recipe)];
     const isShort = request.seconds !== undefined && within < wanted;
     const said = reasons(recipe, { again, proposed, isShort, pictures: data.train.count });
     return {

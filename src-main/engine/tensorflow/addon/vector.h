@@ -168,6 +168,19 @@ inline void product(const float* a, int64_t aRow, int64_t aColumn, const float* 
     for (int n = 0; n < N; n++) *reinterpret_cast<Lanes*>(c + m * cRow + n * kLanes) = sums[m][n];
 }
 
+/** The last `own` of kLanes columns, those before them being done: C [M, own] (+)= A B. */
+template <int M>
+inline void lastColumns(const float* a, int64_t aRow, int64_t aColumn, const float* b, int64_t bRow, float* c, int64_t cRow, int64_t inner, bool add,
+                        int64_t own) {
+  Lanes sums[M] = {};
+  for (int64_t k = 0; k < inner; k++) {
+    Lanes right = *reinterpret_cast<const Lanes*>(b + k * bRow);
+    for (int m = 0; m < M; m++) sums[m] += a[m * aRow + k * aColumn] * right;
+  }
+  for (int m = 0; m < M; m++)
+    for (int64_t lane = kLanes - own; lane < kLanes; lane++) c[m * cRow + lane] = (add ? c[m * cRow + lane] : 0) + sums[m][lane];
+}
+
 /** The same for any size: C [m, n] (+)= A B. */
 inline void productAny(const float* a, int64_t aRow, int64_t aColumn, const float* b, int64_t bRow, float* c, int64_t cRow, int64_t m, int64_t n,
                        int64_t inner, bool add) {
@@ -186,6 +199,13 @@ inline void productAny(const float* a, int64_t aRow, int64_t aColumn, const floa
     for (; row + 8 <= m; row += 8)
       product<8, 1>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);
     for (; row < m; row++) product<1, 1>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add);
+  }
+  if (column < n && n >= kLanes) {
+    int64_t row = 0, own = n - column;
+    for (column = n - kLanes; row + 8 <= m; row += 8)
+      lastColumns<8>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add, own);
+    for (; row < m; row++) lastColumns<1>(a + row * aRow, aRow, aColumn, b + column, bRow, c + row * cRow + column, cRow, inner, add, own);
+    return;
   }
   for (; column < n; column++)
     for (int64_t row = 0; row < m; row++) {
