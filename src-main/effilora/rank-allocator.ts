@@ -15,6 +15,23 @@ export interface RankState {
   kept: number[] | null;
 }
 
+/** What changes from step to step. */
+export interface RankInputs {
+  /** [triplets]: 0 where one is left out whatever its score */
+  kept: Float32Array;
+  /** [1]: the place, among the scores from the highest on, of the highest that is left out */
+  edge: Int32Array;
+  /** [1]: 1 where what is left out is chosen by the scores */
+  chooses: Float32Array;
+}
+
+/** The same on the engine. */
+export interface RankTensors {
+  kept: Tensor1D;
+  edge: Tensor1D;
+  chooses: Tensor1D;
+}
+
 /** One that is followed: its smoothed sensitivity and how much that varies, number by number. */
 interface Followed {
   trainable: Trainable;
@@ -25,7 +42,7 @@ interface Followed {
 /**
  * Chooses the ranks of AdaLoRA (docs/method.md, AdaLoRA), as PEFT's RankAllocator does. The order of a step:
  *
- *     gradients -> regularized -> update -> follow (on the engine) -> after (on the host): lambda is 0 where a triplet is left out
+ *     gradients -> regularized -> update -> follow (on the engine): lambda is 0 where a triplet is left out -> after (on the host)
  *
  * Triplets in the order of the adapter's sites, `rank` of each. Owns its variables: call `dispose` at the end.
  */
@@ -85,7 +102,7 @@ export class RankAllocator {
   }
 
   /**
-   * Pure in its tensors: follows p * dL/dp of every number, p as the update left it.
+   * Pure in its tensors: follows p * dL/dp of every number, p as the update left it, and leaves triplets out.
    * @param parameters of the trainables after the update
    * @param finite 1, or 0 where the step's loss is no number and nothing is to change
    */
@@ -93,6 +110,7 @@ export class RankAllocator {
     parameters: Tensor2D[],
     gradients: Tensor2D[],
     finite: Scalar,
+    { kept, edge, chooses }: RankTensors,
   ): { scores: Tensor1D; updates: [tf.Variable, Tensor][] } {
     const { beta1, beta2 } = this.options;
     const isOn = tf.cast(finite, 'bool');
@@ -103,43 +121,52 @@ export class RankAllocator {
       return [tf.where(isOn, s, sensitivity) as Tensor2D, tf.where(isOn, u, uncertainty) as Tensor2D];
     });
     const scoreOf = (k: number) => tf.mean(tf.mul(next[k]![0], next[k]![1]), 1);
-    const scores = this.#sites.map(({ a, b, lambda }) =>
-      tf.add<Tensor1D>(scoreOf(lambda), tf.add(scoreOf(a), scoreOf(b))),
+    const scores = tf.concat(
+      this.#sites.map(({ a, b, lambda }) => tf.add<Tensor1D>(scoreOf(lambda), tf.add(scoreOf(a), scoreOf(b)))),
     );
+    const threshold = tf.gather(tf.topk(scores, this.triplets).values, edge);
+    const isAbove = tf.cast(tf.greater(scores, threshold), 'float32');
+    const byScore = tf.sub(1, tf.mul(tf.mul(chooses, finite), tf.sub(1, isAbove)));
+    const { rank } = this.adapter.options;
+    const stays = tf.split(tf.reshape(tf.mul(kept, byScore), [this.triplets, 1]), this.#sites.length);
     const updates = this.#followed.flatMap(({ sensitivity, uncertainty }, k): [tf.Variable, Tensor][] => [
       [sensitivity, next[k]![0]],
       [uncertainty, next[k]![1]],
     ]);
-    return { scores: tf.concat(scores), updates };
+    const lambdas = this.#sites.map(({ lambda }, site): [tf.Variable, Tensor] => [
+      this.adapter.trainables[lambda]!.variable,
+      tf.mul(parameters[lambda]!, tf.reshape(stays[site]!, [rank, 1])),
+    ]);
+    return { scores, updates: [...updates, ...lambdas] };
   }
 
-  /** After the update of `step`: chooses anew where it is time, and holds what was left out at 0. */
-  async after(step: number, scores: Float32Array): Promise<void> {
-    const { options } = this;
+  /** What `follow` is told of `step`. */
+  inputs(step: number): RankInputs {
+    const { options, triplets: all } = this;
     const last = options.steps - options.tFinal;
-    if (step < last) this.#state.scores = [...scores];
-    const all = this.triplets;
-    const budget = budgetAt(step, all, (all * options.targetRank) / this.adapter.options.rank, options);
-    const known = this.#state.scores;
-    if (budget !== undefined && known) this.#state.kept = keptOf(known, budget);
-    if (this.#state.kept && (budget !== undefined || step > last)) await this.#leaveOut(this.#state.kept);
+    const budget = this.#budget(step);
+    // The last choice is by the scores before it, which are known.
+    if (step === last && this.#state.scores) this.#state.kept = keptOf(this.#state.scores, budget!);
+    const out = budget !== undefined && step < last ? all - budget : 0;
+    const held = step >= last ? this.#state.kept : null;
+    return {
+      kept: Float32Array.from(held ?? new Array<number>(all).fill(1)),
+      edge: Int32Array.of(Math.min(all - 1, all - out)),
+      chooses: Float32Array.of(Number(out > 0)),
+    };
   }
 
-  async #leaveOut(kept: readonly number[]): Promise<void> {
-    const { rank } = this.adapter.options;
-    for (const [site, { lambda }] of this.#sites.entries()) {
-      const own = kept.slice(site * rank, (site + 1) * rank);
-      if (own.every(Boolean)) continue;
-      const { variable } = this.adapter.trainables[lambda]!;
-      const values = (await variable.data()) as Float32Array;
-      if (own.every((stays, i) => stays || values[i] === 0)) continue;
-      const masked = tf.tensor2d(
-        values.map((value, i) => (own[i] ? value : 0)),
-        variable.shape,
-      );
-      variable.assign(masked);
-      masked.dispose();
-    }
+  #budget(step: number): number | undefined {
+    const all = this.triplets;
+    return budgetAt(step, all, (all * this.options.targetRank) / this.adapter.options.rank, this.options);
+  }
+
+  /** Remembers what `follow` told of `step`. */
+  after(step: number, scores: Float32Array): void {
+    if (step >= this.options.steps - this.options.tFinal) return;
+    this.#state.scores = [...scores];
+    const budget = this.#budget(step);
+    if (budget !== undefined) this.#state.kept = keptOf(this.#state.scores, budget);
   }
 
   exportState(): { state: RankState; tensors: HeldTensor[] } {

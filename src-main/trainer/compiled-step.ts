@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW } from '../effilora/adamw.ts';
-import type { RankAllocator } from '../effilora/rank-allocator.ts';
+import type { RankAllocator, RankInputs, RankTensors } from '../effilora/rank-allocator.ts';
 import type { RowInputs } from '../effilora/types.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { fusedKernels } from '../engine/fused-kernels.ts';
@@ -32,6 +32,8 @@ export interface StepValues<Batch> {
   teaches?: Float32Array;
   /** AdamW's rows [blocks of all trainables, 4] */
   numbers: Float32Array;
+  /** of a method that chooses ranks */
+  ranks?: RankInputs;
   /** of a micro-batch by its rows, [rows, 1] */
   dropout?: (microBatch: number, rows: number, part?: string) => Float32Array;
 }
@@ -112,8 +114,12 @@ export class CompiledTraining<Batch, Tensors extends object> {
     return feeds;
   }
 
-  private updateFeeds({ numbers }: StepValues<Batch>): Feeds {
-    return { numbers: { values: numbers, shape: [numbers.length / 4, 4] } };
+  private updateFeeds({ numbers, ranks }: StepValues<Batch>): Feeds {
+    const told = Object.entries(ranks ?? {}) as [string, Float32Array | Int32Array][];
+    return {
+      numbers: { values: numbers, shape: [numbers.length / 4, 4] },
+      ...Object.fromEntries(told.map(([name, values]) => [name, { values, shape: [values.length] }])),
+    };
   }
 
   /** Runs the graph for these feeds, compiling it at their first sight. */
@@ -177,7 +183,7 @@ export class CompiledTraining<Batch, Tensors extends object> {
 
   private whole(inputs: Record<string, Tensor>, batch: Batch, withoutBackward: number) {
     const { loss, gradients } = this.gradients(inputs, batch, withoutBackward);
-    const { report, updates } = this.update(gradients, inputs.numbers as Tensor2D, loss);
+    const { report, updates } = this.update(gradients, inputs, loss);
     return { outputs: [report, loss], updates };
   }
 
@@ -192,20 +198,23 @@ export class CompiledTraining<Batch, Tensors extends object> {
 
   private apply(inputs: Record<string, Tensor>) {
     const sums = this.sums as unknown as Tensor2D[];
-    const { report, updates } = this.update(sums, inputs.numbers as Tensor2D, inputs.loss as Scalar);
+    const { report, updates } = this.update(sums, inputs, inputs.loss as Scalar);
     const cleared = this.sums!.map((sum): [tf.Variable, Tensor] => [sum, tf.zeros(sum.shape)]);
     return { outputs: [report], updates: [...updates, ...cleared] };
   }
 
-  private update(gradients: Tensor2D[], numbers: Tensor2D, loss: Scalar) {
+  private update(gradients: Tensor2D[], inputs: Record<string, Tensor>, loss: Scalar) {
+    const { allocator } = this;
+    const { kept, edge, chooses } = inputs as unknown as RankTensors;
+    const choice = allocator && { allocator, told: { kept, edge, chooses } };
     const finite = tf.cast(tf.isFinite(loss), 'float32');
     const blocks = this.adapter.trainables.map((trainable) => trainable.blocks);
-    const rows = tf.split(tf.mul(numbers, finite), blocks, 0) as Tensor2D[];
+    const rows = tf.split(tf.mul(inputs.numbers!, finite), blocks, 0) as Tensor2D[];
     // our own AdamW leaves a block with rate 0 alone; the composition multiplies, and 0 times no number is none
     const used = fusedKernels()
       ? gradients
       : gradients.map((g) => tf.where(tf.cast(finite, 'bool'), g, tf.zerosLike(g)) as Tensor2D);
-    return applyGradients(this.adapter, this.optimizer, used, rows, this.allocator, finite as Scalar);
+    return applyGradients(this.adapter, this.optimizer, used, rows, choice, finite as Scalar);
   }
 }
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { AdamW, BlockNumbers } from '../effilora/adamw.ts';
-import type { RankAllocator } from '../effilora/rank-allocator.ts';
+import type { RankAllocator, RankTensors } from '../effilora/rank-allocator.ts';
 import { sensitivity } from '../effilora/sensitivity.ts';
 import { clipped } from '../engine/fused-kernels.ts';
 import type { Objective, Passes } from '../tasks/task.ts';
@@ -46,9 +46,15 @@ export function microBatchGradients<Tensors extends object>(
   });
 }
 
+/** What chooses ranks, and what it is told of the step. */
+export interface RankChoice {
+  allocator: RankAllocator;
+  told: RankTensors;
+}
+
 /**
  * Pure in its tensors: what the optimizer makes of a step's gradients.
- * @param allocator what chooses ranks, where the method does
+ * @param choice what chooses ranks, where the method does
  * @param finite 1, or 0 where the loss is no number
  * @returns report [1 + M (+ M) (+ triplets)]: gradient norm, sensitivity of every head, share of every head where taps were measured, and
  * the score of every triplet
@@ -58,18 +64,18 @@ export function applyGradients(
   optimizer: AdamW,
   gradients: Tensor2D[],
   numbers: BlockNumbers,
-  allocator?: RankAllocator,
+  choice?: RankChoice,
   finite: Scalar = tf.scalar(1),
 ): { report: Tensor1D; updates: ReturnType<AdamW['update']>['updates'] } {
   const { trainables } = adapter;
   const given = gradients.slice(0, trainables.length);
-  const own = allocator?.regularized(given) ?? given;
+  const own = choice?.allocator.regularized(given) ?? given;
   const scaled = (norm: Scalar) => own.map((gradient) => clipped(gradient, norm, optimizer.options.clipNorm));
   const shares = gradients.slice(trainables.length).map((share) => tf.reshape<tf.Rank.R1>(share, [share.size]));
   const whole = optimizer.updateWhole(own, numbers);
   if (whole) {
     const scores = tf.gather(whole.sensitivities, tf.tensor1d(headBlocks(adapter), 'int32'));
-    const followed = allocator?.follow(trainables.map(({ variable }) => variable), scaled(whole.gradNorm), finite); // prettier-ignore
+    const followed = choice?.allocator.follow(trainables.map(({ variable }) => variable), scaled(whole.gradNorm), finite, choice.told); // prettier-ignore
     const all = [scores, ...shares, ...(followed ? [followed.scores] : [])];
     return {
       report: tf.concat([tf.reshape<tf.Rank.R1>(whole.gradNorm, [1]), ...all]),
@@ -81,7 +87,7 @@ export function applyGradients(
   );
   const { gradNorm, updates } = optimizer.update(own, numbers);
   const next = new Map<tf.Variable, Tensor>(updates);
-  const followed = allocator?.follow(trainables.map(({ variable }) => next.get(variable) as Tensor2D), scaled(gradNorm), finite); // prettier-ignore
+  const followed = choice?.allocator.follow(trainables.map(({ variable }) => next.get(variable) as Tensor2D), scaled(gradNorm), finite, choice.told); // prettier-ignore
   const all = [...scores, ...shares, ...(followed ? [followed.scores] : [])];
   return {
     report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...all]),

@@ -113,7 +113,7 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     reducer.observe(step, heads.slice(0, adapter.heads.length));
     reducer.select(step);
     const ranked = heads.length - (allocator?.triplets ?? 0);
-    await allocator?.after(step, Float32Array.from(heads.slice(ranked)));
+    allocator?.after(step, Float32Array.from(heads.slice(ranked)));
     const routerShare = this.#routerShare(heads.slice(adapter.heads.length, ranked), below, parts);
     return { loss: numbers.loss, gradNorm: gradNorm!, terms, units, readySeconds, frozen, routerShare };
   }
@@ -160,7 +160,15 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     const dropout = this.adapter.options.dropout > 0 ? noise : undefined;
     const observed = this.reducer.observed(step);
     try {
-      const result = await compiled.run({ batches, ...counts, ...this.#passes(step), observed, numbers, dropout });
+      const result = await compiled.run({
+        batches,
+        ...counts,
+        ...this.#passes(step),
+        observed,
+        numbers,
+        dropout,
+        ranks: this.allocator?.inputs(step),
+      });
       if (!Number.isFinite(result.loss)) throw noNumber(step, result.loss);
       return result;
     } catch (error) {
@@ -213,7 +221,7 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
       const [lossValue] = await loss.data();
       if (!Number.isFinite(lossValue!)) throw noNumber(step, lossValue!);
       const numbers = this.optimizer.numbers(learningRate, this.reducer);
-      const observed = this.#update(gradients, numbers);
+      const observed = this.#update(step, gradients, numbers);
       const report = Float32Array.from(await observed.data());
       observed.dispose();
       return { loss: lossValue!, report };
@@ -258,9 +266,17 @@ export class TrainingStep<Batch = unknown, Tensors extends object = object> {
     };
   }
 
-  #update(gradients: Tensor2D[], numbers: BlockNumbers): Tensor1D {
+  #update(step: number, gradients: Tensor2D[], numbers: BlockNumbers): Tensor1D {
     return tf.tidy(() => {
-      const { report, updates } = applyGradients(this.adapter, this.optimizer, gradients, numbers, this.allocator);
+      const { allocator } = this;
+      const inputs = allocator?.inputs(step);
+      const told = inputs && {
+        kept: tf.tensor1d(inputs.kept),
+        edge: tf.tensor1d(inputs.edge, 'int32'),
+        chooses: tf.tensor1d(inputs.chooses),
+      };
+      const choice = allocator && told && { allocator, told };
+      const { report, updates } = applyGradients(this.adapter, this.optimizer, gradients, numbers, choice);
       for (const [variable, value] of updates) variable.assign(value);
       tf.dispose(numbers);
       return report;
