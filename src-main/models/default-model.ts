@@ -63,6 +63,10 @@ export const PAINTING_MODEL = {
 /** Models that can be named instead of given by path, of those whose folder comes with the studio. */
 export const FOLDER_MODELS = [SEEING_MODEL, PAINTING_MODEL];
 
+/** What a model's folder is called; one that comes with the studio by the name that it has there. */
+export const nameOfFolder = (folder: string): string =>
+  FOLDER_MODELS.find((model) => model.folder === path.resolve(folder))?.name ?? path.basename(path.resolve(folder));
+
 /** Models that can be named instead of given by path, of those that a package carries. */
 export const PACKAGED_MODELS = [DEFAULT_MODEL, GEMMA_MODEL];
 

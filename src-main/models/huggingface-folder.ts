@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { UserError } from '../engine/types.ts';
 import { chatTemplate } from './chat-template.ts';
 import { configFromHuggingFace } from './config-huggingface.ts';
+import { nameOfFolder } from './default-model.ts';
 import { endingTurns } from './end-of-turn.ts';
 import { openFolderWeights } from './huggingface-weights.ts';
 import { fileSha256, foldHashes } from './identity.ts';
@@ -49,7 +50,7 @@ export async function openHuggingFaceFolder(
     return {
       makes: 'texts',
       path: folder,
-      name: path.basename(path.resolve(folder)),
+      name: nameOfFolder(folder),
       format: 'huggingface',
       config: {
         ...config,

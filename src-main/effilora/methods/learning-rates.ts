@@ -3,7 +3,7 @@ import type { MethodName } from '../types.ts';
 /**
  * Where a recipe names no learning rate: the best of those measured for each method (docs/quality.md). With one A for all layers
  * and fewer heads in training an update moves EffiLoRA's product less than LoRA's, so it takes the larger rate.
- * AdaLoRA's and VeRA's are of their authors' (arXiv 2303.10512, 2310.11454); they aren't measured here.
+ * AdaLoRA's and VeRA's were not measured: they are where to begin.
  */
 export const DEFAULT_LEARNING_RATES: Record<MethodName, number> = {
   lora: 5e-4,

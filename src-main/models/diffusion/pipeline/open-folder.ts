@@ -5,6 +5,7 @@ import { UserError } from '../../../engine/types.ts';
 import { fileSha256, foldHashes } from '../../identity.ts';
 import { canonicalName } from '../../huggingface-weights.ts';
 import { configFromHuggingFace } from '../../config-huggingface.ts';
+import { nameOfFolder } from '../../default-model.ts';
 import { openHuggingFaceFolder } from '../../huggingface-folder.ts';
 import { readJsonFile } from '../../json-file.ts';
 import { notSupported } from '../config-file.ts';
@@ -80,7 +81,7 @@ export async function openDiffusionFolder(folder: string): Promise<DiffusionFile
   };
   const { source } = folderOf;
   const shared = {
-    ...{ path: folder, name: path.basename(path.resolve(folder)), source },
+    ...{ path: folder, name: nameOfFolder(folder), source },
     vae: await folderOf.config('vae', vaeConfig),
     noise: await readNoiseConfig(path.join(folder, 'scheduler', 'scheduler_config.json')),
   };
