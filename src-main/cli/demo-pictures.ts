@@ -12,6 +12,8 @@ import { HeldOutDrawings } from './held-out-drawings.ts';
 import { duration, note, printJson } from './output.ts';
 import { gridOf } from './picture-grid.ts';
 
+/** Of what was learned so much acts where it paints: a style at its whole strength takes a small model farther from what it knew of things. */
+const STRENGTH = 0.75;
 const EXAMPLE = { folder: resource('line-drawings'), name: 'drawings' };
 
 interface Comparison {
@@ -23,6 +25,8 @@ interface Comparison {
   conceptAccuracyAfter: number;
   /** painted each time */
   pictures: number;
+  /** the share of what was learned that acted where it was painted with */
+  strength: number;
   /** a PNG: in each pair of rows the upper one was painted before, the lower one after */
   grid: string;
 }
@@ -54,7 +58,7 @@ async function compare(recipe: Recipe, folder: string, most = Infinity): Promise
   const painter = await LoadedPainter.open({ model, engine }, note);
   const heldOut = await HeldOutDrawings.open(EXAMPLE.folder);
   try {
-    const { adapter } = await painter.adapter(folder);
+    const { adapter } = await painter.adapter(folder, { strength: STRENGTH });
     const count = Math.min(most, heldOut.count);
     const worth = async (adaptation?: Adaptation) => {
       note(`Painting ${count} held-out captions ${adaptation ? 'with' : 'without'} the adapter`);
@@ -67,7 +71,7 @@ async function compare(recipe: Recipe, folder: string, most = Infinity): Promise
     return {
       ...{ kidBefore: before.kid, kidAfter: after.kid },
       ...{ conceptAccuracyBefore: before.conceptAccuracy, conceptAccuracyAfter: after.conceptAccuracy },
-      ...{ pictures: count, grid },
+      ...{ pictures: count, strength: STRENGTH, grid },
     };
   } finally {
     heldOut.dispose();
@@ -75,11 +79,15 @@ async function compare(recipe: Recipe, folder: string, most = Infinity): Promise
   }
 }
 
-function show({ pictures, grid, ...measured }: Comparison, { step, folder }: RunSummary, seconds: number): void {
+function show(
+  { pictures, strength, grid, ...measured }: Comparison,
+  { step, folder }: RunSummary,
+  seconds: number,
+): void {
   const { kidBefore, kidAfter, conceptAccuracyBefore, conceptAccuracyAfter } = measured;
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   const place = (file: string) => path.relative('.', file);
-  console.log(`\n${step} steps; ${duration(seconds)} in all. ${pictures} captions that were not learned from were painted before and after, from the same noise.`); // prettier-ignore
+  console.log(`\n${step} steps; ${duration(seconds)} in all. ${pictures} captions that were not learned from were painted before and after, from the same noise, after with ${percent(strength)} of the adapter's strength.`); // prettier-ignore
   console.log(
     `\nHow far the pictures are from drawings in lines (KID): ${kidBefore.toFixed(3)} before, ${kidAfter.toFixed(3)} after; lower is nearer.`,
   );

@@ -127,15 +127,22 @@ export const playground = {
       onModel.pick({ model: true }).extend({
         columns: z
           .array(
-            z.object({
-              adapter: z.string().max(64).nullable(),
-              /** the share of its heads that is left out, the least important first */
-              leaveOut: z.number().min(0).max(1).optional(),
-              /** the router shares among those that stay */
-              renormalize: z.boolean().optional(),
-              /** as the plain LoRA that an export writes */
-              form: z.enum(EXPORT_FORMS).optional(),
-            }),
+            z
+              .object({
+                adapter: z.string().max(64).nullable(),
+                /** the share of its heads that is left out, the least important first */
+                leaveOut: z.number().min(0).max(1).optional(),
+                /** the router shares among those that stay */
+                renormalize: z.boolean().optional(),
+                /** as the plain LoRA that an export writes */
+                form: z.enum(EXPORT_FORMS).optional(),
+                /** the share of what was learned that acts; default 1 */
+                strength: z.number().positive().max(2).optional(),
+              })
+              .refine(
+                ({ form, strength }) => form === undefined || strength === undefined,
+                'An export is painted at its whole strength: other programs have a weight of their own for it',
+              ),
           )
           .min(1)
           .max(MOST_PAINTED),

@@ -32,6 +32,8 @@ export interface Column {
   /** of pictures: the share of its heads that is left out, or painted as the plain LoRA that an export writes */
   leaveOut?: number;
   form?: ExportForm;
+  /** the share of what was learned that acts */
+  strength?: number;
 }
 
 export const SAMPLING: Sampling = { maxTokens: 200, temperature: 0.7, topP: 0.95, topK: 0, seed: 0 };

@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -95,6 +96,16 @@ describe('pictures side by side', () => {
     expect(apart(among, await byHand(folder, (adapter) => adapter.drop({ heads, renormalize: true })))).toBeLessThanOrEqual(1); // prettier-ignore
     expect(none.equals(base)).toBe(true);
     for (const [one, other] of [[base, whole], [whole, half], [half, among]] as const) expect(apart(one, other)).toBeGreaterThan(3); // prettier-ignore
+  });
+
+  it('at half of its strength are those of an adapter whose last factors are halved', async () => {
+    const [whole, half] = (await painted([{ folder }, { folder, strength: 0.5 }])) as [Buffer, Buffer];
+    const halved = (adapter: Adapter) => {
+      for (const { name, variable } of adapter.trainables)
+        if (name.endsWith('.B')) variable.assign(tf.tidy(() => tf.mul(variable, 0.5)));
+    };
+    expect(apart(half, await byHand(folder, halved))).toBeLessThanOrEqual(1);
+    expect(apart(half, whole)).toBeGreaterThan(3);
   });
 
   it('as exported are what the exported file paints, fitted once', async () => {

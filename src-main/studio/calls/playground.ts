@@ -32,7 +32,7 @@ export function playgroundCalls(studio: Studio) {
       // An export is fitted on the adapter's training data: an imported one's recipe may name any path.
       const fitted = folders.filter((folder, i) => folder !== undefined && columns[i]!.form) as string[];
       await checkedData(studio, { examples: 1 }, fitted);
-      const all = columns.map(({ leaveOut, renormalize, form }, i) => ({ folder: folders[i], leaveOut, renormalize, form })); // prettier-ignore
+      const all = columns.map(({ leaveOut, renormalize, form, strength }, i) => ({ folder: folders[i], leaveOut, renormalize, form, strength })); // prettier-ignore
       const painted = only === undefined ? all : all.slice(only, only + 1);
       return stream(stage.run('paint', { ...asked, ...on, columns: painted }, signal));
     }),

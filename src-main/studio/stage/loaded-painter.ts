@@ -12,6 +12,7 @@ import { parseRecipe } from '../../recipe/recipe.ts';
 import { adapterOnModel, readAdapter } from '../../trainer/adapter-folder.ts';
 import { completeFor } from '../../trainer/complete-for.ts';
 import { headsToDrop, withoutHeads } from '../../trainer/drop.ts';
+import { withStrength } from '../../trainer/strength.ts';
 import { heldBy } from '../../trainer/held.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import type { Task, TrainableModel } from '../../tasks/task.ts';
@@ -60,11 +61,14 @@ export class LoadedPainter {
   }
 
   /**
-   * An adapter on this model, with heads left out besides its own: those in `off`, or the least important ones.
+   * An adapter on this model, with heads left out besides its own: those in `off`, or the least important ones; at the strength asked for.
    * @throws UserError
    */
-  async adapter(folder: string, { off, leaveOut, renormalize = false }: PaintColumn = {}): Promise<AdapterOfPainter> {
-    const stored = await readAdapter(folder);
+  async adapter(
+    folder: string,
+    { off, leaveOut, renormalize = false, strength = 1 }: PaintColumn = {},
+  ): Promise<AdapterOfPainter> {
+    const stored = withStrength(await readAdapter(folder), strength);
     const { description } = stored;
     const asked = leaveOut === undefined ? (off ?? { heads: [], renormalize: false }) : { heads: [...headsToDrop(description, leaveOut)], renormalize }; // prettier-ignore
     const less = asked.heads.length > 0 ? withoutHeads(stored, new Set(asked.heads), asked.renormalize) : stored;

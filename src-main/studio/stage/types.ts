@@ -195,6 +195,8 @@ export interface PaintColumn extends ColumnOnStage {
   renormalize?: boolean;
   /** as the plain LoRA that goes into other programs' files */
   form?: ExportForm;
+  /** the share of what was learned that acts; default 1 */
+  strength?: number;
 }
 
 /** How a picture is painted; what is missing is as usual for the model. */
