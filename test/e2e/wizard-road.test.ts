@@ -214,7 +214,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     // An empty field shows what is planned.
     await expect.poll(() => page.getByLabel('Alpha, scale = alpha / rank').getAttribute('placeholder')).toBe('32');
     await fill('Rank', '0');
-    await expect.poll(async () => (await told('Rank'))?.trim()).toBe('Rank takes a whole number from 1 to 256.');
+    await expect.poll(async () => (await told('Rank'))?.trim()).toBe('Rank takes a whole number from 1 to 1,024.');
     await expect.poll(() => page.getByLabel('Rank', { exact: true }).inputValue()).toBe('0');
     await expect.poll(() => goOn(page).isDisabled()).toBe(true);
     await expect.poll(() => told('Heads a site')).toBeUndefined();
