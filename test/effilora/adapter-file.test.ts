@@ -111,7 +111,7 @@ describe('the adapter file', () => {
       parseAdapterDescription(JSON.stringify({ formatVersion: 1, ...description(), ...changes }), 'adapter.json');
     expect(() => parseAdapterDescription('{"formatVersion": 1', 'adapter.json')).toThrow(/adapter\.json is not JSON/);
     expect(() => parseAdapterDescription('null', 'adapter.json')).toThrow(UserError);
-    expect(parse({ formatVersion: 4 })).toThrow(/version 4.*update the studio/);
+    expect(parse({ formatVersion: 5 })).toThrow(/version 5.*update the studio/);
     expect(parse({ method: { ...options(), rank: 1e12 } })).toThrow(/field method\.rank/);
     expect(parse({ baseModel: { name: 'x', architecture: 'llama', sha256: 'no' } })).toThrow(/field baseModel\.sha256/);
   });
