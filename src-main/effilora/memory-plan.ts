@@ -1,6 +1,6 @@
 import type { Products } from '../engine/products.ts';
-import { headsPerSite, isOfLanguage, isRouted, parameterCounts } from './methods/structure.ts';
-import { methodOf } from './methods/registry.ts';
+import { headsPerSite, isOfLanguage, parameterCounts } from './methods/structure.ts';
+import { isRouted, methodOf } from './methods/registry.ts';
 import type { SeenShape } from './seen.ts';
 import type { AdapterOptions, SiteShape, WholeTensor } from './types.ts';
 

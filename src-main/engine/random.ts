@@ -13,6 +13,19 @@ export function randomStream(seed: number, name: string): () => number {
   };
 }
 
+/** `size` numbers of the normal distribution with variance 1 (Box-Muller). */
+export function normalNumbers(random: () => number, size: number): Float32Array {
+  const out = new Float32Array(size);
+  for (let i = 0; i < size; i += 2) {
+    // 1 - u lies in (0, 1], whose logarithm is finite.
+    const radius = Math.sqrt(-2 * Math.log(1 - random()));
+    const angle = 2 * Math.PI * random();
+    out[i] = radius * Math.cos(angle);
+    if (i + 1 < size) out[i + 1] = radius * Math.sin(angle);
+  }
+  return out;
+}
+
 /** A shuffled copy (Fisher-Yates). */
 export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   const out = [...items];

@@ -1,12 +1,10 @@
-import fsp from 'node:fs/promises';
-import path from 'node:path';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { scaleOf, siteTensors } from '../effilora/methods/structure.ts';
 import { headName } from '../effilora/names.ts';
 import type { NamedTensor } from '../effilora/types.ts';
-import { encodeSafetensors } from '../models/safetensors.ts';
 import { type Base, modulesOf, targetModulesOf } from './peft.ts';
+import { writePeftFolder } from './peft-folder.ts';
 
 /**
  * Writes PEFT's two files of an AdaLoRA (its AdaLoraConfig): each place with the triplets that stay, and which of the first rank they
@@ -42,9 +40,7 @@ export async function writePeftAdalora(
   });
   const ranks = Object.values(pattern).map((stays) => stays.filter(Boolean).length);
   const config = {
-    peft_type: 'ADALORA',
-    task_type: 'CAUSAL_LM',
-    base_model_name_or_path: baseModel,
+    peft_type: 'ADALORA' as const,
     init_r: options.rank,
     target_r: Math.max(1, Math.round(ranks.reduce((sum, rank) => sum + rank, 0) / ranks.length)),
     rank_pattern: pattern,
@@ -54,14 +50,9 @@ export async function writePeftAdalora(
     target_modules: targetModulesOf(plain, base),
     ...{ tinit: 0, tfinal: 0, deltaT: 1, total_step: 1 },
     modules_to_save: null,
-    bias: 'none',
-    fan_in_fan_out: false,
     init_lora_weights: true,
-    inference_mode: true,
   };
-  const written = named.map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
-  await fsp.writeFile(path.join(folder, 'adapter_model.safetensors'), encodeSafetensors(written, { format: 'pt' }));
-  await fsp.writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  await writePeftFolder(folder, baseModel, config, named);
 }
 
 /** Some rows of a matrix [.., width]. */

@@ -1,12 +1,10 @@
-import fsp from 'node:fs/promises';
-import path from 'node:path';
 import type { Adapter } from '../effilora/adapter.ts';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { scaleOf, siteTensors } from '../effilora/methods/structure.ts';
 import { headName } from '../effilora/names.ts';
 import type { NamedTensor } from '../effilora/types.ts';
-import { encodeSafetensors } from '../models/safetensors.ts';
 import { type Base, modulesOf, targetModulesOf } from './peft.ts';
+import { writePeftFolder } from './peft-folder.ts';
 
 /**
  * Writes PEFT's two files of a VeRA (its VeraConfig), A and B among the tensors: nothing hangs on how PyTorch draws them. PEFT has no
@@ -40,22 +38,15 @@ export async function writePeftVera(
     ];
   });
   const config = {
-    peft_type: 'VERA',
-    task_type: 'CAUSAL_LM',
-    base_model_name_or_path: baseModel,
+    peft_type: 'VERA' as const,
     r: options.rank,
     target_modules: targetModulesOf(plain, base),
     d_initial: options.vera!.dInitial,
     projection_prng_key: 0,
     save_projection: true,
     vera_dropout: 0,
-    bias: 'none',
     modules_to_save: null,
-    fan_in_fan_out: false,
     init_weights: true,
-    inference_mode: true,
   };
-  const named = [...shared, ...own].map((tensor) => ({ ...tensor, dtype: 'F32' as const }));
-  await fsp.writeFile(path.join(folder, 'adapter_model.safetensors'), encodeSafetensors(named, { format: 'pt' }));
-  await fsp.writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  await writePeftFolder(folder, baseModel, config, [...shared, ...own]);
 }

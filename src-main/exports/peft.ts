@@ -1,19 +1,17 @@
-import fsp from 'node:fs/promises';
-import path from 'node:path';
 import type { PlainLora } from '../effilora/exports/plain-lora.ts';
 import { isOfLanguage } from '../effilora/methods/structure.ts';
 import { readSiteName, readSiteTensor, siteName, type SiteId } from '../effilora/names.ts';
 import type { NamedTensor } from '../effilora/types.ts';
-import { encodeSafetensors } from '../models/safetensors.ts';
 import type { ModelFile } from '../models/types.ts';
 import { inFileForm, modulePath, seeingLinears } from '../models/vision/towers/sites.ts';
 import { linearPath } from '../models/weights.ts';
+import { writePeftFolder } from './peft-folder.ts';
 import { languageModule, nameInside } from './seeing-names.ts';
 
 /** What its name in a whole model is told by: of text alone, or with what sees. */
 export type Base = Pick<ModelFile, 'sees'>;
 
-/** Writes PEFT's two files of a plain LoRA, f32 (PEFT's own format, peft.utils.save_and_load). */
+/** Writes PEFT's two files of a plain LoRA. */
 export async function writePeft(
   folder: string,
   { options, tensors }: PlainLora,
@@ -23,26 +21,20 @@ export async function writePeft(
   const moduleOf = modulesOf(base);
   const named = tensors.map((tensor) => {
     const { key, shape, data } = keyed(tensor, moduleOf, base);
-    return { name: `base_model.model.${key}`, dtype: 'F32' as const, shape, data };
+    return { name: `base_model.model.${key}`, shape, data };
   });
   const config = {
-    peft_type: 'LORA',
-    task_type: 'CAUSAL_LM',
-    base_model_name_or_path: baseModel,
+    peft_type: 'LORA' as const,
     r: options.rank,
     lora_alpha: options.alpha,
     lora_dropout: 0,
     target_modules: targetModulesOf({ options, tensors }, base),
     modules_to_save: options.whole ? [connectorModule(base)] : null,
-    bias: 'none',
     use_rslora: options.rsLora,
     use_dora: options.dora,
-    fan_in_fan_out: false,
     init_lora_weights: true,
-    inference_mode: true,
   };
-  await fsp.writeFile(path.join(folder, 'adapter_model.safetensors'), encodeSafetensors(named, { format: 'pt' }));
-  await fsp.writeFile(path.join(folder, 'adapter_config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  await writePeftFolder(folder, baseModel, config, named);
 }
 
 /** A tensor under its name in the whole model, and in the form that the model has it. */

@@ -70,29 +70,35 @@ export function applyGradients(
   const { trainables } = adapter;
   const given = gradients.slice(0, trainables.length);
   const own = choice?.allocator.regularized(given) ?? given;
-  const scaled = (norm: Scalar) => own.map((gradient) => clipped(gradient, norm, optimizer.options.clipNorm));
+  const { scores, gradNorm, updates } = updated(adapter, optimizer, gradients, own, numbers);
   const shares = gradients.slice(trainables.length).map((share) => tf.reshape<tf.Rank.R1>(share, [share.size]));
+  const next = new Map<tf.Variable, Tensor>(updates);
+  const after = trainables.map(({ variable }) => (next.get(variable) ?? variable) as Tensor2D);
+  const scaled = () => own.map((gradient) => clipped(gradient, gradNorm, optimizer.options.clipNorm));
+  const followed = choice?.allocator.follow(after, scaled(), finite, choice.told);
+  return {
+    report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...scores, ...shares, ...(followed ? [followed.scores] : [])]), // prettier-ignore
+    updates: [...updates, ...(followed?.updates ?? [])],
+  };
+}
+
+/** The sensitivity of every head, the gradients' norm, and what is still to be assigned: nothing where the engine updates in place. */
+function updated(
+  adapter: Adapter,
+  optimizer: AdamW,
+  gradients: Tensor2D[],
+  own: Tensor2D[],
+  numbers: BlockNumbers,
+): { scores: Tensor1D[] } & ReturnType<AdamW['update']> {
   const whole = optimizer.updateWhole(own, numbers);
   if (whole) {
     const scores = tf.gather(whole.sensitivities, tf.tensor1d(headBlocks(adapter), 'int32'));
-    const followed = choice?.allocator.follow(trainables.map(({ variable }) => variable), scaled(whole.gradNorm), finite, choice.told); // prettier-ignore
-    const all = [scores, ...shares, ...(followed ? [followed.scores] : [])];
-    return {
-      report: tf.concat([tf.reshape<tf.Rank.R1>(whole.gradNorm, [1]), ...all]),
-      updates: followed?.updates ?? [],
-    };
+    return { scores: [scores], gradNorm: whole.gradNorm, updates: [] };
   }
-  const scores = trainables.flatMap(({ firstHead, variable, blocks }, k) =>
+  const scores = adapter.trainables.flatMap(({ firstHead, variable, blocks }, k) =>
     firstHead === undefined ? [] : [sensitivity(variable, gradients[k]!, blocks)],
   );
-  const { gradNorm, updates } = optimizer.update(own, numbers);
-  const next = new Map<tf.Variable, Tensor>(updates);
-  const followed = choice?.allocator.follow(trainables.map(({ variable }) => next.get(variable) as Tensor2D), scaled(gradNorm), finite, choice.told); // prettier-ignore
-  const all = [...scores, ...shares, ...(followed ? [followed.scores] : [])];
-  return {
-    report: tf.concat([tf.reshape<tf.Rank.R1>(gradNorm, [1]), ...all]),
-    updates: [...updates, ...(followed?.updates ?? [])],
-  };
+  return { scores, ...optimizer.update(own, numbers) };
 }
 
 /** Which of all trainables' blocks are heads. */

@@ -46,20 +46,23 @@ function placement(random: () => number, wide: boolean): Placement {
   return { scale, turn, mirrored, right: between(-free, free), down: between(-free, free) };
 }
 
+/** How many pictures of a set's emoji a part has, and how many of that thing are numbered before them there. */
+type Drawing = [part: Part, set: SetName, count: number, before?: number];
+
 /** All pictures of the example, in their order. */
 export function examples(): Example[] {
   return CONCEPTS.flatMap((concept, i) => {
     const [one, other] = i % 2 === 0 ? SETS : ([SETS[1], SETS[0]] as const);
-    const drawings: Record<Concept['drawn'], [Part, SetName, number][]> = {
+    const drawings: Record<Concept['drawn'], Drawing[]> = {
       both: [['train', one, TRAIN], ['held-out', other, HELD_OUT]],
-      'held-out': [['held-out', one, HELD_OUT], ['held-out', other, HELD_OUT]],
-      sets: [['train', one, 1], ['train', other, 1]],
+      'held-out': [['held-out', one, HELD_OUT], ['held-out', other, HELD_OUT, HELD_OUT]],
+      sets: [['train', one, 1], ['train', other, 1, 1]],
       train: [['train', one, 1]],
     }; // prettier-ignore
-    return drawings[concept.drawn].flatMap(([part, set, number]) =>
-      Array.from({ length: number }, (_, n): Example => {
+    return drawings[concept.drawn].flatMap(([part, set, count, before = 0]) =>
+      Array.from({ length: count }, (_, n): Example => {
         const place = placement(randomStream(SEED, `${concept.name} ${set} ${n}`), false);
-        const number = n + 1 + (set === other && drawings[concept.drawn][0]![0] === part ? drawings[concept.drawn][0]![2] : 0);
+        const number = before + n + 1;
         return { part, concept, set, place, name: `${concept.name.replaceAll(" ", "-")}-${number}.png`, caption: `a line drawing of ${withArticle(concept.name)}` };
       }),
     );

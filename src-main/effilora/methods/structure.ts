@@ -6,7 +6,6 @@ import { isRouted, methodOf } from './registry.ts';
 import { type SiteTensors, type TensorRole, type TensorSpec, ZEROS } from './tensors.ts';
 
 export { isOfLanguage, LANGUAGE } from './parts-of-models.ts';
-export { isRouted } from './registry.ts';
 
 /** N where a router weighs them, else 1. */
 export function headsPerSite(options: AdapterOptions): number {

@@ -6,7 +6,7 @@ import { FileReader } from '../../models/file-reader.ts';
 import { joined } from '../../models/floats.ts';
 import { DTYPE_BYTES, type Dtype } from '../../models/safetensors.ts';
 import { writeSafetensors, type TensorToWrite } from '../../models/safetensors-write.ts';
-import { bytesOf, changesOf, countTensors, rewrite, withPair } from './merged-tensors.ts';
+import { bytesOf, changesOf, countTensors, rewrite, sizeOf, withPair } from './merged-tensors.ts';
 import { modelspecOf } from './modelspec.ts';
 import type { LoraPair } from './pairs.ts';
 
@@ -167,8 +167,6 @@ function metadataOf(base: UNetFile, title: string): Record<string, string> {
   const own = { 'modelspec.sai_model_spec': '1.0.0', 'modelspec.architecture': architecture, 'modelspec.title': title };
   return { format: 'pt', ...own, ...metadata };
 }
-
-const sizeOf = (shape: number[]) => shape.reduce((product, side) => product * side, 1);
 
 /** [rows, columns] -> [columns, rows] */
 function transposed(values: Float32Array, columns: number): Float32Array {

@@ -44,14 +44,16 @@ export async function changesOf(
   }
 }
 
+/** How many numbers a tensor has. */
+export const sizeOf = (shape: number[]): number => shape.reduce((product, side) => product * side, 1);
+
 function placeOf(
   entry: DiffusionEntry | undefined,
   { place: { path, inFeatures, outFeatures } }: LoraPair,
   where: string,
 ) {
   const size = inFeatures * outFeatures;
-  if (entry?.place && entry.shape.reduce((product, side) => product * side, 1) === size)
-    return { place: entry.place, size };
+  if (entry?.place && sizeOf(entry.shape) === size) return { place: entry.place, size };
   throw new UserError(`${where} has no "${path}.weight" of ${outFeatures} x ${inFeatures} numbers, which the adapter is for`); // prettier-ignore
 }
 

@@ -100,7 +100,6 @@ void writeRows(const float* from, int64_t fromStride, const ProductShape& shape,
 struct Shares {
   int64_t deep, depths, width, panels, height, chunks;
   Shares(int64_t m, int64_t n, int64_t steps, int64_t parts) {
-    auto shares = [](int64_t size, int64_t most) { return (size + most - 1) / most; };
     depths = shares(steps, kDeepest);
     deep = shares(steps, depths);
     int64_t most = std::min(kWidest, std::max<int64_t>(32, kPanelWords / (deep * kStep * parts / 2) / 32 * 32));

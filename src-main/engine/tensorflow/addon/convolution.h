@@ -71,7 +71,6 @@ void convolution(const float* x, View weight, float* out, const ConvolutionShape
   int64_t depth = s.gradient ? s.out : s.in, stored = s.kernel * s.kernel * s.in;
   ProductShape product{s.pictures * s.rows * s.columns, 0, s.gradient ? s.in : s.out, false, false};
   ConvolutionPart part{x, weight, {out, Type::f32}, s, depth, stored, product};
-  auto shares = [](int64_t size, int64_t each) { return (size + each - 1) / each; };
   int64_t most = haveOwnRows(product.m) ? kConvolvedColumns : std::min(kConvolvedColumns, shares(shares(product.n, kUnit), threads()) * kUnit);
   int64_t groups = shares(product.n, most);
   // as many chunks of places as there are threads, or a multiple of that

@@ -56,7 +56,6 @@ auto kernelFor(int format) {
 
 void product(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth) {
   static thread_local Buffer integers, numbers;
-  auto shares = [](int64_t size, int64_t each) { return (size + each - 1) / each; };
   int64_t blocks = shares(depth, kBlock), bands = shares(tokens, kBandRows);
   Left* q = reinterpret_cast<Left*>(integers.need(bands * blocks * kLeft * sizeof(Left) / 4));
   float* factors = reinterpret_cast<float*>(numbers.need(bands * blocks * kFactors));

@@ -162,6 +162,9 @@ void setThreads(int count);
 /** how many work on a loop */
 int threads();
 
+/** How many shares of at most `each` there are. */
+inline int64_t shares(int64_t size, int64_t each) { return (size + each - 1) / each; }
+
 /** Calls body(i) for 0 <= i < count on all threads. */
 void parallel(int64_t count, void (*body)(void*, int64_t), void* context);
 template <class F>

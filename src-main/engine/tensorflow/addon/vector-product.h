@@ -155,7 +155,6 @@ struct ProductPart {
 void product(View a, View b, View add, View out, const ProductShape& shape, bool) {
   Operand left = leftOperand(a, shape), right = rightOperand(b, shape);
   ProductPart part{left, right, add, out, shape};
-  auto shares = [](int64_t size, int64_t each) { return (size + each - 1) / each; };
   int64_t chunks = haveOwnRows(shape.m) ? threads() : 1;
   int64_t height = shares(shares(shape.m, chunks), kBandRows) * kBandRows;
   // a deep A comes from memory every time it passes by

@@ -44,7 +44,7 @@ struct Winograd {
 
   Winograd(const float* x, View weight, float* out, const ConvolutionShape& s)
       : x(x), weight(weight), out(out), s(s), depth(s.gradient ? s.out : s.in), columns(s.gradient ? s.in : s.out), line(depth + kLanes),
-        across((s.width + kTile - 1) / kTile), down((s.height + kTile - 1) / kTile) {}
+        across(shares(s.width, kTile)), down(shares(s.height, kTile)) {}
 
   int64_t tiles() const { return s.pictures * down * across; }
 
@@ -52,8 +52,8 @@ struct Winograd {
   static bool pays(const ConvolutionShape& s) {
     int64_t depth = s.gradient ? s.out : s.in;
     if (s.kernel != 3 || s.stride != 1 || s.before != 1 || s.rows != s.height || s.columns != s.width || depth % kLanes != 0) return false;
-    auto bands = [](int64_t rows) { return (rows + kBandRows - 1) / kBandRows * kBandRows; };
-    int64_t tiles = s.pictures * ((s.height + kTile - 1) / kTile) * ((s.width + kTile - 1) / kTile);
+    auto bands = [](int64_t rows) { return shares(rows, kBandRows) * kBandRows; };
+    int64_t tiles = s.pictures * shares(s.height, kTile) * shares(s.width, kTile);
     return kPoints * (bands(tiles) + kFilterWork) < 9 * bands(s.pictures * s.height * s.width);
   }
 
@@ -99,19 +99,6 @@ struct Winograd {
     }
   }
 
-  /** Asks memory for a share of the weights that takeFilters will read: short stretches of many rows, of which it would wait for each. */
-  void askForFilters(int64_t column, int64_t from, int64_t share) const {
-    if (from >= depth) return;
-    BlockFormat f = weight.type == Type::packed ? blockFormat(weight.format) : BlockFormat{weight.type == Type::f32 ? 4 : 2, 1};
-    constexpr int64_t each = kFilterDepth * 9 / kPoints;
-    for (int64_t i = share * each; i < (share + 1) * each; i++) {
-      int64_t row = (s.gradient ? from : column) + i / 9, at = i % 9 * s.in + (s.gradient ? column : from);
-      if (row >= s.out) return;
-      const char* run = static_cast<const char*>(weight.data) + (row * 9 * s.in + at) / f.weights * f.bytes;
-      for (int64_t byte = 0; byte < 64 / f.weights * f.bytes; byte += 64) _mm_prefetch(run + byte, _MM_HINT_T1);
-    }
-  }
-
   /** Results of some bands from their sums [band, point, kBandRows, kUnit] */
   void giveBack(int64_t first, int64_t end, int64_t column, const float* sums) const {
     int64_t width = std::min(kUnit, columns - column);
@@ -137,20 +124,18 @@ struct Winograd {
     static thread_local Buffer packed, transformed, summed;
     float* places = reinterpret_cast<float*>(packed.need(9 * (kUnit * kFilterDepth + kApart)));
     float* filters = reinterpret_cast<float*>(transformed.need(kPoints * (kUnit * kFilterDepth + kApart)));
-    int64_t count = (end - first + kBandRows - 1) / kBandRows, width = std::min(kUnit, columns - column);
+    int64_t count = shares(end - first, kBandRows), width = std::min(kUnit, columns - column);
     float* sums = reinterpret_cast<float*>(summed.need(count * kPoints * kBandRows * kUnit));
     for (int64_t from = 0; from < depth; from += kFilterDepth) {
       int64_t piece = std::min(kFilterDepth, depth - from);
       takeFilters(column, from, piece, places, filters);
-      for (int64_t p = 0; p < kPoints; p++) {
-        askForFilters(column, from + piece, p);
+      for (int64_t p = 0; p < kPoints; p++)
         for (int64_t strip = 0; strip < width; strip += kStrip)
           for (int64_t i = 0; i < count; i++) {
             int64_t at = (i * kPoints + p) * kBandRows;
             bandByStrip(std::min(kStrip, width - strip), {bands + at * line + from, line, 1}, filters + p * (kUnit * piece + kApart) + strip * piece, piece,
                         sums + at * kUnit + strip, kUnit, from > 0);
           }
-      }
     }
     giveBack(first, end, column, sums);
   }
@@ -158,7 +143,6 @@ struct Winograd {
   void run() const {
     static thread_local Buffer pointed;
     constexpr int64_t floats = kPoints * kBandRows;
-    auto shares = [](int64_t size, int64_t each) { return (size + each - 1) / each; };
     int64_t most = std::max<int64_t>(4, kPointBytes / 4 / (floats * line)), bands = shares(tiles(), kBandRows);
     int64_t chunk = shares(bands, shares(bands, most)), units = shares(columns, kUnit);
     float* points = reinterpret_cast<float*>(pointed.need(chunk * floats * line));

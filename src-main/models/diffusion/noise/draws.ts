@@ -1,4 +1,4 @@
-import { randomStream } from '../../../engine/random.ts';
+import { normalNumbers, randomStream } from '../../../engine/random.ts';
 import { shifted, type NoiseSchedule } from './schedule.ts';
 
 /**
@@ -16,19 +16,9 @@ export const trainingPlace = (seed: number, step: number, micro: number, example
   name: `${step}.${micro}.${example}`,
 });
 
-/** `size` numbers of the normal distribution with variance 1 (Box-Muller). @param what is drawn at this place */
-export function normals({ seed, name }: Place, what: string, size: number): Float32Array {
-  const random = randomStream(seed, `${what}.${name}`);
-  const out = new Float32Array(size);
-  for (let i = 0; i < size; i += 2) {
-    // 1 - u lies in (0, 1], whose logarithm is finite.
-    const radius = Math.sqrt(-2 * Math.log(1 - random()));
-    const angle = 2 * Math.PI * random();
-    out[i] = radius * Math.cos(angle);
-    if (i + 1 < size) out[i + 1] = radius * Math.sin(angle);
-  }
-  return out;
-}
+/** `size` numbers of the normal distribution with variance 1. @param what is drawn at this place */
+export const normals = ({ seed, name }: Place, what: string, size: number) =>
+  normalNumbers(randomStream(seed, `${what}.${name}`), size);
 
 export interface LatentSize {
   height: number;
