@@ -1,3 +1,5 @@
+import { sparedShare } from './fewer-heads.ts';
+
 /** What a run's files say that advice is given from. */
 export interface Measured {
   /** by step, that of step 0 before the first update */
@@ -171,8 +173,8 @@ const thirdOf = (learningRate: number): Advice['action'] => ({
 function spareHeads({ importance, curve = [] }: Measured): Advice | undefined {
   const action = { label: 'Prune', go: 'prune' } as const;
   const all = curve.find(({ ratio }) => ratio === 0);
-  const spared = curve.filter(({ ratio, loss }) => all && ratio > 0 && loss <= all.loss * (1 + SMALL)).at(-1);
-  if (all && spared)
+  const spared = sparedShare(curve);
+  if (all && spared && spared.ratio > 0)
     return {
       kind: 'heads',
       text: `Without the ${Math.round(100 * spared.ratio)} % least important heads the held-out loss is ${figure(spared.loss)} in place of ${figure(all.loss)}.`,

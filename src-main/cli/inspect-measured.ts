@@ -1,7 +1,9 @@
 import { UserError, type EngineName } from '../engine/types.ts';
 import { taskOf } from '../tasks/registry.ts';
 import type { Evaluation, SharesByTime, TextEvaluation } from '../tasks/task.ts';
-import { dropCurve, type DropOrder, type DropPoint } from '../trainer/drop.ts';
+import { fewerHeads, type Dropped, type FewerHeads } from '../../src-preload/fewer-heads.ts';
+import type { AdapterDescription } from '../effilora/adapter-schema.ts';
+import { dropCurve, headsToDrop, type DropOrder, type DropPoint } from '../trainer/drop.ts';
 import type { AdapterFacts } from '../trainer/inspect.ts';
 import { examplesFor } from '../trainer/measure.ts';
 import { openForMeasuring } from '../trainer/opened-model.ts';
@@ -23,6 +25,8 @@ interface Measured {
   /** with every head; of what writes with its label tokens */
   whole?: Evaluation & Partial<TextEvaluation>;
   drop?: DropPoint[];
+  /** whether fewer heads would have done, where the least important ones were left out */
+  fewer?: FewerHeads;
   byNoise?: SharesByTime & { parts: number; examples: number };
 }
 
@@ -53,6 +57,8 @@ export async function measureHeads(
         const evaluate = () => task.evaluate(opened.model, examples, adapter);
         measured.whole = await evaluate();
         measured.drop = await dropCurve(evaluate, adapter!, description, ratios, { order, renormalize: flags.renormalize }); // prettier-ignore
+        if (order.by === 'importance')
+          measured.fewer = wouldFewerDo(description, [{ ratio: 0, loss: measured.whole.loss }, ...measured.drop]);
       }
       if (parts !== undefined) {
         const shares = await task.sharesByTime!(opened.model, examples, adapter!, parts, {});
@@ -67,8 +73,16 @@ export async function measureHeads(
   }
 }
 
-export function printMeasured({ whole, drop, byNoise }: Measured): void {
+function wouldFewerDo(description: AdapterDescription, curve: Dropped[]): FewerHeads | undefined {
+  const { heads, rank, alpha, targets } = description.method;
+  // A model that makes pictures has its places chosen by what they are part of.
+  const sizes = { heads, rank, alpha, targets: targets.some((target) => target.includes('.')) ? undefined : targets };
+  return fewerHeads(curve, sizes, [...headsToDrop(description, 1)]);
+}
+
+export function printMeasured({ whole, drop, fewer, byNoise }: Measured): void {
   if (whole && drop) printDrops(whole, drop);
+  if (fewer) printFewer(fewer);
   if (byNoise) printByNoise(byNoise);
 }
 
@@ -81,6 +95,15 @@ function printDrops(whole: NonNullable<Measured['whole']>, drop: DropPoint[]): v
     `${loss >= whole.loss ? '+' : ''}${(loss - whole.loss).toFixed(4)}`,
   ]);
   console.log(table(['dropped', 'heads', 'loss', 'change'], [['none', 0, whole.loss.toFixed(4), ''], ...rows]));
+}
+
+function printFewer({ text, certainty, train }: FewerHeads): void {
+  console.log(`\n${text} ${certainty}`);
+  if (!train) return;
+  const values = Object.entries(train.change).map(
+    ([key, value]) => `${key}: ${Array.isArray(value) ? `[${value.join(', ')}]` : value}`,
+  );
+  console.log(`${train.label}: in its recipe ${values.join(', ')}`);
 }
 
 /** A row a place, those first where the noise changes most: of each head its share while there is hardly any noise, and while there is nothing else. */

@@ -323,6 +323,8 @@ export interface Task<
   ): Batch | Promise<Batch>;
   objective(model: Model): Objective<Batch, Tensors>;
   evaluate(model: Model, examples: Iterable<Example>, adaptation?: Adaptation): Promise<Evaluation>;
+  /** what `evaluate` evaluates, in batches small enough for a backward pass; each is made when its turn comes */
+  evaluated(examples: Iterable<Example>): (() => Batch | Promise<Batch>)[];
   /** the router's shares over so many equal parts of the time of noise; missing where a task has none. @throws UserError where there is no router */
   sharesByTime?(
     model: Model,

@@ -14,6 +14,7 @@ export const measureData = z.object({
 export type MeasureData = z.infer<typeof measureData>;
 
 const loading = z.object({ kind: z.literal('loading'), what: z.string() });
+const progress = z.object({ kind: z.literal('progress'), done: z.number(), total: z.number() });
 
 export const probeEvent = z.discriminatedUnion('kind', [
   loading,
@@ -33,8 +34,38 @@ export const sharesByTime = z.object({
 export type SharesByTime = z.infer<typeof sharesByTime>;
 export const byTimeEvent = z.discriminatedUnion('kind', [
   loading,
-  z.object({ kind: z.literal('progress'), done: z.number(), total: z.number() }),
+  progress,
   sharesByTime.extend({ kind: z.literal('shares'), name: z.string(), examples: z.number() }),
+]);
+
+/** What every head does on some examples. */
+export const learnedHeads = z.object({
+  /** of the data */
+  name: z.string(),
+  examples: z.number(),
+  /** with all heads */
+  loss: z.number(),
+  heads: z.array(
+    z.object({
+      name: z.string(),
+      /** mean omega over what its site sees; null without a router */
+      share: z.number().nullable(),
+      /** how much the loss would rise without it, to first order */
+      rise: z.number(),
+    }),
+  ),
+});
+export type LearnedHeads = z.infer<typeof learnedHeads>;
+export const learnedEvent = z.discriminatedUnion('kind', [
+  loading,
+  progress,
+  learnedHeads.extend({ kind: z.literal('heads') }),
+]);
+export const withoutEvent = z.discriminatedUnion('kind', [
+  loading,
+  progress,
+  /** `rise`: against the loss with all heads */
+  z.object({ kind: z.literal('without'), head: z.string(), loss: z.number(), rise: z.number() }),
 ]);
 
 export const similarities = z.object({
@@ -121,6 +152,12 @@ export const inspector = {
       }),
     )
     .output(eventIterator(byTimeEvent)),
+  /** what every head does on the examples: its router share, and what the loss would do without it, to first order */
+  learned: oc.input(byId.extend({ data: measureData })).output(eventIterator(learnedEvent)),
+  /** the loss without each of some heads, measured, one head at a time */
+  without: oc
+    .input(byId.extend({ data: measureData, heads: z.array(z.string().max(128)).min(1).max(100) }))
+    .output(eventIterator(withoutEvent)),
   /** which head serves each token of a text at one site, and each patch of the pictures that it asks about */
   route: oc
     .input(

@@ -115,10 +115,13 @@ describe('eval and inspect --drop agree with PyTorch', () => {
     ['renormalized', ['--renormalize'], 4],
   ] as const)('in the loss with heads dropped, their share %s', async (_, more, which) => {
     const args = ['inspect', adapter, '--drop', '0.3,0.6', '--dataset', dataset, ...more];
-    const { whole, drop } = await cliJson<{ whole: { loss: number }; drop: { dropped: number; loss: number }[] }>(args);
+    type Inspected = { whole: { loss: number }; drop: { dropped: number; loss: number }[]; fewer: { text: string } };
+    const { whole, drop, fewer } = await cliJson<Inspected>(args);
     const theirs = [expected[1]!, expected[which]!, expected[which + 2]!].map(({ loss }) => loss);
     [whole, ...drop].forEach(({ loss }, i) => expect(Math.abs(loss / theirs[i]! - 1)).toBeLessThan(1e-4));
     expect(drop.map(({ dropped }) => dropped)).toEqual([least(0.3).length, least(0.6).length]);
+    const change = 100 * (theirs[2]! / theirs[0]! - 1);
+    expect(fewer.text).toContain(`Without the 60 % least important heads the loss is ${Math.abs(change).toFixed(1)} %`);
     // What is dropped is felt.
     expect(Math.abs(theirs[2]! - theirs[0]!)).toBeGreaterThan(1e-3);
   });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { fewerHeads } from '../../src-preload/fewer-heads.ts';
 import { adviceFor, type Measured } from '../../src-preload/advice.ts';
 
 /** A run in which nothing is to be said: the loss falls, held out too, on many examples. */
@@ -122,5 +123,63 @@ describe('advice', () => {
         }),
       ),
     ).toEqual([]);
+  });
+});
+
+describe('whether fewer heads would have done', () => {
+  const sizes = { heads: 3, rank: 8, alpha: 16, targets: ['q_proj', 'v_proj'] };
+  // Of four places, a head each.
+  const heads = ['0.v_proj.0', '1.v_proj.0', '1.q_proj.0', '0.q_proj.0'];
+  const curve = (...losses: number[]) => losses.map((loss, at) => ({ ratio: at / 10, loss }));
+
+  it('is told by the largest share up to which the loss stays within 1 %', () => {
+    // 2 * 1.01 = 2.02: at 40 % it is within that, at 50 % above, and what comes after is luck.
+    const found = fewerHeads(curve(2, 1.99, 2.01, 2.02, 2.006, 2.2, 2), sizes, heads)!;
+    expect(found.text).toBe(
+      'Without the 40 % least important heads the loss is 0.3 % higher: fewer heads would have done.',
+    );
+    // 60 % of 3 heads are 1.8.
+    expect(found).toMatchObject({
+      spared: 0.4,
+      train: { label: 'Train with 2 heads at each place', change: { 'method.heads': 2 } },
+    });
+    expect(fewerHeads(curve(2, 1.9, 1.9, 1.9), { ...sizes, heads: 2 }, heads)!).toMatchObject({
+      text: 'Without the 30 % least important heads the loss is 5.0 % lower: these can be left out, but they are too few to train one less at each place.',
+    });
+  });
+
+  it('with one head at each place takes places away, else rank, with the scale kept', () => {
+    const one = { ...sizes, heads: 1 };
+    const half = curve(2, 2, 2, 2, 2, 2, 3);
+    // Half of the four heads are both of v.
+    expect(fewerHeads(half, one, heads)!.train).toEqual({
+      label: 'Train without v_proj',
+      change: { 'method.targets': ['q_proj'] },
+    });
+    // A quarter are one of v's: 3/4 of rank 8 are 6, and 16 / 8 = 12 / 6.
+    const quarter = [0, 0.25, 0.5].map((ratio) => ({ ratio, loss: ratio > 0.25 ? 3 : 2 }));
+    expect(fewerHeads(quarter, one, heads)!.train).toEqual({
+      label: 'Train with rank 6',
+      change: { 'method.rank': 6, 'method.alpha': 12 },
+    });
+  });
+
+  it('is not claimed where every head is needed, where nothing was learned, or where nothing was measured', () => {
+    expect(fewerHeads(curve(2, 2.1, 1.9), sizes, heads)).toMatchObject({
+      spared: 0,
+      text: 'Every head is needed: without the 10 % least important ones the loss is 5.0 % higher.',
+    });
+    const flat = fewerHeads(
+      [
+        { ratio: 0, loss: 2 },
+        { ratio: 1, loss: 2.01 },
+      ],
+      sizes,
+      heads,
+    )!;
+    expect(flat.text).toMatch(/^Without any of the heads the loss is 0\.5 % higher: .* too little to tell/);
+    expect(flat.train).toBeUndefined();
+    expect(fewerHeads(curve(2), sizes, heads)).toBeUndefined();
+    expect(fewerHeads([{ ratio: 0.5, loss: 2 }], sizes, heads)).toBeUndefined();
   });
 });

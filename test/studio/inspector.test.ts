@@ -2,7 +2,7 @@ import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatAdapterDescription } from '../../src-main/effilora/adapter-schema.ts';
-import type { CurvePoint } from '../../src-preload/contract/index.ts';
+import type { CurvePoint, LearnedHeads } from '../../src-preload/contract/index.ts';
 import { cosines } from '../../src-main/effilora/similarity.ts';
 import { trainerProcess } from '../../src-main/studio/runs/trainer-process.ts';
 import { writeRandomAdapter } from '../support/adapters.ts';
@@ -70,6 +70,33 @@ describe('inspector', () => {
     expect(await loss(bare.id, [])).toBeCloseTo(points[2]!.loss, 5);
     expect(Math.abs(points[0]!.loss - points[2]!.loss)).toBeGreaterThan(0.05);
     expect(await open.client.inspector.curves({ id })).toMatchObject([{ data: 'tokens.jsonl', examples: 12, points }]);
+  });
+
+  it('says of every head what it does on the examples, and measures what is lost without some', async () => {
+    let told: LearnedHeads | undefined;
+    const seen: number[] = [];
+    for await (const event of await open.client.inspector.learned({ id, data })) {
+      if (event.kind === 'heads') told = event;
+      else if (event.kind === 'progress') seen.push(event.done / event.total);
+    }
+    expect(seen).toEqual(Array.from({ length: 12 }, (_, at) => (at + 1) / 12));
+    expect(told).toMatchObject({ name: 'tokens.jsonl', examples: 12 });
+    const whole = await loss(id, []);
+    expect(told!.loss).toBeCloseTo(whole, 4);
+    const { heads } = await open.client.adapters.get({ id });
+    expect(told!.heads.map(({ name }) => name)).toEqual(heads.map(({ name }) => name));
+    const site = told!.heads.slice(3, 6);
+    expect(site.reduce((sum, { share }) => sum + share!, 0)).toBeCloseTo(1, 4);
+    const most = told!.heads.reduce((most, head) => (Math.abs(head.rise) > Math.abs(most.rise) ? head : most));
+    const measured = [];
+    for await (const event of await open.client.inspector.without({ id, data, heads: [most.name, '1.down_proj.2'] }))
+      if (event.kind === 'without') measured.push(event);
+    expect(measured.map(({ head }) => head)).toEqual([most.name, '1.down_proj.2']);
+    expect(measured[0]!.loss).toBeCloseTo(await loss(id, [most.name]), 5);
+    expect(measured[0]!.rise).toBeCloseTo(measured[0]!.loss - whole, 5);
+    expect(Math.sign(measured[0]!.rise)).toBe(Math.sign(most.rise));
+    const asked = { id, data, heads: ['9.q_proj.0'] };
+    await expect(open.client.inspector.without(asked).then(drained)).rejects.toThrow(/has no head 9\.q_proj\.0/);
   });
 
   it('stops measuring where it is cancelled, keeps nothing half measured, and goes on with the next', async () => {

@@ -8,6 +8,8 @@ import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts'
 import { openTextModel } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { dropCurve, headsToDrop, withoutHeads } from '../../src-main/trainer/drop.ts';
+import { language } from '../../src-main/tasks/language/index.ts';
+import { headEffects, lossWithout } from '../../src-main/trainer/head-effects.ts';
 import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
 import { readingOptions } from '../../src-main/data/reading-options.ts';
 import type { StoredAdapter } from '../../src-main/trainer/stored-adapter.ts';
@@ -101,6 +103,42 @@ describe('the loss without the least important third of the heads', () => {
     expect(pruned).toBeCloseTo(expected, 5);
     expect(Math.abs(whole - expected)).toBeGreaterThan(1e-3);
     expect(after).toBe(whole);
+  });
+});
+
+describe('what each head does', () => {
+  it('to first order is the slope of the loss as its B shrinks, by finite differences; its share is the mean of omega', async () => {
+    const adapter = adapterOnModel(stored, model, work);
+    const batches = language.evaluated(examples);
+    const { loss, rises, shares } = await headEffects(language.objective(model), adapter, batches);
+    expect(loss).toBeCloseTo((await meanLoss(model, examples, adapter)).loss, 5);
+    const omega = new Float64Array(adapter.heads.length);
+    for (const example of examples) {
+      adapter.observeRouter = ({ block, site }, seen) => {
+        // Behind the example's own rows lies padding.
+        const rows = seen.arraySync().slice(0, example.inputIds.length);
+        const first = adapter.heads.indexOf(`${block}.${site}.0`);
+        rows.forEach((row) => row.forEach((part, head) => (omega[first + head]! += part)));
+      };
+      await meanLoss(model, [example], adapter);
+    }
+    adapter.observeRouter = undefined;
+    const tokens = examples.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
+    adapter.heads.forEach((_, head) => expect(shares[head]).toBeCloseTo(omega[head]! / tokens, 5));
+    const without = await lossWithout(least[0]!, () => meanLoss(model, examples, adapter), adapter, stored.description);
+    const only = (head: string, scale: number) =>
+      byHead((part, name, at) => [
+        head === `${/layers\.(.+)\.B/.exec(name)?.[1] ?? ''}.${at}` ? part.map((value) => value * scale) : part,
+      ]);
+    expect(without).toBeCloseTo(await lossWith(only(least[0]!, 0)), 5);
+    adapter.dispose();
+    const eps = 0.05;
+    for (const head of [adapter.heads[0]!, adapter.heads[10]!, adapter.heads[17]!]) {
+      const slope = ((await lossWith(only(head, 1 - eps))) - (await lossWith(only(head, 1 + eps)))) / (2 * eps);
+      const rise = rises[adapter.heads.indexOf(head)]!;
+      expect(Math.abs(rise - slope), head).toBeLessThan(0.02 * Math.max(...rises.map(Math.abs)));
+    }
+    expect(Math.max(...rises.map(Math.abs))).toBeGreaterThan(1e-3);
   });
 });
 

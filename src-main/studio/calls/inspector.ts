@@ -39,6 +39,16 @@ export function inspectorCalls(studio: Studio) {
       const data = await checkedData(studio, asked.data, [row.folder]);
       return stream(stage.run('byTime', { ...on, ...asked, data, off: { heads, renormalize } }, signal));
     }),
+    learned: os.inspector.learned.handler(async ({ input: { id, ...asked }, signal }) => {
+      const { row, on } = await onModel(id);
+      const data = await checkedData(studio, asked.data, [row.folder]);
+      return stream(stage.run('learned', { ...on, data }, signal));
+    }),
+    without: os.inspector.without.handler(async ({ input: { id, ...asked }, signal }) => {
+      const { row, on } = await onModel(id);
+      const data = await checkedData(studio, asked.data, [row.folder]);
+      return stream(stage.run('without', { ...on, ...asked, data }, signal));
+    }),
     route: os.inspector.route.handler(async ({ input: { id, heads, renormalize, pictures, ...asked }, signal }) => {
       const { on } = await onModel(id);
       const shown = pictures.map((picture) => ({ name: picture.name, path: studio.pictures.pathOf(picture.id) }));

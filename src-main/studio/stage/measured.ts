@@ -1,7 +1,8 @@
 import type { Adapter } from '../../effilora/adapter.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { taskOf } from '../../tasks/registry.ts';
-import type { Evaluation } from '../../tasks/task.ts';
+import type { Evaluation, Watched } from '../../tasks/task.ts';
+import { headEffects, type HeadEffects } from '../../trainer/head-effects.ts';
 import { makesPictures } from '../library/models.ts';
 import { examplesOnStage, picturesOnStage } from './data.ts';
 import { emptyStage, modelOnStage } from './loaded.ts';
@@ -18,6 +19,8 @@ export interface Measured {
   /** of a model that makes pictures */
   painter?: LoadedPainter;
   evaluate(): Promise<Evaluation>;
+  /** what every head does on the examples */
+  effects(watched: Watched): Promise<HeadEffects>;
   /** to be called when it is measured */
   end(): void;
 }
@@ -35,7 +38,9 @@ export async function measuredOn(
       const { name, examples } = await picturesOnStage(painter.file, data, on.description);
       asOneGraph(on.adapter);
       const evaluate = () => painter.task.evaluate(painter.network, examples, on.adapter);
-      return { ...on, name, examples, painter, evaluate, end: () => on.adapter.dispose() };
+      const { task, network } = painter;
+      const effects = (watched: Watched) => headEffects(task.objective(network), on.adapter, task.evaluated(examples), watched); // prettier-ignore
+      return { ...on, name, examples, painter, evaluate, effects, end: () => on.adapter.dispose() };
     } catch (error) {
       on.adapter.dispose();
       throw error;
@@ -44,6 +49,8 @@ export async function measuredOn(
   const stage = await modelOnStage(asked, tell);
   const { adapter, description } = await stage.adapter(folder, off);
   const { name, examples } = await examplesOnStage(stage.file, data, description);
-  const evaluate = () => taskOf(stage.file).evaluate(stage.model, examples, adapter);
-  return { adapter, description, name, examples, evaluate, end: () => undefined };
+  const task = taskOf(stage.file);
+  const evaluate = () => task.evaluate(stage.model, examples, adapter);
+  const effects = (watched: Watched) => headEffects(task.objective(stage.model), adapter, task.evaluated(examples), watched); // prettier-ignore
+  return { adapter, description, name, examples, evaluate, effects, end: () => undefined };
 }

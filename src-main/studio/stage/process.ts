@@ -4,6 +4,7 @@ import { byTimeJob } from './by-time.ts';
 import { dropCurveJob, probeJob } from './measure.ts';
 import { evaluateJob } from './evaluate.ts';
 import { exportJob } from './export.ts';
+import { learnedJob, withoutJob } from './learned.ts';
 import { generateJob, templateJob } from './generate.ts';
 import { paintJob } from './paint.ts';
 import { routeJob } from './route.ts';
@@ -16,6 +17,8 @@ const JOBS: { [Job in StageJob]: (request: StageJobs[Job][0], act: Act<StageJobs
   curve: dropCurveJob,
   probe: probeJob,
   byTime: byTimeJob,
+  learned: learnedJob,
+  without: withoutJob,
   route: routeJob,
   evaluate: evaluateJob,
   export: exportJob,

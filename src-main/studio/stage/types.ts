@@ -119,6 +119,29 @@ export type ByTimeEvent =
   | { kind: 'progress'; done: number; total: number }
   | ({ kind: 'shares'; name: string; examples: number } & SharesByTime);
 
+/** Of every head what it does on the examples, to first order. */
+export type LearnedJob = MeasureJob;
+export interface LearnedHead {
+  name: string;
+  /** mean omega over what its site sees; null without a router */
+  share: number | null;
+  /** how much the loss would rise without it */
+  rise: number;
+}
+export type LearnedEvent =
+  | { kind: 'loading'; what: string }
+  | { kind: 'progress'; done: number; total: number }
+  | { kind: 'heads'; name: string; examples: number; loss: number; heads: LearnedHead[] };
+
+/** The loss without each of some heads, one at a time. */
+export interface WithoutJob extends MeasureJob {
+  heads: string[];
+}
+export type WithoutEvent =
+  | { kind: 'loading'; what: string }
+  | { kind: 'progress'; done: number; total: number }
+  | { kind: 'without'; head: string; loss: number; /** against the loss with all heads */ rise: number };
+
 export interface RouteJob extends OnModel {
   folder: string;
   off: Off;
@@ -232,6 +255,8 @@ export interface StageJobs {
   curve: [CurveJob, CurveEvent];
   probe: [ProbeJob, ProbeEvent];
   byTime: [ByTimeJob, ByTimeEvent];
+  learned: [LearnedJob, LearnedEvent];
+  without: [WithoutJob, WithoutEvent];
   route: [RouteJob, RouteEvent];
   evaluate: [EvaluateJob, EvaluateEvent];
   template: [TemplateJob, TemplateEvent];

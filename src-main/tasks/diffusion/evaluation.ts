@@ -2,7 +2,7 @@ import { type Pass, passThrough } from '../../models/compiled-forward.ts';
 import type { Adaptation } from '../../models/types.ts';
 import { meanOf, type Likelihood } from '../likelihood.ts';
 import type { Evaluation } from '../task.ts';
-import { evaluationBatch } from './batch.ts';
+import { evaluationBatch, type DiffusionBatch } from './batch.ts';
 import type { CaptionedExample } from './dataset.ts';
 import { EVALUATED_TIMES } from './draws.ts';
 import type { DiffusionNetwork } from './network.ts';
@@ -35,6 +35,12 @@ export async function meanError(
   }
   const { loss, error, examples: count } = meanOf(parts);
   return { loss, error, examples: count };
+}
+
+/** What `meanError` passes through the network, batch by batch. */
+export function evaluatedBatches(examples: Iterable<CaptionedExample>): (() => DiffusionBatch)[] {
+  const turns = Array.from({ length: EVALUATED_TIMES }, (_, turn) => turn);
+  return [...inBuckets(examples)].flatMap((group) => turns.map((turn) => () => evaluationBatch(group, turn)));
 }
 
 /** Changes nothing. */

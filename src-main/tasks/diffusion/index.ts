@@ -10,7 +10,7 @@ import {
 import type { Task } from '../task.ts';
 import { evaluationBatch, trainingBatch, type DiffusionBatch } from './batch.ts';
 import { openCaptionedDataset, openCaptionedSample, type CaptionedExample, type CaptionedReading } from './dataset.ts';
-import { meanError } from './evaluation.ts';
+import { evaluatedBatches, meanError } from './evaluation.ts';
 import { readCaptionedData } from './examples.ts';
 import { DiffusionNetwork } from './network.ts';
 import { noiseObjective, type NoisedTensors } from './objective.ts';
@@ -65,6 +65,7 @@ export const diffusion: DiffusionTask = {
       : evaluationBatch(examples, 0),
   objective: noiseObjective,
   evaluate: meanError,
+  evaluated: evaluatedBatches,
   sharesByTime,
   samples(file, heldOut, { samples, diffusion: told }) {
     const { sampling } = completed(told ?? diffusionTrainingSchema.parse({}), file);

@@ -31,6 +31,7 @@ export const language: TextTask<PreparedExample, TokenBatch, BatchTensors, Causa
     packing ? packBatch(examples, sequenceLength) : padBatch(examples),
   objective: nextTokenObjective,
   evaluate: meanLoss,
+  evaluated: (examples) => Array.from(examples, (example) => () => padBatch([example])),
   choices: {
     of: optionsOf,
     written: writtenAnswerOf,

@@ -50,6 +50,7 @@ export const visionLanguage: TextTask<SeenExample, PictureBatch, PictureTensors,
   batch: batchOf,
   objective: pictureObjective,
   evaluate: meanLoss,
+  evaluated: (examples) => Array.from(examples, (example) => () => batchOf([example])),
   choices: {
     of: optionsOf,
     written: writtenAnswerOf,
