@@ -12,6 +12,10 @@ export const TERMS = {
     title: 'Router',
     text: 'The router decides for every piece of text how much each head has a say. It learns that along with the heads.',
   },
+  learned: {
+    title: 'What a head does',
+    text: 'Importance is how strongly the loss answered to a head while it trained (the smoothed mean of |B · dL/dB|), the share how much of a say the router gives it on these examples (mean omega). What is lost without it is estimated for all heads at once (−Σ B · dL/dB), and measured for the three largest and those you click.',
+  },
   time: {
     title: 'Time step',
     text: 'A picture is painted out of nothing but noise, of which each step takes some away; the time step says how much is left. At every one the router decides anew (omega) how much each head has a say: first for the layout, at last for the details.',

@@ -42,6 +42,26 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     await shoot(page, 'inspector');
   });
 
+  it('shows what each head learned, and measures those at the top and one that is chosen by keyboard', async () => {
+    const card = page.getByRole('region', { name: 'What did each head learn', exact: true });
+    await card.getByRole('button', { name: 'Look at the heads' }).click();
+    await card.getByText('Show what each head learned as a table').click();
+    await expect.poll(() => card.getByRole('row').count()).toBe(1 + 18);
+    const measured = card.getByRole('cell', { name: 'measured', exact: true });
+    await expect.poll(() => measured.count()).toBe(3);
+    const left = card.getByRole('button', { name: /^Measure the loss without layer/ });
+    await expect.poll(() => left.count()).toBe(18 - 3);
+    const dots = card.getByRole('img', { name: 'What did each head learn: 18 heads' });
+    await dots.press('Home');
+    const said = card.getByRole('status').filter({ hasText: 'of the router’s say' });
+    await said.getByText('(an estimate)').waitFor();
+    await dots.press('Enter');
+    await said.getByText('(measured)').waitFor();
+    await expect.poll(() => measured.count()).toBe(4);
+    await checkAccessibility(page);
+    await shoot(page, 'inspector-learned');
+  });
+
   it('switches a head by keyboard and measures loss and a sample answer at once', async () => {
     const card = page.getByRole('region', { name: 'Head map', exact: true });
     await card.getByRole('button', { name: 'All on' }).click();
@@ -89,6 +109,15 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     await page.getByRole('heading', { name: 'smaller', exact: true }).waitFor();
     await page.getByText('pruned from', { exact: false }).first().waitFor();
     await expect.poll(() => page.locator('dl.facts').textContent()).toMatch(/Heads.*13 \/ 18/);
+    expect(errors).toEqual([]);
+  });
+
+  it('says whether fewer heads would have done, and opens the fine-tune that trains fewer', async () => {
+    await page.getByRole('link', { name: 'Library' }).click();
+    await page.getByRole('link', { name: 'arithmetic', exact: true }).click();
+    await page.getByRole('link', { name: 'Inspect heads' }).click();
+    const card = page.getByRole('region', { name: 'What did each head learn', exact: true });
+    console.log(await card.locator('.fewer').textContent());
     expect(errors).toEqual([]);
   });
 });
