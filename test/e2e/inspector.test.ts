@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { writeRandomAdapter } from '../support/adapters.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import type { StudioClient } from './support/client.ts';
 import { studioWithAdapters } from './support/adapters.ts';
 import { checkAccessibility, shoot } from './support/look.ts';
 import { noBrowser } from './support/studio.ts';
@@ -10,14 +11,15 @@ import { noBrowser } from './support/studio.ts';
 describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})` : ''}`, () => {
   const open = studioWithAdapters(async (folder) => {
     const model = writeTinyChatModel(join(folder, 'tiny-chat'));
-    await writeRandomAdapter(join(folder, 'arithmetic'), model, { strength: 3 });
+    await writeRandomAdapter(join(folder, 'arithmetic'), model, { strength: 6, seed: 12 });
     await writeRandomAdapter(join(folder, 'poems'), model, { seed: 2 });
     return ['poems', 'arithmetic'];
   });
   let page: Page;
   let errors: string[];
+  let client: StudioClient;
   beforeAll(async () => {
-    ({ page, errors } = await open());
+    ({ page, errors, client } = await open());
     await page.getByRole('link', { name: 'Inspect heads' }).click();
     await page.getByRole('heading', { name: 'Inside “arithmetic”' }).waitFor();
   });
@@ -117,7 +119,17 @@ describe.skipIf(noBrowser)(`inspector in a browser${noBrowser ? ` (${noBrowser})
     await page.getByRole('link', { name: 'arithmetic', exact: true }).click();
     await page.getByRole('link', { name: 'Inspect heads' }).click();
     const card = page.getByRole('region', { name: 'What did each head learn', exact: true });
-    console.log(await card.locator('.fewer').textContent());
+    const sentence = card.getByText(
+      /least important heads the loss is .* (higher|lower): fewer heads would have done\.$/,
+    );
+    await sentence.waitFor();
+    // Of 3 heads at each place stay so many as of all stay, rounded up.
+    const spared = Number(/(\d+) %/.exec((await sentence.textContent())!)![1]) / 100;
+    const fewer = Math.ceil(3 * (1 - spared) - 1e-9);
+    await card.getByRole('button', { name: new RegExp(`^Train with ${fewer} heads? at each place$`) }).click();
+    await page.waitForURL(/#\/new$/);
+    await expect.poll(async () => (await client.drafts.get()).fixed['method.heads']).toBe(fewer);
+    expect(await client.drafts.get()).toMatchObject({ name: 'arithmetic, smaller', lossOn: 'answer' });
     expect(errors).toEqual([]);
   });
 });
