@@ -43,8 +43,8 @@ export const ALWAYS_F32: Record<string, number[]> = { StudioAttention: [1] };
 
 /** Products below this many multiplications stay f32: the casts would cost more than bf16 saves. */
 const SMALLEST_BF16_PRODUCT = 1 << 22;
-/** Products below this many multiplications are left to TensorFlow: packing their factors gains nothing. */
-const SMALLEST_OWN_PRODUCT = 1 << 21;
+/** Products below this many multiplications are left to TensorFlow; above, waking its threads beside ours costs more than packing. */
+const SMALLEST_OWN_PRODUCT = 1 << 17;
 /** A product over so few numbers is cheaper inside the sum that takes it. */
 const SMALL_INNER = 64;
 

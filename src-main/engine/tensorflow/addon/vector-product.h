@@ -36,18 +36,18 @@ Band bandOf(const Operand& o, int64_t row, int64_t from, int64_t depth, float* c
   return {copy, 1, kBandRows};
 }
 
-/** 16 columns from the lines of B: out [depth, 16] with rows `stride` apart. */
-inline void turnLines(const float* lines, int64_t depth, float* out, int64_t stride) {
+/** 16 columns from the lines of B, `apart` from each other: out [depth, 16] with rows `stride` apart. Reads up to whole sixteens of depth. */
+inline void turnLines(const float* lines, int64_t apart, int64_t depth, float* out, int64_t stride) {
 #ifdef __AVX512F__
   for (int64_t k = 0; k < depth; k += 16) {
     __m512i rows[16];
-    for (int i = 0; i < 16; i++) rows[i] = _mm512_loadu_si512(lines + i * kDepth + k);
+    for (int i = 0; i < 16; i++) rows[i] = _mm512_loadu_si512(lines + i * apart + k);
     turn16(rows);
     for (int i = 0; i < 16 && k + i < depth; i++) _mm512_storeu_si512(out + (k + i) * stride, rows[i]);
   }
 #else
   for (int64_t k = 0; k < depth; k++)
-    for (int i = 0; i < 16; i++) out[k * stride + i] = lines[i * kDepth + k];
+    for (int i = 0; i < 16; i++) out[k * stride + i] = lines[i * apart + k];
 #endif
 }
 
@@ -57,12 +57,21 @@ void packUnit(const Operand& o, int64_t column, int64_t from, int64_t depth, flo
   if (o.alongDepth) {
     alignas(64) float lines[16 * kDepth];
     for (int64_t first = 0; first < kUnit; first += 16) {
+      float* to = out + first / kStrip * depth * kStrip + first % kStrip;
+      if (o.view.type == Type::f32 && first + 16 <= columns && depth % 16 == 0) {
+        turnLines(static_cast<const float*>(o.view.data) + (column + first) * o.stride + from, o.stride, depth, to, kStrip);
+        continue;
+      }
       for (int64_t i = 0; i < 16; i++) {
         if (first + i < columns) readStored(o, column + first + i, from, depth, lines + i * kDepth);
         else std::fill(lines + i * kDepth, lines + (i + 1) * kDepth, 0.0f);
       }
-      turnLines(lines, depth, out + first / kStrip * depth * kStrip + first % kStrip, kStrip);
+      turnLines(lines, kDepth, depth, to, kStrip);
     }
+    return;
+  }
+  if (kStrip == kUnit && columns == kUnit) {
+    for (int64_t k = 0; k < depth; k++) readStored(o, from + k, column, columns, out + k * kUnit);
     return;
   }
   alignas(64) float line[kUnit] = {};
