@@ -118,14 +118,14 @@ export function resnet(
 ): Tensor4D {
   const options = { ...grouping, silu: true };
   return tf.tidy(() => {
-    const first = groupNorm(x, weights.norm1.weight, weights.norm1.bias, options);
-    const inner = withoutBias(first, weights.conv1, IN_PLACE, pass);
+    const { norm1, norm2, conv1, conv2 } = weights;
+    const inner = tf.tidy(() => withoutBias(groupNorm(x, norm1.weight, norm1.bias, options), conv1, IN_PLACE, pass));
     // The bias and what the time adds are one number a channel each: the norm takes them on its way.
     const pictures = x.shape[0];
-    const { bias } = weights.conv1;
+    const { bias } = conv1;
     const told = time && weights.time ? linear(time, weights.time, pass) : tf.zeros<tf.Rank.R2>([pictures, bias.size]);
     const shift = tf.add<Tensor2D>(told, bias);
-    const out = convolve(groupNorm(inner, weights.norm2.weight, weights.norm2.bias, options, shift), weights.conv2, IN_PLACE, pass); // prettier-ignore
+    const out = tf.tidy(() => convolve(groupNorm(inner, norm2.weight, norm2.bias, options, shift), conv2, IN_PLACE, pass)); // prettier-ignore
     return tf.add<Tensor4D>(weights.shortcut ? pointwise(x, weights.shortcut, pass) : x, out);
   });
 }

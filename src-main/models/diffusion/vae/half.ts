@@ -82,39 +82,46 @@ async function loadAttention(name: string, channels: number, loader: DiffusionLo
   };
 }
 
+/**
+ * The next of a chain; what it is made of leaves memory at once, as each link is as large as many pictures. Nothing learns here, so that
+ * no gradient asks for it later.
+ */
+function next(x: Tensor4D, link: (x: Tensor4D) => Tensor4D): Tensor4D {
+  const made = tf.tidy(() => link(x));
+  x.dispose();
+  return made;
+}
+
 /** Pictures to what their latents are made of. */
 export function encodeHalf(pictures: Tensor4D, half: VaeHalf, groups: number): Tensor4D {
-  return tf.tidy(() => {
-    let x = convolve(pictures, half.in);
-    for (const { resnets, sampler } of half.levels) {
-      for (const weights of resnets) x = resnet(x, weights, { groups, epsilon: EPSILON });
-      if (sampler) x = convolve(x, sampler, HALVING);
-    }
-    return finish(through(x, half.middle, groups), half, groups);
-  });
+  let x = convolve(pictures, half.in);
+  for (const { resnets, sampler } of half.levels) {
+    for (const weights of resnets) x = next(x, (from) => resnet(from, weights, { groups, epsilon: EPSILON }));
+    if (sampler) x = next(x, (from) => convolve(from, sampler, HALVING));
+  }
+  return next(through(x, half.middle, groups), (from) => finish(from, half, groups));
 }
 
 /** Latents to pictures. */
 export function decodeHalf(latents: Tensor4D, half: VaeHalf, groups: number): Tensor4D {
-  return tf.tidy(() => {
-    let x = through(convolve(latents, half.in), half.middle, groups);
-    for (const { resnets, sampler } of half.levels) {
-      for (const weights of resnets) x = resnet(x, weights, { groups, epsilon: EPSILON });
-      if (sampler) x = convolve(doubled(x), sampler);
-    }
-    return finish(x, half, groups);
-  });
+  let x = through(convolve(latents, half.in), half.middle, groups);
+  for (const { resnets, sampler } of half.levels) {
+    for (const weights of resnets) x = next(x, (from) => resnet(from, weights, { groups, epsilon: EPSILON }));
+    if (sampler) x = next(next(x, doubled), (from) => convolve(from, sampler));
+  }
+  return next(x, (from) => finish(from, half, groups));
 }
 
 function finish(x: Tensor4D, { norm, out }: VaeHalf, groups: number): Tensor4D {
   return convolve(groupNorm(x, norm.weight, norm.bias, { groups, epsilon: EPSILON, silu: true }), out);
 }
 
+/** @param x is disposed */
 function through(x: Tensor4D, { resnets, attention }: Middle, groups: number): Tensor4D {
   const [before, after] = resnets as [ResnetWeights, ResnetWeights];
-  const first = resnet(x, before, { groups, epsilon: EPSILON });
-  const seen = attention ? tf.add<Tensor4D>(first, attended(first, attention, groups)) : first;
-  return resnet(seen, after, { groups, epsilon: EPSILON });
+  const first = next(x, (from) => resnet(from, before, { groups, epsilon: EPSILON }));
+  const seen = attention ? next(first, (from) => tf.add<Tensor4D>(from, attended(from, attention, groups))) : first;
+  return next(seen, (from) => resnet(from, after, { groups, epsilon: EPSILON }));
 }
 
 /** One head over all pixels. */
