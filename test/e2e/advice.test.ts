@@ -116,6 +116,10 @@ describe.skipIf(noBrowser)(`what a run's figures say to do (${noBrowser ?? 'in c
   it('leads to the datasets where examples are missing, and to the heads where some are spare', async () => {
     await follow('flat', 'Add examples', ['Train again, to step 20']);
     await page.getByRole('region', { name: 'Add a dataset' }).waitFor();
+    await page.goto(`${host.url}/#/runs/spare`);
+    const learned = page.getByRole('region', { name: 'What did each head learn', exact: true });
+    await learned.getByRole('button', { name: 'Look at the heads' }).waitFor();
+    await learned.getByRole('button', { name: 'Measure whether fewer would do' }).waitFor();
     await follow('spare', 'Prune');
     await page.getByRole('heading', { name: 'Drop curve' }).waitFor();
     const { adapters } = await client.adapters.list({ text: '', show: 'active' });

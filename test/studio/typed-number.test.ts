@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { typedNumber, writtenNumber } from '../../src-renderer/typed-number.ts';
-import { GROUPS, readNumber, shownValue } from '../../src-renderer/views/wizard/options.ts';
+import { GROUPS, groupsFor, readNumber, shownValue } from '../../src-renderer/views/wizard/options.ts';
 
 const LOCALES = ['en', 'en-IN', 'de', 'de-CH', 'fr', 'es', 'pl', 'pt-BR', 'sv', 'et', 'bg', 'hi', 'fa', 'ar-EG'];
 const NUMBERS = [0, 7, 0.5, 1e-5, 1000, 1000.5, 1.125, -2.25, 123_456_789.125];
@@ -47,4 +47,16 @@ it('the weight of much noise is a number or off, which is shown as it is typed',
     { value: undefined },
   ]);
   expect(readNumber(option, 'of')).toEqual({ problem: 'Min-SNR gamma takes a number from 0.1 to 1,000, or off.' });
+});
+
+it('options of one method alone are shown for it, and where they were fixed before', () => {
+  const keys = (method: string | undefined, fixed = {}) =>
+    groupsFor({ sees: false, method }, fixed).flatMap(({ options }) => options.map(({ key }) => key));
+  const owned = (shown: string[]) => shown.filter((key) => /\.(vera|adalora)\./.test(key));
+  expect(owned(keys(undefined))).toEqual([]);
+  expect(owned(keys('effilora'))).toEqual([]);
+  expect(owned(keys('vera'))).toEqual(['method.vera.dInitial']);
+  expect(owned(keys('adalora'))).toHaveLength(4);
+  expect(owned(keys('lora', { 'method.vera.dInitial': 0.2 }))).toEqual(['method.vera.dInitial']);
+  expect(keys('vera')).toContain('method.rank');
 });

@@ -15,6 +15,7 @@ import { formatAdapterDescription, parseAdapterDescription } from '../../src-mai
 import { adapterOnModel } from '../../src-main/trainer/adapter-folder.ts';
 import { pictureBatch } from '../../src-main/tasks/vision-language/batch.ts';
 import { pictureObjective, withFeatures } from '../../src-main/tasks/vision-language/objective.ts';
+import { headEffects } from '../../src-main/trainer/head-effects.ts';
 import { microBatchGradients } from '../../src-main/trainer/gradients.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
 import { largestDifference } from '../models/support.ts';
@@ -123,6 +124,16 @@ describe.each([
           expect(largestDifference(own, gradients.get(name)!.data), name).toBeLessThan(1e-3);
         }
         tf.dispose(found);
+      }
+      // What each head does, to first order, by PyTorch's B and gradients: -sum of B * dL/dB.
+      const { rises, shares } = await headEffects(objective, adapter, [() => batch]);
+      const b = tensorsOf(theirs, false);
+      for (const { name, firstHead, blocks } of adapter.trainables.filter((one) => one.firstHead !== undefined)) {
+        const product = b.get(name)!.data.map((value, i) => value * gradients.get(name)!.data[i]!);
+        const size = product.length / blocks;
+        const sums = Array.from({ length: blocks }, (_, j) => -product.slice(j * size, (j + 1) * size).reduce((sum, value) => sum + value, 0)); // prettier-ignore
+        expect(largestDifference([...rises.slice(firstHead, firstHead! + blocks)], sums), name).toBeLessThan(2e-3);
+        expect(shares[firstHead!]! + shares[firstHead! + 1]!, name).toBeCloseTo(1, 4);
       }
       tf.dispose([tensors as unknown as tf.TensorContainer, logits, perTerm]);
       adapter.dispose();

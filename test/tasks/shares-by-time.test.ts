@@ -15,6 +15,8 @@ import { openCaptionedDataset, type CaptionedExample } from '../../src-main/task
 import { DiffusionNetwork } from '../../src-main/tasks/diffusion/network.ts';
 import { noiseObjective } from '../../src-main/tasks/diffusion/objective.ts';
 import { sharesByTime } from '../../src-main/tasks/diffusion/shares-by-time.ts';
+import { evaluatedBatches, meanError } from '../../src-main/tasks/diffusion/evaluation.ts';
+import { headEffects } from '../../src-main/trainer/head-effects.ts';
 import { wholePipeline } from '../models/diffusion/support.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
@@ -132,6 +134,42 @@ describe('the router’s shares by time', () => {
     };
     await expect(sharesByTime(network, pictures, adapter, PARTS, { told })).rejects.toThrow('enough');
     expect(adapter.observeRouter).toBeUndefined();
+    adapter.dispose();
+  });
+});
+
+describe('what each head does to the loss of pictures', () => {
+  it('to first order is the slope of what an evaluation measures as its B shrinks, in the network and in what reads captions', async () => {
+    const adapter = new Adapter(network.sites(), OPTIONS, 5);
+    for (const { role, variable } of adapter.trainables)
+      if (role === 'B') tf.tidy(() => variable.assign(tf.randomNormal(variable.shape, 0, 0.3, 'float32', 9)));
+    const tensors = tf.memory().numTensors;
+    const { loss, rises, shares } = await headEffects(noiseObjective(network), adapter, evaluatedBatches(pictures));
+    expect(tf.memory().numTensors).toBe(tensors);
+    const measured = async () => (await meanError(network, pictures, adapter)).loss;
+    expect(Math.abs(loss / (await measured()) - 1)).toBeLessThan(1e-4);
+    for (let site = 0; site < shares.length; site += HEADS)
+      expect(shares.slice(site, site + HEADS).reduce((sum, share) => sum! + share!, 0)).toBeCloseTo(1, 4);
+    const eps = 0.05;
+    const most = (group: string) => {
+      const own = adapter.heads.flatMap((name, at) => (name.includes(`.${group}.`) ? [at] : []));
+      return own.reduce((largest, at) => (Math.abs(rises[at]!) > Math.abs(rises[largest]!) ? at : largest));
+    };
+    for (const head of [most('unet'), most('text')]) {
+      const { variable, firstHead } = adapter.trainables.findLast(
+        ({ firstHead: first }) => first !== undefined && first <= head,
+      )!;
+      const before = variable.clone();
+      const scaled = async (scale: number) => {
+        const rows = Array.from({ length: HEADS * OPTIONS.rank }, (_, row) => Math.floor(row / OPTIONS.rank) === head - firstHead! ? scale : 1); // prettier-ignore
+        tf.tidy(() => variable.assign(tf.mul(before, tf.tensor2d(rows, [rows.length, 1]))));
+        return measured();
+      };
+      const slope = ((await scaled(1 - eps)) - (await scaled(1 + eps))) / (2 * eps);
+      variable.assign(before);
+      before.dispose();
+      expect(Math.abs(rises[head]! / slope - 1), adapter.heads[head]).toBeLessThan(0.05);
+    }
     adapter.dispose();
   });
 });

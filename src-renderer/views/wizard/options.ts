@@ -46,11 +46,11 @@ export const GROUPS: { title: string; options: Option[]; forPictures?: boolean; 
       percent('method.dropout', 'Dropout before A', 95),
       onOff('method.rsLora', 'rsLoRA scaling'),
       onOff('method.dora', 'DoRA'),
-      number('method.vera.dInitial', 'Start of what weighs the rows of A', 0.0001, 100, 'any', 'of vera alone'),
-      number('method.adalora.targetRank', 'Mean rank at the end', 1, 1023, 1, 'of adalora alone'),
-      number('method.adalora.tInit', 'Steps before ranks are chosen', 0, 1_000_000, 1, 'of adalora alone'),
-      number('method.adalora.tFinal', 'Last steps with the ranks as they are', 0, 1_000_000, 1, 'of adalora alone'),
-      number('method.adalora.deltaT', 'Steps between choices of ranks', 1, 1_000_000, 1, 'of adalora alone'),
+      number('method.vera.dInitial', 'Start of what weighs the rows of A', 0.0001, 100, 'any'),
+      number('method.adalora.targetRank', 'Mean rank at the end', 1, 1023),
+      number('method.adalora.tInit', 'Steps before ranks are chosen', 0, 1_000_000),
+      number('method.adalora.tFinal', 'Last steps with the ranks as they are', 0, 1_000_000),
+      number('method.adalora.deltaT', 'Steps between choices of ranks', 1, 1_000_000),
       { kind: 'sites', key: 'method.targets', label: 'Adapted sites' },
     ],
   },
@@ -158,14 +158,31 @@ const OPTIONS = new Map(GROUPS.flatMap(({ options }) => options.map((option) => 
 /** Options of models that write alone. */
 const OF_TEXTS = ['method.targets', 'training.sequenceLength', 'training.packing'];
 
-/** The options for a model, and those that were fixed for another one: they are told to be none of this one's. Of one that makes pictures its own alone. */
-export function groupsFor(sees: boolean, fixed: Record<string, unknown>, makesPictures = false) {
+/** The method that an option is of alone; undefined: it is of all. */
+const ownerOf = (key: string) => /^method\.(vera|adalora)\./.exec(key)?.[1];
+
+/** What the options that are shown depend on. */
+interface Shown {
+  /** the model takes pictures */
+  sees: boolean;
+  /** it makes them */
+  makesPictures?: boolean;
+  /** how it is adapted, as far as that is known */
+  method?: unknown;
+}
+
+/**
+ * The options for a model and a method, and those that were fixed for another one: they are told to be none of this one's. Of a model that makes
+ * pictures its own alone.
+ */
+export function groupsFor({ sees, makesPictures = false, method }: Shown, fixed: Record<string, unknown>) {
+  const isShown = ({ key }: Option) => [undefined, method].includes(ownerOf(key)) || key in fixed;
+  const groups = GROUPS.map((group) => ({ ...group, options: group.options.filter(isShown) }));
   if (makesPictures)
-    return GROUPS.filter(({ forPictures }) => !forPictures).map((group) => ({
-      ...group,
-      options: group.options.filter(({ key }) => !OF_TEXTS.includes(key)),
-    }));
-  return GROUPS.filter(
+    return groups
+      .filter(({ forPictures }) => !forPictures)
+      .map((group) => ({ ...group, options: group.options.filter(({ key }) => !OF_TEXTS.includes(key)) }));
+  return groups.filter(
     ({ forPictures, forPainters, options }) =>
       !forPainters && (!forPictures || sees || options.some(({ key }) => key in fixed)),
   );
