@@ -1,6 +1,7 @@
 import { layerOfHead } from './methods/structure.ts';
 import { frozenPrefix } from './prefix.ts';
 import { freezeFirst, freezeOrder, ratioAt, selects } from './selection.ts';
+import type { ParameterBudget } from './resource-constraint.ts';
 import type { HeadName, ReducerOptions } from './types.ts';
 
 /** Everything a resumed run needs; JSON keeps it exactly. */
@@ -47,7 +48,13 @@ export class Reducer {
   #ratio: number;
   #performance: ReducerState['performance'] = { smoothed: null, best: null, beforeSelection: null };
 
-  constructor(heads: readonly HeadName[], headsPerSite: number, options: ReducerOptions) {
+  /** @param budget so many numbers train at most, from the first selection on; of schedule cubic from its end on */
+  constructor(
+    heads: readonly HeadName[],
+    headsPerSite: number,
+    options: ReducerOptions,
+    readonly budget?: ParameterBudget,
+  ) {
     this.heads = heads;
     this.options = options;
     this.importance = new Float64Array(heads.length);
@@ -117,12 +124,16 @@ export class Reducer {
     const [frozenSince, frozenLayers] = [[...this.#frozenSince], this.#frozenLayers];
     this.#performance.beforeSelection = { frozenSince, frozenLayers, best: this.#performance.best };
     const ratio = ratioAt(this.options, this.#ratio, step);
-    this.#frozenLayers = this.#prefix(ratio);
+    const excess = this.budget && {
+      numbers: ratioAt(this.options, this.budget.excess, step),
+      sizes: this.budget.sizes,
+    };
+    this.#frozenLayers = this.#prefix(Math.max(ratio, (excess?.numbers ?? 0) / (this.budget?.all ?? 1)));
     const order = freezeOrder(this.importance, this.options, step);
     // Whole layers go first, the rest of the ratio by importance.
     const first = order.filter((head) => this.isLayerFrozen(this.#layers[head]!));
     const rest = order.filter((head) => !this.isLayerFrozen(this.#layers[head]!));
-    const frozen = freezeFirst([...first, ...rest], ratio, this.#headsPerSite, this.options.minActivePerSite);
+    const frozen = freezeFirst([...first, ...rest], ratio, this.#headsPerSite, this.options.minActivePerSite, excess);
     this.#frozenSince = this.#frozenSince.map((since, head) => (frozen.has(head) ? (since ?? step) : null));
     return true;
   }

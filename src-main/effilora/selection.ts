@@ -34,26 +34,37 @@ export function freezeOrder(
   return keys.map((_, k) => k).sort((a, b) => (keys[a] === keys[b] ? a - b : keys[a]! - keys[b]!));
 }
 
+/** What has to freeze besides a share of the heads. */
+export interface Excess {
+  /** numbers that are still to be frozen */
+  numbers: number;
+  /** what each head holds */
+  sizes: ArrayLike<number>;
+}
+
 /**
- * Freezes the first floor(ratio * M) of `order`, leaving each site's last `minActivePerSite` heads active.
- * Head k belongs to site floor(k / headsPerSite).
+ * Freezes the first floor(ratio * M) of `order`, and as many more as hold the numbers of `excess`, leaving each site's last
+ * `minActivePerSite` heads active. Head k belongs to site floor(k / headsPerSite).
  */
 export function freezeFirst(
   order: number[],
   ratio: number,
   headsPerSite: number,
   minActivePerSite: number,
+  excess: Excess = { numbers: 0, sizes: [] },
 ): Set<number> {
   const count = Math.floor(ratio * order.length);
+  let left = excess.numbers;
   const active = new Map<number, number>();
   const frozen = new Set<number>();
   for (const head of order) {
-    if (frozen.size === count) break;
+    if (frozen.size >= count && left <= 0) break;
     const site = Math.floor(head / headsPerSite);
-    const left = active.get(site) ?? headsPerSite;
-    if (left <= minActivePerSite) continue;
-    active.set(site, left - 1);
+    const stay = active.get(site) ?? headsPerSite;
+    if (stay <= minActivePerSite) continue;
+    active.set(site, stay - 1);
     frozen.add(head);
+    left -= excess.sizes[head] ?? 0;
   }
   return frozen;
 }

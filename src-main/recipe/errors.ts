@@ -8,6 +8,7 @@ const KEYS: Record<string, string[]> = {
   method: ['name', 'rank', 'heads', 'alpha', 'targets', 'vision', 'diffusion', 'share', 'router', 'dropout', 'rsLora', 'dora', 'reducer', 'vera', 'adalora'],
   'method.reducer': [
     'ratio', 'warmup', 'interval', 'beta', 'policy', 'importanceAtMost', 'temperature', 'schedule', 'finalStep', 'probe', 'minActivePerSite', 'tolerance',
+    'maxParameters', 'maxStepSeconds',
   ],
   'method.vera': ['dInitial'],
   'method.adalora': ['targetRank', 'tInit', 'tFinal', 'deltaT', 'beta1', 'beta2', 'orthogonality'],

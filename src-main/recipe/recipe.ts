@@ -51,6 +51,9 @@ const reducerSchema = z.strictObject({
   probe: z.boolean().default(true),
   minActivePerSite: z.number().int().nonnegative().default(0),
   tolerance: z.number().positive().optional(),
+  /** resource constraints: numbers that train at most, and seconds that a step takes at most; the ratio is raised for them */
+  maxParameters: count.optional(),
+  maxStepSeconds: z.number().positive().optional(),
 });
 
 const methodSchema = z.strictObject({
@@ -200,6 +203,7 @@ function complete(recipe: ParsedRecipe, folder: string, file: string): Recipe {
     throw new UserError(
       `${file}: method.reducer.minActivePerSite can't be kept by the policy prefix, which freezes whole layers; leave it out or take topk`,
     );
+  checkConstraints(method, file);
   if (training.precision === 'int8' && (training.weights === 'f32' || training.weights === 'bf16'))
     throw new UserError(
       `${file}: training.precision int8 multiplies frozen weights as integers, so that training.weights ${training.weights} would only take memory; leave weights out, or take int8 or int4`,
@@ -231,6 +235,23 @@ export function checkPrefix({ reducer, vision }: Pick<Recipe['method'], 'reducer
   if (reducer.policy === 'prefix' && learns)
     throw new UserError(
       `${file}: method.reducer.policy is prefix, which ends the backward pass above frozen layers, and what sees pictures lies below them; take topk, or leave method.vision out`,
+    );
+}
+
+function checkConstraints({ name, reducer }: Pick<Recipe['method'], 'name' | 'reducer'>, file: string): void {
+  const { maxParameters, maxStepSeconds, tolerance, policy } = reducer;
+  const given =
+    maxParameters !== undefined ? 'maxParameters' : maxStepSeconds !== undefined ? 'maxStepSeconds' : undefined;
+  if (!given) return;
+  if (name === 'adalora')
+    throw new UserError(`${file}: method.reducer.${given} is not there for the method adalora, whose ranks have a budget of their own; leave it out`); // prettier-ignore
+  if (tolerance !== undefined)
+    throw new UserError(
+      `${file}: method.reducer.${given} freezes heads whatever the held-out loss does, and method.reducer.tolerance lets them train again when it rises; leave one of them out`,
+    );
+  if (maxStepSeconds !== undefined && policy !== 'prefix')
+    throw new UserError(
+      `${file}: method.reducer.maxStepSeconds needs method.reducer.policy prefix, as only layers that freeze whole save time worth counting`,
     );
 }
 

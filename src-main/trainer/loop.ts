@@ -8,6 +8,7 @@ import type { RunSummary } from './events.ts';
 import { giveBackMemory } from './give-back-memory.ts';
 import { Keeper } from './keeper.ts';
 import { progressFrom, type RunContext } from './run-context.ts';
+import { Pace } from './pace.ts';
 import { RunLines } from './run-lines.ts';
 import { RunSpeeds } from './run-speeds.ts';
 import { learningRateAt } from './schedules.ts';
@@ -32,6 +33,7 @@ export class Loop {
     private readonly stepLines: StepLines,
     private readonly speeds: RunSpeeds,
     private readonly time: TimeLeft,
+    private readonly pace: Pace,
   ) {}
 
   /** @param from where a resumed run goes on */
@@ -47,7 +49,7 @@ export class Loop {
     const tokens = sizesOf(run.data.train).reduce((sum, size) => sum + size, 0);
     const time = new TimeLeft((batch * accumulate * tokens) / run.data.train.count);
     const evaluations = new Evaluations(at, lines, keeper, speeds);
-    return new Loop(at, data, lines, keeper, evaluations, new StepLines(at, lines), speeds, time);
+    return new Loop(at, data, lines, keeper, evaluations, new StepLines(at, lines), speeds, time, new Pace(at));
   }
 
   close(): Promise<void> {
@@ -74,6 +76,7 @@ export class Loop {
       await new Promise((resolve) => setImmediate(resolve));
       await lock.check();
       this.takeRatio();
+      this.pace.beforeStep(progress.step + 1);
       if (control.asked === 'pause') return this.pause();
       if (control.asked === 'stop') return this.end('stopped');
       await this.oneStep();
@@ -129,6 +132,7 @@ export class Loop {
     const seconds = secondsSince();
     this.time.step(seconds, report.units, report.readySeconds);
     await this.speeds.steps(this.time);
+    this.pace.afterStep(number, seconds);
     const evaluation = await this.evaluations.ifDue();
     if (evaluation) this.time.evaluation(secondsSince() - seconds);
     progress.seconds += secondsSince();

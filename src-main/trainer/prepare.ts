@@ -5,6 +5,7 @@ import { Adapter } from '../effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../effilora/adamw.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import { RankAllocator } from '../effilora/rank-allocator.ts';
+import { parameterBudget, type ParameterBudget } from '../effilora/resource-constraint.ts';
 import { Reducer } from '../effilora/reducer.ts';
 import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
@@ -164,10 +165,18 @@ function trainingStep(
     objective,
     adapter,
     optimizer,
-    new Reducer(adapter.heads, headsPerSite(adapter.options), options),
+    new Reducer(adapter.heads, headsPerSite(adapter.options), options, budgetOf(recipe, adapter)),
     { routerShare: true, recompute, seed, precision, warn: log },
     adapter.options.name === 'adalora' ? new RankAllocator(adapter, rankOptions(recipe.method, steps)) : undefined,
   );
+}
+
+/** Of numbers that train, where the recipe has one. @throws UserError where it can't be kept */
+function budgetOf({ method: { reducer } }: Recipe, { trainables, options }: Adapter): ParameterBudget | undefined {
+  const { maxParameters, minActivePerSite } = reducer;
+  if (maxParameters === undefined) return undefined;
+  const sizes = trainables.map(({ variable: { size }, blocks, firstHead }) => ({ size, blocks, firstHead }));
+  return parameterBudget(sizes, maxParameters, { headsPerSite: headsPerSite(options), minActivePerSite });
 }
 
 /** Frees everything a run holds on the engine. */

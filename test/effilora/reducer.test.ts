@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { backwardShare, frozenPrefix } from '../../src-main/effilora/prefix.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
-import { ratioForBudget } from '../../src-main/effilora/resource-constraint.ts';
+import {
+  MOST_FROZEN,
+  parameterBudget,
+  ratioForBudget,
+  StepTimeConstraint,
+} from '../../src-main/effilora/resource-constraint.ts';
 import type { ReducerOptions } from '../../src-main/effilora/types.ts';
 
 const heads = ['0.q.0', '0.q.1', '0.q.2', '1.q.0', '1.q.1', '1.q.2'];
@@ -196,5 +201,56 @@ describe('resource constraint', () => {
     expect(ratioForBudget(costs, 145, 'bytes')).toBeCloseTo(0.6); // 4 heads fit
     expect(ratioForBudget(costs, 1000, 'bytes')).toBeCloseTo(0);
     expect(() => ratioForBudget(costs, 99, 'bytes')).toThrow(/99 bytes can't be met: 100 bytes/);
+  });
+
+  // Two sites of three heads: 4 numbers each, then 10 each; A has 20. In all 20 + 12 + 30 = 62.
+  const trainables = [
+    { size: 20, blocks: 1 },
+    { size: 12, blocks: 3, firstHead: 0 },
+    { size: 30, blocks: 3, firstHead: 3 },
+  ];
+  const sites = { headsPerSite: 3, minActivePerSite: 0 };
+
+  it('in numbers that train counts each head by what it holds, and freezes until what is left keeps to it', () => {
+    const budget = parameterBudget(trainables, 45, sites);
+    expect(budget).toEqual({ sizes: [4, 4, 4, 10, 10, 10], all: 42, excess: 17 });
+    const r = new Reducer(heads, 3, { ...defaults, ratio: 0 }, budget);
+    // By importance 1.q.0 (10), 0.q.1 (4), 0.q.0 (4) go first: 18, where 17 have to.
+    const sensitivity = [3, 2, 5, 1, 6, 4];
+    expect(run(r, [sensitivity, sensitivity, sensitivity]).at(-1)).toEqual(['0.q.0', '0.q.1', '1.q.0']);
+    // A ratio that asks for more is kept, too.
+    const more = new Reducer(heads, 3, { ...defaults, ratio: 0.7 }, budget);
+    expect(run(more, [sensitivity, sensitivity, sensitivity]).at(-1)).toHaveLength(4);
+    // Where it is kept already nothing freezes.
+    expect(parameterBudget(trainables, 62, sites).excess).toBe(0);
+    expect(() => parameterBudget(trainables, 19, sites)).toThrow(/maxParameters is 19, and 20 numbers train even with/);
+    // A head of each site stays: 20 + 4 + 10.
+    expect(() => parameterBudget(trainables, 33, { ...sites, minActivePerSite: 1 })).toThrow(/and 34 numbers/);
+  });
+
+  it('in seconds takes what a step takes without and with frozen heads for a fixed time and one for each head', () => {
+    const constraint = new StepTimeConstraint(2, 10);
+    expect(constraint.ratio(10, 0.1)).toBeUndefined();
+    for (const seconds of [3, 3, 9]) constraint.took(seconds);
+    // A guess: 0.4 of 3 s are the heads', 0.12 each, so that 1 s less are 8.3 heads: 1 stays.
+    expect(constraint.ratio(10, 0.1)).toMatchObject({
+      seconds: 3,
+      isMet: false,
+      ratio: expect.closeTo(0.9, 3) as number,
+    });
+    // It took 1.2 s with one: 0.2 s a head, 1 s in any case, so that 5 heads fit into 2 s.
+    constraint.took(1.2);
+    expect(constraint.ratio(1, 0.1)).toMatchObject({
+      seconds: 1.2,
+      isMet: true,
+      ratio: expect.closeTo(0.5, 3) as number,
+    });
+    // Never less than the ratio that was asked for.
+    constraint.took(2);
+    expect(constraint.ratio(5, 0.8)!.ratio).toBe(0.8);
+    // What freezing can't reach ends at most heads frozen.
+    const tight = new StepTimeConstraint(0.5, 10);
+    tight.took(3);
+    expect(tight.ratio(10, 0)).toMatchObject({ ratio: MOST_FROZEN, isMet: false });
   });
 });

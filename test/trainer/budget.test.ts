@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { closeRun, openRun } from '../../src-main/trainer/prepare.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { train } from '../../src-main/trainer/train.ts';
+import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { smallRun, temporary, withoutTime } from './support.ts';
 
 const work = temporary('budget');
@@ -37,4 +38,41 @@ it('trains to the same numbers either way', async () => {
   const [whole, again] = [await losses(64e9), await losses(1e6)];
   expect(whole).toHaveLength(4);
   again.forEach((loss, i) => expect(loss).toBeCloseTo(whole[i]!, 5));
+});
+
+it('lets no more numbers train than the Reducer is allowed, as its files say from the first selection on', async () => {
+  const folder = path.join(work, 'numbers');
+  const most = 3_500;
+  const method = { reducer: { warmup: 2, interval: 2, maxParameters: most } };
+  const file = smallRun(work, { method, training: { steps: 5 } });
+  await train(parseRecipe(fs.readFileSync(file, 'utf8'), file), folder);
+  const { tensors } = await readAdapter(folder);
+  const sizes = Object.fromEntries(tensors.map(({ name, data }) => [name, data.length]));
+  const all = Object.values(sizes).reduce((sum, size) => sum + size, 0);
+  expect(all).toBeGreaterThan(most);
+  const lines = fs.readFileSync(path.join(folder, 'heads.jsonl'), 'utf8').trim().split('\n');
+  const trained = lines.map((line) => {
+    const { frozen } = JSON.parse(line) as { frozen: string[] };
+    return frozen.reduce((left, name) => left - sizes[`layers.${name.replace(/\.\d+$/, '')}.B`]! / 3, all);
+  });
+  const largest = Math.max(...Object.entries(sizes).map(([name, size]) => (name.endsWith('.B') ? size / 3 : 0)));
+  expect(trained.slice(0, 2)).toEqual([all, all]);
+  for (const numbers of trained.slice(2)) {
+    expect(numbers).toBeLessThanOrEqual(most);
+    // No head of the largest site too many.
+    expect(numbers).toBeGreaterThan(most - largest);
+  }
+});
+
+it('lengthens no step beyond what the Reducer is allowed where freezing layers can help, and says what it does', async () => {
+  const reducer = { warmup: 3, interval: 3, policy: 'prefix', importanceAtMost: 1, maxStepSeconds: 1e-5 };
+  const file = smallRun(work, { method: { reducer }, training: { steps: 7 } });
+  const folder = path.join(work, 'seconds');
+  await train(parseRecipe(fs.readFileSync(file, 'utf8'), file), folder);
+  const log = fs.readFileSync(path.join(folder, 'trainer.log'), 'utf8');
+  expect(log).toMatch(/Step 3: a step took [\d.e-]+ s, at most 0\.00001 s are asked for; 95 % of the heads freeze/);
+  expect(log).toContain('Freezing alone does not make steps shorter than that');
+  const [last] = fs.readFileSync(path.join(folder, 'heads.jsonl'), 'utf8').trim().split('\n').slice(-1);
+  // Of two layers with 21 heads each the lower one, and 39 of 42 in all.
+  expect((JSON.parse(last!) as { frozen: string[] }).frozen).toHaveLength(39);
 });

@@ -67,3 +67,12 @@ describe('a recipe of AdaLoRA or VeRA', () => {
     expect(() => fitRecipe(recipe, { makes: 'pictures', name: 'painter' })).toThrow(/method\.name vera .*painter/);
   });
 });
+
+it.each([
+  ['{reducer: {maxParameters: 1000, tolerance: 0.1}}', /maxParameters freezes heads whatever .* leave one of them out/],
+  ['{reducer: {maxStepSeconds: 1}}', /maxStepSeconds needs method\.reducer\.policy prefix/],
+  ['{name: adalora, reducer: {maxParameters: 1000}}', /maxParameters is not there for the method adalora/],
+])('a budget of the Reducer that can’t be kept is refused by name: %s', (method, reason) => {
+  const text = `model: a\ndataset: b.jsonl\nmethod: ${method}`;
+  expect(() => parseRecipe(text, 'recipe.yaml')).toThrow(reason);
+});
