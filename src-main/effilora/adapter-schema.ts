@@ -93,6 +93,8 @@ const described = z.object({
   metrics: z.record(z.string(), z.number().nullable()),
   /** whether the softmax runs over the heads that stay, where some are dropped */
   renormalize: z.boolean(),
+  /** what the model calls its blocks, where a number says little (a UNet's "down 0") */
+  blocks: z.array(z.string().max(100)).max(10_000).optional(),
   /** of adapter.safetensors: tells that the two files were written together; nothing in older ones */
   tensorsSha256: sha256.optional(),
 });

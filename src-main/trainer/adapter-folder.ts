@@ -36,6 +36,7 @@ export interface AdapterToWrite {
   file: Pick<BaseModelFile, 'name' | 'sha256'>;
   /** of the model, by which it is known whether an adapter fits */
   architecture: string;
+  blocks?: string[];
   datasets: DatasetFacts[];
   recipe: Recipe;
   metrics: Record<string, number | null>;
@@ -52,7 +53,7 @@ export async function writeAdapter(folder: string, parts: AdapterToWrite): Promi
 
 /** What becomes adapter.json. */
 export async function describeAdapter(parts: AdapterToWrite): Promise<AdapterDescription> {
-  const { adapter, reducer, file, architecture, datasets, recipe, metrics } = parts;
+  const { adapter, reducer, file, architecture, blocks, datasets, recipe, metrics } = parts;
   const { heads: dropped, renormalize } = adapter.dropped;
   return {
     method: adapter.options,
@@ -65,6 +66,7 @@ export async function describeAdapter(parts: AdapterToWrite): Promise<AdapterDes
     recipe: { ...toWrite(recipe) },
     metrics,
     heads: describeHeads(reducer, dropped),
+    ...(blocks && { blocks }),
     renormalize,
   };
 }

@@ -95,7 +95,7 @@ export class Keeper {
     const metrics = { steps: progress.step, ...progress.last, seconds: progress.seconds };
     const { adapter, reducer } = run.step;
     const { file, data, model } = run;
-    const { architecture } = model;
-    return { adapter, reducer, file, architecture, datasets: data.datasets, recipe, metrics };
+    const { architecture, blockNames: blocks } = model;
+    return { adapter, reducer, file, architecture, blocks, datasets: data.datasets, recipe, metrics };
   }
 }

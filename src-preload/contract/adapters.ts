@@ -52,6 +52,8 @@ export const adapterDetail = z.object({
   datasets: z.array(z.object({ name: z.string(), sha256: z.string(), examples: z.number() })),
   modelSha256: z.string(),
   heads: z.array(adapterHead),
+  /** what the model calls its blocks, where they have names */
+  blocks: z.array(z.string()).optional(),
 });
 export type AdapterDetail = z.infer<typeof adapterDetail>;
 

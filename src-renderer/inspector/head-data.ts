@@ -1,17 +1,20 @@
-import type { AdapterHead } from '../../src-preload/contract/index.ts';
+import type { AdapterDetail, AdapterHead } from '../../src-preload/contract/index.ts';
 import { RunData } from '../run/run-data.ts';
 
 const NOWHERE = { attempt: 0, metrics: 0, heads: 0, samples: 0, log: 0 };
 
 /** A finished adapter's heads as the head map takes them: one frame, the heads in `off` struck through. */
-export function headData(heads: AdapterHead[], off: ReadonlySet<string>): RunData {
+export function headData(
+  { heads, blocks }: Pick<AdapterDetail, 'heads' | 'blocks'>,
+  off: ReadonlySet<string>,
+): RunData {
   const data = new RunData();
   const bits = new Uint8Array(Math.ceil(heads.length / 8));
   heads.forEach(({ name, dropped }, index) => {
     if (dropped || off.has(name)) bits[index >> 3]! |= 1 << (index & 7);
   });
   const importance = Float32Array.from(heads, (head) => head.importance);
-  data.take({ kind: 'names', names: heads.map(({ name }) => name) });
+  data.take({ kind: 'names', names: heads.map(({ name }) => name), blocks });
   const frame = { step: 1, importance: base64(new Uint8Array(importance.buffer)), frozen: base64(bits), share: '' };
   data.take({ kind: 'heads', frames: [frame], position: NOWHERE });
   return data;

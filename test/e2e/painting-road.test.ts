@@ -206,6 +206,9 @@ describe.skipIf(noBrowser)(
       const hand = page.getByRole('region', { name: 'Head map', exact: true });
       await hand.getByRole('button', { name: 'Measure as I switch' }).click();
       await hand.getByRole('img', { name: /^inkish, a photo of red, with \d+ heads off$/ }).waitFor();
+      const map = hand.getByRole('img', { name: /^Head map/ });
+      await map.press('ArrowRight');
+      await expect.poll(() => map.getAttribute('aria-label')).toContain('Layer 0 (down 2), self q, head 0');
       await checkAccessibility(page);
       await shoot(page, 'inspector-painting');
     });

@@ -107,6 +107,7 @@ export class AdapterLibrary extends EventEmitter<{ change: [] }> {
       datasets: description.datasets,
       modelSha256: description.baseModel.sha256,
       heads: await headsOf(row.folder, description),
+      blocks: description.blocks,
     };
   }
 
