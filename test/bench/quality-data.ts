@@ -2,6 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { readRows } from '../../src-main/data/formats/rows.ts';
 import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
+import { tokensOf } from './commonsense-data.ts';
 
 /** The mix of the quality benchmark: kinds of task on which methods differ. */
 export const SETS = ['math-word', 'arc-open', 'boolq'];
@@ -20,9 +21,8 @@ export async function writeTokenized(model: string, source: string, folder: stri
     for (const part of ['train', 'test'] as const) {
       const { rows } = await readRows(path.join(source, `${set}.${part}.jsonl`));
       const lines = rows.slice(0, EXAMPLES[part]).map(({ fields: { instruction, output } }) => {
-        const prompt = encode(`<|im_start|>user\n${instruction}<|im_end|>\n<|im_start|>assistant\n`);
-        const answer = encode(`${output}<|im_end|>\n`);
-        return JSON.stringify({ input_ids: [...prompt, ...answer], labels: [...prompt.map(() => -100), ...answer] });
+        const { inputIds, labels } = tokensOf(encode, String(instruction), String(output));
+        return JSON.stringify({ input_ids: inputIds, labels });
       });
       await fs.writeFile(path.join(folder, `${set}.${part}.jsonl`), `${lines.join('\n')}\n`);
     }
