@@ -21,6 +21,11 @@ describe('a process that computes with the tensorflow engine', () => {
     expect({ stdout: result.stdout, stderr: result.stderr }).toEqual({ stdout: '11\n', stderr: '' });
   });
 
+  // Numbers from 128 on take two bytes in the session's configuration.
+  it.each([1, 127, 128, 300])('computes on %d threads', (threads) => {
+    expect(run('product', { OMP_NUM_THREADS: String(threads) })).toMatchObject({ stdout: '11\n', stderr: '' });
+  });
+
   it('shows TensorFlow’s own log to whoever asks for it', () => {
     const { stdout, stderr } = run('product', { TF_CPP_MIN_LOG_LEVEL: '0' });
     expect(stdout).toBe('11\n');

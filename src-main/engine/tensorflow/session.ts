@@ -116,10 +116,15 @@ export class Session extends GraphBuilder {
  * after the other, each on all threads: steps are chains, and one big product at a time keeps caches and memory small.
  */
 function sessionConfiguration({ threads, gpu }: SessionOptions): Uint8Array {
-  const bytes = [0x10, threads, 0x28, 1];
+  const bytes = [0x10, ...varint(threads), 0x28, 1];
   if (gpu) bytes.push(0x32, 2, 0x20, 1); // gpu_options { allow_growth: true }
   bytes.push(0x38, 1); // allow_soft_placement
   // graph_options { rewrite_options { disable_meta_optimizer: true } }: seconds at the first run, and nothing left for it to find
   bytes.push(0x52, 5, 0x52, 3, 0x98, 0x01, 1);
   return Uint8Array.from(bytes);
+}
+
+/** A whole number as protocol buffers write it: seven bits a byte, the lowest first, the highest bit of a byte where more follow. */
+function varint(value: number): number[] {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...varint(value >>> 7)];
 }

@@ -9,6 +9,7 @@ import { takesPictures } from '../../models/vision/takes-pictures.ts';
 import { fastestMeasured, guessedSpeed } from '../../trainer/machine-speed.ts';
 import type { Library } from '../database/open.ts';
 import type { ModelSummary } from '../work/types.ts';
+import { fitsIn, trainingBytes } from './needs.ts';
 import { findModels, modelCaches } from './found.ts';
 import type { FoundModel } from './found.ts';
 import { nameOfModel } from './model-names.ts';
@@ -43,11 +44,6 @@ const TOKENS_OF_100 = 10_000;
 /** Of a step, a parameter and token: 2 forward, 2 for the input's gradient, and a tenth for the adapter and attention. */
 const FLOPS_A_PARAMETER = 4.4;
 const languageNames = new Intl.DisplayNames('en', { type: 'language' });
-
-/** Beside the weights: adapter, activations of a short batch and the engine itself, bytes. */
-const BESIDE_WEIGHTS_BYTES = 1.2e9;
-/** Weights in memory when trained in f32, bytes a parameter. */
-const BYTES_A_PARAMETER = 4;
 
 /** Models to choose from: the embedded default, what the user added, what other programs left, and the catalog. */
 export class ModelLibrary {
@@ -117,14 +113,13 @@ function paceHere(): Pace {
 }
 
 function needs(
-  parameters: number,
+  { parameters, bytes }: { parameters: number; bytes: number },
   { flopsPerSecond, isMeasured }: Pace,
 ): Pick<ModelEntry, 'needsBytes' | 'fits' | 'secondsA100' | 'secondsMeasured'> {
-  const needsBytes = parameters * BYTES_A_PARAMETER + BESIDE_WEIGHTS_BYTES;
-  const share = needsBytes / totalmem();
+  const needsBytes = trainingBytes(parameters, bytes);
   return {
     needsBytes,
-    fits: share < 0.7 ? 'yes' : share < 1 ? 'tight' : 'no',
+    fits: fitsIn(needsBytes, totalmem()),
     secondsA100: (TOKENS_OF_100 * FLOPS_A_PARAMETER * parameters) / flopsPerSecond,
     secondsMeasured: isMeasured,
   };
@@ -140,10 +135,10 @@ const FLOPS_A_PRODUCT = 4;
 const LATENT = 8;
 
 /** A guess from its size alone: where the parts of such a network lie tells more, and a plan reckons with that. */
-function needsOfPictures({ parameters, side }: PictureModel, pace: Pace) {
+function needsOfPictures({ parameters, side }: PictureModel, bytes: number, pace: Pace) {
   const latents = (side / LATENT) ** 2;
   const flops = 100 * FLOPS_A_PRODUCT * PRODUCTS_A_LATENT * parameters * latents;
-  return { ...needs(parameters, pace), secondsA100: flops / pace.flopsPerSecond };
+  return { ...needs({ parameters, bytes }, pace), secondsA100: flops / pace.flopsPerSecond };
 }
 
 /** Codes as names; what is no code stays as it is written. */
@@ -168,7 +163,9 @@ function libraryEntry(row: ModelRow, pace: Pace): ModelEntry {
     format: row.format,
     bytes: row.bytes,
     state: existsSync(row.path) ? 'ready' : 'missing',
-    ...(summary.pictures ? needsOfPictures(summary.pictures, pace) : needs(parametersOf(summary), pace)),
+    ...(summary.pictures
+      ? needsOfPictures(summary.pictures, row.bytes, pace)
+      : needs({ parameters: parametersOf(summary), bytes: row.bytes }, pace)),
     shape: summary.shape,
     pictures: summary.pictures,
     hasTokenizer: summary.hasTokenizer,
@@ -184,7 +181,7 @@ function foundEntry(model: FoundModel, pace: Pace): ModelEntry {
   // Without opening it: most GGUF files in such caches take about 0.6 bytes a parameter, folders 2.
   const parameters = model.bytes / (model.format === 'GGUF' ? 0.6 : 2);
   const isOfPictures = model.format === 'diffusers folder' || model.format === 'checkpoint in one file';
-  const needed = isOfPictures ? needsOfPictures({ family: '', parameters, side: USUAL_SIDE }, pace) : needs(parameters, pace); // prettier-ignore
+  const needed = isOfPictures ? needsOfPictures({ family: '', parameters, side: USUAL_SIDE }, model.bytes, pace) : needs({ parameters, bytes: model.bytes }, pace); // prettier-ignore
   return {
     id: `found:${createHash('sha256').update(model.path).digest('hex').slice(0, 16)}`,
     name: model.name,
@@ -212,7 +209,7 @@ function catalogEntry(model: CatalogModel, pace: Pace): ModelEntry {
     source: model.source,
     state: model.reference ? packagedState(model.reference) : 'download',
     pictures,
-    ...(pictures ? needsOfPictures(pictures, pace) : needs(model.parameters, pace)),
+    ...(pictures ? needsOfPictures(pictures, model.bytes, pace) : needs(model, pace)),
   };
 }
 
