@@ -46,7 +46,9 @@ async function inspect(adapter: string, flags: InspectFlags): Promise<void> {
 function print({ description, heads }: AdapterFacts): void {
   const { method, baseModel } = description;
   const frozen = heads.filter(({ frozenSince }) => frozenSince !== null).length;
-  console.log(`${method.name}, rank ${method.rank}, ${method.heads} heads a site, on ${baseModel.name}`);
+  console.log(
+    `${method.name}, rank ${method.rank}, ${method.heads} ${method.heads === 1 ? 'head' : 'heads'} a site, on ${baseModel.name}`,
+  );
   console.log(
     `${heads.length} heads, ${frozen} frozen at the end. In each: importance, share of the router, *step it froze at\n`,
   );

@@ -95,7 +95,7 @@ const whatOf = (to: ExportTarget, { name }: AdapterDescription['method']): strin
   (to === 'peft' && OWN_IN_PEFT[name]) || WHAT[to];
 
 function structureOf({ name, rank, heads, alpha, targets }: AdapterDescription['method']): string {
-  const many = !isRouted({ name }) ? '' : `, ${heads} heads a site`;
+  const many = !isRouted({ name }) ? '' : `, ${heads} ${heads === 1 ? 'head' : 'heads'} a site`;
   return `rank ${rank}${many}, alpha ${alpha}, on ${targets.join(', ')}`;
 }
 

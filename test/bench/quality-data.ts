@@ -8,23 +8,44 @@ import { tokensOf } from './commonsense-data.ts';
 export const SETS = ['math-word', 'arc-open', 'boolq'];
 const EXAMPLES = { train: 1500, test: 120 };
 
+/** Rows of `<set>.<part>.jsonl` that become one file of tokens. */
+export interface Slice {
+  /** without `.jsonl` */
+  name: string;
+  set: string;
+  part: 'train' | 'test';
+  /** the first one, of those that `longest` leaves */
+  from: number;
+  count: number;
+  /** characters of question and answer, at most */
+  longest?: number;
+}
+
+/** The quality benchmark's. */
+export const QUALITY_SLICES: Slice[] = SETS.flatMap((set) =>
+  (['train', 'test'] as const).map((part) => ({ name: `${set}.${part}`, set, part, from: 0, count: EXAMPLES[part] })),
+);
+
 /**
- * Writes the first examples of each set, tokenized, as `<set>.train.jsonl` and `<set>.test.jsonl` into `folder`. The turns are
- * ChatML without the system prompt that the model's own template adds, and the labels are the answer with its end of turn, so
- * that the losses stand beside PyTorch's, which were measured on these tokens.
+ * Writes rows, tokenized, as `<name>.jsonl` into `folder`. The turns are ChatML without the system prompt that the model's own
+ * template adds, and the labels are the answer with its end of turn, so that the losses stand beside PyTorch's, which were measured
+ * on these tokens.
  */
-export async function writeTokenized(model: string, source: string, folder: string): Promise<void> {
+export async function writeTokenized(model: string, source: string, folder: string, slices: Slice[]): Promise<void> {
   const file = await openTextModel(await resolveModel(model));
   const encode = (text: string) => file.tokenizer!.encode(text, { addSpecialTokens: false });
   await fs.mkdir(folder, { recursive: true });
-  for (const set of SETS)
-    for (const part of ['train', 'test'] as const) {
-      const { rows } = await readRows(path.join(source, `${set}.${part}.jsonl`));
-      const lines = rows.slice(0, EXAMPLES[part]).map(({ fields: { instruction, output } }) => {
-        const { inputIds, labels } = tokensOf(encode, String(instruction), String(output));
-        return JSON.stringify({ input_ids: inputIds, labels });
-      });
-      await fs.writeFile(path.join(folder, `${set}.${part}.jsonl`), `${lines.join('\n')}\n`);
-    }
+  for (const { name, set, part, from, count, longest = Infinity } of slices) {
+    const { rows } = await readRows(path.join(source, `${set}.${part}.jsonl`));
+    const texts = rows.map(({ fields: { instruction, output } }) => [String(instruction), String(output)] as const);
+    const chosen = texts.filter(([question, answer]) => question.length + answer.length <= longest);
+    if (chosen.length < from + count)
+      throw new Error(`${set}.${part}.jsonl has ${chosen.length} rows for ${name}, which takes ${from + count}`);
+    const lines = chosen.slice(from, from + count).map(([question, answer]) => {
+      const { inputIds, labels } = tokensOf(encode, question, answer);
+      return JSON.stringify({ input_ids: inputIds, labels });
+    });
+    await fs.writeFile(path.join(folder, `${name}.jsonl`), `${lines.join('\n')}\n`);
+  }
   await file.close();
 }

@@ -1,4 +1,4 @@
-// Measures one adapter of the quality benchmark: `quality-evaluate.ts TEST,TEST,... FOLDER [drop]`; the folder `-` stands for the
+// Measures one adapter of the quality benchmark: `quality-evaluate.ts MODEL TEST,TEST,... FOLDER [drop]`; the folder `-` stands for the
 // base model. Prints one JSON line, a `Measurement`; with `drop`, one for each of the two orders of dropping, `Drops`.
 import path from 'node:path';
 import { readDataset } from '../../src-main/data/dataset.ts';
@@ -8,7 +8,7 @@ import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
 import { dropCurve, type DropOrder } from '../../src-main/trainer/drop.ts';
-import { MODEL, SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
+import { SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
 import type { Drops } from './quality-tables.ts';
 import { sizeOf } from './study.ts';
 
@@ -16,9 +16,9 @@ const DROP_RATIOS = [0, 0.1, 0.3, 0.5, 0.7];
 /** Examples of each set that a drop curve is measured on. */
 const DROP_EXAMPLES = 40;
 
-const [tests, folder, what] = process.argv.slice(2) as [string, string, string?];
+const [reference, tests, folder, what] = process.argv.slice(2) as [string, string, string, string?];
 await openEngine('tensorflow');
-const file = await openTextModel(await resolveModel(MODEL));
+const file = await openTextModel(await resolveModel(reference));
 const model = await loadCausalLM(file);
 const options = {
   loss: 'answer',

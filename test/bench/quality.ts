@@ -4,7 +4,7 @@
 // them.
 // Prints the tables of what is there.
 import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
-import { SETS, writeTokenized } from './quality-data.ts';
+import { QUALITY_SLICES, SETS, writeTokenized } from './quality-data.ts';
 import {
   DROP_RUN,
   MODEL,
@@ -43,13 +43,18 @@ if (!source) {
   process.exit(2);
 }
 const wanted = (name: string) => chosen.length === 0 || chosen.includes(name);
-await writeTokenized(MODEL, source, at('data'));
+await writeTokenized(MODEL, source, at('data'), QUALITY_SLICES);
 const all = [...RUNS, ...SEED_RUNS.flatMap(({ runs }) => runs)];
 const measure = async (folder: string) =>
-  (await programLines<Measurement>('./quality-evaluate.ts', [testFiles, folder]))[0]!;
+  (await programLines<Measurement>('./quality-evaluate.ts', [MODEL, testFiles, folder]))[0]!;
 for (const run of all.filter(({ name }) => wanted(name))) await study.once(run, recipeOf(run), measure);
 if (wanted('drops') && (await study.read<Drops>('drops.jsonl')).length === 0) {
-  const curves = await programLines<Omit<Drops, 'run'>>('./quality-evaluate.ts', [testFiles, at(DROP_RUN), 'drop']);
+  const curves = await programLines<Omit<Drops, 'run'>>('./quality-evaluate.ts', [
+    MODEL,
+    testFiles,
+    at(DROP_RUN),
+    'drop',
+  ]);
   for (const curve of curves) await study.append('drops.jsonl', { run: DROP_RUN, ...curve });
 }
 if (wanted('peft') && (await study.read<Peer>('peft.jsonl')).length === 0) {

@@ -105,7 +105,7 @@ describe.skipIf(noBrowser)(`from a folder of pictures to a run (${noBrowser ?? '
     await expect.poll(trainable).not.toBe(before);
     await page.getByText('What it builds, and why').click();
     await page.getByText(/^As many heads a place in the tower \(q, k, v, out, fc1, fc2\)/).waitFor();
-    await page.getByRole('img', { name: /^2 layers, 7 places each, \d heads a place/ }).waitFor();
+    await page.getByRole('img', { name: /^2 layers, 7 places each, 1 head a place/ }).waitFor();
     await page.getByLabel('Policy').selectOption('prefix');
     await page
       .getByRole('alert')

@@ -125,7 +125,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await client.drafts.set({ ...draft, fixed: { 'training.steps': 60, 'method.reducer.ratio': 0.4 } });
     const { page } = await openPage(browser, `${host.url}/#/new`);
     await page.getByText('What it builds, and why').click();
-    await untilShown(page, 'From step 12 the 40 % least important heads are frozen');
+    await untilShown(page, 'From step 40 the 40 % least important heads are frozen');
     await page.context().close();
   });
 
@@ -212,7 +212,7 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
       await page.getByLabel(label, { exact: true }).blur();
     };
     // An empty field shows what is planned.
-    await expect.poll(() => page.getByLabel('Alpha, scale = alpha / rank').getAttribute('placeholder')).toBe('32');
+    await expect.poll(() => page.getByLabel('Alpha, scale = alpha / rank').getAttribute('placeholder')).toBe('64');
     await fill('Rank', '0');
     await expect.poll(async () => (await told('Rank'))?.trim()).toBe('Rank takes a whole number from 1 to 1,024.');
     await expect.poll(() => page.getByLabel('Rank', { exact: true }).inputValue()).toBe('0');

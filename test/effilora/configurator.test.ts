@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { propose, type DataFacts } from '../../src-main/effilora/configurator.ts';
+import { propose } from '../../src-main/effilora/configurator.ts';
+import { fewExamples, parametersReason } from '../../src-main/effilora/proposal-words.ts';
+import type { DataFacts } from '../../src-main/effilora/proposal.ts';
 import {
   memoryPlan,
   recomputationFor,
@@ -146,8 +148,10 @@ describe('the Configurator', () => {
       precision: 'f32',
       recompute: false,
     });
-    expect(method).toMatchObject({ name: 'effilora', rank: 16, heads: 4, targets: Object.keys(widths) });
-    // 8 examples a step, 3 epochs
+    expect(method).toMatchObject({ name: 'effilora', rank: 32, heads: 1, targets: Object.keys(widths) });
+    expect(training).toMatchObject({ learningRate: 2e-3, schedule: 'cosine', patience: 0 });
+    // 8 examples a step, 3 epochs; heads freeze from two thirds of the 375 steps, and are chosen anew after 15 % of them
+    expect(method.reducer).toEqual({ ratio: 0.6, warmup: 250, interval: 56 });
     expect(training.steps).toBe(3 * Math.ceil(1000 / 8));
     expect([fits, warnings]).toEqual([true, []]);
     for (const { text } of reasons) expect(text).toMatch(/^[A-Z0-9].*\.$/);
@@ -156,6 +160,8 @@ describe('the Configurator', () => {
         'heads',
         'sequenceLength',
         'rank',
+        'parameters',
+        'learningRate',
         'precision',
         'targets',
         'batch',
@@ -233,5 +239,82 @@ describe('the Configurator', () => {
     const { training, warnings } = plan(64 * GiB, undefined, { p95Tokens: 20_000 });
     expect(training.sequenceLength).toBe(8192);
     expect(warnings.join()).toMatch(/longer than 8192 tokens are cut/);
+  });
+});
+
+describe('what is trained, beside LoRA', () => {
+  /** A family's sites by their widths, in so many layers. */
+  const family = (layers: number, sites: Record<string, [number, number]>): ModelFacts => ({
+    ...model,
+    layers,
+    sites: Array.from({ length: layers }, (_, layer) =>
+      Object.entries(sites).map(([site, [inFeatures, outFeatures]]) => ({
+        ...linear(layer, site),
+        inFeatures,
+        outFeatures,
+      })),
+    ).flat(),
+  });
+  const decoder = (hidden: number, inner: number, query: number, value: number): Record<string, [number, number]> => ({
+    q_proj: [hidden, query],
+    k_proj: [hidden, value],
+    v_proj: [hidden, value],
+    o_proj: [query, hidden],
+    gate_proj: [hidden, inner],
+    up_proj: [hidden, inner],
+    down_proj: [inner, hidden],
+  });
+  const families: Record<string, ModelFacts> = {
+    'SmolLM2-135M': model,
+    // every head with keys and values of its own
+    'Llama 2 7B': family(32, decoder(4096, 11008, 4096, 4096)),
+    // one head of keys and values, wider than the model
+    'Gemma 3 270M': family(18, decoder(640, 2048, 1024, 256)),
+    'Qwen2.5 0.5B': family(24, decoder(896, 4864, 896, 128)),
+    'one layer': family(1, decoder(64, 256, 64, 64)),
+    'queries and values alone': family(2, { q_proj: [64, 64], v_proj: [64, 32] }),
+  };
+
+  it.each(Object.entries(families))('is never more than LoRA of its rank on its sites: %s', (_, facts) => {
+    for (const memoryBytes of [0.1, 0.6, 0.8, 64].map((size) => size * GiB))
+      for (const examples of [3, 100_000])
+        for (const clusters of [1, 8]) {
+          const { method, parameters } = propose(facts, { ...data, examples, clusters }, { memoryBytes }, engine);
+          const sites = facts.sites.filter(({ site }) => method.targets.includes(site));
+          const lora = sites.reduce((sum, { inFeatures, outFeatures }) => sum + method.rank * (inFeatures + outFeatures), 0); // prettier-ignore
+          expect(parameters).toBeLessThanOrEqual(lora);
+        }
+  });
+
+  it('is said as the share that it is', () => {
+    const { reasons, method } = propose(families['queries and values alone']!, data, { memoryBytes: 64 * GiB }, engine);
+    // in each of 2 layers B of 32 x (64 + 32) and routers of 2 x 64; one A of 32 x 64. LoRA: 2 x 32 x (64 + 64 + 64 + 32)
+    const [trained, lora] = [2 * (32 * 96 + 128) + 32 * 64, 2 * 32 * 224];
+    expect([method.rank, trained, lora]).toEqual([32, 8448, 14336]);
+    expect(reasons.find(({ choice }) => choice === 'parameters')!.text).toBe(
+      'Trains 8,448 numbers, 59 % of what LoRA of rank 32 would on the same sites.',
+    );
+    // asked for by hand: more may be had, and is said, too
+    const many = parametersReason(families['queries and values alone']!, { ...method, heads: 4 });
+    // 2 x (4 x 32 x 96 + 4 x 128) + 32 x 64 = 27,648
+    expect(many).toBe('Trains 27,648 numbers, 193 % of what LoRA of rank 32 would on the same sites.');
+  });
+});
+
+describe('few examples', () => {
+  it('learn at half the rate and end where what is held out gains no more; many go on', () => {
+    const told = [3, 199, 200, 1000].map((examples) => {
+      const { patience, learningRate } = plan(64 * GiB, undefined, { examples }).training;
+      return [patience, learningRate];
+    });
+    expect(told).toEqual([...Array<number[]>(2).fill([3, 1e-3]), ...Array<number[]>(2).fill([0, 2e-3])]);
+  });
+
+  it('are warned of, by what the run does about them', () => {
+    expect(fewExamples(200, 3, true)).toBeUndefined();
+    expect(fewExamples(60, 3, true)).toMatch(
+      /^60 examples are few: seen 3 times, they may be learned by heart .* So the run ends where held-out examples gain no more/,
+    );
+    expect(fewExamples(60, 1, false)).toMatch(/seen once, .* Hold some of them out and set patience/);
   });
 });

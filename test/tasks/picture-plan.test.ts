@@ -77,6 +77,19 @@ describe('the plan of a run on pictures', () => {
     expect(plan.choices.find(({ name }) => name === 'Pictures')?.reason).toMatch(
       /^A picture is 12 to 20 tokens, 20 on average, which count into the sequence length\. What the model sees with takes 1 MiB/,
     );
+    // Sixteen pictures are few, of which some are held out; and less is trained than LoRA would, whatever learns.
+    expect(plan.recipe.training['patience']).toBe(3);
+    expect(plan.warnings.join()).toMatch(
+      /^16 examples are few: seen .* So the run ends where held-out examples gain no more/,
+    );
+    const fixed = { 'method.vision.tower': 'adapted', 'training.evalSplit': 0 };
+    const eyes = await proposePlan(file, { ...request, fixed, memoryBytes: 64 * 2 ** 30 });
+    expect(eyes.structure.sites.length).toBeGreaterThan(plan.structure.sites.length);
+    expect(eyes.warnings.join()).toMatch(/^16 examples are few: .* Hold some of them out and set patience/);
+    for (const { choices } of [plan, eyes]) {
+      const said = choices.find(({ name }) => name === 'Parameters')!.reason;
+      expect(Number(/, (\d+) % of what LoRA/.exec(said)![1])).toBeLessThan(100);
+    }
     // Short of memory, too: a shorter sequence would leave out what it can't cut.
     const small = await proposePlan(file, { ...request, memoryBytes: 1e6 });
     expect(small.recipe.training.sequenceLength).toBe(plan.recipe.training.sequenceLength);

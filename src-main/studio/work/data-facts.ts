@@ -6,7 +6,7 @@ import { openRows } from '../../data/formats/rows.ts';
 import { heldOutSplitOf } from '../../data/held-out.ts';
 import { heterogeneity } from '../../data/heterogeneity.ts';
 import { seededChoice } from '../../data/order.ts';
-import type { DataFacts } from '../../effilora/configurator.ts';
+import type { DataFacts } from '../../effilora/proposal.ts';
 import { lengthFacts } from '../../effilora/length-facts.ts';
 import { fileStamp } from '../../models/identity.ts';
 import type { ModelFile } from '../../models/types.ts';

@@ -1,17 +1,19 @@
 import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { fewHeldOut } from '../../data/order.ts';
-import { propose, reducerReason } from '../../effilora/configurator.ts';
+import { propose } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import { seenShape } from '../../effilora/seen.ts';
-import type { Proposal, Reason } from '../../effilora/configurator.ts';
+import type { Proposal, Reason } from '../../effilora/proposal.ts';
+import { fewExamples, parametersReason, reducerReason } from '../../effilora/proposal-words.ts';
+import { selectionSteps } from '../../effilora/structure-rules.ts';
 import { flopsPerToken, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
-import type { MemoryPlan } from '../../effilora/memory-plan.ts';
+import type { MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
 import { DEFAULT_RANKS, defaultAlpha } from '../../effilora/methods/defaults.ts';
 import { isRouted } from '../../effilora/methods/registry.ts';
-import type { MethodName } from '../../effilora/types.ts';
+import type { AdapterOptions, MethodName } from '../../effilora/types.ts';
 import { speedFacts } from '../../trainer/machine-speed.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import { heldBy } from '../../trainer/held.ts';
@@ -78,6 +80,8 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const share = backwardShare(whole.method.reducer, run.training.steps, facts.layers);
   const flops = flopsPerToken(facts, shape, exampleTokens, share) * batch * accumulate * exampleTokens;
   const fits = memory.total <= limitBytes;
+  const passes = (run.training.steps * batch * accumulate) / Math.max(1, heldOut.of - heldOut.examples);
+  const stops = whole.training.patience > 0 && heldOut.examples > 0;
   return {
     recipe,
     values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
@@ -89,11 +93,13 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     seconds: (run.training.steps * flops) / engine.flopsPerSecond + beside,
     secondsBeside: beside,
     secondsMeasured: engine.isMeasured,
-    choices: reasonsOf(proposal, recipe).map((reason) => choiceOf(reason, request.fixed)),
+    choices: reasonsOf(proposal, recipe, facts, run.method).map((reason) => choiceOf(reason, request.fixed)),
     warnings: [
       ...(model.warnings ?? []),
       ...proposal.warnings,
-      ...[fewHeldOut(heldOut.examples, heldOut.of)].filter((few) => few !== undefined),
+      ...[fewExamples(data.examples, passes, stops), fewHeldOut(heldOut.examples, heldOut.of)].filter(
+        (few) => few !== undefined,
+      ),
       ...(fits && proposal.fits ? [] : tooLarge(memory.total, limitBytes)),
     ],
     structure: {
@@ -139,8 +145,7 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
   const batch = number('training.batch', training.batch);
   const reducer = {
     ratio: number('method.reducer.ratio', method.reducer.ratio),
-    warmup: Math.max(1, Math.round(0.2 * steps)),
-    interval: Math.max(1, Math.round(0.1 * steps)),
+    ...selectionSteps(steps),
   };
   const weights = fixed['training.weights'] as WeightFormat | undefined;
   const targets = Array.isArray(fixed['method.targets']) ? (fixed['method.targets'] as string[]) : method.targets;
@@ -157,7 +162,10 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
       recompute,
       accumulate: number('training.accumulate', accumulate),
       sequenceLength: number('training.sequenceLength', training.sequenceLength),
-      learningRate: number('training.learningRate', DEFAULT_LEARNING_RATES[name]),
+      learningRate: number(
+        'training.learningRate',
+        name === method.name ? training.learningRate : DEFAULT_LEARNING_RATES[name],
+      ),
     },
   };
 }
@@ -200,12 +208,19 @@ const CHOICES: Record<string, string> = {
   batch: 'Examples at once',
   recompute: 'Recomputation',
   reducer: 'Frozen heads',
+  learningRate: 'Learning rate',
 };
 
-/** The proposal's reasons; what the Reducer does follows from the steps, which the user may have fixed. */
-function reasonsOf({ reasons }: Proposal, { method }: Plan['recipe']): Reason[] {
+/** The proposal's reasons; what is trained, and what the Reducer does, follows from what the user may have fixed. */
+function reasonsOf(
+  { reasons }: Proposal,
+  { method }: Plan['recipe'],
+  facts: ModelFacts,
+  structure: AdapterOptions,
+): Reason[] {
   const reducer = method.reducer as { ratio: number; warmup: number; policy?: string } | undefined;
   return reasons.flatMap((reason) => {
+    if (reason.choice === 'parameters') return [{ ...reason, text: parametersReason(facts, structure) }];
     if (reason.choice !== 'reducer') return [reason];
     return reducer ? [{ ...reason, text: reducerReason(reducer.ratio, reducer.warmup, reducer.policy) }] : [];
   });

@@ -1,0 +1,147 @@
+import {
+  memoryPlan,
+  trainedNumbers,
+  type EngineFacts,
+  type MemoryPlan,
+  type ModelFacts,
+  type RunShape,
+} from './memory-plan.ts';
+import type { Budget, Candidate, DataFacts, Reason, TimePlan } from './proposal.ts';
+import { areFew, EXAMPLES_A_STEP, learningRateFor, REDUCER, selectionSteps, shareOfLora } from './structure-rules.ts';
+import type { AdapterOptions } from './types.ts';
+
+// The Configurator's sentences.
+
+export function memoryWarnings(
+  fits: boolean,
+  memory: MemoryPlan,
+  run: Candidate,
+  whole: Candidate,
+  model: ModelFacts,
+  engine: EngineFacts,
+  budget: Budget,
+): string[] {
+  if (!fits) {
+    return [
+      `The least that ${model.name} needs is ${size(memory.total)}, the budget is ${size(budget.memoryBytes)}: raise the memory by ${size(memory.total - budget.memoryBytes)}, or choose a smaller or quantized model.`,
+    ];
+  }
+  const given = [
+    run.method.targets.length < whole.method.targets.length && 'targets',
+    run.precision !== whole.precision && 'precision',
+    run.method.rank < whole.method.rank && 'rank',
+    run.sequenceLength < whole.sequenceLength && 'sequence length',
+  ].filter((what) => what !== false);
+  if (given.length === 0) return [];
+  const bytes = memoryPlan(model, engine, whole).total;
+  return [`The memory took its toll on ${given.join(', ')}: with ${size(bytes)} nothing is given up.`];
+}
+
+export function lengthWarnings(data: DataFacts, run: RunShape): string[] {
+  if (data.seen && data.maxTokens > run.sequenceLength)
+    return [
+      `Examples longer than ${run.sequenceLength} tokens, which is all that the model reads, are left out, as their ${data.seen.name} are never cut (the longest has ${data.maxTokens}): make the ${data.seen.name} smaller, or split the examples.`,
+    ];
+  if (data.seen || data.p95Tokens <= run.sequenceLength) return [];
+  return [
+    `Examples longer than ${run.sequenceLength} tokens are cut (the 95th percentile is ${data.p95Tokens}): raise the memory, or split the long examples.`,
+  ];
+}
+
+const sampledExamples = ({ examples, sampled }: DataFacts) =>
+  sampled < examples ? `${sampled} examples drawn from all` : 'these';
+
+/**
+ * What is to be said where so few examples are learned from that they may be learned by heart.
+ * @param passes how often each is seen
+ * @param stops whether the run ends where held-out examples gain no more
+ */
+export function fewExamples(examples: number, passes: number, stops: boolean): string | undefined {
+  if (!areFew(examples)) return undefined;
+  const seen = passes < 1.05 ? 'seen once' : `seen ${Number(passes.toFixed(1))} times`;
+  const then = stops
+    ? 'So the run ends where held-out examples gain no more, and keeps its best state.'
+    : 'Hold some of them out and set patience, and the run ends where those gain no more.';
+  return `${examples} examples are few: ${seen}, they may be learned by heart rather than what they have in common. ${then} More examples help more than any setting.`;
+}
+
+/** A sentence for each choice. */
+export function reasonsFor(
+  model: ModelFacts,
+  run: Candidate,
+  first: Candidate,
+  data: DataFacts,
+  time: TimePlan,
+): Reason[] {
+  const { method, precision, sequenceLength, batch, recompute } = run;
+  const kept = (same: boolean, otherwise: string) => (same ? 'It fits as it is.' : otherwise);
+  const forMemory = 'The memory allows no more.';
+  return [
+    {
+      choice: 'heads',
+      text: `${method.heads === 1 ? 'One head' : `${method.heads} heads`} a site, whether examples are alike or mixed (${sampledExamples(data)} fall into ${data.clusters} ${data.clusters === 1 ? 'kind' : 'kinds'} by their words): in our trials one head of a larger rank learned more than several of smaller ones.`,
+    },
+    {
+      choice: 'sequenceLength',
+      text: `${sequenceLength} tokens: ${data.seen ? `the longest example has ${data.maxTokens} with its ${data.seen.name}` : `the 95th percentile of the examples is ${data.p95Tokens}`}. ${kept(sequenceLength === first.sequenceLength, forMemory)}`,
+    },
+    ...(data.seen ? [{ choice: data.seen.name, text: data.seen.said }] : []),
+    {
+      choice: 'rank',
+      text: `Rank ${method.rank}, shared A for every layer. ${kept(method.rank === first.method.rank, forMemory)}`,
+    },
+    { choice: 'parameters', text: parametersReason(model, method) },
+    {
+      choice: 'precision',
+      text: `Frozen weights ${precision === 'file' ? 'as they lie in the file' : `in ${precision}`}. ${kept(precision === first.precision, 'A more exact form does not fit.')}`,
+    },
+    {
+      choice: 'targets',
+      text: `Adapts ${method.targets.map((site) => site.replace('_proj', '')).join(', ')}. ${kept(method.targets.length === first.method.targets.length, 'More sites do not fit.')}`,
+    },
+    {
+      choice: 'batch',
+      text: `${batch} examples at a time, ${EXAMPLES_A_STEP} a step: ${batch === EXAMPLES_A_STEP ? 'all at once fit.' : `gradients of ${EXAMPLES_A_STEP / batch} micro-batches are added up, which changes nothing but the time.`}`,
+    },
+    {
+      choice: 'recompute',
+      text: recompute
+        ? `Blocks are computed again in backward${Number(recompute) > 1 ? `, ${Number(recompute)} at a time` : ''}: half as much time again for the products, and much less memory.`
+        : 'The memory holds every block, so none is computed twice.',
+    },
+    {
+      choice: 'steps',
+      text: `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.epochs.toFixed(1)} times.`,
+    },
+    {
+      choice: 'learningRate',
+      text: `${learningRateFor(data.examples)} at first, falling to nothing by the last step${areFew(data.examples) ? ': half of what many examples get, as few are learned by heart sooner' : ''}.`,
+    },
+    { choice: 'reducer', text: reducerReason(REDUCER.ratio, selectionSteps(time.steps).warmup) },
+  ];
+}
+
+/** How many numbers a method trains, and what share that is of LoRA's of its rank, as a sentence. */
+export function parametersReason(model: ModelFacts, method: AdapterOptions): string {
+  const share = Math.round(100 * shareOfLora(model, method));
+  const trained = trainedNumbers(model, method).toLocaleString('en');
+  return `Trains ${trained} numbers, ${share} % of what LoRA of rank ${method.rank} would on the same sites.`;
+}
+
+/** What the Reducer does in a run, as a sentence. */
+export function reducerReason(ratio: number, warmup: number, policy?: string): string {
+  if (ratio === 0) return 'No heads are frozen: all of them train to the end.';
+  const frozen = `From step ${warmup} the ${Math.round(100 * ratio)} % least important heads are frozen: fewer numbers go on learning.`;
+  if (policy === 'prefix')
+    return `${frozen} Layers freeze whole from the bottom up as far as their importance allows, and their way back is saved.`;
+  return `${frozen} A step is hardly faster for it (1 to 2 %).`;
+}
+
+function size(bytes: number): string {
+  return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
+
+export function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}

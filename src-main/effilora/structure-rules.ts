@@ -1,0 +1,47 @@
+import { trainedNumbers, type ModelFacts } from './memory-plan.ts';
+import { DEFAULT_LEARNING_RATES } from './methods/learning-rates.ts';
+import type { AdapterOptions } from './types.ts';
+
+// What the Configurator goes by. docs/structure.md has the runs that each rule follows from, by the titles named here.
+
+/** Ranks to try, best first: of one head, rank 32 ended below rank 16 (Heads and rank). */
+export const RANKS = [32, 16, 8, 4, 2];
+
+/**
+ * Heads a site, however many kinds of examples there are: on the mix, too, one head of rank 16 at every site ended below two of it at fewer
+ * sites and three of rank 8 (Heads and rank). With one, all sites of any decoder train about half of what LoRA of that rank does.
+ */
+export const HEADS = 1;
+
+/** Share of the heads that freeze, and of the steps before that and between selections (When heads freeze). */
+export const REDUCER = { ratio: 0.6, from: 2 / 3, every: 0.15 };
+
+/** Steps before the first selection, and between selections. */
+export function selectionSteps(steps: number): { warmup: number; interval: number } {
+  const share = (part: number) => Math.max(1, Math.round(part * steps));
+  return { warmup: share(REDUCER.from), interval: share(REDUCER.every) };
+}
+
+/** Examples a step, whatever fits at a time: as in all of the study's runs. */
+export const EXAMPLES_A_STEP = 8;
+
+/** How often each example is seen, where the time allows (Few examples). */
+export const PASSES = 3;
+
+/** Fewer examples than this are few. */
+const ENOUGH = 200;
+export const areFew = (examples: number): boolean => examples < ENOUGH;
+
+/**
+ * Rate of the first steps, from which it falls by cosine. Of few examples the half of it: with three passes over 60 it ended below the
+ * whole rate and below LoRA, which dropout didn't (Few examples).
+ */
+export const learningRateFor = (examples: number): number =>
+  DEFAULT_LEARNING_RATES.effilora * (areFew(examples) ? 0.5 : 1);
+
+/** Of few examples: evaluations without a better held-out loss before a run ends, about a pass; the best state is kept. */
+export const patienceFor = (examples: number): number => (areFew(examples) ? 3 : 0);
+
+/** What is trained at first, as a share of what LoRA of the same rank trains on the same sites. */
+export const shareOfLora = (model: ModelFacts, method: AdapterOptions): number =>
+  trainedNumbers(model, method) / trainedNumbers(model, { ...method, name: 'lora', heads: 1 });

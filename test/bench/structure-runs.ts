@@ -1,0 +1,204 @@
+// What the study of structures runs, and what a run gives: docs/structure.md has its tables.
+import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
+import type { Slice } from './quality-data.ts';
+import { SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
+import type { StudyRun, Training } from './study.ts';
+
+export const MODEL = 'smollm2-135m';
+/** Characters of a worked problem: with longer ones a run would take twice as long, and there would be half as many. */
+const LONGEST = 300;
+const EXAMPLES_A_STEP = 8;
+
+/** What a run learns from: the first rows of its training sets. */
+export const DATA = {
+  'math-60': { 'math-word': 60 },
+  'math-600': { 'math-word': 600 },
+  'mix-600': { 'math-word': 300, boolq: 300 },
+  'arc-600': { 'arc-open': 600 },
+  'three-900': { 'math-word': 300, 'arc-open': 300, boolq: 300 },
+  'arc-choice-200': { 'arc-challenge': 200 },
+} as const satisfies Record<string, Record<string, number>>;
+export type DataName = keyof typeof DATA;
+
+interface Measured {
+  set: string;
+  part: 'train' | 'test';
+  from: number;
+  count: number;
+}
+/** What structures are chosen by: rows of the training sets behind all that any run learns from. */
+const VALIDATION: Measured[] = [
+  { set: 'math-word', part: 'train', from: 600, count: 32 },
+  { set: 'boolq', part: 'train', from: 600, count: 16 },
+];
+/** What is chosen is measured by once, at the end. */
+const TEST: Measured[] = [
+  { set: 'math-word', part: 'test', from: 0, count: 48 },
+  { set: 'arc-open', part: 'test', from: 0, count: 60 },
+  { set: 'boolq', part: 'test', from: 0, count: 32 },
+  { set: 'arc-challenge', part: 'test', from: 0, count: 48 },
+];
+
+const trainName = (set: string, rows: number) => `${set}-${rows}.train`;
+const measuredName = ({ set, part }: Measured) => `${set}.${part === 'train' ? 'validation' : 'test'}`;
+const slice = (name: string, set: string, part: Slice['part'], from: number, count: number): Slice => {
+  return { name, set, part, from, count, longest: LONGEST };
+};
+
+/** Every file of tokens that the study takes. */
+export const SLICES: Slice[] = [
+  ...new Map(
+    Object.values(DATA)
+      .flatMap((sets) => Object.entries(sets) as [string, number][])
+      .map(([set, rows]) => [trainName(set, rows), slice(trainName(set, rows), set, 'train', 0, rows)]),
+  ).values(),
+  ...[...VALIDATION, ...TEST].map((one) => slice(measuredName(one), one.set, one.part, one.from, one.count)),
+];
+/** The files that a run is measured by. */
+export const measuredBy = ({ data, isFinal }: Pick<StructureRun, 'data' | 'isFinal'>): string[] =>
+  (isFinal ? TEST : VALIDATION).filter(({ set }) => set in DATA[data]).map(measuredName);
+
+export interface StructureRun extends StudyRun {
+  /** the row of the table it is of */
+  title: string;
+  data: DataName;
+  /** measured on the test sets */
+  isFinal: boolean;
+  method: object;
+  training: { steps: number; learningRate: number; seed: number } & Record<string, unknown>;
+}
+
+export type StructureFinished = Measurement & Partial<Training> & { name: string; recipe: string };
+
+export const ALL_SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+const without = (...sites: string[]) => ALL_SITES.filter((site) => !sites.includes(site));
+
+/** How structures are told: what is left out is as a recipe has it. */
+interface Structure {
+  heads: number;
+  rank: number;
+  targets?: string[];
+  ratio?: number;
+  /** share of the steps before the first selection */
+  from?: number;
+  [option: string]: unknown;
+}
+
+function effilora({ ratio = 0, from = 0.5, reducer = {}, ...structure }: Structure, steps: number): object {
+  const warmup = Math.max(1, Math.round(from * steps));
+  const interval = Math.max(1, Math.round(0.15 * steps));
+  return { name: 'effilora', ...structure, reducer: { ratio, warmup, interval, ...(reducer as object) } };
+}
+
+interface Group {
+  data: DataName;
+  steps: number;
+  isFinal?: boolean;
+}
+
+const groupOf =
+  ({ data, steps, isFinal = false }: Group) =>
+  (
+    key: string,
+    title: string,
+    rate: number,
+    of: Structure | { lora: number },
+    seeds = [0],
+    training: object = {},
+  ): StructureRun[] =>
+    seeds.map((seed) => ({
+      name: `${isFinal ? 'final-' : ''}${data}-${steps}-${key}-${rate}-seed${seed}`,
+      ...{ title, data, isFinal },
+      method: 'lora' in of ? { name: 'lora', rank: of.lora } : effilora(of, steps),
+      training: { steps, learningRate: rate, seed, ...training },
+    }));
+
+const mix = groupOf({ data: 'mix-600', steps: 32 });
+const small = groupOf({ data: 'math-60', steps: 24 });
+const FIXED: Structure = { heads: 3, rank: 8, ratio: 0.6, from: 0.4 };
+
+const LATE: Structure = { heads: 1, rank: 32, ratio: 0.6, from: 0.67 };
+const PROPOSED = '1 head of rank 32, Reducer at 60 % from two thirds (proposed)';
+
+const three = groupOf({ data: 'three-900', steps: 40, isFinal: true });
+const math = groupOf({ data: 'math-600', steps: 40, isFinal: true });
+const arc = groupOf({ data: 'arc-600', steps: 40, isFinal: true });
+const choice = groupOf({ data: 'arc-choice-200', steps: 25, isFinal: true });
+/** What follows from the study, LoRA at its best rate, and the fixed default: on data that nothing was chosen on. */
+const FINAL: StructureRun[] = [
+  ...three('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+  ...three('proposed', PROPOSED, 2e-3, LATE),
+  ...three('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
+  ...math('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+  ...math('proposed', PROPOSED, 2e-3, LATE),
+  ...arc('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
+  ...arc('proposed', PROPOSED, 2e-3, LATE),
+  ...choice('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
+  ...choice('proposed', PROPOSED, 2e-3, LATE),
+  ...three('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }, [1]),
+  ...three('proposed', PROPOSED, 2e-3, LATE, [1]),
+  ...math('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }, [1]),
+  ...math('proposed', PROPOSED, 2e-3, LATE, [1]),
+];
+
+/** Why what follows from the study does not end below LoRA on the mean of three sets. */
+const WHY: StructureRun[] = [
+  ...three('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
+  ...mix('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
+  ...three('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }),
+  ...arc('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+];
+
+/** In the order in which they say most, so that the study may be stopped at any time. */
+export const RUNS: StructureRun[] = [
+  ...mix('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+  ...mix('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
+  ...mix('n1r16', '1 head of rank 16', 2e-3, { heads: 1, rank: 16 }),
+  ...mix('n1r16', '1 head of rank 16', 4e-3, { heads: 1, rank: 16 }),
+  ...mix('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
+  ...mix('n2r16-nogate', '2 heads of rank 16, without gate', 2e-3, {
+    heads: 2,
+    rank: 16,
+    targets: without('gate_proj'),
+  }),
+  ...mix('n2r16-nogateup', '2 heads of rank 16, without gate and up', 2e-3, {
+    heads: 2,
+    rank: 16,
+    targets: without('gate_proj', 'up_proj'),
+  }),
+  ...mix('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }),
+  ...mix('n1r32-70', '1 head of rank 32, Reducer at 70 % from the middle', 2e-3, { heads: 1, rank: 32, ratio: 0.7 }),
+  ...small('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
+  ...small('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+  ...mix('n1r32-40', '1 head of rank 32, Reducer at 40 % from the middle', 2e-3, { heads: 1, rank: 32, ratio: 0.4 }),
+  ...small('n1r32', '1 head of rank 32', 1e-3, { heads: 1, rank: 32 }),
+  ...small('n1r32-dropout', '1 head of rank 32, dropout 0.1', 2e-3, { heads: 1, rank: 32, dropout: 0.1 }),
+  ...mix('n1r32-60-late', '1 head of rank 32, Reducer at 60 % from two thirds', 2e-3, LATE),
+  ...mix('n1r32', '1 head of rank 32', 1e-3, { heads: 1, rank: 32 }),
+  ...FINAL,
+  ...WHY,
+  ...small('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
+  ...mix('n1r64', '1 head of rank 64', 1e-3, { heads: 1, rank: 64 }),
+  ...small('clusters', '7 heads of rank 16, Reducer at 60 % from a fifth (proposed before)', 2e-3, {
+    heads: 7,
+    rank: 16,
+    ratio: 0.6,
+    from: 0.2,
+  }),
+  ...mix('n1r32-module', '1 head of rank 32, an A for each kind of site', 2e-3, {
+    heads: 1,
+    rank: 32,
+    share: 'module',
+  }),
+];
+
+/** A run's recipe, complete; `at`: where the tokens lie. */
+export function recipeOf({ data, method, training }: StructureRun, at: (name: string) => string): string {
+  const steps = { batch: EXAMPLES_A_STEP, sequenceLength: SEQUENCE_LENGTH, evalSplit: 0, samples: 0 };
+  const dataset = Object.entries(DATA[data]).map(([set, rows]) => ({
+    path: at(`${trainName(set, rows as number)}.jsonl`),
+  }));
+  // Products in integers: the quickest here, on both sides alike.
+  const recipe = { model: MODEL, dataset, method, training: { ...steps, precision: 'int8', ...training } };
+  return formatRecipe(parseRecipe(JSON.stringify(recipe), 'the study'));
+}
