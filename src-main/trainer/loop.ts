@@ -1,6 +1,6 @@
 import { sizesOf } from '../data/example-source.ts';
 import { UserError } from '../engine/types.ts';
-import { DeviceError } from '../engine/webgpu/device.ts';
+import { DeviceError } from '../engine/device-error.ts';
 import { beforehand } from './beforehand.ts';
 import type { Checkpoint } from './checkpoints.ts';
 import { Evaluations } from './evaluations.ts';

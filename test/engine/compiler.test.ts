@@ -3,6 +3,7 @@ import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import '../../src-main/engine/gradients.ts';
 import { attention } from '../../src-main/engine/attention.ts';
+import { DeviceError } from '../../src-main/engine/device-error.ts';
 import { fullAttention } from '../../src-main/engine/full-attention.ts';
 import { activated, layerNorm } from '../../src-main/engine/fused.ts';
 import { fusedKernels, registerFusedKernels } from '../../src-main/engine/fused-kernels.ts';
@@ -98,6 +99,19 @@ function deviation(actual: Float32Array, expected: Float32Array): number {
 }
 
 describe('a compiled step', () => {
+  it('that asks for more memory than there is says what to lower, and the session goes on', async () => {
+    const x = tf.tensor1d([1]);
+    const compiled = (step: () => Tensor) =>
+      stepCompiler()!.compile({ feeds: [x], state: [], step: () => ({ outputs: [step()], updates: [] }), precision: 'f32' }); // prettier-ignore
+    const huge = await compiled(() => tf.sum(tf.tile(tf.reshape(x, [1, 1]), [2 ** 22, 2 ** 24])));
+    // Asked once: TensorFlow waits ten seconds for memory that others may give back.
+    const error = await huge.run([Float32Array.of(1)]).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(DeviceError);
+    expect((error as Error).message).toMatch(/memory of this machine ran out: lower training\.batch/);
+    const small = await compiled(() => tf.mul(x, 2));
+    expect((await small.run([Float32Array.of(4)]))[0]![0]).toBe(8);
+  });
+
   it("follows PyTorch's losses and ends at its tensors, frozen heads changing on the way", async () => {
     const { losses: actual, adapter } = await losses('f32');
     actual.forEach((loss, i) => expect(Math.abs(loss / trajectory[i]!.loss - 1)).toBeLessThan(1e-4));

@@ -5,7 +5,8 @@ import { chooseEngine, listEngines, openEngine } from '../../src-main/engine/ind
 import { UserError } from '../../src-main/engine/types.ts';
 import { findAdapter } from '../../src-main/engine/webgpu/adapter.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
-import { Device, DeviceError } from '../../src-main/engine/webgpu/device.ts';
+import { DeviceError } from '../../src-main/engine/device-error.ts';
+import { Device } from '../../src-main/engine/webgpu/device.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 
 describe.skipIf(noSoftwareGpu)(`the webgpu engine on SwiftShader${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {

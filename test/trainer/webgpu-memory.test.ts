@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, it } from 'vitest';
-import { DeviceError } from '../../src-main/engine/webgpu/device.ts';
+import { DeviceError } from '../../src-main/engine/device-error.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { train } from '../../src-main/trainer/train.ts';

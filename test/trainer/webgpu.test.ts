@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { findAdapter } from '../../src-main/engine/webgpu/adapter.ts';
-import { DeviceError } from '../../src-main/engine/webgpu/device.ts';
+import { DeviceError } from '../../src-main/engine/device-error.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { train } from '../../src-main/trainer/train.ts';

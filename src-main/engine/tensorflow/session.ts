@@ -1,3 +1,4 @@
+import { outOfMemory } from '../device-error.ts';
 import type { Addon, Feed, HostTensor, StagedTensor } from './addon.ts';
 import { attribute, DataType } from './addon.ts';
 import { GraphBuilder, type Output } from './graph-builder.ts';
@@ -67,12 +68,14 @@ export class Session extends GraphBuilder {
   async fill(values: { resident: Resident; staged: StagedTensor }[]): Promise<void> {
     if (values.length === 0) return;
     const feeds = values.map(({ resident, staged }) => ({ ...resident.fed, staged }));
-    await this.addon.run(
-      this.graph,
-      feeds,
-      [],
-      values.map(({ resident }) => resident.assign),
-    );
+    await this.addon
+      .run(
+        this.graph,
+        feeds,
+        [],
+        values.map(({ resident }) => resident.assign),
+      )
+      .catch(rethrown);
   }
 
   /** Values of residents, bf16 ones as f32. */
@@ -107,8 +110,14 @@ export class Session extends GraphBuilder {
 
   run(feeds: Feed[], fetches: Output[], targets: number[]): Promise<HostTensor[]> {
     const flat = fetches.flatMap(({ node, output }) => [node, output]);
-    return this.addon.run(this.graph, feeds, flat, targets);
+    return this.addon.run(this.graph, feeds, flat, targets).catch(rethrown);
   }
+}
+
+/** @throws DeviceError where TensorFlow's allocator had no more, else what it said */
+function rethrown(error: unknown): never {
+  if (!(error instanceof Error) || !error.message.includes('OOM when allocating tensor')) throw error;
+  throw outOfMemory(error.message.includes('device:GPU') ? 'the GPU' : 'this machine');
 }
 
 /**

@@ -1,3 +1,4 @@
+import { DeviceError, outOfMemory } from '../device-error.ts';
 import { UserError } from '../types.ts';
 import type { FoundAdapter } from './adapter.ts';
 
@@ -17,9 +18,6 @@ const LIMITS = [
   'maxComputeWorkgroupSizeZ',
   'maxComputeWorkgroupsPerDimension',
 ] as const;
-
-/** The GPU is gone or full: nothing can be read from it any more, so the last checkpoint is what there is. */
-export class DeviceError extends UserError {}
 
 /** A device with all it has, and what went wrong on it. */
 export class Device {
@@ -65,10 +63,7 @@ export class Device {
 
   /** Notes that memory ran out. */
   outOfMemory(): DeviceError {
-    const used = this.usedBytes ? ` with ${(this.usedBytes() / 2 ** 30).toFixed(2)} GiB in use` : '';
-    this.#failure ??= new DeviceError(
-      `The memory of ${this.found.device} ran out${used}: lower training.batch or training.sequenceLength, or give the plan a smaller memory budget; checkpoints written so far are kept, --resume goes on from the last one`,
-    );
+    this.#failure ??= outOfMemory(this.found.device, this.usedBytes?.());
     return this.#failure;
   }
 
