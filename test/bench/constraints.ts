@@ -17,7 +17,7 @@ const STEPS = 40;
 const PARAMETERS = 2_000_000;
 /** Of the seconds that a step takes where nothing freezes. */
 const SHARE_OF_TIME = 0.8;
-const TOLERANCE = 0.02;
+const TOLERANCE = 0.005;
 
 /** A run along its steps. */
 interface Course {
@@ -92,15 +92,17 @@ async function run(name: string, reducer: object, training?: object): Promise<Co
   return (await study.read<Course>('results.jsonl')).findLast((one) => one.name === name && one.recipe === recipe)!;
 }
 
-const middle = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+/** The value that such a share of all lies below: a quarter of the steps is little disturbed by what else the machine does. */
+const quantile = (values: number[], share: number) =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length * share)]!;
 /** Steps between the selections, of which none is compiled or looks at every head. */
 const usual = (seconds: number[], from: number) =>
   seconds.filter((_, at) => at + 1 > from && (at + 1 - SELECTION.warmup) % SELECTION.interval > 1);
 
 const prefix = { policy: 'prefix', importanceAtMost: 1 };
 const free = await run('free', prefix);
-const least = middle(usual(free.seconds, 1));
-const asked = Number((SHARE_OF_TIME * least).toPrecision(3));
+const undisturbed = quantile(usual(free.seconds, 1), 0.25);
+const asked = Number((SHARE_OF_TIME * undisturbed).toPrecision(3));
 const parameters = await run('parameters', { maxParameters: PARAMETERS });
 const seconds = await run('seconds', { ...prefix, maxStepSeconds: asked });
 const hasty = { learningRate: 8e-3 };
@@ -109,6 +111,8 @@ const tolerant = await run('tolerance', { ratio: 0.95, tolerance: TOLERANCE }, h
 
 const along = (values: number[], scale = 1) => values.map((y, at) => ({ x: at + 1, y: y * scale }));
 const limit = (y: number) => [1, STEPS].map((x) => ({ x, y }));
+/** Without the first step, which is compiled; what compiling and a busy machine make longer is cut. */
+const shown = (course: Course) => along(course.seconds.map((one) => Math.min(one, 3 * asked))).slice(1);
 const bestSoFar = ({ heldOut }: Course) =>
   heldOut.map(({ step }, at) => ({ x: step, y: Math.min(...heldOut.slice(0, at + 1).map(({ loss }) => loss)) + TOLERANCE })); // prettier-ignore
 const losses = ({ heldOut }: Course) => heldOut.map(({ step, loss }) => ({ x: step, y: loss }));
@@ -128,19 +132,18 @@ const charts: Chart[] = [
   },
   {
     ...{ title: `At most ${asked} seconds a step`, x: 'Step', y: 'Seconds', fromZero: true },
-    // The first is compiled, which is no time of a step.
     lines: [
-      { label: 'with the budget', points: along(seconds.seconds).slice(1) },
-      { label: 'without', points: along(free.seconds).slice(1) },
+      { label: 'with the budget', points: shown(seconds) },
+      { label: 'without', points: shown(free) },
       { label: 'the budget', points: limit(asked), dashed: true },
     ],
   },
   {
-    ...{ title: `No worse than the best + ${TOLERANCE}`, x: 'Step', y: 'Held-out loss' },
+    ...{ title: `Undone above the best + ${TOLERANCE}`, x: 'Step', y: 'Held-out loss' },
     lines: [
       { label: 'with the tolerance', points: losses(tolerant) },
       { label: 'without', points: losses(heedless) },
-      { label: 'what is allowed', points: bestSoFar(tolerant), dashed: true },
+      { label: 'best + tolerance', points: bestSoFar(tolerant), dashed: true },
     ],
   },
 ];
@@ -153,9 +156,9 @@ const above = (course: Course) => {
 };
 console.log(
   [
-    ...head(['asked', 'without it', 'held']),
+    ...head(['asked', 'without it', 'with it']),
     row([`at most ${millions(PARAMETERS)} million numbers train`, `${millions(free.trained.at(-1)!)} million`, `${millions(Math.max(...parameters.trained.slice(SELECTION.warmup)))} million at most from step ${SELECTION.warmup + 1} on`]), // prettier-ignore
-    row([`at most ${asked} s a step`, `${least.toFixed(2)} s`, `${middle(last).toFixed(2)} s over the last ${last.length} steps between selections`]), // prettier-ignore
+    row([`at most ${asked} s a step`, `${undisturbed.toFixed(2)} s`, `${quantile(last, 0.5).toFixed(2)} s, the middle of the last ${last.length} steps between selections`]), // prettier-ignore
     row([`held-out loss no more than ${TOLERANCE} above its best`, `${above(heedless).toFixed(3)} above at most`, `${above(tolerant).toFixed(3)} above at most; selections undone after steps ${tolerant.undone.join(', ') || 'none'}`]), // prettier-ignore
   ].join('\n'),
 );

@@ -73,7 +73,7 @@ const escaped = (words: string) => words.replace(/[&<>]/g, (sign) => `&#${sign.c
 const fixed = (value: number) => value.toFixed(1);
 /** As many decimals as tell ticks of this span apart. */
 const short = (value: number, size: number) =>
-  value.toFixed(Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(size)) - 1)));
+  value.toFixed(size >= 10 ? 0 : Math.min(4, 2 - Math.floor(Math.log10(size))));
 
 function span(values: number[]): { low: number; size: number } {
   const [low, high] = [Math.min(...values), Math.max(...values)];
