@@ -115,10 +115,20 @@ export function reasonsFor(
     },
     {
       choice: 'learningRate',
-      text: `${learningRateFor(data.examples)} at first, falling to nothing by the last step${areFew(data.examples) ? ': half of what many examples get, as few are learned by heart sooner' : ''}.`,
+      text: rateReason({ learningRate: learningRateFor(data.examples), schedule: 'cosine' }, data.examples),
     },
     { choice: 'reducer', text: reducerReason(REDUCER.ratio, selectionSteps(time.steps).warmup) },
   ];
+}
+
+/** The rate along the steps, as a sentence. */
+export function rateReason(
+  { learningRate, schedule }: { learningRate: number; schedule: 'constant' | 'linear' | 'cosine' },
+  examples: number,
+): string {
+  const along = schedule === 'constant' ? 'at every step' : 'at first, falling to nothing by the last step';
+  const isHalved = areFew(examples) && learningRate === learningRateFor(examples);
+  return `${learningRate} ${along}${isHalved ? ': half of what many examples get, as few are learned by heart sooner' : ''}.`;
 }
 
 /** How many numbers a method trains, and what share that is of LoRA's of its rank, as a sentence. */

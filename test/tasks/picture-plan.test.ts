@@ -82,10 +82,13 @@ describe('the plan of a run on pictures', () => {
     expect(plan.warnings.join()).toMatch(
       /^16 examples are few: seen .* So the run ends where held-out examples gain no more/,
     );
-    const fixed = { 'method.vision.tower': 'adapted', 'training.evalSplit': 0 };
+    const rateOf = ({ choices }: typeof plan) => choices.find(({ name }) => name === 'Learning rate')!.reason;
+    expect(rateOf(plan)).toMatch(/^0\.001 at first, falling to nothing by the last step: half of /);
+    const fixed = { 'method.vision.tower': 'adapted', 'training.evalSplit': 0, 'training.schedule': 'constant', 'training.learningRate': 0.003 }; // prettier-ignore
     const eyes = await proposePlan(file, { ...request, fixed, memoryBytes: 64 * 2 ** 30 });
     expect(eyes.structure.sites.length).toBeGreaterThan(plan.structure.sites.length);
     expect(eyes.warnings.join()).toMatch(/^16 examples are few: .* Hold some of them out and set patience/);
+    expect(rateOf(eyes)).toMatch(/^You set this yourself\. Proposed was: 0\.001 at every step: half of /);
     for (const { choices } of [plan, eyes]) {
       const said = choices.find(({ name }) => name === 'Parameters')!.reason;
       expect(Number(/, (\d+) % of what LoRA/.exec(said)![1])).toBeLessThan(100);

@@ -5,7 +5,7 @@ import { propose } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import { seenShape } from '../../effilora/seen.ts';
 import type { Proposal, Reason } from '../../effilora/proposal.ts';
-import { fewExamples, parametersReason, reducerReason } from '../../effilora/proposal-words.ts';
+import { fewExamples, parametersReason, rateReason, reducerReason } from '../../effilora/proposal-words.ts';
 import { selectionSteps } from '../../effilora/structure-rules.ts';
 import { flopsPerToken, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
@@ -82,6 +82,8 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const fits = memory.total <= limitBytes;
   const passes = (run.training.steps * batch * accumulate) / Math.max(1, heldOut.of - heldOut.examples);
   const stops = whole.training.patience > 0 && heldOut.examples > 0;
+  // Of a rate of the user's own, what was proposed is told beside it.
+  const rate = ('training.learningRate' in request.fixed ? proposal : whole).training.learningRate;
   return {
     recipe,
     values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
@@ -93,7 +95,11 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     seconds: (run.training.steps * flops) / engine.flopsPerSecond + beside,
     secondsBeside: beside,
     secondsMeasured: engine.isMeasured,
-    choices: reasonsOf(proposal, recipe, facts, run.method).map((reason) => choiceOf(reason, request.fixed)),
+    choices: reasonsOf(proposal, recipe, {
+      facts,
+      structure: run.method,
+      rate: rateReason({ schedule: whole.training.schedule, learningRate: rate }, data.examples),
+    }).map((reason) => choiceOf(reason, request.fixed)),
     warnings: [
       ...(model.warnings ?? []),
       ...proposal.warnings,
@@ -215,12 +221,12 @@ const CHOICES: Record<string, string> = {
 function reasonsOf(
   { reasons }: Proposal,
   { method }: Plan['recipe'],
-  facts: ModelFacts,
-  structure: AdapterOptions,
+  { facts, structure, rate }: { facts: ModelFacts; structure: AdapterOptions; rate: string },
 ): Reason[] {
   const reducer = method.reducer as { ratio: number; warmup: number; policy?: string } | undefined;
   return reasons.flatMap((reason) => {
     if (reason.choice === 'parameters') return [{ ...reason, text: parametersReason(facts, structure) }];
+    if (reason.choice === 'learningRate') return [{ ...reason, text: rate }];
     if (reason.choice !== 'reducer') return [reason];
     return reducer ? [{ ...reason, text: reducerReason(reducer.ratio, reducer.warmup, reducer.policy) }] : [];
   });
