@@ -60,7 +60,7 @@ const TERMS: Record<string, string[]> = {
   run: ['Head', 'Held out', 'Reducer', 'Router'],
   library: ['Head', 'Held out'],
   adapter: ['Head', 'Held out', 'Rank'],
-  inspector: ['Head', 'Router'],
+  inspector: ['Head', 'Router', 'What a head does'],
 };
 
 describe.skipIf(noBrowser)(`every page on every screen (${noBrowser ?? 'in chromium'})`, () => {
