@@ -80,8 +80,6 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const share = backwardShare(whole.method.reducer, run.training.steps, facts.layers);
   const flops = flopsPerToken(facts, shape, exampleTokens, share) * batch * accumulate * exampleTokens;
   const fits = memory.total <= limitBytes;
-  const passes = (run.training.steps * batch * accumulate) / Math.max(1, heldOut.of - heldOut.examples);
-  const stops = whole.training.patience > 0 && heldOut.examples > 0;
   // Of a rate of the user's own, what was proposed is told beside it.
   const rate = ('training.learningRate' in request.fixed ? proposal : whole).training.learningRate;
   return {
@@ -103,9 +101,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     warnings: [
       ...(model.warnings ?? []),
       ...proposal.warnings,
-      ...[fewExamples(data.examples, passes, stops), fewHeldOut(heldOut.examples, heldOut.of)].filter(
-        (few) => few !== undefined,
-      ),
+      ...fewWarnings(data.examples, run.training.steps * batch * accumulate, whole.training.patience, heldOut),
       ...(fits && proposal.fits ? [] : tooLarge(memory.total, limitBytes)),
     ],
     structure: {
@@ -117,6 +113,13 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
       frozenShare: run.method.name === 'effilora' ? run.method.reducer.ratio : 0,
     },
   };
+}
+
+/** What is to be said of few examples, and of few that are held out. @param seen examples by all steps, each time counted */
+function fewWarnings(examples: number, seen: number, patience: number, heldOut: { examples: number; of: number }) {
+  const passes = seen / Math.max(1, heldOut.of - heldOut.examples);
+  const few = fewExamples(examples, passes, patience > 0 && heldOut.examples > 0);
+  return [few, fewHeldOut(heldOut.examples, heldOut.of)].filter((told) => told !== undefined);
 }
 
 /** The recipe with every default. @throws UserError that begins with the key at fault, as there is no file to name */
