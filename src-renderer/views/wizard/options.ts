@@ -112,7 +112,14 @@ export const GROUPS: { title: string; options: Option[]; forPictures?: boolean; 
       number('method.reducer.minActivePerSite', 'Active heads a site at least', 0, 16),
       number('method.reducer.tolerance', 'Undo above this rise of held-out loss', 0.0001, 10, 'any'),
       number('method.reducer.maxParameters', 'Numbers that train at most', 1, 1e12, 1, 'heads freeze until it is kept'),
-      number('method.reducer.maxStepSeconds', 'Seconds a step at most', 0.001, 10_000, 'any', 'where layers freeze whole (prefix)'),
+      number(
+        'method.reducer.maxStepSeconds',
+        'Seconds a step at most',
+        0.001,
+        10_000,
+        'any',
+        'where layers freeze whole (prefix)',
+      ),
     ],
   },
   {
