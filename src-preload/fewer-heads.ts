@@ -1,3 +1,5 @@
+import { counted } from './counted.ts';
+
 /** A share of the heads left out, the least important first, and the loss without them. */
 export interface Dropped {
   ratio: number;
@@ -91,7 +93,7 @@ function smaller(
     const fewer = kept(heads);
     if (fewer === heads) return undefined;
     return {
-      label: `Train with ${fewer} ${fewer === 1 ? 'head' : 'heads'} at each place`,
+      label: `Train with ${counted(fewer, 'head')} at each place`,
       change: { 'method.heads': fewer },
     };
   }

@@ -1,3 +1,4 @@
+import { counted } from '../../src-preload/counted.ts';
 import { Option, type Command } from 'commander';
 import { inspectAdapter, type AdapterFacts, type HeadFacts } from '../trainer/inspect.ts';
 import { command, engineOption, modelOption } from './command.ts';
@@ -46,9 +47,7 @@ async function inspect(adapter: string, flags: InspectFlags): Promise<void> {
 function print({ description, heads }: AdapterFacts): void {
   const { method, baseModel } = description;
   const frozen = heads.filter(({ frozenSince }) => frozenSince !== null).length;
-  console.log(
-    `${method.name}, rank ${method.rank}, ${method.heads} ${method.heads === 1 ? 'head' : 'heads'} a site, on ${baseModel.name}`,
-  );
+  console.log(`${method.name}, rank ${method.rank}, ${counted(method.heads, 'head')} a site, on ${baseModel.name}`);
   console.log(
     `${heads.length} heads, ${frozen} frozen at the end. In each: importance, share of the router, *step it froze at\n`,
   );

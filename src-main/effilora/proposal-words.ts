@@ -1,3 +1,4 @@
+import { counted } from '../../src-preload/counted.ts';
 import {
   memoryPlan,
   trainedNumbers,
@@ -79,7 +80,7 @@ export function reasonsFor(
   return [
     {
       choice: 'heads',
-      text: `${method.heads === 1 ? 'One head' : `${method.heads} heads`} a site, whether examples are alike or mixed (${sampledExamples(data)} fall into ${data.clusters} ${data.clusters === 1 ? 'kind' : 'kinds'} by their words): in our trials one head of a larger rank learned more than several of smaller ones.`,
+      text: `${method.heads === 1 ? 'One head' : `${method.heads} heads`} a site, whether examples are alike or mixed (${sampledExamples(data)} fall into ${counted(data.clusters, 'kind')} by their words): in our trials one head of a larger rank learned more than several of smaller ones.`,
     },
     {
       choice: 'sequenceLength',

@@ -1,3 +1,4 @@
+import { counted } from '../../src-preload/counted.ts';
 import { stringify } from 'yaml';
 import { droppedHeads } from '../effilora/adapter-file.ts';
 import type { AdapterDescription } from '../effilora/adapter-schema.ts';
@@ -95,7 +96,7 @@ const whatOf = (to: ExportTarget, { name }: AdapterDescription['method']): strin
   (to === 'peft' && OWN_IN_PEFT[name]) || WHAT[to];
 
 function structureOf({ name, rank, heads, alpha, targets }: AdapterDescription['method']): string {
-  const many = !isRouted({ name }) ? '' : `, ${heads} ${heads === 1 ? 'head' : 'heads'} a site`;
+  const many = !isRouted({ name }) ? '' : `, ${counted(heads, 'head')} a site`;
   return `rank ${rank}${many}, alpha ${alpha}, on ${targets.join(', ')}`;
 }
 

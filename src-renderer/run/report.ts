@@ -1,3 +1,4 @@
+import { counted } from '../../src-preload/counted.ts';
 import { hasRouter } from '../../src-preload/contract/choices.ts';
 import type { AdapterDetail, Recipe } from '../../src-preload/contract/index.ts';
 import { colour, escaped } from '../charts/drawing.ts';
@@ -56,7 +57,7 @@ ${adapter ? `<h2>Model card</h2><table>${cardOf(adapter)}</table>` : ''}
 /** What a model card says of an adapter, a row each. */
 function cardOf({ adapter, structure, datasets, modelSha256, metrics, heads }: AdapterDetail): string {
   const { rank, heads: each, alpha, targets } = structure as Record<string, unknown>;
-  const many = !hasRouter(adapter.method) ? '' : `, ${String(each)} ${each === 1 ? 'head' : 'heads'} a place`;
+  const many = !hasRouter(adapter.method) ? '' : `, ${counted(Number(each), 'head')} a place`;
   const rows: [string, string][] = [
     ['Name', adapter.name],
     ['Base model', `${adapter.model}, SHA-256 ${modelSha256}`],

@@ -47,10 +47,3 @@ export function questionOf(instruction: string, answer: string): Question | unde
   if (!asked.startsWith(ASKED) || options.length !== names.length) return undefined;
   return { question: asked.slice(ASKED.length).trim(), options: options.map((option) => option.trim()), right };
 }
-
-/** A turn each, in ChatML without the system prompt that the model's own template adds; labels are the answer with its end of turn. */
-export function tokensOf(encode: (text: string) => number[], question: string, answer: string) {
-  const prompt = encode(`<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n`);
-  const told = encode(`${answer}<|im_end|>\n`);
-  return { inputIds: [...prompt, ...told], labels: [...prompt.map(() => -100), ...told] };
-}

@@ -1,24 +1,24 @@
 // Measures one adapter of the commonsense table: `commonsense-evaluate.ts DATA FOLDER`; the folder `-` stands for the base model.
 // Prints one JSON line, a `CommonsenseMeasurement`.
 import { prepare, type PreparedExample } from '../../src-main/data/dataset.ts';
-import { openEngine } from '../../src-main/engine/index.ts';
-import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
-import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
+import { languageOf } from '../../src-main/models/conversant.ts';
 import { logLikelihoods } from '../../src-main/tasks/language/evaluation.ts';
 import { meanOf } from '../../src-main/tasks/likelihood.ts';
-import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
-import { readQuestions, SETS, tokensOf, type Question, type SetName } from './commonsense-data.ts';
+import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
+import { openForRunning } from '../../src-main/trainer/opened-model.ts';
+import { readQuestions, SETS, type Question, type SetName } from './commonsense-data.ts';
 import { MODEL, type CommonsenseMeasurement } from './commonsense-runs.ts';
 import { sizeOf } from './study.ts';
+import { encodeBy, tokensOf } from './token-files.ts';
 
 const [data, folder] = process.argv.slice(2) as [string, string];
-await openEngine('tensorflow');
-const file = await openTextModel(await resolveModel(MODEL));
-const model = await loadCausalLM(file);
-const encode = (text: string) => file.tokenizer!.encode(text, { addSpecialTokens: false });
+const adapterFolder = folder === '-' ? undefined : folder;
+const { file, model, adapter } = await openForRunning(
+  { model: MODEL, engine: 'tensorflow', ...(adapterFolder && { adapter: adapterFolder }) },
+  () => {},
+);
+const encode = encodeBy(file.tokenizer!);
 const options = { loss: 'answer', sequenceLength: 1024, vocabularySize: file.config.vocabularySize } as const;
-const stored = folder === '-' ? undefined : await readAdapter(folder);
-const adapter = stored && adapterOnModel(stored, model, folder);
 
 /** A question with each of its options. */
 const answered = ({ question, options: all }: Question): PreparedExample[] =>
@@ -31,7 +31,7 @@ const answered = ({ question, options: all }: Question): PreparedExample[] =>
 /** The likeliest option is the model's answer; by the character, as longer ones are less likely (lm-evaluation-harness: acc_norm). */
 async function worth(set: SetName): Promise<{ right: number; asked: number; loss: number }> {
   const questions = await readQuestions(data, set, 'test');
-  const likelihoods = await logLikelihoods(model, questions.flatMap(answered), adapter);
+  const likelihoods = await logLikelihoods(languageOf(model), questions.flatMap(answered), adapter);
   let [from, right] = [0, 0];
   const told = questions.map((question) => {
     const own = likelihoods.slice(from, (from += question.options.length));
@@ -44,7 +44,7 @@ async function worth(set: SetName): Promise<{ right: number; asked: number; loss
 
 const measured: CommonsenseMeasurement = {
   ...{ right: {}, asked: {}, losses: {} },
-  ...(adapter ? sizeOf(adapter, stored!) : { parameters: 0, trained: 0 }),
+  ...(adapter ? sizeOf(adapter, await readAdapter(folder)) : { parameters: 0, trained: 0 }),
 };
 for (const set of Object.keys(SETS) as SetName[]) {
   const { right, asked, loss } = await worth(set);

@@ -1,12 +1,12 @@
 // npm run bench:commonsense -- DATA [NAME...]: methods on equal terms on questions with options to choose from, as the method's paper has
 // them. DATA holds <set>.train.jsonl and <set>.test.jsonl in the form of its eight sets. Each run is a process of its own and one line of
 // runs/commonsense/results.jsonl, and is not run again; NAMEs choose runs whose name holds one. Prints the table.
-import fs from 'node:fs/promises';
-import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
-import { readQuestions, SETS, tokensOf, type SetName } from './commonsense-data.ts';
+import { wilson } from '../../src-main/studio/evaluations/summary.ts';
+import { readQuestions, SETS, type SetName } from './commonsense-data.ts';
 import { MODEL, recipeOf, RUNS, type CommonsenseFinished, type CommonsenseMeasurement } from './commonsense-runs.ts';
-import { head, millions, programLines, row, Study } from './study.ts';
+import { head, millions, percent, programLines, row, Study } from './study.ts';
+import { encoderOf, writeTokens } from './token-files.ts';
 
 const study = new Study('runs/commonsense');
 const names = Object.keys(SETS) as SetName[];
@@ -14,25 +14,18 @@ const trainFile = (set: SetName) => study.at(`data/${set}.train.jsonl`);
 
 /** What runs learn from, tokenized: the right answers in words. */
 async function writeTraining(data: string): Promise<void> {
-  const file = await openTextModel(await resolveModel(MODEL));
-  const encode = (text: string) => file.tokenizer!.encode(text, { addSpecialTokens: false });
-  await fs.mkdir(study.at('data'), { recursive: true });
+  const { encode, close } = await encoderOf(MODEL);
   for (const set of names) {
-    const lines = (await readQuestions(data, set, 'train')).map(({ question, options, right }) => {
-      const { inputIds, labels } = tokensOf(encode, question, options[right]!);
-      return JSON.stringify({ input_ids: inputIds, labels });
-    });
-    await fs.writeFile(trainFile(set), `${lines.join('\n')}\n`);
+    const questions = await readQuestions(data, set, 'train');
+    await writeTokens(trainFile(set), encode, questions.map(({ question, options, right }) => [question, options[right]!])); // prettier-ignore
   }
-  await file.close();
+  await close();
 }
 
-/** A share of right answers with half the width of its 95 % interval (Wilson), in percent. */
+/** A share of right answers with half the width of its 95 % interval, in percent. */
 function accuracy(right: number, asked: number): string {
-  const z2 = 1.96 ** 2;
-  const share = right / asked;
-  const half = (1.96 * Math.sqrt((share * (1 - share)) / asked + z2 / (4 * asked ** 2))) / (1 + z2 / asked);
-  return `${(100 * share).toFixed(1)} ± ${(100 * half).toFixed(1)}`;
+  const { share, low, high } = wilson(right, asked);
+  return `${percent(share)} ± ${percent((high - low) / 2)}`;
 }
 
 function table(finished: CommonsenseFinished[]): string {

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
 import { figure, type Chart } from './line-chart.ts';
-import { head, millions, row, Study } from './study.ts';
+import { head, linesOf, millions, row, Study } from './study.ts';
 
 const MODEL = 'smollm2-135m';
 const METHOD = { name: 'effilora', rank: 8, heads: 3 };
@@ -54,11 +54,7 @@ function recipeOf(reducer: object, training: object = {}): string {
   return formatRecipe(parseRecipe(JSON.stringify(recipe), 'the benchmark'));
 }
 
-const lines = async <T>(file: string) =>
-  (await fs.readFile(file, 'utf8'))
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as T);
+const lines = async <T>(file: string) => linesOf<T>(await fs.readFile(file, 'utf8'));
 
 /** What a run's files say of its course. */
 async function courseOf(folder: string): Promise<Omit<Course, 'name' | 'recipe'>> {

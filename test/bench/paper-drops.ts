@@ -1,12 +1,11 @@
 // Measures a finished run's drop curves on SmolLM2-135M: `paper-drops.ts RUN TEST,TEST,...`. Prints one JSON line, a `Drops`.
 import path from 'node:path';
 import { readDataset } from '../../src-main/data/dataset.ts';
+import { languageOf } from '../../src-main/models/conversant.ts';
 import { readingOptions } from '../../src-main/data/reading-options.ts';
-import { openEngine } from '../../src-main/engine/index.ts';
-import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
-import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
-import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
+import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
+import { openForRunning } from '../../src-main/trainer/opened-model.ts';
 import { dropCurve, type DropOrder } from '../../src-main/trainer/drop.ts';
 
 /** Drop curves on one set. */
@@ -22,11 +21,10 @@ const SEEDS = [1];
 const EXAMPLES = 16;
 
 const [run, tests] = process.argv.slice(2) as [string, string];
-await openEngine('tensorflow');
-const stored = await readAdapter(run);
-const file = await openTextModel(await resolveModel((stored.description.recipe as { model: string }).model));
-const model = await loadCausalLM(file);
-const adapter = adapterOnModel(stored, model, run);
+const { description } = await readAdapter(run);
+const { model: reference } = description.recipe as { model: string };
+const opened = await openForRunning({ model: reference, adapter: run, engine: 'tensorflow' }, () => {});
+const [file, model, adapter] = [opened.file, languageOf(opened.model), opened.adapter!];
 for (const [index, test] of tests.split(',').entries()) {
   const dataset = await readDataset({ path: path.resolve(test) }, index, {
     ...readingOptions(file),
@@ -34,7 +32,7 @@ for (const [index, test] of tests.split(',').entries()) {
   });
   const examples = dataset.examples.slice(0, EXAMPLES);
   const along = (ratios: number[], order: DropOrder) =>
-    dropCurve(() => meanLoss(model, examples, adapter), adapter, stored.description, ratios, { order });
+    dropCurve(() => meanLoss(model, examples, adapter), adapter, description, ratios, { order });
   const told = (points: { ratio: number; loss: number }[]) => points.map(({ ratio, loss }) => ({ ratio, loss }));
   const byImportance = told(await along(RATIOS, { by: 'importance' }));
   // With none and with all left out every order is the same.

@@ -1,8 +1,6 @@
-import fs from 'node:fs/promises';
 import path from 'node:path';
 import { readRows } from '../../src-main/data/formats/rows.ts';
-import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
-import { tokensOf } from './commonsense-data.ts';
+import { encoderOf, writeTokens } from './token-files.ts';
 
 /** The mix of the quality benchmark: kinds of task on which methods differ. */
 export const SETS = ['math-word', 'arc-open', 'boolq'];
@@ -32,20 +30,14 @@ export const QUALITY_SLICES: Slice[] = SETS.flatMap((set) =>
  * on these tokens.
  */
 export async function writeTokenized(model: string, source: string, folder: string, slices: Slice[]): Promise<void> {
-  const file = await openTextModel(await resolveModel(model));
-  const encode = (text: string) => file.tokenizer!.encode(text, { addSpecialTokens: false });
-  await fs.mkdir(folder, { recursive: true });
+  const { encode, close } = await encoderOf(model);
   for (const { name, set, part, from, count, longest = Infinity } of slices) {
     const { rows } = await readRows(path.join(source, `${set}.${part}.jsonl`));
     const texts = rows.map(({ fields: { instruction, output } }) => [String(instruction), String(output)] as const);
     const chosen = texts.filter(([question, answer]) => question.length + answer.length <= longest);
     if (chosen.length < from + count)
       throw new Error(`${set}.${part}.jsonl has ${chosen.length} rows for ${name}, which takes ${from + count}`);
-    const lines = chosen.slice(from, from + count).map(([question, answer]) => {
-      const { inputIds, labels } = tokensOf(encode, question, answer);
-      return JSON.stringify({ input_ids: inputIds, labels });
-    });
-    await fs.writeFile(path.join(folder, `${name}.jsonl`), `${lines.join('\n')}\n`);
+    await writeTokens(path.join(folder, `${name}.jsonl`), encode, chosen.slice(from, from + count));
   }
-  await file.close();
+  await close();
 }

@@ -2,10 +2,9 @@
 // base model. Prints one JSON line, a `Measurement`; with `drop`, one for each of the two orders of dropping, `Drops`.
 import path from 'node:path';
 import { readDataset } from '../../src-main/data/dataset.ts';
-import { openEngine } from '../../src-main/engine/index.ts';
-import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
-import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
-import { adapterOnModel, readAdapter } from '../../src-main/trainer/adapter-folder.ts';
+import { languageOf } from '../../src-main/models/conversant.ts';
+import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
+import { openForRunning } from '../../src-main/trainer/opened-model.ts';
 import { meanLoss } from '../../src-main/tasks/language/evaluation.ts';
 import { dropCurve, type DropOrder } from '../../src-main/trainer/drop.ts';
 import { SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
@@ -17,9 +16,12 @@ const DROP_RATIOS = [0, 0.1, 0.3, 0.5, 0.7];
 const DROP_EXAMPLES = 40;
 
 const [reference, tests, folder, what] = process.argv.slice(2) as [string, string, string, string?];
-await openEngine('tensorflow');
-const file = await openTextModel(await resolveModel(reference));
-const model = await loadCausalLM(file);
+const adapterFolder = folder === '-' ? undefined : folder;
+const opened = await openForRunning(
+  { model: reference, engine: 'tensorflow', ...(adapterFolder && { adapter: adapterFolder }) },
+  () => {},
+);
+const [file, model, adapter] = [opened.file, languageOf(opened.model), opened.adapter];
 const options = {
   loss: 'answer',
   sequenceLength: SEQUENCE_LENGTH,
@@ -27,8 +29,7 @@ const options = {
 } as const;
 const datasets = await Promise.all(tests.split(',').map((test, index) => readDataset({ path: test }, index, options)));
 const sets = datasets.map(({ source, examples }) => ({ set: path.basename(source.path).split('.')[0]!, examples }));
-const stored = folder === '-' ? undefined : await readAdapter(folder);
-const adapter = stored && adapterOnModel(stored, model, folder);
+const stored = adapterFolder === undefined ? undefined : await readAdapter(adapterFolder);
 
 async function measure(): Promise<Measurement> {
   const losses: Record<string, number> = {};

@@ -10,7 +10,7 @@ import { writeTokenized } from './quality-data.ts';
 import type { Measurement } from './quality-runs.ts';
 import { measuredBy, MODEL, recipeOf, RUNS, SLICES, type StructureFinished } from './structure-runs.ts';
 import { structureTables } from './structure-tables.ts';
-import { programLines, Study } from './study.ts';
+import { linesOf, programLines, Study } from './study.ts';
 
 const KEPT = fileURLToPath(new URL('../../docs/studies/structure.jsonl', import.meta.url));
 const study = new Study('runs/structure');
@@ -25,8 +25,7 @@ function keptLine({ recipe, ...line }: StructureFinished): string {
 
 const [source, ...chosen] = process.argv.slice(2);
 if (source === undefined) {
-  const lines = (await fs.readFile(KEPT, 'utf8')).trim().split('\n');
-  console.log(structureTables(lines.map((line) => JSON.parse(line) as StructureFinished)));
+  console.log(structureTables(linesOf<StructureFinished>(await fs.readFile(KEPT, 'utf8'))));
 } else if (chosen.join() === 'keep') {
   const finished = await study.read<StructureFinished>('results.jsonl');
   await fs.writeFile(KEPT, `${finished.map(keptLine).join('\n')}\n`);

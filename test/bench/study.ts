@@ -44,10 +44,7 @@ export class Study {
   /** The lines of a file that are there. */
   async read<T>(name: string): Promise<T[]> {
     const text = await fs.readFile(this.at(name), 'utf8').catch(() => '');
-    return text
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as T);
+    return linesOf(text);
   }
 
   async append(name: string, line: object): Promise<void> {
@@ -86,11 +83,15 @@ export class Study {
 export async function programLines<T>(program: string, args: string[]): Promise<T[]> {
   const file = fileURLToPath(new URL(program, import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file, ...args]);
-  return stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as T);
+  return linesOf(stdout);
 }
+
+/** Of JSON a line. */
+export const linesOf = <T>(text: string): T[] =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as T);
 
 /** Of an adapter's numbers, those that the last step could still move: all but the frozen heads'. */
 export function sizeOf(adapter: Adapter, { description: { heads } }: StoredAdapter): Size {

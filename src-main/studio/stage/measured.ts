@@ -1,7 +1,7 @@
 import type { Adapter } from '../../effilora/adapter.ts';
 import type { AdapterDescription } from '../../effilora/adapter-schema.ts';
 import { taskOf } from '../../tasks/registry.ts';
-import type { Evaluation, Watched } from '../../tasks/task.ts';
+import type { Evaluation, Task, TrainableModel, Watched } from '../../tasks/task.ts';
 import { headEffects, type HeadEffects } from '../../trainer/head-effects.ts';
 import { makesPictures } from '../library/models.ts';
 import { examplesOnStage, picturesOnStage } from './data.ts';
@@ -37,10 +37,8 @@ export async function measuredOn(
     try {
       const { name, examples } = await picturesOnStage(painter.file, data, on.description);
       asOneGraph(on.adapter);
-      const evaluate = () => painter.task.evaluate(painter.network, examples, on.adapter);
-      const { task, network } = painter;
-      const effects = (watched: Watched) => headEffects(task.objective(network), on.adapter, task.evaluated(examples), watched); // prettier-ignore
-      return { ...on, name, examples, painter, evaluate, effects, end: () => on.adapter.dispose() };
+      const calls = callsOn(painter.task, painter.network, examples, on.adapter);
+      return { ...on, name, examples, painter, ...calls, end: () => on.adapter.dispose() };
     } catch (error) {
       on.adapter.dispose();
       throw error;
@@ -49,8 +47,17 @@ export async function measuredOn(
   const stage = await modelOnStage(asked, tell);
   const { adapter, description } = await stage.adapter(folder, off);
   const { name, examples } = await examplesOnStage(stage.file, data, description);
-  const task = taskOf(stage.file);
-  const evaluate = () => task.evaluate(stage.model, examples, adapter);
-  const effects = (watched: Watched) => headEffects(task.objective(stage.model), adapter, task.evaluated(examples), watched); // prettier-ignore
-  return { adapter, description, name, examples, evaluate, effects, end: () => undefined };
+  const calls = callsOn(taskOf(stage.file), stage.model, examples, adapter);
+  return { adapter, description, name, examples, ...calls, end: () => undefined };
 }
+
+/** What can be asked of an adapter on a model, of whichever task. */
+const callsOn = <Example, Batch, Tensors extends object, Model extends TrainableModel>(
+  task: Pick<Task<Example, Batch, Tensors, Model>, 'evaluate' | 'evaluated' | 'objective'>,
+  model: Model,
+  examples: Example[],
+  adapter: Adapter,
+): Pick<Measured, 'evaluate' | 'effects'> => ({
+  evaluate: () => task.evaluate(model, examples, adapter),
+  effects: (watched) => headEffects(task.objective(model), adapter, task.evaluated(examples), watched),
+});

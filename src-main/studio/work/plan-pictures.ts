@@ -1,3 +1,4 @@
+import { counted } from '../../../src-preload/counted.ts';
 import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { fewHeldOut } from '../../data/order.ts';
@@ -108,7 +109,7 @@ function reasons(
   const seen = Math.round((proposed * batch * accumulate) / pictures);
   const steps = isShort ? 'as many as the time allows' : `each of ${pictures} pictures is seen about ${seen} times`;
   return [
-    ['batch', `${batch} ${batch === 1 ? 'picture' : 'pictures'} at once: as many as the memory holds, of ${PICTURES} at most`], // prettier-ignore
+    ['batch', `${counted(batch, 'picture')} at once: as many as the memory holds, of ${PICTURES} at most`], // prettier-ignore
     ...(again ? [['recompute', 'Transformer blocks are computed again in backward: the memory does not hold what they all keep'] as [string, string]] : []), // prettier-ignore
     ['resolution', `Pictures are learned at about ${resolution} x ${resolution} pixels, the size that the model was made for`], // prettier-ignore
     ['steps', `${proposed} steps: ${steps}`],

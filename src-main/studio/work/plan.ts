@@ -227,11 +227,14 @@ function reasonsOf(
   { facts, structure, rate }: { facts: ModelFacts; structure: AdapterOptions; rate: string },
 ): Reason[] {
   const reducer = method.reducer as { ratio: number; warmup: number; policy?: string } | undefined;
-  return reasons.flatMap((reason) => {
-    if (reason.choice === 'parameters') return [{ ...reason, text: parametersReason(facts, structure) }];
-    if (reason.choice === 'learningRate') return [{ ...reason, text: rate }];
-    if (reason.choice !== 'reducer') return [reason];
-    return reducer ? [{ ...reason, text: reducerReason(reducer.ratio, reducer.warmup, reducer.policy) }] : [];
+  const told: Record<string, string | undefined> = {
+    parameters: parametersReason(facts, structure),
+    learningRate: rate,
+    reducer: reducer && reducerReason(reducer.ratio, reducer.warmup, reducer.policy),
+  };
+  return reasons.flatMap(({ choice, text: proposed }) => {
+    const text = choice in told ? told[choice] : proposed;
+    return text === undefined ? [] : [{ choice, text }];
   });
 }
 
