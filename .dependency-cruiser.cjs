@@ -13,6 +13,8 @@ module.exports = {
       room('engine'),
       ['effilora', 'models', 'data', 'recipe', 'tasks', 'trainer', 'exports', 'studio'].map(room).concat(doors),
     ),
+    // Which engine runs is its own matter: whoever uses one knows what lies directly in engine/.
+    forbid('engine-by-its-seam', '^src-main/(?!engine/)', ['^src-main/engine/[^/]+/']),
     forbid(
       'effilora-stands-alone',
       room('effilora'),

@@ -1,8 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { buildAddon } from './engine/tensorflow/addon-build.ts';
 import { cacheFolder } from './engine/folders.ts';
-import { installTensorflow } from './engine/tensorflow/install.ts';
+import { setUpEngine } from './engine/install.ts';
 import { ensureDefaultModel } from './models/default-model.ts';
 
 /** How long a command rests after a part could not be had before it tries again, ms: behind a closed network each try takes seconds. */
@@ -13,9 +12,8 @@ const REST = 15 * 60_000;
  * @param options.again try a part again that could not be had a while ago
  */
 export async function setUpParts(log: (line: string) => void, { again = true } = {}): Promise<void> {
-  const engine = async () => buildAddon(await installTensorflow(log), log);
   const parts: [string, string, () => Promise<unknown>][] = [
-    ['engine', 'The tensorflow engine is missing, wasm serves instead', engine],
+    ['engine', 'The tensorflow engine is missing, wasm serves instead', () => setUpEngine(log)],
     ['model', 'The default model is missing, give a model of your own', () => ensureDefaultModel(log)],
   ];
   for (const [name, missing, setUpPart] of parts) {

@@ -1,3 +1,4 @@
+import type { MemoryFacts } from '../engine/memory-facts.ts';
 import type { Products } from '../engine/products.ts';
 import { headsPerSite, isOfLanguage, parameterCounts } from './methods/structure.ts';
 import { isRouted, methodOf } from './methods/registry.ts';
@@ -45,33 +46,8 @@ export interface ModelFacts {
 }
 
 /** What the plan needs to know of an engine. */
-export interface EngineFacts {
+export interface EngineFacts extends MemoryFacts {
   name: string;
-  /** what a process with the engine open and nothing loaded takes */
-  ownBytes: number;
-  precisions: Precision[];
-  /** attention without the score matrix */
-  fusedAttention: boolean;
-  /** examples lie end to end; else each micro-batch is padded to whole rows */
-  endToEnd: boolean;
-  /** tokens whose logits exist at a time, of a vocabulary of so many */
-  chunkTokens(vocabularySize: number): number;
-  /** arrays of their size that exist then: the logits, their softmax, their gradient, or all in one place */
-  logitsCopies: number;
-  /** whether the optimizer writes into the tensors' own memory */
-  updatesInPlace: boolean;
-  /** what passes between products in bf16 is kept in bf16 */
-  keepsBf16: boolean;
-  /** what allocation adds to the activations that are kept, as a factor */
-  keptOverhead: number;
-  /** norms, gates and weighted heads are made again in backward, whatever else is kept */
-  makesCheapAgain: boolean;
-  /** what allocation adds to the weights of what sees, as a factor */
-  seesOverhead: number;
-  /** products in integers keep a copy of each linear's W^T, in Q8_0 */
-  turnsWeights: boolean;
-  /** what the loss took is not given back before the first block's gradients are there */
-  lossLingers: boolean;
   /** of a step as `flopsPerToken` counts it: floating-point operations a second */
   flopsPerSecond: number;
   /** whether a run on this machine has measured that; else it is a guess */

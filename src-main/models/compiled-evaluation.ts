@@ -1,7 +1,7 @@
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
+import { NotRecordable } from '../engine/compiler.ts';
 import { PackedMatrix } from '../engine/packed.ts';
-import { NotRecordable } from '../engine/tensorflow/recorder.ts';
-import { VARYING } from '../engine/tensorflow/varying-size.ts';
+import { VARYING } from '../engine/varying-size.ts';
 import {
   flatBatch,
   labelArrays,

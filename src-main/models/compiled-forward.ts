@@ -1,10 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { NotRecordable, stepCompiler, type CompiledStep, type StepCompiler } from '../engine/compiler.ts';
 import { packedKernels } from '../engine/frozen.ts';
-import type { Compiler } from '../engine/tensorflow/compile.ts';
-import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
-import { stepCompiler } from '../engine/tensorflow/open-compiler.ts';
-import { NotRecordable } from '../engine/tensorflow/recorder.ts';
 import { asTensors, exampleTensors, feedsKey, type Feeds } from './feeds.ts';
 import { type BlockPlace, ParameterSlots, tensorsOf } from './parameter-slots.ts';
 import type { Adaptation } from './types.ts';
@@ -41,7 +38,7 @@ export class CompiledForward {
   private last: Promise<unknown> = Promise.resolve();
 
   private constructor(
-    private readonly compiler: Compiler,
+    private readonly compiler: StepCompiler,
     private readonly model: Passable,
   ) {}
 
@@ -93,12 +90,11 @@ export class CompiledForward {
     return turn;
   }
 
-  /** Whether all of an adaptation's tensors are in the session of these weights, as those in training are. */
+  /** Whether all of an adaptation's tensors live beside these weights, as those in training do. */
   private lives(adaptation: Adaptation): boolean {
-    const { tensors } = this.compiler;
-    const session = this.compiler.sessionOf(this.model.weights);
-    return tensorsOf(adaptation, this.model.places).every(
-      (tensor) => tensor instanceof tf.Variable && tensors.residentOf(tensors.idOf(tensor))?.session === session,
+    const { weights, places } = this.model;
+    return tensorsOf(adaptation, places).every(
+      (tensor) => tensor instanceof tf.Variable && this.compiler.holds(tensor, weights),
     );
   }
 
@@ -129,7 +125,7 @@ export class CompiledForward {
     const key = adaptation.structure!;
     let slots = this.slots.get(key);
     if (!slots) {
-      slots = new ParameterSlots(this.compiler.tensors, adaptation, this.model.places);
+      slots = new ParameterSlots(this.compiler, adaptation, this.model.places);
       this.slots.set(key, slots);
     }
     return slots;
@@ -144,7 +140,7 @@ export class CompiledForward {
     const { examples, standIn } = exampleTensors(feeds, this.model.matrices, state);
     try {
       return await this.compiler.compile({
-        session: this.compiler.sessionOf(this.model.weights),
+        owner: this.model.weights,
         feeds: Object.values(examples),
         state,
         precision: 'f32',

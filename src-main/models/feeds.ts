@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { standInFor, VARYING } from '../engine/tensorflow/varying-size.ts';
+import { standInFor, VARYING } from '../engine/varying-size.ts';
 import type { RopeTables } from './block.ts';
 import { ropeTables } from './rope.ts';
 import type { ModelConfig, TokenBatch } from './types.ts';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { ResidentTensors } from '../engine/tensorflow/resident-tensors.ts';
+import type { StepCompiler } from '../engine/compiler.ts';
 import type { Adaptation, LayerParameters } from './types.ts';
 
 /** A block of a model whose linears may be adapted. */
@@ -27,11 +27,11 @@ export class ParameterSlots {
   readonly variables: tf.Variable[];
   private readonly byBlock: Map<string, LayerParameters>;
   private holder?: WeakRef<Adaptation>;
-  /** the engine's ids of what the slots hold */
-  private ids: number[] = [];
+  /** whose numbers the slots hold, as tfjs tells them apart */
+  private dataIds: object[] = [];
 
   constructor(
-    private readonly residents: ResidentTensors,
+    private readonly compiler: StepCompiler,
     adaptation: Adaptation,
     private readonly blocks: BlockPlace[],
   ) {
@@ -61,16 +61,15 @@ export class ParameterSlots {
     const same = this.holder?.deref() === adaptation;
     if (same && !fresh) return;
     const tensors = tensorsOf(adaptation, this.blocks);
-    const ids = tensors.map((tensor) => this.residents.idOf(tensor));
-    // a tensor outside a session never changes; what a session holds may have been trained on
-    const unchanged = same && ids.every((id, i) => id === this.ids[i] && !this.residents.residentOf(id));
-    if (unchanged) return;
-    await this.residents.write(
+    // a tensor outside compiled steps never changes; what they hold may have been trained on
+    const isAsItWas = (tensor: Tensor, i: number) => tensor.dataId === this.dataIds[i] && !this.compiler.holds(tensor);
+    if (same && tensors.every(isAsItWas)) return;
+    await this.compiler.write(
       this.variables,
       tensors.map((tensor) => tensor.dataSync() as Float32Array),
     );
     this.holder = new WeakRef(adaptation);
-    this.ids = ids;
+    this.dataIds = tensors.map(({ dataId }) => dataId);
   }
 
   dispose(): void {

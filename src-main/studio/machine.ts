@@ -2,7 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { cpus, freemem, hostname, platform, release, totalmem } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { FolderListing, GpuStatus, MachineStatus } from '../../src-preload/contract/index.ts';
-import { amdGpus, nvidiaGpus } from '../engine/devices/gpus.ts';
+import { amdGpus, nvidiaGpus } from '../engine/devices.ts';
 import { ADAPTER_FILE, DATASET_FILE } from './file-kinds.ts';
 import type { AllowedPaths } from './paths.ts';
 

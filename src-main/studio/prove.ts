@@ -1,6 +1,5 @@
 import type { Launch } from '../engine/child.ts';
-import { probe } from '../engine/devices/probe.ts';
-import { keepProof } from '../engine/devices/proof.ts';
+import { keepProof, probe } from '../engine/devices.ts';
 import type { Jobs } from './work/types.ts';
 import type { Worker } from './work/worker.ts';
 

@@ -1,4 +1,4 @@
-import { VARYING } from '../engine/tensorflow/varying-size.ts';
+import { VARYING } from '../engine/varying-size.ts';
 import {
   batchTensors,
   flatBatch,

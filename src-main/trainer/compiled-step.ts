@@ -5,12 +5,10 @@ import type { AdamW } from '../effilora/adamw.ts';
 import type { RankAllocator, RankInputs, RankTensors } from '../effilora/rank-allocator.ts';
 import type { RowInputs } from '../effilora/types.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
+import type { CompiledStep, StepCompiler } from '../engine/compiler.ts';
 import { fusedKernels } from '../engine/fused-kernels.ts';
 import { type Products, withProducts } from '../engine/products.ts';
-import type { Compiler } from '../engine/tensorflow/compile.ts';
-import type { CompiledStep } from '../engine/tensorflow/compiled-graph.ts';
-import type { Session } from '../engine/tensorflow/session.ts';
-import { VARYING } from '../engine/tensorflow/varying-size.ts';
+import { VARYING } from '../engine/varying-size.ts';
 import { exampleTensors, feedsKey, type Feeds } from '../models/feeds.ts';
 import type { Objective } from '../tasks/task.ts';
 import { partsOf } from './parts.ts';
@@ -50,20 +48,18 @@ type Recorded = (inputs: Record<string, Tensor>) => { outputs: Tensor[]; updates
  */
 export class CompiledTraining<Batch, Tensors extends object> {
   private readonly graphs = new Map<string, Promise<CompiledStep>>();
-  private readonly session: Session;
   /** whether one graph takes any number of tokens */
   private readonly isOpen: boolean;
   private sums?: tf.Variable[];
 
   constructor(
-    private readonly compiler: Compiler,
+    private readonly compiler: StepCompiler,
     private readonly objective: Objective<Batch, Tensors>,
     private readonly adapter: Adapter,
     private readonly optimizer: AdamW,
     private readonly options: { precision: Products; recompute: boolean | number },
     private readonly allocator?: RankAllocator,
   ) {
-    this.session = compiler.sessionOf(objective.model.weights);
     // Only our own kernels take attention and the loss over any number of tokens.
     this.isOpen = fusedKernels() !== undefined && objective.anyLength;
   }
@@ -140,7 +136,7 @@ export class CompiledTraining<Batch, Tensors extends object> {
     const { examples, standIn } = exampleTensors(feeds, this.objective.model.matrices, state);
     try {
       return await this.compiler.compile({
-        session: this.session,
+        owner: this.objective.model.weights,
         feeds: Object.values(examples),
         state,
         precision: this.options.precision === 'bf16' ? 'bf16' : 'f32',

@@ -8,8 +8,7 @@ import { fullAttention } from '../../src-main/engine/full-attention.ts';
 import { activated, layerNorm } from '../../src-main/engine/fused.ts';
 import { fusedKernels, registerFusedKernels } from '../../src-main/engine/fused-kernels.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
-import type { Precision } from '../../src-main/engine/tensorflow/analysis.ts';
-import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
+import { type Precision, stepCompiler } from '../../src-main/engine/compiler.ts';
 import {
   type Batch,
   inMemory,

@@ -3,7 +3,7 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fullAttention, fullAttentionComposed } from '../../src-main/engine/full-attention.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
-import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../src-main/engine/compiler.ts';
 import type { EngineName } from '../../src-main/engine/types.ts';
 import { largestDifference } from '../models/support.ts';
 

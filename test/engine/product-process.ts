@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { openEngine } from '../../src-main/engine/index.ts';
-import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../src-main/engine/compiler.ts';
 
 // Prints a product that the engine computed, and computed again in a compiled step; built for install.test.ts (test/support/processes.ts).
 await openEngine('tensorflow');

@@ -3,7 +3,7 @@ import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { beforeAll, expect, it } from 'vitest';
 import '../../src-main/engine/gradients.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
-import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../src-main/engine/compiler.ts';
 
 beforeAll(() => openEngine('tensorflow'));
 

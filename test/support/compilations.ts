@@ -1,4 +1,4 @@
-import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../src-main/engine/compiler.ts';
 
 /** Times the compiler was asked, while `work` ran. */
 export async function compilations(work: () => Promise<void>): Promise<number> {

@@ -5,7 +5,8 @@ import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import type { Products } from '../../src-main/engine/products.ts';
-import { stepCompiler } from '../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../src-main/engine/compiler.ts';
+import type { Compiler } from '../../src-main/engine/tensorflow/compile.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import type { ModelFile, TokenBatch } from '../../src-main/models/types.ts';
@@ -70,7 +71,7 @@ async function train(format: WeightFormat, precision: Products) {
   }
   expect(warnings).toEqual([]);
   // blocks are functions that every layer calls, whichever weights are its
-  expect(stepCompiler()!.sessionOf(model.weights).functions.size).toBeLessThan(8);
+  expect((stepCompiler() as Compiler).sessionOf(model.weights).functions.size).toBeLessThan(8);
   step.dispose();
   optimizer.dispose();
   adapter.dispose();

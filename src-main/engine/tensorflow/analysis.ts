@@ -1,7 +1,6 @@
+import type { Precision } from '../compiler.ts';
 import { DataType } from './addon.ts';
 import type { RecordedNode, Ref } from './recorder.ts';
-
-export type Precision = 'f32' | 'bf16';
 
 /**
  * Type attributes of our own operations: of their inputs in order (undefined = f32 only), and of their outputs. `numbers`: inputs

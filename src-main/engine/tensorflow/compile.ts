@@ -1,41 +1,27 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { StepCompiler, StepDefinition } from '../compiler.ts';
 import { withParts } from '../repeated.ts';
+import { openShape } from '../varying-size.ts';
 import type { Addon } from './addon.ts';
 import { attribute, DataType } from './addon.ts';
-import { Analysis, type Precision } from './analysis.ts';
+import { Analysis } from './analysis.ts';
 import { makeCheapAgain } from './cheap-again.ts';
 import type { Output } from './graph-builder.ts';
-import { CompiledStep } from './compiled-graph.ts';
+import { CompiledGraph } from './compiled-graph.ts';
 import { updatedInPlace } from './in-place.ts';
 import { Lowering } from './lower.ts';
 import { Recorder, type RecordedNode, type Ref } from './recorder.ts';
 import { type CompilerBackend, type Fill, ResidentTensors, type TensorData } from './resident-tensors.ts';
 import { Session, type SessionOptions } from './session.ts';
-import { openShape } from './varying-size.ts';
-
-/** A step as a pure function: what it is fed, what it keeps, what it gives. */
-export interface StepDefinition {
-  /** examples of what is fed at every run: their shapes and types count, not their values */
-  feeds: Tensor[];
-  /** variables that live in the engine between runs; the step reads them like any tensor */
-  state: Variable[];
-  /** the step on the feeds and the state; `updates` are the new values of `state`, in its order (undefined: unchanged) */
-  step: () => { outputs: Tensor[]; updates: (Tensor | undefined)[] };
-  precision: Precision;
-  /** a size of the feeds' examples that is another at every run: one that `standInFor` gave, multiples of it vary with it */
-  standIn?: number;
-  /** where the step lives; steps of one session share their residents. Default: one of its own */
-  session?: Session;
-}
 
 /** Garbage that is given back before a session is filled, bytes: the first run comes with what all of it takes. */
 const FILL_BYTES = 4e6;
 
 /** Compiles steps written on tfjs operations into graphs. A tensor that a step reads moves into its session. */
-export class Compiler {
+export class Compiler implements StepCompiler {
   /** tfjs's tensors that live in sessions */
-  readonly tensors: ResidentTensors;
+  private readonly tensors: ResidentTensors;
   private readonly sessions = new WeakMap<object, Session>();
 
   constructor(
@@ -46,19 +32,22 @@ export class Compiler {
     this.tensors = new ResidentTensors(addon, backend);
   }
 
-  /** Gives what is free of the process's memory back to the system. */
   trim(): void {
     this.addon.trim();
   }
 
-  /** A session for steps that share their residents. A tensor lives in the session that used it last. */
-  openSession(): Session {
-    return new Session(this.addon, this.options);
+  holds(tensor: Tensor, owner?: object): boolean {
+    const resident = this.tensors.residentOf(this.tensors.idOf(tensor));
+    return resident !== undefined && (owner === undefined || resident.session === this.sessionOf(owner));
+  }
+
+  write(variables: Variable[], values: (Float32Array | Int32Array)[]): Promise<void> {
+    return this.tensors.write(variables, values);
   }
 
   /** The one session of everything that reads the same tensors, such as a model's weights: they must not move between two. */
   sessionOf(owner: object): Session {
-    const session = this.sessions.get(owner) ?? this.openSession();
+    const session = this.sessions.get(owner) ?? new Session(this.addon, this.options);
     this.sessions.set(owner, session);
     return session;
   }
@@ -67,14 +56,8 @@ export class Compiler {
    * Records the step without executing it and puts it into the session.
    * @throws NotRecordable where the step reads a value or a size depends on one
    */
-  async compile({
-    feeds,
-    state,
-    step,
-    precision,
-    standIn,
-    session = this.openSession(),
-  }: StepDefinition): Promise<CompiledStep> {
+  async compile({ feeds, state, step, precision, standIn, owner = {} }: StepDefinition): Promise<CompiledGraph> {
+    const session = this.sessionOf(owner);
     const feedIds = this.backend.getInputTensorIds(feeds);
     const stateIds = state.map((variable) => this.tensors.idOf(variable));
     const described = new Map<number, { dtype: number; shape: number[] }>();
@@ -126,7 +109,7 @@ export class Compiler {
     const feedOutputs = feedIds.map((_, i) =>
       recorder.nodes.find((n) => n.source && 'feed' in n.source && n.source.feed === i)!,
     );
-    return new CompiledStep(
+    return new CompiledGraph(
       this.tensors,
       session,
       feedOutputs.map((node) => {

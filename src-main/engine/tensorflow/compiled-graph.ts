@@ -1,13 +1,14 @@
 import type { Variable } from '@tensorflow/tfjs-core';
 import { collectGarbage } from '../collect-garbage.ts';
+import type { CompiledStep } from '../compiler.ts';
 import type { Feed } from './addon.ts';
 import type { Output } from './graph-builder.ts';
 import type { ResidentTensors } from './resident-tensors.ts';
 import type { Resident, Session } from './session.ts';
-import { closedShape } from './varying-size.ts';
+import { closedShape } from '../varying-size.ts';
 
 /** A step inside the session. */
-export class CompiledStep {
+export class CompiledGraph implements CompiledStep {
   private hasRun = false;
 
   constructor(
@@ -20,10 +21,6 @@ export class CompiledStep {
     private readonly targets: number[],
   ) {}
 
-  /**
-   * One run. `values`: one array for every feed, of its size. The state's variables have their new values afterwards.
-   * @returns the outputs' numbers
-   */
   async run(values: (Float32Array | Int32Array)[]): Promise<Float32Array[]> {
     for (const { variable, resident } of this.state) {
       if (resident && this.tensors.residentOf(this.tensors.idOf(variable)) !== resident)

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
+import { registerStepCompiler } from '../compiler.ts';
 import { registerFusedKernels } from '../fused-kernels.ts';
 import type { Addon } from './addon.ts';
 import { buildAddon } from './addon-build.ts';
@@ -30,10 +31,6 @@ export async function openCompiler(gpu: boolean): Promise<Compiler> {
   }
   registerGather();
   compiler = new Compiler(addon, backend, { threads, gpu });
+  registerStepCompiler('tensorflow', compiler);
   return compiler;
-}
-
-/** The step compiler, where the engine in use has one. */
-export function stepCompiler(): Compiler | undefined {
-  return tf.getBackend() === 'tensorflow' ? compiler : undefined;
 }

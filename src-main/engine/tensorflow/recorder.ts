@@ -1,6 +1,8 @@
 import type { Addon, Attribute, GraphHandle } from './addon.ts';
 import { attribute, DataType } from './addon.ts';
-import { FIXED_SIZES, OPEN_SIZES, VARYING } from './varying-size.ts';
+import { NotRecordable } from '../compiler.ts';
+import { VARYING } from '../varying-size.ts';
+import { FIXED_SIZES, OPEN_SIZES } from './sizes-of-operations.ts';
 
 /** An output of a recorded node. */
 export interface Ref {
@@ -36,11 +38,6 @@ export interface TensorMetadata {
   id: number;
   dtype: number;
   shape: number[];
-}
-
-/** The step did something that a graph cannot: the caller falls back to eager execution. */
-export class NotRecordable extends Error {
-  override name = 'NotRecordable';
 }
 
 /** The binding with some calls replaced; its own properties are read-only, so a proxy stands before an empty object. */
@@ -97,7 +94,7 @@ export class Recorder {
     feeds: number[],
     /** variables: their values change, so they are never constants */
     private readonly variables: ReadonlySet<number> = new Set(),
-    /** what stands for the size that varies between runs (varying-size.ts) */
+    /** what stands for the size that varies between runs (../varying-size.ts) */
     private readonly standIn?: number,
   ) {
     this.scratch = addon.createGraph();

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { stepCompiler, type CompiledStep } from '../../engine/compiler.ts';
 import { packedKernels } from '../../engine/frozen.ts';
-import { stepCompiler } from '../../engine/tensorflow/open-compiler.ts';
-import type { CompiledStep } from '../../engine/tensorflow/compiled-graph.ts';
 import { asTensors } from '../feeds.ts';
 import { joined } from '../floats.ts';
 import type { Adaptation } from '../types.ts';
@@ -47,7 +46,7 @@ export function lookOf(vision: VisionModel, weights: object): Look {
     try {
       const step = () => ({ outputs: [vision.features(examples, grids)], updates: [] });
       const feeds = Object.values(examples);
-      return await compiler.compile({ session: compiler.sessionOf(weights), feeds, state: [], precision: 'f32', step });
+      return await compiler.compile({ owner: weights, feeds, state: [], precision: 'f32', step });
     } finally {
       tf.dispose(examples);
     }

@@ -1,10 +1,9 @@
 import { basename } from 'node:path';
 import { configurationsToChoose } from '../../data/formats/dataset-card.ts';
 import { guessAt } from '../../data/look/look.ts';
-import { forgetGpus } from '../../engine/devices/here.ts';
+import { forgetGpus } from '../../engine/devices.ts';
 import { listEngines } from '../../engine/index.ts';
-import { buildAddon } from '../../engine/tensorflow/addon-build.ts';
-import { installTensorflow } from '../../engine/tensorflow/install.ts';
+import { setUpEngine } from '../../engine/install.ts';
 import { UserError } from '../../engine/types.ts';
 import { modelOfAdapter } from '../../exports/read-any.ts';
 import { openModelFile, resolveModel, type AnyModelFile } from '../../models/open.ts';
@@ -84,7 +83,7 @@ export const jobs: Jobs = {
   ownCaptions: copyCaptioned,
   async install(_, log) {
     engines = undefined;
-    await buildAddon(await installTensorflow(log), log);
+    await setUpEngine(log);
   },
 };
 

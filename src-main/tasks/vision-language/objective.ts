@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { VARYING } from '../../engine/tensorflow/varying-size.ts';
+import { VARYING } from '../../engine/varying-size.ts';
 import type { BatchTensors } from '../../models/batch.ts';
 import { asTensors, type Feeds } from '../../models/feeds.ts';
 import type { PatchGrid } from '../../models/vision/towers/windows.ts';

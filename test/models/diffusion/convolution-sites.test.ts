@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { Adapter } from '../../../src-main/effilora/adapter.ts';
 import type { AdapterOptions } from '../../../src-main/effilora/types.ts';
 import { openEngine } from '../../../src-main/engine/index.ts';
-import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../../src-main/engine/compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { UNet, type UNetInputs } from '../../../src-main/models/diffusion/unet/unet.ts';
 import { asTensors, type Feeds } from '../../../src-main/models/feeds.ts';

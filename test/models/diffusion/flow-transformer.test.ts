@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterOptions } from '../../../src-main/effilora/types.ts';
 import { openEngine } from '../../../src-main/engine/index.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
-import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../../src-main/engine/compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { fullAttention } from '../../../src-main/engine/full-attention.ts';
 import { heldInFlow } from '../../../src-main/models/diffusion/flow/held.ts';

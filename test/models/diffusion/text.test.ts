@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src-main/engine/index.ts';
-import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../../src-main/engine/compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { textConfig } from '../../../src-main/models/diffusion/text/config.ts';
 import { TextEncoder, tokenFeeds, type TextInputs } from '../../../src-main/models/diffusion/text/encoder.ts';

@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterOptions } from '../../../src-main/effilora/types.ts';
 import { openEngine } from '../../../src-main/engine/index.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
-import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../../src-main/engine/compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { unetConfig } from '../../../src-main/models/diffusion/unet/config.ts';
 import { UNet } from '../../../src-main/models/diffusion/unet/unet.ts';

@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src-main/engine/index.ts';
-import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../../src-main/engine/compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { vaeConfig } from '../../../src-main/models/diffusion/vae/config.ts';
 import { Vae } from '../../../src-main/models/diffusion/vae/vae.ts';

@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src-main/engine/index.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
-import { stepCompiler } from '../../../src-main/engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../../src-main/engine/compiler.ts';
 import type { Feeds } from '../../../src-main/models/feeds.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { HALF, toBfloat, toHalf, widenBfloat } from '../../../src-main/models/floats.ts';
