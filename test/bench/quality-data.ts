@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { readRows } from '../../src-main/data/formats/rows.ts';
-import { encoderOf, writeTokens } from './token-files.ts';
+import { CHAT_ML, encoderOf, writeTokens } from './token-files.ts';
 
 /** The mix of the quality benchmark: kinds of task on which methods differ. */
 export const SETS = ['math-word', 'arc-open', 'boolq'];
@@ -25,11 +25,16 @@ export const QUALITY_SLICES: Slice[] = SETS.flatMap((set) =>
 );
 
 /**
- * Writes rows, tokenized, as `<name>.jsonl` into `folder`. The turns are ChatML without the system prompt that the model's own
- * template adds, and the labels are the answer with its end of turn, so that the losses stand beside PyTorch's, which were measured
- * on these tokens.
+ * Writes rows, tokenized, as `<name>.jsonl` into `folder`. The labels are the answer with its end of turn, so that the losses stand
+ * beside PyTorch's, which were measured on these tokens.
  */
-export async function writeTokenized(model: string, source: string, folder: string, slices: Slice[]): Promise<void> {
+export async function writeTokenized(
+  model: string,
+  source: string,
+  folder: string,
+  slices: Slice[],
+  turns = CHAT_ML,
+): Promise<void> {
   const { encode, close } = await encoderOf(model);
   for (const { name, set, part, from, count, longest = Infinity } of slices) {
     const { rows } = await readRows(path.join(source, `${set}.${part}.jsonl`));
@@ -37,7 +42,7 @@ export async function writeTokenized(model: string, source: string, folder: stri
     const chosen = texts.filter(([question, answer]) => question.length + answer.length <= longest);
     if (chosen.length < from + count)
       throw new Error(`${set}.${part}.jsonl has ${chosen.length} rows for ${name}, which takes ${from + count}`);
-    await writeTokens(path.join(folder, `${name}.jsonl`), encode, chosen.slice(from, from + count));
+    await writeTokens(path.join(folder, `${name}.jsonl`), encode, chosen.slice(from, from + count), turns);
   }
   await close();
 }

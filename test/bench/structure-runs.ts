@@ -3,8 +3,11 @@ import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
 import type { Slice } from './quality-data.ts';
 import { SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
 import type { StudyRun, Training } from './study.ts';
+import { CHAT_ML, GEMMA_TURNS } from './token-files.ts';
 
-export const MODEL = 'smollm2-135m';
+/** The study's models, with the turns that each knows. */
+export const MODELS = { 'smollm2-135m': CHAT_ML, 'gemma3-270m': GEMMA_TURNS };
+export type ModelName = keyof typeof MODELS;
 /** Characters of a worked problem: with longer ones a run would take twice as long, and there would be half as many. */
 const LONGEST = 300;
 const EXAMPLES_A_STEP = 8;
@@ -15,6 +18,7 @@ export const DATA = {
   'math-600': { 'math-word': 600 },
   'mix-600': { 'math-word': 300, boolq: 300 },
   'arc-600': { 'arc-open': 600 },
+  'three-1800': { 'math-word': 600, 'arc-open': 600, boolq: 600 },
   'three-900': { 'math-word': 300, 'arc-open': 300, boolq: 300 },
   'arc-choice-200': { 'arc-challenge': 200 },
 } as const satisfies Record<string, Record<string, number>>;
@@ -25,6 +29,8 @@ interface Measured {
   part: 'train' | 'test';
   from: number;
   count: number;
+  /** of the longer runs */
+  isLong?: boolean;
 }
 /** What structures are chosen by: rows of the training sets behind all that any run learns from. */
 const VALIDATION: Measured[] = [
@@ -39,8 +45,19 @@ const TEST: Measured[] = [
   { set: 'arc-challenge', part: 'test', from: 0, count: 48 },
 ];
 
+/** The same two of the longer runs, more of each. */
+const LONG: Measured[] = [
+  { set: 'math-word', part: 'train', from: 600, count: 64 },
+  { set: 'arc-open', part: 'train', from: 600, count: 90 },
+  { set: 'boolq', part: 'train', from: 600, count: 40 },
+  { set: 'math-word', part: 'test', from: 0, count: 100 },
+  { set: 'arc-open', part: 'test', from: 0, count: 120 },
+  { set: 'boolq', part: 'test', from: 0, count: 60 },
+].map((one) => ({ ...one, isLong: true }) as Measured);
+
 const trainName = (set: string, rows: number) => `${set}-${rows}.train`;
-const measuredName = ({ set, part }: Measured) => `${set}.${part === 'train' ? 'validation' : 'test'}`;
+const measuredName = ({ set, part, isLong }: Measured) =>
+  `${set}.${part === 'train' ? 'validation' : 'test'}${isLong ? '-long' : ''}`;
 const slice = (name: string, set: string, part: Slice['part'], from: number, count: number): Slice => {
   return { name, set, part, from, count, longest: LONGEST };
 };
@@ -52,11 +69,17 @@ export const SLICES: Slice[] = [
       .flatMap((sets) => Object.entries(sets) as [string, number][])
       .map(([set, rows]) => [trainName(set, rows), slice(trainName(set, rows), set, 'train', 0, rows)]),
   ).values(),
-  ...[...VALIDATION, ...TEST].map((one) => slice(measuredName(one), one.set, one.part, one.from, one.count)),
+  ...[...VALIDATION, ...TEST, ...LONG].map((one) => slice(measuredName(one), one.set, one.part, one.from, one.count)),
 ];
-/** The files that a run is measured by. */
-export const measuredBy = ({ data, isFinal }: Pick<StructureRun, 'data' | 'isFinal'>): string[] =>
-  (isFinal ? TEST : VALIDATION).filter(({ set }) => set in DATA[data]).map(measuredName);
+/** The files that a run is measured by; with `validation` those that choices are made by, of a run measured on both. */
+export function measuredBy({ data, isFinal, isLong }: StructureRun, validation = !isFinal): string[] {
+  const measured = isLong
+    ? LONG.filter(({ part }) => (part === 'train') === validation)
+    : validation
+      ? VALIDATION
+      : TEST;
+  return measured.filter(({ set }) => set in DATA[data]).map(measuredName);
+}
 
 export interface StructureRun extends StudyRun {
   /** the row of the table it is of */
@@ -64,11 +87,20 @@ export interface StructureRun extends StudyRun {
   data: DataName;
   /** measured on the test sets */
   isFinal: boolean;
+  /** of a hundred steps: measured on more of the test sets, and on validation rows, too */
+  isLong?: boolean;
+  model: ModelName;
   method: object;
   training: { steps: number; learningRate: number; seed: number } & Record<string, unknown>;
 }
 
-export type StructureFinished = Measurement & Partial<Training> & { name: string; recipe: string };
+export type StructureFinished = Measurement &
+  Partial<Training> & {
+    name: string;
+    recipe: string;
+    /** losses of a long run on validation rows, by set */
+    validation?: Record<string, number>;
+  };
 
 export const ALL_SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 const without = (...sites: string[]) => ALL_SITES.filter((site) => !sites.includes(site));
@@ -94,10 +126,12 @@ interface Group {
   data: DataName;
   steps: number;
   isFinal?: boolean;
+  isLong?: boolean;
+  model?: ModelName;
 }
 
 const groupOf =
-  ({ data, steps, isFinal = false }: Group) =>
+  ({ data, steps, isFinal = false, isLong = false, model = 'smollm2-135m' }: Group) =>
   (
     key: string,
     title: string,
@@ -107,8 +141,8 @@ const groupOf =
     training: object = {},
   ): StructureRun[] =>
     seeds.map((seed) => ({
-      name: `${isFinal ? 'final-' : ''}${data}-${steps}-${key}-${rate}-seed${seed}`,
-      ...{ title, data, isFinal },
+      name: `${model === 'gemma3-270m' ? 'gemma-' : ''}${isFinal ? 'final-' : ''}${data}-${steps}-${key}-${rate}-seed${seed}`,
+      ...{ title, data, isFinal, isLong, model },
       method: 'lora' in of ? { name: 'lora', rank: of.lora } : effilora(of, steps),
       training: { steps, learningRate: rate, seed, ...training },
     }));
@@ -149,6 +183,29 @@ const WHY: StructureRun[] = [
   ...arc('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
 ];
 
+const long = groupOf({ data: 'three-1800', steps: 100, isFinal: true, isLong: true });
+const SEEDS = [0, 1, 2];
+/** The three kinds again, longer: LoRA at the best of its rates by validation rows, what follows from the study, the fixed default. */
+const LONG_RUNS: StructureRun[] = [
+  ...long('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+  ...long('proposed', PROPOSED, 2e-3, LATE),
+  ...long('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
+  ...long('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }),
+  ...long('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
+  ...long('proposed', PROPOSED, 2e-3, LATE, SEEDS.slice(1)),
+  ...long('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
+];
+
+const gemmaMath = groupOf({ data: 'math-600', steps: 40, isFinal: true, model: 'gemma3-270m' });
+const gemmaThree = groupOf({ data: 'three-900', steps: 40, isFinal: true, model: 'gemma3-270m' });
+const GEMMA: StructureRun[] = [
+  ...gemmaMath('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+  ...gemmaMath('proposed', PROPOSED, 2e-3, LATE),
+  ...gemmaMath('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
+  ...gemmaThree('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+  ...gemmaThree('proposed', PROPOSED, 2e-3, LATE),
+];
+
 /** In the order in which they say most, so that the study may be stopped at any time. */
 export const RUNS: StructureRun[] = [
   ...mix('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
@@ -176,6 +233,8 @@ export const RUNS: StructureRun[] = [
   ...mix('n1r32-60-late', '1 head of rank 32, Reducer at 60 % from two thirds', 2e-3, LATE),
   ...mix('n1r32', '1 head of rank 32', 1e-3, { heads: 1, rank: 32 }),
   ...FINAL,
+  ...LONG_RUNS,
+  ...GEMMA,
   ...WHY,
   ...small('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
   ...mix('n1r64', '1 head of rank 64', 1e-3, { heads: 1, rank: 64 }),
@@ -193,12 +252,12 @@ export const RUNS: StructureRun[] = [
 ];
 
 /** A run's recipe, complete; `at`: where the tokens lie. */
-export function recipeOf({ data, method, training }: StructureRun, at: (name: string) => string): string {
+export function recipeOf({ data, model, method, training }: StructureRun, at: (name: string) => string): string {
   const steps = { batch: EXAMPLES_A_STEP, sequenceLength: SEQUENCE_LENGTH, evalSplit: 0, samples: 0 };
   const dataset = Object.entries(DATA[data]).map(([set, rows]) => ({
     path: at(`${trainName(set, rows as number)}.jsonl`),
   }));
   // Products in integers: the quickest here, on both sides alike.
-  const recipe = { model: MODEL, dataset, method, training: { ...steps, precision: 'int8', ...training } };
+  const recipe = { model, dataset, method, training: { ...steps, precision: 'int8', ...training } };
   return formatRecipe(parseRecipe(JSON.stringify(recipe), 'the study'));
 }

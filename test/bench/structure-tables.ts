@@ -1,4 +1,4 @@
-import { DATA, MODEL, RUNS, type DataName, type StructureFinished, type StructureRun } from './structure-runs.ts';
+import { DATA, RUNS, type DataName, type StructureFinished, type StructureRun } from './structure-runs.ts';
 import { head, mean, millions, row, told } from './study.ts';
 
 /** Trained numbers of LoRA of rank 16 on all sites of the study's model: 30 layers, 16 times their widths in and out. */

@@ -17,17 +17,32 @@ export async function encoderOf(model: string): Promise<{ encode: Encode; close(
   return { encode: encodeBy(file.tokenizer!), close: () => file.close() };
 }
 
-/** A turn each, in ChatML without the system prompt that the model's own template adds; labels are the answer with its end of turn. */
-export function tokensOf(encode: Encode, question: string, answer: string) {
-  const prompt = encode(`<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n`);
-  const told = encode(`${answer}<|im_end|>\n`);
+/** What stands before a question, between it and its answer, and behind that. */
+export type Turns = readonly [string, string, string];
+/** ChatML without the system prompt that a model's own template adds. */
+export const CHAT_ML: Turns = ['<|im_start|>user\n', '<|im_end|>\n<|im_start|>assistant\n', '<|im_end|>\n'];
+export const GEMMA_TURNS: Turns = [
+  '<bos><start_of_turn>user\n',
+  '<end_of_turn>\n<start_of_turn>model\n',
+  '<end_of_turn>\n',
+];
+
+/** A turn each; labels are the answer with its end of turn. */
+export function tokensOf(encode: Encode, question: string, answer: string, turns = CHAT_ML) {
+  const prompt = encode(`${turns[0]}${question}${turns[1]}`);
+  const told = encode(`${answer}${turns[2]}`);
   return { inputIds: [...prompt, ...told], labels: [...prompt.map(() => -100), ...told] };
 }
 
 /** One example a line. */
-export async function writeTokens(file: string, encode: Encode, turns: (readonly [string, string])[]): Promise<void> {
-  const lines = turns.map(([question, answer]) => {
-    const { inputIds, labels } = tokensOf(encode, question, answer);
+export async function writeTokens(
+  file: string,
+  encode: Encode,
+  examples: (readonly [string, string])[],
+  turns = CHAT_ML,
+): Promise<void> {
+  const lines = examples.map(([question, answer]) => {
+    const { inputIds, labels } = tokensOf(encode, question, answer, turns);
     return JSON.stringify({ input_ids: inputIds, labels });
   });
   await fs.mkdir(path.dirname(file), { recursive: true });
