@@ -13,12 +13,21 @@ import { makeFolder, writeFolderAtomic } from './atomic.ts';
 import type { OrderState } from '../data/order.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 
-/** Whether a run that ends now ends in the adapter that was best, which it keeps where the held-out loss decides. */
+/** Whether a run keeps the adapter that was best by the held-out loss. */
+export const keepsBest = ({ training, method }: Pick<Recipe, 'training' | 'method'>): boolean =>
+  training.patience > 0 || method.reducer.tolerance !== undefined;
+
+/**
+ * Whether a run that ends now ends in the adapter that was best: where the held-out loss decides when it ends, and where it ended by
+ * more than the Reducer's tolerance above its best, so that no run with one does.
+ */
 export function endsInBest(
-  { patience }: Recipe['training'],
-  { best, step }: Pick<Checkpoint, 'best' | 'step'>,
+  { training: { patience }, method }: Pick<Recipe, 'training' | 'method'>,
+  { best, last, step }: Pick<Checkpoint, 'best' | 'last' | 'step'>,
 ): boolean {
-  return patience > 0 && best.loss !== null && best.step < step;
+  if (best.loss === null || best.step >= step) return false;
+  const { tolerance } = method.reducer;
+  return patience > 0 || (tolerance !== undefined && (last.evalLoss ?? Infinity) > best.loss + tolerance);
 }
 
 /** Everything a run needs to go on as if it had never stopped; to be written, with tensors that are still on the engine. */

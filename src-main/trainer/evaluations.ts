@@ -1,4 +1,5 @@
 import type { Evaluation, Samples } from '../tasks/task.ts';
+import { keepsBest } from './checkpoints.ts';
 import type { Keeper } from './keeper.ts';
 import type { RunContext } from './run-context.ts';
 import type { RunLines } from './run-lines.ts';
@@ -56,12 +57,12 @@ export class Evaluations {
     for (const line of answers) await this.lines.samples.append(line);
   }
 
-  /** The adapter with the least held-out loss is kept where the run may end early. */
+  /** The adapter with the least held-out loss is kept where the run may end in it. */
   private async compare(loss: number): Promise<void> {
     const { recipe, progress } = this.at;
     if (progress.best.loss === null || loss < progress.best.loss) {
       progress.best = { loss, step: progress.step, evaluationsSince: 0 };
-      if (recipe.training.patience > 0) await this.keeper.best();
+      if (keepsBest(recipe)) await this.keeper.best();
     } else progress.best.evaluationsSince++;
   }
 

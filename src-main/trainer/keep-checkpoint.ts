@@ -22,8 +22,7 @@ export async function keepCheckpoint(folder: string): Promise<{ step: number }> 
     const { step, adapter, described } = checkpoint;
     if (!described)
       throw new UserError('The last checkpoint is of an older version. Resume the run, then stop it: that keeps it.');
-    const { training } = described.recipe as Pick<Recipe, 'training'>;
-    if (endsInBest(training, checkpoint)) await copyPair(path.join(folder, 'best'), folder);
+    if (endsInBest(described.recipe as Recipe, checkpoint)) await copyPair(path.join(folder, 'best'), folder);
     else {
       const tensors = withoutDropped(adapter, described.method, droppedHeads(described));
       await writeStoredAdapter(folder, { description: described, tensors });

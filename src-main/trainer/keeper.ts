@@ -67,13 +67,14 @@ export class Keeper {
     return this.writeResult(this.folder('best'));
   }
 
-  /** The adapter that the run ends in: the one that was best where the held-out loss decides, else the last. */
+  /** The adapter that the run ends in: the one that was best where `endsInBest` says so, else the last. */
   async result(): Promise<void> {
-    const { recipe, folder, lock, progress } = this.at;
-    if (endsInBest(recipe.training, progress)) {
+    const { recipe, folder, lock, progress, tell } = this.at;
+    if (endsInBest(recipe, progress)) {
       await lock.check();
       await copyPair(this.folder('best'), folder);
       progress.last.evalLoss = progress.best.loss;
+      tell({ kind: 'log', line: `The run ends in the state of step ${progress.best.step}, whose held-out loss was lowest` }); // prettier-ignore
     } else await this.writeResult(folder);
     // What can still be resumed has its last one; to fall back on an older one, there is nothing left to do.
     await pruneCheckpoints(this.folder('checkpoints'), 1);

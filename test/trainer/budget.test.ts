@@ -76,3 +76,26 @@ it('lengthens no step beyond what the Reducer is allowed where freezing layers c
   // Of two layers with 21 heads each the lower one, and 39 of 42 in all.
   expect((JSON.parse(last!) as { frozen: string[] }).frozen).toHaveLength(39);
 });
+
+it('ends no further above its best held-out loss than the Reducer tolerates: else in the state that was best', async () => {
+  const run = async (name: string, steps: number, tolerance?: number) => {
+    const reducer = { ratio: 0.5, warmup: 100, ...(tolerance && { tolerance }) };
+    // So high a rate that the held-out loss rises again.
+    const training = { steps, evalEvery: 1, learningRate: 1, schedule: 'constant', clipNorm: 0 };
+    const file = smallRun(work, { method: { reducer }, training });
+    const folder = path.join(work, name);
+    const { evalLoss } = await train(parseRecipe(fs.readFileSync(file, 'utf8'), file), folder);
+    const losses = withoutTime(path.join(folder, 'metrics.jsonl')).map((line) => (line as { evalLoss: number }).evalLoss); // prettier-ignore
+    return { evalLoss, losses, adapter: fs.readFileSync(path.join(folder, 'adapter.safetensors')).toString('base64') };
+  };
+  const heedless = await run('heedless', 12);
+  const lowest = Math.min(...heedless.losses);
+  const bestStep = heedless.losses.indexOf(lowest) + 1;
+  const above = heedless.losses.at(-1)! - lowest;
+  expect(above).toBeGreaterThan(0.01);
+  const tolerant = await run('tolerant', 12, above / 2);
+  expect(tolerant.losses).toEqual(heedless.losses);
+  expect(tolerant.evalLoss).toBe(lowest);
+  expect(tolerant.adapter).toBe((await run('stopped', bestStep)).adapter);
+  expect((await run('tolerates more', 12, above * 2)).adapter).toBe(heedless.adapter);
+});
