@@ -1,4 +1,4 @@
-import { noSoftwareGpu } from '../support/software-gpu.ts';
+import { noSoftwareGpu, softwareGpu } from '../support/software-gpu.ts';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -72,7 +72,7 @@ async function check(f: (...inputs: Tensor[]) => Tensor, inputs: Numbers[], slop
   }
 }
 
-describe.skipIf(noSoftwareGpu)(`WGSL kernels on SwiftShader${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
+describe.skipIf(noSoftwareGpu)(`WGSL kernels on ${softwareGpu}${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
   beforeAll(async () => {
     await openEngine('cpu');
     await openEngine('webgpu');

@@ -1,4 +1,4 @@
-import { noSoftwareGpu } from '../support/software-gpu.ts';
+import { noSoftwareGpu, softwareGpu } from '../support/software-gpu.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import os from 'node:os';
@@ -76,7 +76,7 @@ function weightBytes(format: WeightFormat, count: number): Uint8Array {
   return out;
 }
 
-describe.skipIf(noSoftwareGpu)(`products on SwiftShader${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
+describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
   let backend: Backend;
   beforeAll(async () => {
     await openEngine('webgpu');

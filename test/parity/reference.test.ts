@@ -1,46 +1,13 @@
-import '../support/software-gpu.ts';
-import { readdirSync } from 'node:fs';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe } from 'vitest';
 import { listEngines, openEngine } from '../../src-main/engine/index.ts';
-import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { error, openCase, rowsOf } from './case.ts';
-import { checkCase, LOSS_BOUND, TENSOR_BOUND } from './check.ts';
+import { checkAllCases } from './check-all.ts';
 
-const here = path.dirname(fileURLToPath(import.meta.url));
-const cases = readdirSync(here, { withFileTypes: true })
-  .filter((entry) => entry.isDirectory() && !entry.name.startsWith('_'))
-  .map((entry) => entry.name);
-const engines = (await listEngines()).filter(({ available }) => available).map(({ name }) => name);
+// webgpu has a file of its own, for two drivers.
+const engines = (await listEngines()).filter(({ name, available }) => available && name !== 'webgpu');
 
-describe.each(engines)('PyTorch on %s', (engine) => {
+describe.each(engines.map(({ name }) => name))('PyTorch on %s', (engine) => {
   beforeAll(async () => {
     await openEngine(engine);
   });
-  afterAll(async () => {
-    if (engine === 'webgpu') expect((await openWebgpu()).opened.log).toEqual([]);
-  });
-
-  // every second one with its blocks computed again in backward
-  it.each(cases.map((name, i) => [name, i % 2 === 1] as const))(
-    '%s: gradients, losses, importance, frozen sets, final tensors and logits (recomputed: %s)',
-    checkCase,
-  );
-
-  it('a step in micro-batches of unequal weight is the step on the whole batch', async () => {
-    // and with two blocks at a time computed again in backward
-    const c = await openCase('clip-and-decay', 2);
-    for (const { step, loss: expected } of c.trajectory) {
-      const { loss, routerShare } = await c.step.run(step, rowsOf(c.batches[step - 1]!), c.learningRate);
-      expect(Math.abs(loss - expected) / expected).toBeLessThan(LOSS_BOUND);
-      const site = routerShare!.slice(0, 3);
-      expect(site[0]! + site[1]! + site[2]!).toBeCloseTo(1, 5);
-    }
-    for (const { name, data } of await c.tensors('final')) {
-      const got = (await c.adapter.export()).find((tensor) => tensor.name === name)!;
-      expect(error(got.data, data)).toBeLessThan(TENSOR_BOUND);
-    }
-    c.dispose();
-  });
+  checkAllCases();
 });

@@ -1,16 +1,17 @@
-// Import this first in a test: the webgpu engine then runs on SwiftShader, the software GPU that comes with Chromium, or on the
-// driver that VK_ICD_FILENAMES names (Mesa's lavapipe has f16, which SwiftShader lacks).
-import { existsSync } from 'node:fs';
+// Import this first in a test: the webgpu engine then runs on a software GPU. It is SwiftShader, which comes with Chromium; the
+// project `lavapipe` (vitest.config.ts) runs every kernel once more on Mesa's lavapipe, which has f16 and larger subgroups.
+import { findDriver, type DriverName } from './drivers.ts';
 
-const DRIVER = process.env.VK_ICD_FILENAMES ?? '/usr/lib/chromium/vk_swiftshader_icd.json';
+/** The software GPU that tests run on. */
+export const softwareGpu = (process.env.EFFILORA_TEST_DRIVER ?? 'SwiftShader') as DriverName;
+
+const found = findDriver(softwareGpu);
 
 /** Why tests of the webgpu engine can't run here; undefined where they can. */
-export const noSoftwareGpu = existsSync(DRIVER)
-  ? undefined
-  : `SwiftShader is not here (${DRIVER}; Debian's package chromium brings it)`;
+export const noSoftwareGpu = 'missing' in found ? found.missing : undefined;
 
-if (!noSoftwareGpu) {
-  process.env.VK_ICD_FILENAMES = DRIVER;
+if ('file' in found) {
+  process.env.VK_ICD_FILENAMES = found.file;
   process.env.EFFILORA_WEBGPU = 'software';
   // While something is read, Dawn's binding asks at every turn of the event loop whether the GPU is done: the cores that
   // the software GPU computes on. Once a millisecond is enough.
