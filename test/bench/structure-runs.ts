@@ -15,6 +15,7 @@ const EXAMPLES_A_STEP = 8;
 /** What a run learns from: the first rows of its training sets. */
 export const DATA = {
   'math-60': { 'math-word': 60 },
+  'math-200': { 'math-word': 200 },
   'math-600': { 'math-word': 600 },
   'mix-600': { 'math-word': 300, boolq: 300 },
   'arc-600': { 'arc-open': 600 },
@@ -103,10 +104,10 @@ export type StructureFinished = Measurement &
   };
 
 export const ALL_SITES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
-const without = (...sites: string[]) => ALL_SITES.filter((site) => !sites.includes(site));
+export const without = (...sites: string[]) => ALL_SITES.filter((site) => !sites.includes(site));
 
 /** How structures are told: what is left out is as a recipe has it. */
-interface Structure {
+export interface Structure {
   heads: number;
   rank: number;
   targets?: string[];
@@ -130,7 +131,8 @@ interface Group {
   model?: ModelName;
 }
 
-const groupOf =
+/** Runs of one group: its name's part and the table's row, a rate, a structure, seeds. */
+export const groupOf =
   ({ data, steps, isFinal = false, isLong = false, model = 'smollm2-135m' }: Group) =>
   (
     key: string,
@@ -146,110 +148,6 @@ const groupOf =
       method: 'lora' in of ? { name: 'lora', rank: of.lora } : effilora(of, steps),
       training: { steps, learningRate: rate, seed, ...training },
     }));
-
-const mix = groupOf({ data: 'mix-600', steps: 32 });
-const small = groupOf({ data: 'math-60', steps: 24 });
-const FIXED: Structure = { heads: 3, rank: 8, ratio: 0.6, from: 0.4 };
-
-const LATE: Structure = { heads: 1, rank: 32, ratio: 0.6, from: 0.67 };
-const PROPOSED = '1 head of rank 32, Reducer at 60 % from two thirds (proposed)';
-
-const three = groupOf({ data: 'three-900', steps: 40, isFinal: true });
-const math = groupOf({ data: 'math-600', steps: 40, isFinal: true });
-const arc = groupOf({ data: 'arc-600', steps: 40, isFinal: true });
-const choice = groupOf({ data: 'arc-choice-200', steps: 25, isFinal: true });
-/** What follows from the study, LoRA at its best rate, and the fixed default: on data that nothing was chosen on. */
-const FINAL: StructureRun[] = [
-  ...three('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
-  ...three('proposed', PROPOSED, 2e-3, LATE),
-  ...three('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
-  ...math('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
-  ...math('proposed', PROPOSED, 2e-3, LATE),
-  ...arc('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
-  ...arc('proposed', PROPOSED, 2e-3, LATE),
-  ...choice('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
-  ...choice('proposed', PROPOSED, 2e-3, LATE),
-  ...three('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }, [1]),
-  ...three('proposed', PROPOSED, 2e-3, LATE, [1]),
-  ...math('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }, [1]),
-  ...math('proposed', PROPOSED, 2e-3, LATE, [1]),
-];
-
-/** Why what follows from the study does not end below LoRA on the mean of three sets. */
-const WHY: StructureRun[] = [
-  ...three('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
-  ...mix('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
-  ...three('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }),
-  ...arc('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
-];
-
-const long = groupOf({ data: 'three-1800', steps: 100, isFinal: true, isLong: true });
-const SEEDS = [0, 1, 2];
-/** The three kinds again, longer: LoRA at the best of its rates by validation rows, what follows from the study, the fixed default. */
-const LONG_RUNS: StructureRun[] = [
-  ...long('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
-  ...long('proposed', PROPOSED, 2e-3, LATE),
-  ...long('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
-  ...long('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }),
-  ...long('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
-  ...long('proposed', PROPOSED, 2e-3, LATE, SEEDS.slice(1)),
-  ...long('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
-];
-
-const gemmaMath = groupOf({ data: 'math-600', steps: 40, isFinal: true, model: 'gemma3-270m' });
-const gemmaThree = groupOf({ data: 'three-900', steps: 40, isFinal: true, model: 'gemma3-270m' });
-const GEMMA: StructureRun[] = [
-  ...gemmaMath('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
-  ...gemmaMath('proposed', PROPOSED, 2e-3, LATE),
-  ...gemmaMath('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
-  ...gemmaThree('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
-  ...gemmaThree('proposed', PROPOSED, 2e-3, LATE),
-];
-
-/** In the order in which they say most, so that the study may be stopped at any time. */
-export const RUNS: StructureRun[] = [
-  ...mix('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
-  ...mix('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
-  ...mix('n1r16', '1 head of rank 16', 2e-3, { heads: 1, rank: 16 }),
-  ...mix('n1r16', '1 head of rank 16', 4e-3, { heads: 1, rank: 16 }),
-  ...mix('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
-  ...mix('n2r16-nogate', '2 heads of rank 16, without gate', 2e-3, {
-    heads: 2,
-    rank: 16,
-    targets: without('gate_proj'),
-  }),
-  ...mix('n2r16-nogateup', '2 heads of rank 16, without gate and up', 2e-3, {
-    heads: 2,
-    rank: 16,
-    targets: without('gate_proj', 'up_proj'),
-  }),
-  ...mix('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }),
-  ...mix('n1r32-70', '1 head of rank 32, Reducer at 70 % from the middle', 2e-3, { heads: 1, rank: 32, ratio: 0.7 }),
-  ...small('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
-  ...small('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
-  ...mix('n1r32-40', '1 head of rank 32, Reducer at 40 % from the middle', 2e-3, { heads: 1, rank: 32, ratio: 0.4 }),
-  ...small('n1r32', '1 head of rank 32', 1e-3, { heads: 1, rank: 32 }),
-  ...small('n1r32-dropout', '1 head of rank 32, dropout 0.1', 2e-3, { heads: 1, rank: 32, dropout: 0.1 }),
-  ...mix('n1r32-60-late', '1 head of rank 32, Reducer at 60 % from two thirds', 2e-3, LATE),
-  ...mix('n1r32', '1 head of rank 32', 1e-3, { heads: 1, rank: 32 }),
-  ...FINAL,
-  ...LONG_RUNS,
-  ...GEMMA,
-  ...WHY,
-  ...small('fixed', '3 heads of rank 8, Reducer at 60 %', 2e-3, FIXED),
-  ...mix('n1r64', '1 head of rank 64', 1e-3, { heads: 1, rank: 64 }),
-  ...small('clusters', '7 heads of rank 16, Reducer at 60 % from a fifth (proposed before)', 2e-3, {
-    heads: 7,
-    rank: 16,
-    ratio: 0.6,
-    from: 0.2,
-  }),
-  ...mix('n1r32-module', '1 head of rank 32, an A for each kind of site', 2e-3, {
-    heads: 1,
-    rank: 32,
-    share: 'module',
-  }),
-];
 
 /** A run's recipe, complete; `at`: where the tokens lie. */
 export function recipeOf({ data, model, method, training }: StructureRun, at: (name: string) => string): string {

@@ -1,4 +1,5 @@
-import { DATA, MODELS, RUNS } from './structure-runs.ts';
+import { RUNS } from './structure-list.ts';
+import { DATA, MODELS } from './structure-runs.ts';
 import type { DataName, ModelName, StructureFinished, StructureRun } from './structure-runs.ts';
 import { head, mean, millions, row, told } from './study.ts';
 

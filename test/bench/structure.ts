@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { TENSORFLOW_VERSION } from '../../src-main/engine/tensorflow/install.ts';
 import { writeTokenized } from './quality-data.ts';
 import type { Measurement } from './quality-runs.ts';
-import { measuredBy, MODELS, recipeOf, RUNS, SLICES, type ModelName, type StructureFinished, type StructureRun } from './structure-runs.ts'; // prettier-ignore
+import { measuredBy, MODELS, recipeOf, SLICES, type ModelName, type StructureFinished, type StructureRun } from './structure-runs.ts'; // prettier-ignore
+import { RUNS } from './structure-list.ts';
 import { structureTables } from './structure-tables.ts';
 import { linesOf, programLines, Study } from './study.ts';
 
