@@ -4,12 +4,13 @@ import {
   flopsPerToken,
   frozenBytes,
   memoryPlan,
+  numbersBesideHeads,
   PRECISIONS,
   trainedNumbers,
 } from './memory-plan.ts';
 import type { EngineFacts, ModelFacts, Precision, RunShape } from './memory-plan.ts';
 import type { Budget, Candidate, DataFacts, Proposal, TimePlan } from './proposal.ts';
-import { duration, lengthWarnings, memoryWarnings, reasonsFor } from './proposal-words.ts';
+import { duration, lengthWarnings, memoryWarnings, reasonsFor, tooFewNumbers } from './proposal-words.ts';
 import { seenShape } from './seen.ts';
 import * as rules from './structure-rules.ts';
 import type { AdapterOptions } from './types.ts';
@@ -23,7 +24,9 @@ const BATCHES = [8, 4, 2, 1];
  * time and comes before anything is given up.
  */
 export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engine: EngineFacts): Proposal {
-  const candidates = () => candidatesOf(model, data, engine);
+  const leaves = (run: Candidate) => leavesHeads(model, run, budget);
+  const isTooNarrow = !firstOf(candidatesOf(model, data, engine), leaves);
+  const candidates = () => only(candidatesOf(model, data, engine), (run) => isTooNarrow || leaves(run));
   const first = firstOf(candidates(), () => true)!;
   /** the least memory in which nothing is given up but time */
   const whole = firstOf(candidates(), ({ batch, recompute }) => batch === 1 && recompute !== false)!;
@@ -35,6 +38,7 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
     ...memoryWarnings(found !== undefined, memory, run, whole, model, engine, budget),
     ...lengthWarnings(data, run),
     ...time.warnings,
+    ...(isTooNarrow ? [tooFewNumbers(budget.parameters!, numbersBesideHeads(model, leastOf(model)))] : []),
   ];
   return {
     method: { ...run.method, reducer: { ratio: rules.REDUCER.ratio, ...rules.selectionSteps(time.steps) } },
@@ -49,14 +53,25 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
       precision: run.precision,
       recompute: Number(run.recompute) || false,
     },
-    reasons: reasonsFor(model, run, first, data, time),
+    reasons: reasonsFor(model, run, first, data, time, budget),
     warnings,
-    fits: found !== undefined && time.fits,
+    fits: found !== undefined && time.fits && !isTooNarrow,
     memory,
     seconds: time.seconds,
     stepsAPass: time.stepsAPass,
     parameters: trainedNumbers(model, run.method),
   };
+}
+
+/** Whether a budget of numbers has room for heads that train beside A and the routers, which never freeze: half of it. */
+const leavesHeads = (model: ModelFacts, { method }: RunShape, { parameters = Infinity }: Budget): boolean =>
+  numbersBesideHeads(model, method) <= parameters / 2;
+
+/** The method that trains least. */
+const leastOf = (model: ModelFacts): AdapterOptions => adapterOf(RANKS.at(-1)!, targetsOf(model).at(-1)!);
+
+function* only(candidates: Iterable<Candidate>, isIt: (run: Candidate) => boolean): Generator<Candidate> {
+  for (const run of candidates) if (isIt(run)) yield run;
 }
 
 /** Of hundreds, most are never made. */

@@ -125,6 +125,19 @@ const counted = new WeakMap<SiteShape[], Map<string, ReturnType<typeof parameter
 /** How many numbers an adapter of a model trains. */
 export const trainedNumbers = (model: ModelFacts, method: AdapterOptions): number => numbersOf(model, method).all;
 
+/** Those of them that train to the end even with every head frozen: all but B. */
+export function numbersBesideHeads(model: ModelFacts, method: AdapterOptions): number {
+  const { all, B = 0 } = numbersOf(model, method);
+  return all - B;
+}
+
+/** The share of the heads' numbers that freeze for a ratio, and so that at most `most` train. */
+export function frozenShareOf(model: ModelFacts, method: AdapterOptions, ratio: number, most = Infinity): number {
+  const beside = numbersBesideHeads(model, method);
+  const ofHeads = trainedNumbers(model, method) - beside;
+  return Math.min(1, Math.max(ratio, 1 - (most - beside) / ofHeads));
+}
+
 /** How many numbers it multiplies with: without a router as many as a plain LoRA of its rank, however few it trains. */
 const multipliedNumbers = (model: ModelFacts, method: AdapterOptions): number =>
   trainedNumbers(model, { ...method, name: isRouted(method) ? method.name : 'lora', share: 'module' });

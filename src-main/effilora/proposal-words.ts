@@ -8,8 +8,8 @@ import {
   type RunShape,
 } from './memory-plan.ts';
 import type { Budget, Candidate, DataFacts, Reason, TimePlan } from './proposal.ts';
-import { areFew, EXAMPLES_A_STEP, learningRateFor, REDUCER, selectionSteps, shareOfLora } from './structure-rules.ts';
-import type { AdapterOptions } from './types.ts';
+import { areFew, EXAMPLES_A_STEP, learningRateFor, RANKS, REDUCER, selectionSteps, shareOfLora } from './structure-rules.ts'; // prettier-ignore
+import type { AdapterOptions, ReducerOptions } from './types.ts';
 
 // The Configurator's sentences.
 
@@ -73,10 +73,13 @@ export function reasonsFor(
   first: Candidate,
   data: DataFacts,
   time: TimePlan,
+  budget: Budget,
 ): Reason[] {
   const { method, precision, sequenceLength, batch, recompute } = run;
   const kept = (same: boolean, otherwise: string) => (same ? 'It fits as it is.' : otherwise);
   const forMemory = 'The memory allows no more.';
+  const sites = new Set(model.sites.map(({ site }) => site)).size;
+  const forNumbers = `With more, A and the routers, which never freeze, would be over half of the ${inFull(budget.parameters ?? 0)} numbers that may train.`;
   return [
     {
       choice: 'heads',
@@ -89,7 +92,7 @@ export function reasonsFor(
     ...(data.seen ? [{ choice: data.seen.name, text: data.seen.said }] : []),
     {
       choice: 'rank',
-      text: `Rank ${method.rank}, shared A for every layer. ${kept(method.rank === first.method.rank, forMemory)}`,
+      text: `Rank ${method.rank}, shared A for every layer. ${first.method.rank < RANKS[0]! ? forNumbers : kept(method.rank === first.method.rank, forMemory)}`,
     },
     { choice: 'parameters', text: parametersReason(model, method) },
     {
@@ -98,7 +101,7 @@ export function reasonsFor(
     },
     {
       choice: 'targets',
-      text: `Adapts ${method.targets.map((site) => site.replace('_proj', '')).join(', ')}. ${kept(method.targets.length === first.method.targets.length, 'More sites do not fit.')}`,
+      text: `Adapts ${method.targets.map((site) => site.replace('_proj', '')).join(', ')}. ${first.method.targets.length < sites ? forNumbers : kept(method.targets.length === first.method.targets.length, 'More sites do not fit.')}`,
     },
     {
       choice: 'batch',
@@ -118,7 +121,7 @@ export function reasonsFor(
       choice: 'learningRate',
       text: rateReason({ learningRate: learningRateFor(data.examples), schedule: 'cosine' }, data.examples),
     },
-    { choice: 'reducer', text: reducerReason(REDUCER.ratio, selectionSteps(time.steps).warmup) },
+    { choice: 'reducer', text: reducerReason({ ratio: REDUCER.ratio, ...selectionSteps(time.steps) }) },
   ];
 }
 
@@ -135,18 +138,46 @@ export function rateReason(
 /** How many numbers a method trains, and what share that is of LoRA's of its rank, as a sentence. */
 export function parametersReason(model: ModelFacts, method: AdapterOptions): string {
   const share = Math.round(100 * shareOfLora(model, method));
-  const trained = trainedNumbers(model, method).toLocaleString('en');
-  return `Trains ${trained} numbers, ${share} % of what LoRA of rank ${method.rank} would on the same sites.`;
+  return `Trains ${inFull(trainedNumbers(model, method))} numbers, ${share} % of what LoRA of rank ${method.rank} would on the same sites.`;
 }
 
-/** What the Reducer does in a run, as a sentence. */
-export function reducerReason(ratio: number, warmup: number, policy?: string): string {
-  if (ratio === 0) return 'No heads are frozen: all of them train to the end.';
-  const frozen = `From step ${warmup} the ${Math.round(100 * ratio)} % least important heads are frozen: fewer numbers go on learning.`;
-  if (policy === 'prefix')
-    return `${frozen} Layers freeze whole from the bottom up as far as their importance allows, and their way back is saved.`;
-  return `${frozen} A step is hardly faster for it (1 to 2 %).`;
+/** What a budget of numbers that train is too narrow for, as a sentence. */
+export const tooFewNumbers = (most: number, beside: number): string =>
+  `Of the ${inFull(most)} numbers that may train, A and the routers, which never freeze, take ${inFull(beside)} at the least, so that hardly a head can learn: raise method.reducer.maxParameters to ${inFull(2 * beside)}, or leave it out.`;
+
+interface ToldReducer extends Pick<ReducerOptions, 'ratio' | 'warmup'> {
+  policy?: ReducerOptions['policy'];
+  maxParameters?: number;
+  maxStepSeconds?: number;
+  tolerance?: number;
 }
+
+/** What the Reducer does in a run, its constraints included, in sentences. */
+export function reducerReason({
+  ratio,
+  warmup,
+  policy,
+  maxParameters,
+  maxStepSeconds,
+  tolerance,
+}: ToldReducer): string {
+  const share = ratio === 0 ? 'the' : `the ${Math.round(100 * ratio)} %`;
+  const frozen = `From step ${warmup} ${share} least important heads are frozen: fewer numbers go on learning.`;
+  const saved =
+    policy === 'prefix'
+      ? 'Layers freeze whole from the bottom up as far as their importance allows, and their way back is saved.'
+      : 'A step is hardly faster for it (1 to 2 %).';
+  const kept = [
+    maxParameters !== undefined && `So many freeze that at most ${inFull(maxParameters)} numbers train from then on.`,
+    maxStepSeconds !== undefined && `So many layers freeze that a step takes about ${maxStepSeconds} s at most.`,
+    tolerance !== undefined &&
+      `Where the held-out loss rises by more than ${tolerance} after that, they train again, and the run ends no further above its best.`,
+  ].filter((sentence) => sentence !== false);
+  if (ratio === 0 && kept.length === 0) return 'No heads are frozen: all of them train to the end.';
+  return [frozen, saved, ...kept].join(' ');
+}
+
+const inFull = (numbers: number) => numbers.toLocaleString('en');
 
 function size(bytes: number): string {
   return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`;

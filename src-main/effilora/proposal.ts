@@ -20,6 +20,8 @@ export interface Budget {
   memoryBytes: number;
   /** undefined: as long as it takes */
   seconds?: number;
+  /** numbers that train at most from the first selection on (the Reducer's maxParameters); undefined: as many as do */
+  parameters?: number;
 }
 
 export interface Reason {

@@ -9,68 +9,9 @@ import {
   type ModelFacts,
   type RunShape,
 } from '../../src-main/effilora/memory-plan.ts';
+import { data, engine, GiB, model, widths } from './plan-facts.ts';
 import { linear, options } from './support.ts';
 
-const GiB = 2 ** 30;
-
-/** SmolLM2-135M. */
-const widths: Record<string, [number, number]> = {
-  q_proj: [576, 576],
-  k_proj: [576, 192],
-  v_proj: [576, 192],
-  o_proj: [576, 576],
-  gate_proj: [576, 1536],
-  up_proj: [576, 1536],
-  down_proj: [1536, 576],
-};
-const model: ModelFacts = {
-  name: 'SmolLM2-135M',
-  parameters: 134_515_008,
-  layers: 30,
-  hiddenSize: 576,
-  intermediateSize: 1536,
-  attentionHeads: 9,
-  keyValueHeads: 3,
-  headSize: 64,
-  vocabularySize: 49152,
-  tiedEmbeddings: true,
-  contextLength: 8192,
-  fileBytes: 4 * 134_515_008,
-  sites: Array.from({ length: 30 }, (_, layer) =>
-    Object.entries(widths).map(([site, [inFeatures, outFeatures]]) => ({
-      ...linear(layer, site),
-      inFeatures,
-      outFeatures,
-    })),
-  ).flat(),
-};
-const engine: EngineFacts = {
-  name: 'tensorflow',
-  ownBytes: 0.4 * GiB,
-  precisions: ['f32', 'bf16'],
-  fusedAttention: true,
-  chunkTokens: () => 256,
-  keepsBf16: true,
-  logitsCopies: 3,
-  updatesInPlace: false,
-  keptOverhead: 1,
-  seesOverhead: 1,
-  turnsWeights: true,
-  makesCheapAgain: true,
-  lossLingers: true,
-  endToEnd: true,
-  flopsPerSecond: 3e11,
-  isMeasured: false,
-};
-const data: DataFacts = {
-  examples: 1000,
-  meanTokens: 120,
-  deviationTokens: 80,
-  p95Tokens: 300,
-  maxTokens: 900,
-  sampled: 1000,
-  clusters: 4,
-};
 const plan = (memoryBytes: number, seconds?: number, changes: Partial<DataFacts> = {}) =>
   propose(model, { ...data, ...changes }, { memoryBytes, seconds }, engine);
 

@@ -7,7 +7,7 @@ import { seenShape } from '../../effilora/seen.ts';
 import type { Proposal, Reason } from '../../effilora/proposal.ts';
 import { fewExamples, parametersReason, rateReason, reducerReason } from '../../effilora/proposal-words.ts';
 import { selectionSteps } from '../../effilora/structure-rules.ts';
-import { flopsPerToken, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
+import { flopsPerToken, frozenShareOf, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
 import type { MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from '../../effilora/methods/learning-rates.ts';
@@ -54,7 +54,8 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
   const engine = engineFacts(chosen, products);
   const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
   const proposed = (seconds: number | undefined) => {
-    const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds }, engine);
+    const parameters = request.fixed['method.reducer.maxParameters'] as number | undefined;
+    const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds, parameters }, engine);
     const run = withFixed(proposal, request.fixed);
     const recipe = withFixedOptions(recipeOf(request, run), request.fixed);
     const whole = completeRecipe(recipe);
@@ -110,7 +111,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
       heads: run.method.heads,
       rank: run.method.rank,
       trainableParameters: trainedNumbers(facts, run.method),
-      frozenShare: run.method.name === 'effilora' ? run.method.reducer.ratio : 0,
+      frozenShare: run.method.name === 'effilora' ? frozenShareOf(facts, run.method, run.method.reducer.ratio, whole.method.reducer.maxParameters) : 0, // prettier-ignore
     },
   };
 }
@@ -226,11 +227,11 @@ function reasonsOf(
   { method }: Plan['recipe'],
   { facts, structure, rate }: { facts: ModelFacts; structure: AdapterOptions; rate: string },
 ): Reason[] {
-  const reducer = method.reducer as { ratio: number; warmup: number; policy?: string } | undefined;
+  const reducer = method.reducer as Parameters<typeof reducerReason>[0] | undefined;
   const told: Record<string, string | undefined> = {
     parameters: parametersReason(facts, structure),
     learningRate: rate,
-    reducer: reducer && reducerReason(reducer.ratio, reducer.warmup, reducer.policy),
+    reducer: reducer && reducerReason(reducer),
   };
   return reasons.flatMap(({ choice, text: proposed }) => {
     const text = choice in told ? told[choice] : proposed;
