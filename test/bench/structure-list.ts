@@ -7,6 +7,7 @@ const FIXED: Structure = { heads: 3, rank: 8, ratio: 0.6, from: 0.4 };
 
 const LATE: Structure = { heads: 1, rank: 32, ratio: 0.6, from: 0.67 };
 const FIXED_TITLE = '3 heads of rank 8, Reducer at 60 %';
+const PREFIX: Structure = { ...LATE, reducer: { policy: 'prefix' } };
 const PROPOSED = '1 head of rank 32, Reducer at 60 % from two thirds (proposed)';
 
 const three = groupOf({ data: 'three-900', steps: 40, isFinal: true });
@@ -46,10 +47,14 @@ const LONG_RUNS: StructureRun[] = [
   ...long('proposed', PROPOSED, 2e-3, LATE),
   ...long('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }, SEEDS.slice(1)),
   ...long('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
-  ...long('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }),
+  ...long('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }, SEEDS),
   ...long('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
   ...long('proposed', PROPOSED, 2e-3, LATE, SEEDS.slice(1)),
-  ...long('fixed', FIXED_TITLE, 2e-3, FIXED),
+  ...long('fixed', FIXED_TITLE, 2e-3, FIXED, SEEDS),
+  ...long('prefix', '1 head of rank 32, whole layers first (prefix) at 60 % from two thirds', 2e-3, PREFIX, SEEDS),
+  ...long('proposed-f32', '1 head of rank 32, Reducer at 60 % from two thirds, products in f32', 2e-3, LATE, SEEDS, {
+    precision: 'f32',
+  }),
 ];
 
 /** The fixed default and what follows from the study again, by other seeds. */
@@ -82,10 +87,7 @@ const OTHERS: StructureRun[] = [
     ...LATE,
     reducer: { policy: 'sample' },
   }),
-  ...mix('n1r32-60-prefix', '1 head of rank 32, Reducer at 60 % from two thirds, whole layers (prefix)', 2e-3, {
-    ...LATE,
-    reducer: { policy: 'prefix' },
-  }),
+  ...mix('n1r32-60-prefix', '1 head of rank 32, Reducer at 60 % from two thirds, whole layers (prefix)', 2e-3, PREFIX),
   ...mix('n4r8', '4 heads of rank 8', 2e-3, { heads: 4, rank: 8 }),
   ...mix('n8r4', '8 heads of rank 4', 2e-3, { heads: 8, rank: 4 }),
   ...mix('n1r8', '1 head of rank 8', 2e-3, { heads: 1, rank: 8 }),
