@@ -26,6 +26,7 @@ export default defineConfig({
           stage: resolve('src-main/studio/stage/process.ts'),
           work: resolve('src-main/studio/work/process.ts'),
           probe: resolve('src-main/engine/devices/probe-process.ts'),
+          trial: resolve('src-main/studio/doctor/trial-process.ts'),
           process: resolve('src-main/trainer/process.ts'),
           tokenize: resolve('src-main/data/prepared/thread.ts'),
         },

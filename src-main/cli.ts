@@ -14,6 +14,7 @@ const COMMANDS: Record<string, () => Promise<(program: Command) => void>> = {
   data: async () => (await import('./cli/data.ts')).dataCommand,
   models: async () => (await import('./cli/models.ts')).modelsCommand,
   engines: async () => (await import('./cli/engines.ts')).enginesCommand,
+  doctor: async () => (await import('./cli/doctor.ts')).doctorCommand,
   studio: async () => (await import('./cli/studio.ts')).studioCommand,
   demo: async () => (await import('./cli/demo.ts')).demoCommand,
 };

@@ -1,5 +1,6 @@
 import { gpusHere } from './devices/here.ts';
-import { portableStatus, tensorflowStatus, tryingHere, webgpuStatus, type Trying } from './devices/status.ts';
+import { portableStatus } from './devices/portable.ts';
+import { tensorflowStatus, tryingHere, webgpuStatus, type Trying } from './devices/status.ts';
 import { startEngine } from './start.ts';
 import { UserError, type EngineName, type EngineStatus } from './types.ts';
 

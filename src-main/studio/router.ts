@@ -19,6 +19,7 @@ import { captionCalls } from './calls/captions.ts';
 import { tableCalls } from './calls/tables.ts';
 import { storageCalls } from './calls/storage.ts';
 import { choicesOf } from './hub/choices.ts';
+import { checkMachine } from './doctor/check.ts';
 import { browse, folderSize, machineStatus } from './machine.ts';
 import { allRecords } from './runs/files.ts';
 import { watchList } from './runs/watch-list.ts';
@@ -71,6 +72,7 @@ function machineCalls(studio: Studio) {
       stream(installEngine(studio.worker, input.engine, signal)),
     ),
     engines: os.machine.engines.handler(({ input }) => provenEngines(studio.worker, studio.launch, input.refresh)),
+    check: os.machine.check.handler(({ signal }) => stream(checkMachine(studio, signal))),
     storage: os.machine.storage.handler(() =>
       Promise.all(studio.storageFolders.map(async (part) => ({ ...part, ...(await folderSize(part.folder)) }))),
     ),

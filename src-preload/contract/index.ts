@@ -40,6 +40,7 @@ export * from './adapters.ts';
 export * from './dataset-tables.ts';
 export type { CaptionChange, CaptionPage } from './captions.ts';
 export * from './datasets.ts';
+export type { CheckEvent, EngineReport, MachineReport } from './doctor.ts';
 export type { Download, HubChoice, HubEntry } from './hub.ts';
 export type { EngineStatus, FolderListing, FoundKind, GpuStatus, InstallEvent, MachineStatus } from './machine.ts';
 export * from './curves.ts';

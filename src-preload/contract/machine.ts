@@ -1,5 +1,6 @@
 import { eventIterator, oc } from '@orpc/contract';
 import { z } from 'zod';
+import { checkEvent } from './doctor.ts';
 
 export const engineStatus = z.object({
   name: z.enum(['tensorflow', 'webgpu', 'wasm', 'cpu']),
@@ -71,6 +72,8 @@ export const machine = {
   engines: oc.input(z.object({ refresh: z.boolean().default(false) })).output(z.array(engineStatus)),
   /** sets an engine up; ending the stream leaves it as it was */
   install: oc.input(z.object({ engine: z.enum(['tensorflow']) })).output(eventIterator(installEvent)),
+  /** measures every engine, which takes minutes; ending the stream ends it */
+  check: oc.output(eventIterator(checkEvent)),
   storage: oc.output(z.array(storagePart)),
 };
 

@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import type { Launch } from '../child.ts';
-import { lastLine } from '../command.ts';
 import { entryOf } from '../entry.ts';
-import type { EngineName } from '../types.ts';
+import { askProcess } from './ask-process.ts';
 import type { Proof } from './proof.ts';
 
 /** The first start of CUDA on a GPU compiles its kernels; one that takes longer than this is of no use to anyone. */
@@ -25,38 +24,22 @@ export interface ProbeAnswer {
  * Tries an engine in a process of its own: a product, a softmax and a gradient, compared with numbers worked out here. A driver that
  * crashes or hangs takes only that process along.
  * @param launch how a process is started
+ * @param signal ends it
  */
-export async function probe(asked: ProbeAsked, launch: Launch, limitMs = LIMIT_MS): Promise<Proof> {
+export async function probe(
+  asked: ProbeAsked,
+  launch: Launch,
+  limitMs = LIMIT_MS,
+  signal?: AbortSignal,
+): Promise<Proof> {
   const begun = performance.now();
-  const answer = await answered(asked, launch, limitMs);
-  return { ...answer, seconds: (performance.now() - begun) / 1000 };
-}
-
-function answered(asked: ProbeAsked, launch: Launch, limitMs: number): Promise<ProbeAnswer> {
-  return new Promise((resolve) => {
-    const child = launch(entryOf(import.meta.url, './probe-process.ts', './probe.js'), { keepErrors: true });
-    const failed = (reason: string) => resolve({ passed: false, reason });
-    const limit = setTimeout(() => {
-      failed(`${title(asked.engine)} gave no answer within ${limitMs / 1000} seconds when it was tried`);
-      child.kill('SIGKILL');
-    }, limitMs);
-    child.onMessage((message) => {
-      resolve(message as ProbeAnswer);
-      child.kill();
-    });
-    child.onExit(({ code, signal, said }) => {
-      clearTimeout(limit);
-      const last = /^\w*Error: .*$/m.exec(said)?.[0] ?? lastLine(said);
-      failed(`${title(asked.engine)} ended (${signal ?? `code ${code}`}) when it was tried${last ? `: ${last}` : ''}`);
-    });
-    child.send(asked);
+  const entry = entryOf(import.meta.url, './probe-process.ts', './probe.js');
+  const asking = { engine: asked.engine, entry, asked, launch, limitMs, when: 'when it was tried', signal };
+  let answer: ProbeAnswer | undefined;
+  const failure = await askProcess(asking, (message) => {
+    answer = message as ProbeAnswer;
+    return true;
   });
+  const { passed, reason } = answer ?? { passed: false, reason: failure! };
+  return { passed, reason, seconds: (performance.now() - begun) / 1000 };
 }
-
-const TITLES: Record<EngineName, string> = {
-  tensorflow: 'TensorFlow',
-  webgpu: 'WebGPU',
-  wasm: 'WebAssembly',
-  cpu: 'JavaScript',
-};
-const title = (engine: EngineName) => TITLES[engine];

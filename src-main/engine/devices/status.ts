@@ -1,17 +1,14 @@
 import os from 'node:os';
-import { createRequire } from 'node:module';
-import * as tf from '@tensorflow/tfjs-core';
 import { forked, type Launch } from '../child.ts';
 import { expectedInstallation, isInstalled, TENSORFLOW_VERSION } from '../tensorflow/install.ts';
 import type { EngineStatus, Proven, Untried } from '../types.ts';
 import { findAdapter } from '../webgpu/adapter.ts';
 import { hasNvidiaDriver, type Gpu } from './gpus.ts';
 import { gpusHere } from './here.ts';
+import { cpuName, versionOf } from './portable.ts';
 import { probe, type ProbeAsked } from './probe.ts';
 import { keepProof, keptProof, type Proof } from './proof.ts';
 
-const require = createRequire(import.meta.url);
-const versionOf = (name: string) => (require(`${name}/package.json`) as { version: string }).version;
 const TFJS_NODE = '4.22.0';
 
 /** How engines are tried that were not yet, on the device there is now. */
@@ -25,7 +22,7 @@ export interface Trying {
 /** Electron's helper processes can't start any of Node's. */
 export const tryingHere = (): Trying => ({ launch: process.versions.electron ? undefined : forked });
 
-export const cpuName = () => os.cpus()[0]?.model.trim() ?? os.arch();
+export const NOT_SET_UP = 'It is not set up on this machine; npm start sets it up (Linux on x86-64)';
 
 const UNTRIED: Proof = {
   passed: false,
@@ -51,8 +48,7 @@ export async function tensorflowStatus(trying: Trying): Promise<EngineStatus> {
   const installation = await expectedInstallation();
   const available = await isInstalled(installation);
   const gpu = (await gpusHere()).find(({ vendor }) => vendor === 'nvidia');
-  const versions: Record<string, string> = { tensorflow: TENSORFLOW_VERSION, 'tfjs-node-gpu': TFJS_NODE };
-  if (gpu?.driver) versions.driver = gpu.driver;
+  const versions = tensorflowVersions(gpu);
   const proof = gpu && available ? await proofOf(provenOf(gpu), askedOf(gpu), trying) : undefined;
   const onGpu = gpu && proof?.passed;
   return {
@@ -60,19 +56,23 @@ export async function tensorflowStatus(trying: Trying): Promise<EngineStatus> {
     ...(onGpu
       ? { device: gpu.name, kind: 'gpu', memoryBytes: gpu.memoryBytes, freeBytes: gpu.freeBytes }
       : { device: cpuName(), kind: 'cpu', memoryBytes: os.totalmem() }),
-    reason: available
-      ? reasonOf(gpu, proof)
-      : 'It is not set up on this machine; npm start sets it up (Linux on x86-64)',
+    reason: available ? reasonOf(gpu, proof) : NOT_SET_UP,
   };
 }
 
-const provenOf = ({ name, driver = '' }: Gpu): Proven => ({
+/** The engine's, and the driver's of a GPU. */
+export const tensorflowVersions = (gpu?: Gpu): Record<string, string> => ({
+  ...{ tensorflow: TENSORFLOW_VERSION, 'tfjs-node-gpu': TFJS_NODE },
+  ...(gpu?.driver && { driver: gpu.driver }),
+});
+
+export const provenOf = ({ name, driver = '' }: Gpu): Proven => ({
   engine: 'tensorflow',
   device: name,
   driver,
   version: TENSORFLOW_VERSION,
 });
-const askedOf = ({ uuid }: Gpu): ProbeAsked => ({ engine: 'tensorflow', gpu: true, uuid });
+export const askedOf = ({ uuid }: Gpu): ProbeAsked => ({ engine: 'tensorflow', gpu: true, uuid });
 
 function reasonOf(gpu: Gpu | undefined, proof: Proof | undefined): string {
   if (gpu && proof?.passed) return proof.reason;
@@ -85,35 +85,33 @@ function reasonOf(gpu: Gpu | undefined, proof: Proof | undefined): string {
     : 'No NVIDIA GPU was found: it runs on the processor';
 }
 
+export const webgpuVersions = () => ({
+  webgpu: versionOf('webgpu'),
+  'tfjs-backend-webgpu': versionOf('@tensorflow/tfjs-backend-webgpu'),
+});
+
+/** What a try of WebGPU on a GPU is of, and what is asked. */
+export const webgpuProof = (device: string, driver = ''): Untried => ({
+  of: { engine: 'webgpu', device, driver, version: versionOf('webgpu') },
+  asked: { engine: 'webgpu', gpu: true },
+});
+
 /** WebGPU on the GPU that its driver offers; not at all where it is proven to fail there. */
 export async function webgpuStatus(trying: Trying): Promise<EngineStatus> {
   const found = await findAdapter();
-  const version = versionOf('webgpu');
-  const versions = { webgpu: version, 'tfjs-backend-webgpu': versionOf('@tensorflow/tfjs-backend-webgpu') };
+  const versions = webgpuVersions();
   if (typeof found === 'string')
     return {
       ...{ name: 'webgpu', available: false, device: 'none', kind: 'cpu', memoryBytes: 0, versions },
       reason: found,
     };
-  const { device, software, memoryBytes, freeBytes, driver = '' } = found;
+  const { device, software, memoryBytes, freeBytes, driver } = found;
   if (software)
     return {
       ...{ name: 'webgpu', available: true, device, kind: 'cpu', memoryBytes, versions },
       reason: 'A software adapter, taken because EFFILORA_WEBGPU=software asks for it: right, but slow',
     };
-  const of: Proven = { engine: 'webgpu', device, driver, version };
-  const { passed, reason, untried } = await proofOf(of, { engine: 'webgpu', gpu: true }, trying);
+  const { of, asked } = webgpuProof(device, driver);
+  const { passed, reason, untried } = await proofOf(of, asked, trying);
   return { name: 'webgpu', available: passed, device, kind: 'gpu', memoryBytes, freeBytes, versions, reason, untried };
-}
-
-/** What runs everywhere. */
-export function portableStatus(name: 'wasm' | 'cpu'): EngineStatus {
-  const reason =
-    name === 'wasm'
-      ? 'WebAssembly runs everywhere; slower than tensorflow, and at most 4 GiB'
-      : 'Plain JavaScript runs everywhere; for tests and tiny models';
-  return {
-    ...{ name, available: true, device: cpuName(), kind: 'cpu', versions: { tfjs: tf.version_core }, reason },
-    memoryBytes: name === 'wasm' ? Math.min(2 ** 32, os.totalmem()) : os.totalmem(),
-  };
 }

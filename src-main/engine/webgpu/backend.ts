@@ -71,8 +71,11 @@ export class Backend extends WebGPUBackend {
   }
 
   override memory() {
-    const { numBytesUsed, numBytesAllocated } = this.pool;
-    return { numBytesInGPU: numBytesUsed, numBytesAllocatedInGPU: numBytesAllocated, unreliable: false };
+    const { numBytesUsed, numBytesAllocated, peakBytes } = this.pool;
+    return {
+      ...{ numBytesInGPU: numBytesUsed, numBytesAllocatedInGPU: numBytesAllocated },
+      ...{ peakBytesInGPU: peakBytes, unreliable: false },
+    };
   }
 
   /** Sends what is recorded. */
