@@ -39,5 +39,6 @@ async function follow(events: AsyncIterable<CheckEvent>, asJson: boolean): Promi
   return undefined;
 }
 
-const exitCodeOf = ({ engines }: MachineReport) =>
+/** 0 where any engine passed. */
+export const exitCodeOf = ({ engines }: MachineReport) =>
   engines.some(({ probe }) => probe.passed) ? EXIT.ok : EXIT.userError;

@@ -15,8 +15,8 @@ export const engineReport = z.object({
   productGflops: z.number().nullable(),
   /** 10^9 bytes a second of a sum of two large tensors; null: not measured */
   bandwidthGBs: z.number().nullable(),
-  /** of the training steps: how many were done, and tokens of each */
-  steps: z.object({ done: z.number(), rows: z.number(), length: z.number() }).nullable(),
+  /** of the training steps: how many were done, tokens of each, and through how many of the model's blocks (null: all) */
+  steps: z.object({ done: z.number(), rows: z.number(), length: z.number(), blocks: z.number().nullable() }).nullable(),
   /** the first step, which compiles, aside; null: not measured */
   tokensPerSecond: z.number().nullable(),
   /** of just these steps, by the plan */

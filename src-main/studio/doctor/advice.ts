@@ -32,7 +32,11 @@ function takes({ engines, chosen }: Findings): string[] {
   const speed = taken.tokensPerSecond;
   const reached = speed === null ? '' : `; it trains ${Math.round(speed)} tokens a second here`;
   const lines = [`Leave the engine on auto, which takes ${taken.name} on ${taken.device}${reached}.`];
-  const faster = engines.filter((other) => speed !== null && (other.tokensPerSecond ?? 0) > FASTER * speed);
+  // Of steps through the whole model.
+  const faster = engines.filter(
+    ({ steps, tokensPerSecond }) =>
+      speed !== null && steps?.blocks === null && taken.steps?.blocks === null && tokensPerSecond! > FASTER * speed,
+  );
   for (const { name, tokensPerSecond } of faster)
     lines.push(
       `${name} was ${(tokensPerSecond! / speed!).toFixed(1)} times as fast in these few steps: try a run with engine: ${name}.`,
@@ -81,8 +85,9 @@ function webgpuAdvice({ gpus, engines }: Findings): string[] {
 }
 
 function memoryAdvice({ engines }: Findings): string[] {
-  return engines.flatMap(({ name, device, predictedBytes, measuredBytes }) => {
-    if (predictedBytes === null || measuredBytes === null || measuredBytes < MORE * predictedBytes) return [];
+  return engines.flatMap(({ name, device, steps, predictedBytes, measuredBytes }) => {
+    if (steps?.blocks !== null || predictedBytes === null || measuredBytes === null) return [];
+    if (measuredBytes < MORE * predictedBytes) return [];
     const times = (measuredBytes / predictedBytes).toFixed(1);
     return [`On ${name} (${device}) the steps took ${times} times the memory that the plan predicts: leave that much room.`]; // prettier-ignore
   });

@@ -17,8 +17,12 @@ export interface Examining {
 }
 
 const LIMITS = { probe: 120, speeds: 60, steps: 300 };
-/** Tokens of a step: what keeps a GPU busy, a processor for a second, and a processor that plays GPU for some. */
-const SHAPES = { gpu: { rows: 4, length: 256 }, cpu: { rows: 2, length: 128 }, software: { rows: 1, length: 16 } };
+/** Of a step: what keeps a GPU busy, a processor for a second, and what is slow for some. */
+const SHAPES: Record<'gpu' | 'cpu' | 'slow', { rows: number; length: number; blocks?: number }> = {
+  gpu: { rows: 4, length: 256 },
+  cpu: { rows: 2, length: 128 },
+  slow: { rows: 1, length: 8, blocks: 2 },
+};
 
 /** What is done with each engine, in this order. */
 export const PARTS = ['Trying', 'Measuring the speed of', 'Training a few steps on'] as const;
@@ -62,22 +66,23 @@ async function speeds(target: Target, on: ProbeAsked, examining: Examining, note
 }
 
 async function steps(
-  { engine, kind, software }: Target,
+  target: Target,
   on: ProbeAsked,
   examining: Examining,
   notes: string[],
 ): Promise<Partial<EngineReport>> {
   const { model, limits = LIMITS } = examining;
-  if (engine === 'wasm' || engine === 'cpu') {
-    notes.push('It is for small models: no steps of the default model were measured on it.');
+  if (target.engine === 'cpu') {
+    notes.push('It is for tests and tiny models: no training steps were measured on it.');
     return {};
   }
   if (model === undefined) {
     notes.push('No steps were measured: the default model is not here, npm start fetches it.');
     return {};
   }
-  const shape = SHAPES[software ? 'software' : kind];
-  if (software) notes.push(`Software plays GPU: its steps are short ones, of ${shape.rows * shape.length} tokens.`);
+  const shape = SHAPES[isSlow(target) ? 'slow' : target.kind];
+  if (shape.blocks !== undefined)
+    notes.push(`It is slow, so the steps are of ${shape.length} tokens through the model’s first ${shape.blocks} blocks.`); // prettier-ignore
   const { found, failure } = await tryOut({ what: 'steps', on, model, ...shape }, 1000 * limits.steps, examining);
   if (failure !== undefined)
     notes.push(`${found?.seconds.length ?? 0} of ${STEPS} training steps were done. ${failure}.`);
@@ -85,11 +90,16 @@ async function steps(
 }
 
 /** The first step compiles: it counts only where it is the only one. */
-function measured({ seconds, predictedBytes, measuredBytes }: StepsSoFar, shape: { rows: number; length: number }) {
-  const counted = seconds.length > 1 ? seconds.slice(1) : seconds;
+function measured(
+  { seconds, predictedBytes, measuredBytes }: StepsSoFar,
+  { rows, length, blocks }: (typeof SHAPES)['cpu'],
+): Partial<EngineReport> {
+  const done = seconds.length;
+  if (done === 0) return { predictedBytes };
+  const counted = done > 1 ? seconds.slice(1) : seconds;
   const mean = counted.reduce((sum, each) => sum + each, 0) / counted.length;
   return {
-    ...{ predictedBytes, measuredBytes: measuredBytes ?? null, steps: { done: seconds.length, ...shape } },
-    tokensPerSecond: seconds.length > 0 ? (shape.rows * shape.length) / mean : null,
+    ...{ predictedBytes, measuredBytes: measuredBytes ?? null, steps: { done, rows, length, blocks: blocks ?? null } },
+    tokensPerSecond: (rows * length) / mean,
   };
 }

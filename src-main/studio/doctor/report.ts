@@ -33,7 +33,7 @@ function engineLines(engine: EngineReport): string[] {
     lines.push(`  f32 product ${productGflops.toFixed(1)} GFLOPS, memory ${bandwidthGBs.toFixed(1)} GB/s`);
   if (steps && tokensPerSecond !== null)
     lines.push(
-      `  ${steps.done} training steps of ${steps.rows} x ${steps.length} tokens: ${tokensPerSecond.toFixed(1)} tokens/s`,
+      `  ${steps.done} training steps of ${steps.rows} x ${steps.length} tokens${steps.blocks === null ? '' : ` through ${steps.blocks} blocks`}: ${tokensPerSecond.toFixed(1)} tokens/s`,
     );
   if (engine.predictedBytes !== null && engine.measuredBytes !== null)
     lines.push(`  memory: ${gigabytes(engine.predictedBytes)} predicted, ${gigabytes(engine.measuredBytes)} measured`);

@@ -26,10 +26,11 @@ const METHOD: AdapterOptions = {
  * just these steps. @throws UserError when the model can't be read or the memory runs out
  */
 export async function measureSteps(
-  { on, model: place, rows, length }: Extract<TrialAsked, { what: 'steps' }>,
+  { on, model: place, rows, length, blocks }: Extract<TrialAsked, { what: 'steps' }>,
   tell: (steps: StepsSoFar) => void,
 ): Promise<void> {
-  const file = await openTextModel(place);
+  const whole = await openTextModel(place);
+  const file = blocks === undefined ? whole : firstBlocks(whole, blocks);
   const steps: StepsSoFar = { seconds: [], predictedBytes: predicted(file, on, rows, length) };
   tell(steps);
   const step = await stepOf(file);
@@ -42,7 +43,13 @@ export async function measureSteps(
     steps.measuredBytes = enginePeakBytes();
     tell(steps);
   }
-  await file.close();
+  await whole.close();
+}
+
+/** A model of the first blocks, as they lie in the file. */
+function firstBlocks(file: ModelFile, blocks: number): ModelFile {
+  const isOfThem = ({ name }: { name: string }) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? 0) < blocks;
+  return { ...file, config: { ...file.config, layers: blocks }, tensors: file.tensors.filter(isOfThem) };
 }
 
 /** As a run without a budget takes them: blocks are computed again where steps are not compiled. */
@@ -53,10 +60,11 @@ function predicted(
   length: number,
 ): number {
   const facts = engineFacts({ name: engine, kind: gpu ? 'gpu' : 'cpu' });
-  return memoryPlan(taskOf(file).plan.model(file), facts, {
+  const { total } = memoryPlan(taskOf(file).plan.model(file), facts, {
     ...{ method: METHOD, precision: packedKernels() ? 'file' : 'f32', products: 'f32' },
     ...{ sequenceLength: length, tokens: rows * length, recompute: !stepCompiler(), evaluationTokens: 0 },
-  }).total;
+  });
+  return Math.round(total);
 }
 
 async function stepOf(file: ModelFile): Promise<TrainingStep> {

@@ -8,7 +8,9 @@ import type { EngineName } from '../../engine/types.ts';
 import type { StepsSoFar } from './steps-so-far.ts';
 import type { Speeds } from './speeds.ts';
 
-const shape = { rows: z.number().int().positive(), length: z.number().int().positive() };
+const count = z.number().int().positive();
+/** Of a step: its tokens, and how many of the model's blocks it goes through; default: all. */
+const shape = { rows: count, length: count, blocks: count.optional() };
 
 /** What a trial's process is asked: what there is to try, how fast an engine is, or a few training steps. */
 export const trialAsked = z.discriminatedUnion('what', [
