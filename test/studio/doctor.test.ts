@@ -1,3 +1,4 @@
+import { noSoftwareGpu } from '../support/software-gpu.ts';
 import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -10,6 +11,7 @@ import { examineEngine } from '../../src-main/studio/doctor/examine-engine.ts';
 import { examine } from '../../src-main/studio/doctor/examine.ts';
 import { reportText } from '../../src-main/studio/doctor/report.ts';
 import { scratchFolder } from '../support/scratch.ts';
+import { TINY_MODEL } from '../trainer/support.ts';
 
 const scratch = scratchFolder();
 afterAll(() => scratch.remove());
@@ -102,6 +104,19 @@ describe('an engine that is checked', () => {
     const missing = await examineEngine({ ...GPU, ask: 'No Vulkan driver' }, { launch: forked }, () => {});
     expect(missing.probe).toEqual({ passed: false, reason: 'No Vulkan driver', seconds: 0 });
   });
+});
+
+it.skipIf(noSoftwareGpu)('WebGPU is measured for real, its memory as its device counts it', async () => {
+  const target: Target = { ...GPU, kind: 'cpu', software: true };
+  const report = await examineEngine(target, { launch: forked, model: TINY_MODEL }, () => {});
+  expect(report.probe.reason).toBe('A product, a softmax and a gradient came out right on it');
+  expect(report).toMatchObject({ steps: { done: 3, rows: 1, length: 8, blocks: 2 } });
+  expect(report.notes).toEqual(['It is slow, so the steps are of 8 tokens through the model’s first 2 blocks.']);
+  for (const figure of [report.productGflops, report.bandwidthGBs, report.tokensPerSecond])
+    expect(figure).toBeGreaterThan(0);
+  // Far less than any process has resident.
+  expect(report.measuredBytes).toBeGreaterThan(100e3);
+  expect(report.measuredBytes).toBeLessThan(20e6);
 });
 
 describe('a machine that is checked', () => {
