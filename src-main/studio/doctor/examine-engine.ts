@@ -1,8 +1,6 @@
 import type { EngineReport } from '../../../src-preload/contract/doctor.ts';
 import type { Launch } from '../../engine/child.ts';
-import { probe, type ProbeAsked } from '../../engine/devices/probe.ts';
-import { keepProof } from '../../engine/devices/proof.ts';
-import type { Target } from '../../engine/devices/targets.ts';
+import { keepProof, probe, type ProbeAsked, type Target } from '../../engine/devices.ts';
 import { STEPS, type StepsSoFar } from './steps-so-far.ts';
 import { tryOut } from './trial.ts';
 

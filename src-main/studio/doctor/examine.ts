@@ -1,9 +1,14 @@
+import {
+  cpuName,
+  forgetGpus,
+  type Gpu,
+  hasNvidiaDriver,
+  listGpus,
+  portableStatus,
+  type Target,
+} from '../../engine/devices.ts';
 import os from 'node:os';
 import type { CheckEvent, EngineReport, MachineReport } from '../../../src-preload/contract/doctor.ts';
-import { hasNvidiaDriver, listGpus, type Gpu } from '../../engine/devices/gpus.ts';
-import { forgetGpus } from '../../engine/devices/here.ts';
-import { cpuName, portableStatus } from '../../engine/devices/portable.ts';
-import type { Target } from '../../engine/devices/targets.ts';
 import { DEFAULT_MODEL, isPackagedModelThere, packagedModelPath } from '../../models/default-model.ts';
 import { adviceFor } from './advice.ts';
 import { examineEngine, PARTS, type Examining } from './examine-engine.ts';

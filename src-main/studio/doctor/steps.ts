@@ -6,7 +6,7 @@ import { Reducer } from '../../effilora/reducer.ts';
 import type { AdapterOptions } from '../../effilora/types.ts';
 import { packedKernels } from '../../engine/frozen.ts';
 import { enginePeakBytes } from '../../engine/memory.ts';
-import { stepCompiler } from '../../engine/tensorflow/open-compiler.ts';
+import { stepCompiler } from '../../engine/compiler.ts';
 import { openTextModel } from '../../models/open.ts';
 import { DECODER_SITES, type ModelFile, type TokenBatch } from '../../models/types.ts';
 import { taskOf } from '../../tasks/registry.ts';

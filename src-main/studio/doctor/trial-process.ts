@@ -1,5 +1,4 @@
-import type { ProbeAsked } from '../../engine/devices/probe.ts';
-import { tensorflowTargets, webgpuTarget } from '../../engine/devices/targets.ts';
+import { type ProbeAsked, tensorflowTargets, webgpuTarget } from '../../engine/devices.ts';
 import { openPort } from '../../engine/port.ts';
 import { startEngine } from '../../engine/start.ts';
 import { measureSpeeds } from './speeds.ts';

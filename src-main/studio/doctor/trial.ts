@@ -1,8 +1,6 @@
 import { z } from 'zod';
 import type { Launch } from '../../engine/child.ts';
-import { askProcess } from '../../engine/devices/ask-process.ts';
-import { probeAsked } from '../../engine/devices/probe.ts';
-import type { Target } from '../../engine/devices/targets.ts';
+import { askProcess, probeAsked, type Target } from '../../engine/devices.ts';
 import { entryOf } from '../../engine/entry.ts';
 import type { EngineName } from '../../engine/types.ts';
 import type { StepsSoFar } from './steps-so-far.ts';
