@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
@@ -22,14 +22,14 @@ import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { loadMatrix } from '../../src-main/engine/webgpu/load-matrix.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { CANDIDATES, SOFTWARE_TILE } from '../../src-main/engine/webgpu/tiles.ts';
-import { tunedTiles } from '../../src-main/engine/webgpu/tuner.ts';
+import { CANDIDATES, sameTiles, SOFTWARE_TILE, TILE_KINDS } from '../../src-main/engine/webgpu/tiles.ts';
+import { difference, numbers, weightBytes } from './webgpu-numbers.ts';
+import { tune } from '../../src-main/engine/webgpu/tuner.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
 import { quantize } from '../../src-main/models/gguf/quantize.ts';
 import { GGML_TYPES } from '../../src-main/models/gguf/types.ts';
 
-const random = randomStream(3, 'products');
-const numbers = (count: number) => Float32Array.from({ length: count }, () => 2 * random() - 1);
+const random = randomStream(4, 'products');
 
 /** left [rows, inner] times right [inner, columns] in double precision. */
 function expected(left: Float32Array, right: Float32Array, rows: number, inner: number, columns: number): Float64Array {
@@ -42,38 +42,6 @@ function expected(left: Float32Array, right: Float32Array, rows: number, inner: 
 
 function transposed(x: Float32Array, rows: number, columns: number): Float32Array {
   return x.map((_, i) => x[(i % rows) * columns + Math.floor(i / rows)]!);
-}
-
-function difference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
-  let [largest, apart] = [1e-30, 0];
-  for (let i = 0; i < theirs.length; i++) {
-    largest = Math.max(largest, Math.abs(theirs[i]!));
-    apart = Math.max(apart, Math.abs(ours[i]! - theirs[i]!));
-  }
-  return ours.length === theirs.length ? apart / largest : Infinity;
-}
-
-const bfloat = (x: number) => new Uint32Array(Float32Array.of(x).buffer)[0]! >>> 16;
-
-/** Bytes of a frozen matrix: blocks of random quants with scales that are halves near 1/64. */
-function weightBytes(format: WeightFormat, count: number): Uint8Array {
-  if (format === 'f32') return new Uint8Array(numbers(count).buffer);
-  if (format === 'bf16') return new Uint8Array(Uint16Array.from(numbers(count), bfloat).buffer);
-  const { block, bytes, halves } = {
-    f16: { block: 1, bytes: 2, halves: [0] },
-    q4_0: { block: 32, bytes: 18, halves: [0] },
-    q4_1: { block: 32, bytes: 20, halves: [0, 2] },
-    q5_0: { block: 32, bytes: 22, halves: [0] },
-    q5_1: { block: 32, bytes: 24, halves: [0, 2] },
-    q8_0: { block: 32, bytes: 34, halves: [0] },
-    q4_k: { block: 256, bytes: 144, halves: [0, 2] },
-    q5_k: { block: 256, bytes: 176, halves: [0, 2] },
-    q6_k: { block: 256, bytes: 210, halves: [208] },
-  }[format];
-  const out = Uint8Array.from({ length: (count / block) * bytes }, () => Math.floor(256 * random()));
-  for (let start = 0; start < out.length; start += bytes)
-    for (const half of halves) out[start + half + 1] = (random() < 0.5 ? 0x80 : 0) | 0x24; // exponent of 2^-6
-  return out;
 }
 
 describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
@@ -196,6 +164,28 @@ describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: $
     }
   });
 
+  it('reads a matrix of several portions that lies beyond 2 GiB of its file, and back in several', async () => {
+    const [rows, width] = [1050, 32_768];
+    const words = Int32Array.from({ length: bytesOfRows('q8_0', rows, width) / 4 }, (_, i) => Math.imul(i, 2654435761));
+    const file = path.join(folder, 'large');
+    const offset = 2 ** 31 + 7;
+    const handle = await fs.open(file, 'w');
+    await handle.write(new Uint8Array(words.buffer), 0, words.byteLength, offset);
+    await handle.close();
+    const source = { path: file, offset, format: GGML_TYPES.q8_0.id, rows, width };
+    const { mappedBytes } = backend;
+    backend.mappedBytes = 2 ** 24;
+    try {
+      const { parts } = await loadMatrix(backend, source, 'q8_0');
+      expect(parts.length).toBe(1);
+      const tensor = parts[0]!.tensor as Tensor1D;
+      expect(Buffer.compare(Buffer.from(words.buffer), Buffer.from((await tensor.data()).buffer))).toBe(0);
+      tensor.dispose();
+    } finally {
+      backend.mappedBytes = mappedBytes;
+    }
+  });
+
   it('says what is wrong with a file that is too short, and keeps nothing of it', async () => {
     const source = await sourceOf(weightBytes('q8_0', 64 * 32), 'q8_0', 65, 32);
     const before = tf.memory().numTensors;
@@ -203,10 +193,10 @@ describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: $
     expect(tf.memory().numTensors).toBe(before);
   });
 
-  it.each([...CANDIDATES.square.slice(0, 2), ...CANDIDATES.flat.slice(0, 1)])(
-    'with tiles of $rows x $columns, $inner deep, $perThread rows a thread',
+  it.each([...CANDIDATES.square.slice(0, 3), ...CANDIDATES.flat.slice(0, 1)])(
+    'with tiles of $rows x $columns, $inner deep, $perRow x $perColumn a thread',
     async (tile) => {
-      backend.tiles = { square: tile, flat: tile };
+      backend.tiles = sameTiles(tile);
       const [rows, inner, columns] = [70, 37, 66];
       const [a, b, y] = [numbers(rows * inner), numbers(inner * columns), numbers(rows * columns)];
       const out = productAdd(
@@ -218,28 +208,52 @@ describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: $
       );
       const wanted = expected(a, b, rows, inner, columns).map((sum, i) => y[i]! + 0.5 * sum);
       expect(difference(await out.data(), wanted)).toBeLessThan(1e-5);
-      backend.tiles = { square: SOFTWARE_TILE, flat: SOFTWARE_TILE };
+      backend.tiles = sameTiles(SOFTWARE_TILE);
     },
   );
+
+  it('takes a product apart that is too much for one submission, and sends each part', async () => {
+    const [rows, inner, columns] = [70, 16, 33];
+    const [a, b, y] = [numbers(rows * inner), numbers(inner * columns), numbers(rows * columns)];
+    const [submit, dispatch] = [vi.spyOn(backend.queue, 'submit'), vi.spyOn(backend, 'dispatch')];
+    const tensors = [tf.tensor2d(y, [rows, columns]), tf.tensor2d(a, [rows, inner]), tf.tensor2d(b, [inner, columns])];
+    backend.flopsASubmission = 2 * SOFTWARE_TILE.rows * inner * columns;
+    try {
+      const out = productAdd(backend, ...(tensors as [Tensor2D, Tensor2D, Tensor2D]), 1);
+      expect(dispatch).toHaveBeenCalledTimes(3);
+      expect(submit).toHaveBeenCalledTimes(2); // the last part waits for what follows
+      const wanted = expected(a, b, rows, inner, columns).map((sum, i) => y[i]! + sum);
+      expect(difference(await out.data(), wanted)).toBeLessThan(1e-5);
+      tf.dispose([out, ...tensors]);
+    } finally {
+      backend.flopsASubmission = Infinity;
+      vi.restoreAllMocks();
+    }
+  });
 
   it('the tuner keeps its choice by device, and makes it again where the file is not one of its own', async () => {
     const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'effilora-tiles-'));
     const file = path.join(folder, 'webgpu-tiles.json');
     const { vendor, architecture, device, description } = backend.opened.found.adapter.info;
     const key = [vendor, architecture, device, description].join(' | ');
-    const kept = { square: CANDIDATES.square[4]!, flat: CANDIDATES.flat[2]! };
+    const { square, flat, half, integer } = CANDIDATES;
+    const kept = {
+      tiles: { square: square[4]!, flat: flat[2]!, half: half[1]!, integer: integer[2]! },
+      flopsPerSecond: 1e12,
+    };
     await fs.writeFile(file, JSON.stringify({ [key]: kept, 'another GPU': kept }));
-    expect(await tunedTiles(backend, folder)).toEqual(kept);
+    expect(await tune(backend, folder)).toEqual(kept);
     await fs.writeFile(file, '{"half a file');
-    const [square, flat] = [CANDIDATES.square.splice(1), CANDIDATES.flat.splice(1)];
+    const all = { ...CANDIDATES };
+    for (const kind of TILE_KINDS) CANDIDATES[kind] = CANDIDATES[kind].slice(0, 1);
     try {
-      const chosen = await tunedTiles(backend, folder, { square: [64, 64, 32], flat: [64, 16, 32] });
-      expect(chosen).toEqual({ square: CANDIDATES.square[0], flat: CANDIDATES.flat[0] });
+      const chosen = await tune(backend, folder, { square: [64, 64, 32], flat: [64, 16, 32] });
+      for (const kind of TILE_KINDS) expect(chosen.tiles[kind]).toEqual(all[kind][0]);
+      expect(chosen.flopsPerSecond).toBeGreaterThan(0);
       expect(JSON.parse(await fs.readFile(file, 'utf8'))).toEqual({ [key]: chosen });
       expect(backend.tiles.square).toEqual(SOFTWARE_TILE);
     } finally {
-      CANDIDATES.square.push(...square);
-      CANDIDATES.flat.push(...flat);
+      Object.assign(CANDIDATES, all);
       await fs.rm(folder, { recursive: true });
     }
   });

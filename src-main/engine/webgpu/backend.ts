@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { BackendValues, DataId, DataStorage, DataType, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
 import { BufferPool } from './buffers.ts';
 import type { Device } from './device.ts';
-import { CANDIDATES, SOFTWARE_TILE, type Tile, type TileKind } from './tiles.ts';
+import { sameTiles, SOFTWARE_TILE, type Tiles } from './tiles.ts';
 
 interface TensorData {
   values: BackendValues | null;
@@ -37,6 +37,9 @@ interface TfjsBackend extends KernelBackend {
   tensorToBinding(tensor: TensorInfo): GPUBufferBinding;
 }
 
+/** Bytes that are read back through one mapping at most: neither Dawn nor Node takes 2 GiB at once everywhere. */
+const MAPPED_BYTES = 2 ** 28;
+
 /** Dispatches recorded before they are sent, so that the GPU works while the next ones are recorded. */
 const DISPATCHES_A_SUBMIT = 256;
 
@@ -54,16 +57,21 @@ export class Backend extends WebGPUBackend {
   readonly pipelines = new Map<string, GPUComputePipeline>();
 
   /** of products; tuner.ts finds better ones for the device */
-  tiles: Record<TileKind, Tile>;
+  tiles: Tiles = sameTiles(SOFTWARE_TILE);
   /** products with frozen weights are in f16 */
   half = false;
+  /**
+   * Of products and attention in one submission: drivers end what takes longer than two seconds, and products of more come in parts.
+   * The tuner knows the device's speed; a software adapter has no such limit.
+   */
+  flopsASubmission = Infinity;
+  #recordedFlops = 0;
+  /** bytes of one mapping at most */
+  mappedBytes = MAPPED_BYTES;
 
   constructor(readonly opened: Device) {
     super(opened.gpu, opened.found.adapter.info);
     tf.env().set('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE', DISPATCHES_A_SUBMIT);
-    this.tiles = opened.found.software
-      ? { square: SOFTWARE_TILE, flat: SOFTWARE_TILE }
-      : { square: CANDIDATES.square[0]!, flat: CANDIDATES.flat[0]! };
     this.pool = new BufferPool(opened, () => this.flush());
     this.bufferManager = this.pool;
     // tfjs keeps buffers that recorded commands use until these are submitted; in order as they run, there is no need to.
@@ -90,6 +98,7 @@ export class Backend extends WebGPUBackend {
     this.queue.submit([this.commandEncoder.finish()]);
     this.commandEncoder = null;
     this.dispatchCountInPass = 0;
+    this.#recordedFlops = 0;
     for (const buffer of this.uniformPendingDisposal) this.pool.releaseBuffer(buffer);
     for (const buffer of this.stagingPendingDisposal) this.pool.releaseBuffer(buffer, false);
     this.uniformPendingDisposal = [];
@@ -97,7 +106,14 @@ export class Backend extends WebGPUBackend {
   }
 
   /** Records one dispatch of our own, as tfjs records its. */
-  dispatch(pipeline: GPUComputePipeline, group: GPUBindGroup, [x, y, z]: [number, number, number]): void {
+  dispatch(
+    pipeline: GPUComputePipeline,
+    group: GPUBindGroup,
+    [x, y, z]: [number, number, number],
+    flops: number,
+  ): void {
+    if (this.#recordedFlops + flops > this.flopsASubmission) this.flush();
+    this.#recordedFlops += flops;
     this.ensureCommandEncoderReady();
     this.computePassEncoder ??= this.commandEncoder!.beginComputePass();
     this.computePassEncoder.setPipeline(pipeline);
@@ -124,16 +140,25 @@ export class Backend extends WebGPUBackend {
     const { values, resource, dtype, shape, offset = 0 } = this.tensorMap.get(dataId);
     if (values != null) return values;
     const size = 4 * tf.util.sizeFromShape(shape);
-    const staging = this.pool.acquireBuffer(size, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
-    this.record((encoder) => encoder.copyBufferToBuffer(resource!, offset, staging, 0, size));
+    // All of it is copied now: the next command may write there.
+    const portions = Array.from({ length: Math.ceil(size / this.mappedBytes) }, (_, i) => {
+      const start = i * this.mappedBytes;
+      const bytes = Math.min(this.mappedBytes, size - start);
+      const staging = this.pool.acquireBuffer(bytes, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
+      this.record((encoder) => encoder.copyBufferToBuffer(resource!, offset + start, staging, 0, bytes));
+      return { staging, start, bytes };
+    });
     await Promise.resolve(); // readings asked for together are sent together
     this.flush();
-    await this.mapped(staging);
-    const bytes = staging.getMappedRange(0, size).slice(0);
-    staging.unmap();
-    this.pool.releaseBuffer(staging);
+    const all = new Uint8Array(size);
+    for (const { staging, start, bytes } of portions) {
+      await this.mapped(staging);
+      all.set(new Uint8Array(staging.getMappedRange(0, bytes)), start);
+      staging.unmap();
+      this.pool.releaseBuffer(staging);
+    }
     if (!this.commandEncoder) this.pool.trim();
-    return tf.util.convertBackendValuesAndArrayBuffer(bytes, dtype) as BackendValues;
+    return tf.util.convertBackendValuesAndArrayBuffer(all.buffer, dtype) as BackendValues;
   }
 
   private async mapped(buffer: GPUBuffer): Promise<void> {

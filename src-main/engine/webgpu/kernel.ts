@@ -65,7 +65,10 @@ export function copy(backend: Backend, from: TensorInfo, to: TensorInfo, start =
   );
 }
 
-/** Records one dispatch. A tensor that is written may hold values already (in place); it must not be among those read. */
+/**
+ * Records one dispatch. A tensor that is written may hold values already (in place); it must not be among those read. `flops`: what it takes
+ * where that is much (backend.ts, `flopsASubmission`).
+ */
 export function run(
   backend: Backend,
   kernel: Kernel,
@@ -73,6 +76,7 @@ export function run(
   writes: TensorInfo[],
   params: number[],
   [x, y = 1, z = 1]: Workgroups,
+  flops = 0,
 ): void {
   const tensors = [...reads, ...writes];
   for (const { dataId } of tensors) backend.uploadToGPU(dataId);
@@ -89,7 +93,7 @@ export function run(
     layout: pipeline.getBindGroupLayout(0),
     entries: bindings.map((resource, binding) => ({ binding, resource })),
   });
-  backend.dispatch(pipeline, group, [x, y, z]);
+  backend.dispatch(pipeline, group, [x, y, z], flops);
 }
 
 function pipelineOf(backend: Backend, kernel: Kernel): GPUComputePipeline {

@@ -1,6 +1,6 @@
 import fs from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor1D } from '@tensorflow/tfjs-core';
+import type { Tensor1D, TensorInfo } from '@tensorflow/tfjs-core';
 import { UserError } from '../types.ts';
 import type { MatrixSource } from '../packed.ts';
 import type { Backend } from './backend.ts';
@@ -9,7 +9,10 @@ import { frozenRows, mostRows, type FrozenMatrix, type FrozenPart } from './kern
 import { isTarget, quantize, type TargetFormat } from './kernels/quantize.ts';
 import { bytesOfRows, formatOf, type WeightFormat } from './kernels/weight-formats.ts';
 
-/** A matrix that is put into another format goes through the device in portions of so many bytes of f32. */
+/**
+ * A matrix is read, sent and, where it is put into another format, gone through in portions of so many bytes: Node reads less than
+ * 2 GiB at once, and the host holds no more of it.
+ */
 const PORTION_BYTES = 32 * 2 ** 20;
 
 /** Whether a matrix in one of GGML's formats can be held in another. */
@@ -30,7 +33,10 @@ export async function loadMatrix(backend: Backend, source: MatrixSource, format:
   try {
     for (let start = 0; start < rows; start += most) {
       const count = Math.min(most, rows - start);
-      parts.push({ tensor: await loadPart(backend, file, source, format, start, count), start, rows: count });
+      const tensor = tf.keep(empty<Tensor1D>(backend, [words(format, count, columns)], 'int32'));
+      const part: FrozenPart = { tensor, start, rows: count };
+      parts.push(part);
+      await fill(backend, file, source, format, part);
     }
   } catch (error) {
     tf.dispose(parts.map(({ tensor }) => tensor as tf.Tensor));
@@ -41,33 +47,52 @@ export async function loadMatrix(backend: Backend, source: MatrixSource, format:
   return { format, rows, columns, parts };
 }
 
-async function loadPart(
+async function fill(
   backend: Backend,
   file: fs.FileHandle,
   source: MatrixSource,
   format: WeightFormat,
-  start: number,
-  count: number,
-): Promise<Tensor1D> {
+  part: FrozenPart,
+): Promise<void> {
   const inFile = formatOf(source.format)!;
-  if (inFile === format) return upload(backend, await readRows(file, source, inFile, start, count));
   const columns = source.width;
-  const part = tf.keep(empty<Tensor1D>(backend, [words(format, count, columns)], 'int32'));
+  const isAsInFile = inFile === format;
   const most = Math.min(PORTION_BYTES, backend.opened.gpu.limits.maxStorageBufferBindingSize);
-  const portion = Math.max(1, Math.floor(most / (4 * columns * EVEN))) * EVEN;
-  for (let from = 0; from < count; from += portion) {
-    const rows = Math.min(portion, count - from);
-    const tensor = upload(backend, await readRows(file, source, inFile, start + from, rows));
-    tf.tidy(() => {
-      const matrix = { format: inFile, rows, columns, parts: [{ tensor, start: 0, rows }] };
-      const numbers = frozenRows(backend, tf.range(0, rows, 1, 'int32'), matrix);
-      if (format === 'f32') copy(backend, numbers, part, from * columns);
-      else quantize(backend, numbers, format as TargetFormat, part, from * columns);
-    });
-    tensor.dispose();
-    backend.flush();
+  const group = isAsInFile ? bytesOfRows(format, EVEN, columns) : 4 * columns * EVEN;
+  const portion = Math.max(1, Math.floor(most / group)) * EVEN;
+  for (let from = 0; from < part.rows; from += portion) {
+    const rows = Math.min(portion, part.rows - from);
+    const numbers = await readRows(file, source, inFile, part.start + from, rows);
+    if (isAsInFile) await send(backend, numbers, part.tensor, words(format, from, columns));
+    else putInto(backend, numbers, { format: inFile, rows, columns }, format, part.tensor, from * columns);
   }
-  return part;
+}
+
+/** Puts some rows' words into another format, from number `first` of `to` on. */
+function putInto(
+  backend: Backend,
+  words: Int32Array,
+  { format: inFile, rows, columns }: Omit<FrozenMatrix, 'parts'>,
+  format: WeightFormat,
+  to: TensorInfo,
+  first: number,
+): void {
+  tf.tidy(() => {
+    const tensor = tf.tensor1d(words, 'int32');
+    const matrix = { format: inFile, rows, columns, parts: [{ tensor, start: 0, rows }] };
+    const numbers = frozenRows(backend, tf.range(0, rows, 1, 'int32'), matrix);
+    if (format === 'f32') copy(backend, numbers, to, first);
+    else quantize(backend, numbers, format as TargetFormat, to, first);
+  });
+  backend.flush();
+}
+
+/** Sends words to a place of a tensor, and waits: until they are there, they take the host's memory and a buffer for their way. */
+async function send(backend: Backend, words: Int32Array, to: TensorInfo, first: number): Promise<void> {
+  backend.uploadToGPU(to.dataId);
+  backend.flush(); // what is recorded may still use the memory that the tensor got
+  backend.queue.writeBuffer(backend.tensorMap.get(to.dataId).resource!, 4 * first, words as Int32Array<ArrayBuffer>);
+  await backend.queue.onSubmittedWorkDone();
 }
 
 /** Portions are multiples of so many rows: each then begins at a whole word, whatever the format. */
@@ -98,12 +123,4 @@ async function readRows(
   const target = new Uint8Array(ordered.buffer);
   wanted.forEach((from, to) => target.set(bytes.subarray((from - first) * row, (from - first + 1) * row), to * row));
   return ordered;
-}
-
-/** Sends the words at once: until then they would take the host's memory and a buffer for their way. */
-function upload(backend: Backend, numbers: Int32Array): Tensor1D {
-  const tensor = tf.keep(tf.tensor1d(numbers, 'int32'));
-  backend.uploadToGPU(tensor.dataId);
-  backend.flush();
-  return tensor;
 }

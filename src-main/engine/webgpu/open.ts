@@ -4,7 +4,13 @@ import { registerAddN } from './add-n.ts';
 import { registerWebgpu, type Backend } from './backend.ts';
 import { Device } from './device.ts';
 import { registerWebgpuKernels } from './fused.ts';
-import { tunedTiles } from './tuner.ts';
+import { tune } from './tuner.ts';
+
+/**
+ * Of products in one submission, by the speed of the fastest: kernels that reach a quarter of it stay well below the two seconds after
+ * which drivers end what runs.
+ */
+const SECONDS_A_SUBMISSION = 0.25;
 
 let backend: Backend | undefined;
 
@@ -19,6 +25,10 @@ export async function openWebgpu(): Promise<Backend> {
   backend = registerWebgpu(await Device.open(found));
   registerAddN();
   registerWebgpuKernels(backend);
-  if (!found.software) backend.tiles = await tunedTiles(backend);
+  if (!found.software) {
+    const { tiles, flopsPerSecond } = await tune(backend);
+    backend.tiles = tiles;
+    backend.flopsASubmission = SECONDS_A_SUBMISSION * flopsPerSecond;
+  }
   return backend;
 }

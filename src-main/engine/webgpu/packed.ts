@@ -5,6 +5,7 @@ import type { Backend } from './backend.ts';
 import { empty } from './kernel.ts';
 import { logProbabilities, loss } from './kernels/cross-entropy.ts';
 import { frozenProduct, frozenProductGrad, frozenRows, type FrozenMatrix } from './kernels/frozen.ts';
+import { frozenIntegerProduct, frozenIntegerProductGrad } from './kernels/integer-product.ts';
 import { formatOf } from './kernels/weight-formats.ts';
 import { canHold, loadMatrix } from './load-matrix.ts';
 
@@ -26,6 +27,11 @@ export function packedWebgpuKernels(backend: Backend): PackedKernels {
     product(x, weight, gradient) {
       const out = empty<Tensor2D>(backend, [x.shape[0], weight.shape[gradient ? 1 : 0]]);
       (gradient ? frozenProductGrad : frozenProduct)(backend, x, of(weight), out);
+      return out;
+    },
+    integerProduct(x, weight, gradient) {
+      const out = empty<Tensor2D>(backend, [x.shape[0], weight.shape[gradient ? 1 : 0]]);
+      (gradient ? frozenIntegerProductGrad : frozenIntegerProduct)(backend, x, of(weight), out);
       return out;
     },
     rows: (ids, weight) => frozenRows(backend, ids, of(weight)),

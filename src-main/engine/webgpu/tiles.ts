@@ -1,35 +1,50 @@
-/** What a workgroup of a product makes at a time: rows x columns of the result, `inner` deep; `perThread` rows and 4 columns a thread. */
+/** What a workgroup of a product makes at a time: rows x columns of the result, `inner` deep; `perRow` rows x `perColumn` columns a thread. */
 export interface Tile {
   rows: number;
   columns: number;
   inner: number;
-  perThread: number;
+  /** multiples of 4 */
+  perRow: number;
+  perColumn: number;
 }
 
-/** Results with many rows and columns, and those with few of one: adapters' ranks and heads. */
-export type TileKind = 'square' | 'flat';
+/** Results with many rows and columns, those with few of one (adapters' ranks and heads), and those of products in f16 and in integers. */
+export const TILE_KINDS = ['square', 'flat', 'half', 'integer'] as const;
+export type TileKind = (typeof TILE_KINDS)[number];
+export type Tiles = Record<TileKind, Tile>;
+
+const SQUARE: Tile[] = [
+  { rows: 64, columns: 64, inner: 16, perRow: 8, perColumn: 8 },
+  { rows: 64, columns: 64, inner: 16, perRow: 4, perColumn: 4 },
+  { rows: 64, columns: 64, inner: 32, perRow: 8, perColumn: 4 },
+  { rows: 128, columns: 64, inner: 16, perRow: 8, perColumn: 8 },
+  { rows: 128, columns: 128, inner: 16, perRow: 8, perColumn: 8 },
+  { rows: 32, columns: 32, inner: 32, perRow: 4, perColumn: 4 },
+];
 
 /** Tiles that are worth trying on a device, the first being what an untuned one takes. */
 export const CANDIDATES: Record<TileKind, Tile[]> = {
-  square: [
-    { rows: 64, columns: 64, inner: 16, perThread: 4 },
-    { rows: 32, columns: 64, inner: 16, perThread: 4 },
-    { rows: 64, columns: 64, inner: 32, perThread: 8 },
-    { rows: 128, columns: 64, inner: 16, perThread: 8 },
-    { rows: 32, columns: 32, inner: 32, perThread: 4 },
-  ],
+  square: SQUARE,
+  half: SQUARE,
+  integer: SQUARE.filter(({ inner }) => inner === 16), // parts have a depth of their own
   flat: [
-    { rows: 16, columns: 32, inner: 32, perThread: 2 },
-    { rows: 32, columns: 32, inner: 16, perThread: 4 },
-    { rows: 16, columns: 64, inner: 16, perThread: 2 },
+    { rows: 32, columns: 32, inner: 16, perRow: 4, perColumn: 4 },
+    { rows: 16, columns: 32, inner: 32, perRow: 4, perColumn: 4 },
+    { rows: 64, columns: 32, inner: 16, perRow: 8, perColumn: 4 },
   ],
 };
 
 /** A result with fewer rows or columns than this is flat. */
 const FLAT = 33;
 
-export const tileKind = (rows: number, columns: number): TileKind =>
+export const tileKind = (rows: number, columns: number): 'flat' | 'square' =>
   Math.min(rows, columns) < FLAT ? 'flat' : 'square';
 
-/** A software adapter compiles every thread of a workgroup: few of them are as fast and ready sooner. */
-export const SOFTWARE_TILE: Tile = { rows: 16, columns: 16, inner: 16, perThread: 4 };
+export const threadsOf = ({ rows, columns, perRow, perColumn }: Tile): number =>
+  (rows / perRow) * (columns / perColumn);
+
+/** A software adapter compiles every thread of a workgroup: few that do much are the fastest and ready sooner. */
+export const SOFTWARE_TILE: Tile = { rows: 32, columns: 32, inner: 16, perRow: 8, perColumn: 8 };
+
+/** The same tile for every kind. */
+export const sameTiles = (tile: Tile): Tiles => ({ square: tile, flat: tile, half: tile, integer: tile });

@@ -1,36 +1,47 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { cacheFolder } from '../folders.ts';
 import type { Backend } from './backend.ts';
 import { empty } from './kernel.ts';
+import { emptyLines, type IntegerLines } from './kernels/integer-lines.ts';
+import { integerProduct } from './kernels/integer-product.ts';
 import { floats } from './kernels/operands.ts';
 import { product, type ProductSpec } from './kernels/product.ts';
-import { CANDIDATES, type Tile, type TileKind } from './tiles.ts';
+import { CANDIDATES, threadsOf, type Tile, type TileKind } from './tiles.ts';
+
+/** rows, columns, depth */
+type Sizes = [number, number, number];
 
 /** What each kind of tile is timed on: rows, columns and depth of a product, near a small model's in one micro-batch. */
-const TRIALS: Record<TileKind, [number, number, number]> = { square: [1024, 1024, 512], flat: [1024, 24, 1024] };
+const TRIALS: Record<'square' | 'flat', Sizes> = { square: [1024, 1024, 512], flat: [1024, 24, 1024] };
 const REPEATS = 5;
 
-const tile = z.object({ rows: z.number(), columns: z.number(), inner: z.number(), perThread: z.number() });
-const cacheSchema = z.record(z.string(), z.object({ square: tile, flat: tile }));
+const tile = z.object({
+  ...{ rows: z.number(), columns: z.number(), inner: z.number() },
+  ...{ perRow: z.number(), perColumn: z.number() },
+});
+const tiles = z.object({ square: tile, flat: tile, half: tile, integer: tile });
+const tuning = z.object({ tiles, flopsPerSecond: z.number() });
+const cacheSchema = z.record(z.string(), tuning);
 
-/** The fastest tiles on this device: timed once, then kept in the cache folder by device and driver. */
-export async function tunedTiles(
-  backend: Backend,
-  folder = cacheFolder(),
-  trials = TRIALS,
-): Promise<Record<TileKind, Tile>> {
+/** What was found of a device: its fastest tiles, and how fast a large product is with them. */
+export type Tuning = z.infer<typeof tuning>;
+
+/** Measured once, then kept in the cache folder by device and driver. */
+export async function tune(backend: Backend, folder = cacheFolder(), trials = TRIALS): Promise<Tuning> {
   const file = path.join(folder, 'webgpu-tiles.json');
   const { vendor, architecture, device, description } = backend.opened.found.adapter.info;
   const key = [vendor, architecture, device, description].join(' | ');
   const known = await readCache(file);
   if (known[key]) return known[key];
-  const chosen = {
-    square: await fastest(backend, 'square', trials.square),
-    flat: await fastest(backend, 'flat', trials.flat),
-  };
+  const { tile: square, flopsPerSecond } = await fastest(backend, 'square', trials.square);
+  const { tile: flat } = await fastest(backend, 'flat', trials.flat);
+  const { tile: half } = await fastest(backend, 'half', trials.square);
+  const { tile: integer } = await fastest(backend, 'integer', trials.square);
+  const chosen = { tiles: { square, flat, half, integer }, flopsPerSecond };
   await fs.mkdir(folder, { recursive: true });
   const beside = `${file}.${process.pid}`;
   await fs.writeFile(beside, JSON.stringify({ ...known, [key]: chosen }, null, 2));
@@ -50,41 +61,70 @@ async function readCache(file: string): Promise<z.infer<typeof cacheSchema>> {
 async function fastest(
   backend: Backend,
   kind: TileKind,
-  [rows, columns, inner]: [number, number, number],
-): Promise<Tile> {
+  sizes: Sizes,
+): Promise<{ tile: Tile; flopsPerSecond: number }> {
   const before = backend.tiles;
-  const [left, right, result] = [
-    empty<Tensor2D>(backend, [rows, inner]),
-    empty<Tensor2D>(backend, [inner, columns]),
-    empty<Tensor2D>(backend, [rows, columns]),
-  ];
-  const spec: ProductSpec = {
-    left: floats('a', inner),
-    leftAlong: 'inner',
-    right: floats('b', columns),
-    rightAlong: 'outer',
-  };
+  const { multiply, dispose } = (kind === 'integer' ? integerTrial : floatTrial)(backend, sizes, kind === 'half');
   const run = async (times: number) => {
     const start = performance.now();
-    for (let i = 0; i < times; i++) product(backend, spec, [left, right], [result], { rows, columns, inner });
+    for (let i = 0; i < times; i++) multiply();
     backend.flush();
     await backend.queue.onSubmittedWorkDone();
     return performance.now() - start;
   };
-  let best: { tile: Tile; milliseconds: number } | undefined;
+  let best = { tile: before[kind], milliseconds: Infinity };
   for (const candidate of CANDIDATES[kind].filter((one) => fits(backend, one))) {
     backend.tiles = { ...before, [kind]: candidate };
     await run(1); // compiles
     const milliseconds = await run(REPEATS);
-    if (!best || milliseconds < best.milliseconds) best = { tile: candidate, milliseconds };
+    if (milliseconds < best.milliseconds) best = { tile: candidate, milliseconds };
   }
   backend.tiles = before;
-  for (const tensor of [left, right, result]) tensor.dispose();
-  return best?.tile ?? before[kind];
+  dispose();
+  const [rows, columns, inner] = sizes;
+  return { tile: best.tile, flopsPerSecond: (2 * rows * columns * inner * REPEATS) / (best.milliseconds / 1000) };
 }
 
-function fits(backend: Backend, { rows, columns, inner, perThread }: Tile): boolean {
+interface Trial {
+  multiply(): void;
+  dispose(): void;
+}
+
+function floatTrial(backend: Backend, [rows, columns, inner]: Sizes, half: boolean): Trial {
+  const [left, right, result, scales] = [
+    empty<Tensor2D>(backend, [rows, inner]),
+    empty<Tensor2D>(backend, [inner, columns]),
+    empty<Tensor2D>(backend, [rows, columns]),
+    empty<Tensor2D>(backend, [rows, 2]),
+  ];
+  const spec: ProductSpec = {
+    ...{ left: floats('a', inner), leftAlong: 'inner', right: floats('b', columns), rightAlong: 'outer' },
+    half,
+  };
+  const reads = half ? [left, right, scales] : [left, right];
+  return {
+    multiply: () => product(backend, spec, reads, [result], { rows, columns, inner }),
+    dispose: () => tf.dispose([left, right, result, scales]),
+  };
+}
+
+function integerTrial(backend: Backend, [rows, columns, inner]: Sizes): Trial {
+  const [left, right] = [rows, columns].map((count) => emptyLines(backend, count, inner, 32)) as [
+    IntegerLines,
+    IntegerLines,
+  ];
+  const result = empty<Tensor2D>(backend, [rows, columns]);
+  return {
+    multiply: () => integerProduct(backend, left, right, result, { rows, columns, stride: columns }),
+    dispose: () => tf.dispose([left.words, left.scales, right.words, right.scales, result]),
+  };
+}
+
+function fits(backend: Backend, tile: Tile): boolean {
+  const { rows, columns, inner } = tile;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = backend.opened.gpu.limits;
-  const threads = (rows / perThread) * (columns / 4);
-  return threads <= maxComputeInvocationsPerWorkgroup && 4 * inner * (rows + columns) <= maxComputeWorkgroupStorageSize;
+  return (
+    threadsOf(tile) <= maxComputeInvocationsPerWorkgroup &&
+    4 * inner * (rows + columns) <= maxComputeWorkgroupStorageSize
+  );
 }

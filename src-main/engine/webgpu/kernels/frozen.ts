@@ -25,14 +25,14 @@ export interface FrozenPart {
   rows: number;
 }
 
-/** Parts start at rows that are a multiple of this, so that gradients to them can be read four at a time. */
-const FOUR = 4;
+/** Parts start at rows that are a multiple of this, as gradients to them are rounded by blocks, and read four at a time. */
+const BLOCK = 32;
 
 /** Rows of a matrix that a device binds at once; bindings are never larger than buffers. */
 export function mostRows(backend: Backend, format: WeightFormat, columns: number): number {
   const { maxStorageBufferBindingSize, maxBufferSize } = backend.opened.gpu.limits;
   const bytes = Math.min(maxStorageBufferBindingSize, maxBufferSize);
-  return Math.max(1, Math.floor(bytes / bytesOfRows(format, FOUR, columns))) * FOUR;
+  return Math.max(1, Math.floor(bytes / bytesOfRows(format, BLOCK, columns))) * BLOCK;
 }
 
 /** y = x W^T: x [tokens, columns], y [tokens, rows], which is written. */

@@ -16,8 +16,8 @@ export type TargetFormat = keyof typeof TARGETS;
 
 export const isTarget = (format: string): format is TargetFormat => format in TARGETS;
 
-/** To the nearest, ties to even: WGSL leaves the rounding of pack2x16float to the device. */
-const HALF = `
+/** `fn half(number) -> u32`, to the nearest, ties to even: WGSL leaves the rounding of pack2x16float to the device. */
+export const HALF = `
 fn half(number: f32) -> u32 {
   let bits = bitcast<u32>(number);
   let sign = (bits >> 16u) & 0x8000u;
@@ -25,7 +25,9 @@ fn half(number: f32) -> u32 {
   if (size >= 0x477ff000u) { return sign | 0x7c00u; }
   if (size < 0x38800000u) { return sign | u32(round(bitcast<f32>(size) * 16777216.0)); } // in units of 2^-24
   return sign | ((size - 0x38000000u + 0xfffu + ((size >> 13u) & 1u)) >> 13u);
-}
+}`;
+
+const PUT = `${HALF}
 fn put(byte: u32, value: u32) { packed[byte / 4u] |= (value & 255u) << (8u * (byte % 4u)); }
 fn putHalf(byte: u32, number: f32) {
   let bits = half(number);
@@ -43,7 +45,7 @@ fn pack(first: u32, count: u32) {
   }
 }`,
   // d = largest magnitude / 127, q = round(x / d), halves away from zero
-  q8_0: `${HALF}
+  q8_0: `${PUT}
 fn pack(first: u32, count: u32) {
   for (var start = 0u; start < count; start += 32u) {
     let byte = start / 32u * 34u;
@@ -60,7 +62,7 @@ fn pack(first: u32, count: u32) {
   }
 }`,
   // d = the number of largest magnitude / -8, q = x / d + 8.5 cut off
-  q4_0: `${HALF}
+  q4_0: `${PUT}
 fn pack(first: u32, count: u32) {
   for (var start = 0u; start < count; start += 32u) {
     let byte = start / 32u * 18u;

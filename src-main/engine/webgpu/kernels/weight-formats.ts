@@ -68,46 +68,51 @@ fn scaleK4(j: u32, words: vec3u) -> vec2f {
 const scalesOf = (words: string) =>
   `scaleK4(j, vec3u(${words}[start + 1u], ${words}[start + 2u], ${words}[start + 3u]))`;
 
-/** WGSL for a block's four numbers from `e` on (a multiple of 4), given the block's number `block`. */
-const FOUR: Record<Exclude<WeightFormat, 'f32' | 'f16' | 'bf16'>, (words: string) => string> = {
+type BlockFormat = Exclude<WeightFormat, 'f32' | 'f16' | 'bf16'>;
+
+/**
+ * WGSL for a block's four numbers from `e` on (a multiple of 4), given the block's number `block`: integers `quants`, and `scale`, of which
+ * the numbers are scale.x quants + scale.y.
+ */
+const FOUR: Record<BlockFormat, (words: string) => string> = {
   // d (q - 8)
   q4_0: (words) => `
   let byte = block * 18u;
-  let d = unpack2x16float(${words}Bytes(byte)).x;
-  return d * (nibbles(${words}Bytes(byte + 2u + e % 16u), e >= 16u) - 8.0);`,
+  let scale = vec2f(unpack2x16float(${words}Bytes(byte)).x, 0.0);
+  let quants = nibbles(${words}Bytes(byte + 2u + e % 16u), e >= 16u) - 8.0;`,
   // d q + m
   q4_1: (words) => `
   let scale = unpack2x16float(${words}[block * 5u]);
-  return scale.x * nibbles(${words}[block * 5u + 1u + e % 16u / 4u], e >= 16u) + scale.y;`,
+  let quants = nibbles(${words}[block * 5u + 1u + e % 16u / 4u], e >= 16u);`,
   // d (q - 16), the fifth bits in one word
   q5_0: (words) => `
   let byte = block * 22u;
-  let d = unpack2x16float(${words}Bytes(byte)).x;
+  let scale = vec2f(unpack2x16float(${words}Bytes(byte)).x, 0.0);
   let high = fifthBits(${words}Bytes(byte + 2u) >> e);
-  return d * (nibbles(${words}Bytes(byte + 6u + e % 16u), e >= 16u) + high - 16.0);`,
+  let quants = nibbles(${words}Bytes(byte + 6u + e % 16u), e >= 16u) + high - 16.0;`,
   // d q + m, the fifth bits in one word
   q5_1: (words) => `
   let scale = unpack2x16float(${words}[block * 6u]);
   let high = fifthBits(${words}[block * 6u + 1u] >> e);
-  return scale.x * (nibbles(${words}[block * 6u + 2u + e % 16u / 4u], e >= 16u) + high) + scale.y;`,
+  let quants = nibbles(${words}[block * 6u + 2u + e % 16u / 4u], e >= 16u) + high;`,
   // d q
   q8_0: (words) => `
   let byte = block * 34u;
-  let d = unpack2x16float(${words}Bytes(byte)).x;
-  return d * vec4f(unpack4xI8(${words}Bytes(byte + 2u + e)));`,
+  let scale = vec2f(unpack2x16float(${words}Bytes(byte)).x, 0.0);
+  let quants = vec4f(unpack4xI8(${words}Bytes(byte + 2u + e)));`,
   // d scale_j q - dmin min_j, sub-blocks j of 32, two in the halves of the same bytes
   q4_k: (words) => `
   let start = block * 36u;
   let j = e / 32u;
-  let scale = unpack2x16float(${words}[start]) * ${scalesOf(words)};
-  return scale.x * nibbles(${words}[start + 4u + j / 2u * 8u + e % 32u / 4u], j % 2u == 1u) - scale.y;`,
-  // as q4_k, with the fifth bits of sub-block j in bit j of 32 bytes
+  let scale = vec2f(1.0, -1.0) * unpack2x16float(${words}[start]) * ${scalesOf(words)};
+  let quants = nibbles(${words}[start + 4u + j / 2u * 8u + e % 32u / 4u], j % 2u == 1u);`,
+  // as q4_k, the fifth bits apart
   q5_k: (words) => `
   let start = block * 44u;
   let j = e / 32u;
-  let scale = unpack2x16float(${words}[start]) * ${scalesOf(words)};
+  let scale = vec2f(1.0, -1.0) * unpack2x16float(${words}[start]) * ${scalesOf(words)};
   let high = 16.0 * vec4f(unpack4xU8((${words}[start + 4u + e % 32u / 4u] >> j) & 0x01010101u));
-  return scale.x * (nibbles(${words}[start + 12u + j / 2u * 8u + e % 32u / 4u], j % 2u == 1u) + high) - scale.y;`,
+  let quants = nibbles(${words}[start + 12u + j / 2u * 8u + e % 32u / 4u], j % 2u == 1u) + high;`,
   // d scale (q - 32), an 8-bit scale for 16, the upper two bits apart; parts of 32 in halves of 128
   q6_k: (words) => `
   let byte = block * 210u;
@@ -116,24 +121,42 @@ const FOUR: Record<Exclude<WeightFormat, 'f32' | 'f16' | 'bf16'>, (words: string
   let low = nibbles(${words}Bytes(byte + 64u * half + 32u * (part % 2u) + e % 32u), part >= 2u);
   let high = unpack4xU8((${words}Bytes(byte + 128u + 32u * half + e % 32u) >> (2u * part)) & 0x03030303u);
   let scales = ${words}Bytes(byte + 192u + 8u * half + 2u * part);
-  let scale = unpack4xI8(select(scales, scales >> 8u, e % 32u >= 16u)).x;
-  return unpack2x16float(${words}Bytes(byte + 208u)).x * f32(scale) * (low + 16.0 * vec4f(high) - 32.0);`,
+  let small = unpack4xI8(select(scales, scales >> 8u, e % 32u >= 16u)).x;
+  let scale = vec2f(unpack2x16float(${words}Bytes(byte + 208u)).x * f32(small), 0.0);
+  let quants = low + 16.0 * vec4f(high) - 32.0;`,
 };
+
+/** Whether a format's numbers are integers with scales. */
+export const isInBlocks = (format: WeightFormat): format is BlockFormat => format in FOUR;
+
+/** Numbers of a row that share a scale. */
+export const scaleNumbers = (format: WeightFormat): 16 | 32 => (format === 'q6_k' ? 16 : 32);
+
+/** Whether what is added to the numbers is not 0. */
+export const hasLeast = (format: WeightFormat): boolean => ['q4_1', 'q5_1', 'q4_k', 'q5_k'].includes(format);
+
+/** WGSL of `fn four(row, column, columns) -> Four`, the four integers and their scale, of a matrix in blocks. */
+export const fourText = (format: BlockFormat, words: string) => `${BYTES(words)}${NIBBLES}${FIFTH}${SCALE_K4}
+struct Four { quants: vec4f, scale: vec2f }
+fn four(row: u32, column: u32, columns: u32) -> Four {
+  let block = (row * columns + column) / ${BLOCKS[format].numbers}u;
+  let e = column % ${BLOCKS[format].numbers}u;
+  ${FOUR[format](words)}
+  return Four(quants, scale);
+}`;
 
 /** A frozen matrix in its file's own format as a product reads it. */
 export function quantized(format: WeightFormat, variable: string, columns: number): Operand {
   if (format === 'f32') return floats(variable, columns);
   if (format === 'f16' || format === 'bf16') return halves(format, variable, columns);
-  const { numbers } = BLOCKS[format];
   return {
     name: format,
     buffers: { [variable]: 'u32' },
     read: (name, rows, width) =>
-      `${BYTES(variable)}${NIBBLES}${FIFTH}${SCALE_K4}${guarded(
+      `${fourText(format, variable)}${guarded(
         ...([name, rows, width] as const),
-        `let block = (row * ${width} + column) / ${numbers}u;
-  let e = column % ${numbers}u;
-  ${FOUR[format](variable)}`,
+        `let some = four(row, column, ${width});
+  return some.scale.x * some.quants + some.scale.y;`,
       )}`,
   };
 }
