@@ -27,6 +27,7 @@ export default defineConfig({
           work: resolve('src-main/studio/work/process.ts'),
           probe: resolve('src-main/engine/devices/probe-process.ts'),
           trial: resolve('src-main/studio/doctor/trial-process.ts'),
+          quickest: resolve('src-main/engine/quickest-process.ts'),
           process: resolve('src-main/trainer/process.ts'),
           tokenize: resolve('src-main/data/prepared/thread.ts'),
         },

@@ -5,7 +5,7 @@ import { makeRoom, touch } from './cache-room.ts';
 import { cacheFolder } from './folders.ts';
 
 /** What is kept in files of their own: pictures as towers take them, what frozen towers made of them, and how engines did on this machine. */
-export const KEPT_KINDS = ['pictures', 'seen', 'probes'] as const;
+export const KEPT_KINDS = ['pictures', 'seen', 'probes', 'products'] as const;
 type Kind = (typeof KEPT_KINDS)[number];
 
 const CHECKSUM_BYTES = 4;

@@ -12,6 +12,7 @@ const ENTRIES = {
   process: 'src-main/trainer/process.ts',
   probe: 'src-main/engine/devices/probe-process.ts',
   trial: 'src-main/studio/doctor/trial-process.ts',
+  quickest: 'src-main/engine/quickest-process.ts',
   tokenize: 'src-main/data/prepared/thread.ts',
   host: 'test/e2e/support/host.ts',
   studio: 'test/torture/studio-process.ts',

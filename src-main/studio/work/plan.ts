@@ -18,13 +18,15 @@ import { speedFacts } from '../../trainer/machine-speed.ts';
 import { taskOf } from '../../tasks/registry.ts';
 import { heldBy } from '../../trainer/held.ts';
 import { engineFacts } from '../../trainer/engine-facts.ts';
-import { knownFacts } from './data-facts.ts';
+import { knownFacts, type MixFacts } from './data-facts.ts';
+import { IN_FLOATS, productsFor, type ChosenProducts } from './plan-products.ts';
 import { heldOutFacts, secondsBesideSteps } from './plan-time.ts';
 import { parseRecipe, type Recipe } from '../../recipe/recipe.ts';
 import { seeingOptions } from '../../recipe/vision.ts';
 import { checkOption, withOptions } from '../../recipe/options.ts';
 import { chooseEngine } from '../../engine/index.ts';
-import { PRODUCTS } from '../../engine/products.ts';
+import type { Products } from '../../engine/products.ts';
+import type { EngineStatus } from '../../engine/types.ts';
 import { UserError } from '../../engine/types.ts';
 import type { ModelFile } from '../../models/types.ts';
 import type { WeightFormat } from '../../models/weight-format.ts';
@@ -46,18 +48,31 @@ export const PARTS: Record<Exclude<keyof MemoryPlan, 'total'>, string> = {
 export async function proposePlan(model: ModelFile, request: PlanRequest): Promise<Plan> {
   for (const [key, value] of Object.entries(request.fixed)) checkOption(key, value);
   const data = await knownFacts(model, request);
-  const { plan } = taskOf(model);
-  const facts = plan.model(model);
-  const wanted = request.fixed['training.precision'];
-  const products = PRODUCTS.find((each) => each === wanted) ?? 'f32';
+  const facts = taskOf(model).plan.model(model);
   const chosen = await chooseEngine(heldBy(model));
+  const products = await productsFor(request.fixed, chosen, facts);
+  const plan = planWith(products, { model, request, data, facts, chosen });
+  // Integers take memory for weights turned round: where it is not there, they are left.
+  return plan.fits || products.isOwn ? plan : planWith(IN_FLOATS, { model, request, data, facts, chosen });
+}
+
+interface Planning {
+  model: ModelFile;
+  request: PlanRequest;
+  data: MixFacts;
+  facts: ModelFacts;
+  chosen: EngineStatus;
+}
+
+function planWith({ products, reason }: ChosenProducts, { model, request, data, facts, chosen }: Planning): Plan {
+  const { plan } = taskOf(model);
   const engine = engineFacts(chosen, products);
   const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
   const proposed = (seconds: number | undefined) => {
     const parameters = request.fixed['method.reducer.maxParameters'] as number | undefined;
     const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds, parameters }, engine);
     const run = withFixed(proposal, request.fixed);
-    const recipe = withFixedOptions(recipeOf(request, run), request.fixed);
+    const recipe = withFixedOptions(recipeOf(request, run, products), request.fixed);
     const whole = completeRecipe(recipe);
     const heldOut = heldOutFacts(whole, data);
     const { targets, ...more } = seeingOptions(whole.method.vision, facts.seeing);
@@ -94,7 +109,7 @@ export async function proposePlan(model: ModelFile, request: PlanRequest): Promi
     seconds: (run.training.steps * flops) / engine.flopsPerSecond + beside,
     secondsBeside: beside,
     secondsMeasured: engine.isMeasured,
-    choices: reasonsOf(proposal, recipe, {
+    choices: reasonsOf(proposal, reason, recipe, {
       facts,
       structure: run.method,
       rate: rateReason({ schedule: whole.training.schedule, learningRate: rate }, data.examples),
@@ -180,7 +195,11 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
   };
 }
 
-function recipeOf(request: PlanRequest, { method, training }: ReturnType<typeof withFixed>): Plan['recipe'] {
+function recipeOf(
+  request: PlanRequest,
+  { method, training }: ReturnType<typeof withFixed>,
+  products: Products,
+): Plan['recipe'] {
   const { name, rank, heads, alpha, targets, reducer } = method;
   const often = (share: number) => Math.max(1, Math.round(training.steps * share));
   return {
@@ -189,7 +208,7 @@ function recipeOf(request: PlanRequest, { method, training }: ReturnType<typeof 
     method: { name, rank, heads, alpha, targets, ...(name === 'effilora' ? { reducer } : {}) },
     training: {
       ...training,
-      precision: training.precision === 'bf16' ? 'bf16' : 'f32',
+      precision: training.precision === 'bf16' ? 'bf16' : products,
       weights: training.precision === 'file' ? 'auto' : training.precision,
       evalEvery: often(0.1),
       checkpointEvery: often(0.1),
@@ -212,7 +231,10 @@ function withFixedOptions(recipe: Plan['recipe'], fixed: PlanRequest['fixed']): 
   return withOptions(recipe, Object.fromEntries(taken));
 }
 
+/** Keys of choices that a recipe knows by another name. */
+const KEYS: Record<string, string> = { precision: 'training.weights', products: 'training.precision' };
 const CHOICES: Record<string, string> = {
+  precision: 'Frozen weights',
   sequenceLength: 'Sequence length',
   targets: 'Adapted sites',
   batch: 'Examples at once',
@@ -224,6 +246,7 @@ const CHOICES: Record<string, string> = {
 /** The proposal's reasons; what is trained, and what the Reducer does, follows from what the user may have fixed. */
 function reasonsOf(
   { reasons }: Proposal,
+  products: string | undefined,
   { method }: Plan['recipe'],
   { facts, structure, rate }: { facts: ModelFacts; structure: AdapterOptions; rate: string },
 ): Reason[] {
@@ -233,7 +256,8 @@ function reasonsOf(
     learningRate: rate,
     reducer: reducer && reducerReason(reducer),
   };
-  return reasons.flatMap(({ choice, text: proposed }) => {
+  const all = [...reasons, ...(products === undefined ? [] : [{ choice: 'products', text: products }])];
+  return all.flatMap(({ choice, text: proposed }) => {
     const text = choice in told ? told[choice] : proposed;
     return text === undefined ? [] : [{ choice, text }];
   });
@@ -245,7 +269,9 @@ export function choiceOf(
   fixed: PlanRequest['fixed'],
 ): Plan['choices'][number] {
   const name = CHOICES[choice] ?? choice.charAt(0).toUpperCase() + choice.slice(1);
-  const key = ['method', 'training'].map((part) => `${part}.${choice}`).find((candidate) => candidate in fixed);
+  const key = [KEYS[choice] ?? [`method.${choice}`, `training.${choice}`]]
+    .flat()
+    .find((candidate) => candidate in fixed);
   if (!key) return { name, value: '', reason: text };
   return { name, value: String(fixed[key]), reason: `You set this yourself. Proposed was: ${text}` };
 }
