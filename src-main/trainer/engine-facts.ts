@@ -14,7 +14,8 @@ export function engineFacts(
   return {
     name: engine.name,
     ...memoryFacts(engine),
-    flopsPerSecond: measured ?? guessedSpeed(),
+    // What f32 reached is nearer than a guess, though products in fewer bits may well be quicker.
+    flopsPerSecond: measured ?? measuredSpeed(engine, 'f32', unit) ?? guessedSpeed(),
     isMeasured: measured !== undefined,
   };
 }
