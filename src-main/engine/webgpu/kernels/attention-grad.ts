@@ -3,25 +3,37 @@ import type { AttentionOptions } from '../../fused-kernels.ts';
 import type { Backend } from '../backend.ts';
 import { empty, INVOCATION, run, spread, type Kernel } from '../kernel.ts';
 import {
-  constants,
-  eachVector,
-  eachVectorOut,
+  dots,
+  eachOut,
+  eachRow,
+  eachSum,
+  enabled,
+  flopsOf,
   KEYS,
   load,
-  overKeys,
+  MAIN,
+  overInner,
   PARAMS,
   paramsOf,
   QUERIES,
+  QUERY_TILE,
   ROWS,
+  seen,
   SEES,
-  THREADS,
-  tileTokens,
+  shapeOf,
+  tell,
+  tileText,
+  tokensOf,
+  toldBy,
   wholeVectors,
   withoutPadding,
+  type Shape,
 } from './attention-tile.ts';
 
 // Backward of attention (FlashAttention-2, arXiv 2307.08691): weights P are made again from the saved log sums, then
 // dV = P^T dO, dS = P (dO V^T - rowsum(dO O)), dQ = scale dS K, dK = scale dS^T Q.
+
+const THREADS = 64;
 
 /** rowsum(dO O), [tokens, heads]. A thread a number. */
 const ALONG: Kernel = {
@@ -49,94 +61,124 @@ const READS = {
   along: 'f32',
 };
 
-const tiles = (tokens: number, headSize: number) => `${constants(tokens, headSize)}
-var<workgroup> queries: array<vec4f, T * W>;
-var<workgroup> keys: array<vec4f, T * W>;
-var<workgroup> values: array<vec4f, T * W>;
-var<workgroup> slopes: array<vec4f, T * W>; // of dOut
+const tiles = (queries: 'T' | 'K', keys: 'T' | 'K') => `
+var<workgroup> queries: array<vec4f, ${queries} * S>;
+var<workgroup> keys: array<vec4f, ${keys} * S>;
+var<workgroup> values: array<vec4f, ${keys} * S>;
+var<workgroup> slopes: array<vec4f, ${queries} * S>; // of dOut
 ${SEES}`;
 
-/** P and dS of query start + s / T and key keyStart + s % T, into `weight` and `slope`. */
-const SCORE = `
-      var weight = 0.0;
-      var slope = 0.0;
-      if (sees(first, start + s / T, keyStart + s % T)) {
-        var score = 0.0;
-        for (var i = 0u; i < W; i++) {
-          score += dot(queries[s / T * W + i], keys[s % T * W + i]);
-          slope += dot(slopes[s / T * W + i], values[s % T * W + i]);
-        }
-        let row = (first + start + s / T) * p.heads + head;
-        weight = exp(score * p.scale - logSums[row]);
-        slope = weight * (slope - along[row]);
-      }`;
-
 /** A workgroup a tile of queries of one head. */
-const toQueries = (tokens: number, headSize: number): Kernel => ({
-  name: `attentionToQueries ${tokens} ${headSize}`,
+const toQueries = (shape: Shape): Kernel => ({
+  name: `attentionToQueries ${Object.values(shape).join()}`,
   reads: READS,
   writes: { dQ: 'vec4f' },
   params: PARAMS,
-  code: `${tiles(tokens, headSize)}
-var<workgroup> dScores: array<f32, T * T>;
-${overKeys({
-  begin: load('slopes', 'dOut', QUERIES, 'head', 'start'),
-  each: `
-    ${load('values', 'v', KEYS, 'keyHead', 'keyStart')}
+  enable: enabled(shape),
+  code: `${tileText(shape, 1)}
+${tiles('T', 'K')}
+${MAIN(shape)}
+  ${QUERY_TILE}
+  ${load('queries', 'q', QUERIES, 'head', 'start', 'T')}
+  ${load('slopes', 'dOut', QUERIES, 'head', 'start', 'T')}
+  ${eachSum(shape, (row, n) => `var sum${row}_${n} = vec4f(0.0);`)}
+  ${eachRow(
+    shape,
+    (row) => `let query${row} = start + quad * ${shape.rows}u + ${row}u;
+  let at${row} = (first + min(query${row}, p.length - 1u)) * p.heads + head;
+  let logSum${row} = logSums[at${row}];
+  let along${row} = along[at${row}];`,
+  )}
+  for (var keyStart = nearest; keyStart < end; keyStart += K) {
     workgroupBarrier();
-    for (var s = thread; s < T * T; s += ${THREADS}u) {
-      ${SCORE}
-      dScores[s] = slope;
-    }
+    ${load('keys', 'k', KEYS, 'keyHead', 'keyStart', 'K')}
+    ${load('values', 'v', KEYS, 'keyHead', 'keyStart', 'K')}
     workgroupBarrier();
-    ${eachVector('for (var key = 0u; key < T; key++) { sums[n] += dScores[i / W * T + key] * keys[key * W + i % W]; }')}`,
-  end: eachVectorOut(QUERIES, 'head', 'start', 'dQ[at] = sums[n] * p.scale;'),
-})}`,
+    ${dots(shape, [
+      { name: 'score', own: 'queries', other: 'keys' },
+      { name: 'slope', own: 'slopes', other: 'values' },
+    ])}
+    ${eachRow(
+      shape,
+      (row) => `let seen${row} = ${seen(shape, (column) => `sees(first, query${row}, keyStart + ${column})`)};
+    let dScore${row} = select(vec4f(0.0), exp(score${row} * p.scale - logSum${row}) * (slope${row} - along${row}), seen${row});`,
+    )}
+    ${tell(shape, [(row) => `dScore${row}`])}
+    ${overInner(
+      shape,
+      eachRow(shape, (row) => `let by${row} = ${toldBy(shape, 0, row, `dScore${row}`)};`),
+      (n) => `let key = keys[at]; ${eachRow(shape, (row) => `sum${row}_${n} += by${row}[c] * key;`)}`,
+    )}
+  }
+  ${eachOut(shape, QUERIES, 'head', 'start', (row, n) => `dQ[at] = sum${row}_${n} * p.scale;`)}
+}`,
 });
 
 /** A workgroup a tile of keys of one key head, through all query heads that share it. */
-const toKeys = (tokens: number, headSize: number): Kernel => ({
-  name: `attentionToKeys ${tokens} ${headSize}`,
+const toKeys = (shape: Shape): Kernel => ({
+  name: `attentionToKeys ${Object.values(shape).join()}`,
   reads: READS,
   writes: { dK: 'vec4f', dV: 'vec4f' },
   params: PARAMS,
-  code: `${tiles(tokens, headSize)}
-var<workgroup> weights: array<f32, T * T>;
-var<workgroup> dScores: array<f32, T * T>;
-@compute @workgroup_size(${THREADS})
-fn main(${INVOCATION}) {
+  enable: enabled(shape),
+  code: `${tileText(shape, 2)}
+${tiles('K', 'T')}
+var<workgroup> logSumsHere: array<f32, K>;
+var<workgroup> alongHere: array<f32, K>;
+${MAIN(shape)}
   let keyStart = group.x * T;
   let keyHead = group.y;
   let shared_ = p.heads / p.keyHeads;
   ${ROWS}
-  ${load('keys', 'k', KEYS, 'keyHead', 'keyStart')}
-  ${load('values', 'v', KEYS, 'keyHead', 'keyStart')}
-  var toK: array<vec4f, N>;
-  var toV: array<vec4f, N>;
+  ${load('keys', 'k', KEYS, 'keyHead', 'keyStart', 'T')}
+  ${load('values', 'v', KEYS, 'keyHead', 'keyStart', 'T')}
+  ${eachSum(shape, (row, n) => `var toK${row}_${n} = vec4f(0.0); var toV${row}_${n} = vec4f(0.0);`)}
+  ${eachRow(shape, (row) => `let key${row} = keyStart + quad * ${shape.rows}u + ${row}u;`)}
   let nearest = select(keyStart, 0u, p.all == 1u);
   let end = select(p.length, min(p.length, keyStart + T + p.window), p.window > 0u);
   for (var head = keyHead * shared_; head < (keyHead + 1u) * shared_; head++) {
-    for (var start = nearest; start < end; start += T) {
+    for (var start = nearest; start < end; start += K) {
       workgroupBarrier();
-      ${load('queries', 'q', QUERIES, 'head', 'start')}
-      ${load('slopes', 'dOut', QUERIES, 'head', 'start')}
-      workgroupBarrier();
-      for (var s = thread; s < T * T; s += ${THREADS}u) {
-        ${SCORE}
-        weights[s] = weight;
-        dScores[s] = slope;
+      ${load('queries', 'q', QUERIES, 'head', 'start', 'K')}
+      ${load('slopes', 'dOut', QUERIES, 'head', 'start', 'K')}
+      for (var i = thread; i < K; i += THREADS) {
+        let at = (first + min(start + i, p.length - 1u)) * p.heads + head;
+        logSumsHere[i] = logSums[at];
+        alongHere[i] = along[at];
       }
       workgroupBarrier();
-      ${eachVector(`
-        for (var query = 0u; query < T; query++) {
-          toV[n] += weights[query * T + i / W] * slopes[query * W + i % W];
-          toK[n] += dScores[query * T + i / W] * queries[query * W + i % W];
-        }`)}
+      ${dots(shape, [
+        { name: 'score', own: 'keys', other: 'queries' },
+        { name: 'slope', own: 'values', other: 'slopes' },
+      ])}
+      let logSum = ${ofLane(shape, 'logSumsHere')};
+      let alongs = ${ofLane(shape, 'alongHere')};
+      ${eachRow(
+        shape,
+        (row) => `let seen${row} = ${seen(shape, (column) => `sees(first, start + ${column}, key${row})`)};
+      let weight${row} = select(vec4f(0.0), exp(score${row} * p.scale - logSum), seen${row});
+      let dScore${row} = weight${row} * (slope${row} - alongs);`,
+      )}
+      ${tell(shape, [(row) => `weight${row}`, (row) => `dScore${row}`])}
+      ${overInner(
+        shape,
+        eachRow(
+          shape,
+          (row) => `let weights${row} = ${toldBy(shape, 0, row, `weight${row}`)};
+        let dScores${row} = ${toldBy(shape, 1, row, `dScore${row}`)};`,
+        ),
+        (n) => `let query = queries[at]; let slope = slopes[at];
+        ${eachRow(shape, (row) => `toV${row}_${n} += weights${row}[c] * slope; toK${row}_${n} += dScores${row}[c] * query;`)}`,
+      )}
     }
   }
-  ${eachVectorOut(KEYS, 'keyHead', 'keyStart', 'dK[at] = toK[n] * p.scale; dV[at] = toV[n];')}
+  ${eachOut(shape, KEYS, 'keyHead', 'keyStart', (row, n) => `dK[at] = toK${row}_${n} * p.scale; dV[at] = toV${row}_${n};`)}
 }`,
 });
+
+/** A number of each of a lane's inner tokens. */
+const ofLane = ({ inner }: Shape, from: string): string =>
+  `vec4f(${[0, 1, 2, 3].map((c) => (c < inner / 4 ? `${from}[lane * ${inner / 4}u + ${c}u]` : '0.0')).join(', ')})`;
 
 /** `saved` = q, k, v, segments, output, log sums. The gradients to q, k, v. */
 export function attentionGrad(
@@ -154,14 +196,18 @@ export function attentionGrad(
   const headSize = q.shape[1] / heads;
   const along = empty<Tensor2D>(backend, logSums.shape);
   run(backend, ALONG, [slopes, out], [along], [along.size, headSize / 4], spread(Math.ceil(along.size / THREADS)));
-  const tokens = tileTokens(backend, headSize, 4, 2);
   const [dQ, dK, dV] = [q, k, v].map(({ shape }) => empty<Tensor2D>(backend, shape)) as [Tensor2D, Tensor2D, Tensor2D];
   const reads = [q, k, v, segments, slopes, logSums, along];
   const rows = q.shape[0] / length;
-  const groups = (along: number, count: number): [number, number, number] => [Math.ceil(along / tokens), count, rows];
-  run(backend, toQueries(tokens, headSize), reads, [dQ], paramsOf(options), groups(length, heads));
-  const keys = options.keyLength ?? length;
-  run(backend, toKeys(tokens, headSize), reads, [dK, dV], paramsOf(options), groups(keys, keyValueHeads));
+  const groups = (tokens: number, shape: Shape, count: number): [number, number, number] => [
+    ...([Math.ceil(tokens / tokensOf(shape)), count, rows] as const),
+  ];
+  const flops = flopsOf(options, q);
+  const queries = shapeOf(backend, headSize, { own: 2, others: 2, sums: 1, told: 1 });
+  run(backend, toQueries(queries), reads, [dQ], paramsOf(options), groups(length, queries, heads), 3 * flops);
+  const keys = shapeOf(backend, headSize, { own: 2, others: 2, sums: 2, told: 2 });
+  const ofKeys = groups(options.keyLength ?? length, keys, keyValueHeads);
+  run(backend, toKeys(keys), reads, [dK, dV], paramsOf(options), ofKeys, 4 * flops);
   along.dispose();
   return [
     withoutPadding(dQ, heads, size),

@@ -2,17 +2,173 @@ import type { AttentionOptions } from '../../fused-kernels.ts';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';
-import { INVOCATION } from '../kernel.ts';
 
-/** Threads of a workgroup of every attention kernel. */
-export const THREADS = 64;
-
-/** Queries and keys are taken this many at a time, the most whose `tiles` vectors fit into a workgroup's memory. */
-export function tileTokens(backend: Backend, headSize: number, tiles: number, matrices: number): number {
-  const most = backend.opened.gpu.limits.maxComputeWorkgroupStorageSize;
-  const bytes = (tokens: number) => 4 * (tiles * tokens * headSize + matrices * tokens * tokens + 4 * tokens);
-  return [16, 8, 4, 2].find((tokens) => bytes(tokens) <= most) ?? 1;
+/**
+ * How a workgroup shares out a tile of tokens: four threads, a quad, have `rows` of its tokens each, and go through `inner` others at a time,
+ * of whose scores each of the four makes a quarter.
+ */
+export interface Shape {
+  quads: number;
+  rows: number;
+  inner: number;
+  /** of four numbers, in a head */
+  vectors: number;
+  subgroups: boolean;
 }
+
+/** Tokens of a tile. */
+export const tokensOf = ({ quads, rows }: Shape): number => quads * rows;
+
+/** What a kernel keeps: tiles of its own tokens, of others, sums in registers, and what the four of a quad tell each other. */
+export interface Needs {
+  own: number;
+  others: number;
+  sums: number;
+  told: number;
+}
+
+/** Quads and rows, the most tokens first. A software adapter compiles every thread: few have many rows there. */
+const SHARES = [
+  ...([[16, 4], [16, 2], [8, 4], [16, 1], [8, 2], [4, 4], [8, 1], [4, 2], [4, 1], [2, 1], [1, 1]] as const), // prettier-ignore
+];
+const SOFTWARE_QUADS = 8;
+/** Vectors that a thread adds up in registers, at most. */
+const MOST_SUMS = 16;
+
+/** The most tokens whose tiles fit into a workgroup's memory. */
+export function shapeOf(backend: Backend, headSize: number, { own, others, sums, told }: Needs): Shape {
+  const { limits } = backend.opened.gpu;
+  const most = backend.opened.found.software ? SOFTWARE_QUADS : Infinity;
+  const vectors = headSize / 4;
+  const subgroups = backend.opened.has('subgroups');
+  const bytes = ({ quads, rows, inner }: Shape) =>
+    16 * ((own * quads * rows + others * inner) * (vectors + 1) + (subgroups ? 0 : (told + 1) * rows * quads * 4));
+  for (const [quads, rows] of SHARES.filter(([quads]) => quads <= most))
+    for (const inner of [16, 8, 4]) {
+      const shape = { quads, rows, inner, vectors, subgroups };
+      const fits = bytes(shape) <= limits.maxComputeWorkgroupStorageSize;
+      if (fits && (rows === 1 || rows * sums * Math.ceil(vectors / 4) <= MOST_SUMS)) return shape;
+    }
+  throw new Error(`Heads of ${headSize} numbers are too large for this GPU`);
+}
+
+const list = (count: number, line: (i: number) => string, between = '\n') =>
+  Array.from({ length: count }, (_, i) => line(i)).join(between);
+
+/** For every row of a thread. */
+export const eachRow = ({ rows }: Shape, line: (row: number) => string): string => list(rows, line);
+
+/** Vectors of a head that one of a quad's four sums up. */
+const share = ({ vectors }: Shape) => Math.ceil(vectors / 4);
+
+/** Every vector of a thread's rows: named NAME<row>_<n>. */
+export const eachSum = (shape: Shape, line: (row: number, n: number) => string): string =>
+  eachRow(shape, (row) => list(share(shape), (n) => line(row, n)));
+
+/** Text that all kernels share: the tile's constants, and what the four of a quad tell each other, by subgroups where the device has them. */
+export function tileText(shape: Shape, told: number): string {
+  const { quads, rows, inner, vectors, subgroups } = shape;
+  const memory = subgroups
+    ? ''
+    : `var<workgroup> told: array<vec4f, ${told * rows * quads * 4}>;
+var<workgroup> tops: array<f32, ${rows * quads * 4}>;`;
+  return `const T = ${quads * rows}u; const K = ${inner}u; const W = ${vectors}u; const S = ${vectors + 1}u; const THREADS = ${4 * quads}u;
+${memory}`;
+}
+
+export const enabled = ({ subgroups }: Shape): string[] => (subgroups ? ['subgroups'] : []);
+
+/** `main`'s head: who a thread is. Where subgroups pass numbers on, it goes by its place in them. */
+export const MAIN = ({ subgroups, quads }: Shape) => `@compute @workgroup_size(${4 * quads})
+fn main(@builtin(workgroup_id) group: vec3u, ${
+  subgroups
+    ? '@builtin(subgroup_id) subgroup: u32, @builtin(subgroup_size) subgroupSize: u32, @builtin(subgroup_invocation_id) place: u32'
+    : '@builtin(local_invocation_index) thread: u32'
+}) {
+  ${subgroups ? `let thread = subgroup * subgroupSize + place;\n  let four = place & ~3u;` : ''}
+  let lane = thread % 4u;
+  let quad = thread / 4u;`;
+
+/** The largest of a number a row, `names(row)`, among a quad's four. */
+export function largestOfQuad(shape: Shape, name: (row: number) => string): string {
+  if (shape.subgroups)
+    return eachRow(
+      shape,
+      (row) => `${name(row)} = max(${name(row)}, subgroupShuffleXor(${name(row)}, 1u));
+    ${name(row)} = max(${name(row)}, subgroupShuffleXor(${name(row)}, 2u));`,
+    );
+  const at = (row: number) => `${row}u * THREADS + thread - lane`;
+  return `${eachRow(shape, (row) => `tops[${row}u * THREADS + thread] = ${name(row)};`)}
+    workgroupBarrier();
+    ${eachRow(shape, (row) => `for (var j = 0u; j < 4u; j++) { ${name(row)} = max(${name(row)}, tops[${at(row)} + j]); }`)}`;
+}
+
+/** Tells a quad's four a vector a row each of `names`; before it is told again comes a barrier. */
+export const tell = (shape: Shape, names: ((row: number) => string)[]): string =>
+  shape.subgroups
+    ? ''
+    : `${names.map((name, k) => eachRow(shape, (row) => `told[${k * shape.rows + row}u * THREADS + thread] = ${name(row)};`)).join('\n')}
+    workgroupBarrier();`;
+
+/** What the `j`-th of a quad's four told, the `k`-th of what was told. */
+export const toldBy = ({ subgroups, rows }: Shape, k: number, row: number, name: string): string =>
+  subgroups ? `subgroupShuffle(${name}, four + j)` : `told[${k * rows + row}u * THREADS + thread - lane + j]`;
+
+/** Goes through the inner tokens, with `begin` once for each of a quad's four, whose `j`-th has token `j * K / 4 + c`, and `each` for its vectors. */
+export function overInner(shape: Shape, begin: string, each: (n: number) => string): string {
+  const { inner, vectors } = shape;
+  const columns = inner / 4;
+  const vector = (n: number) => {
+    const isWhole = 4 * n + 3 < vectors;
+    return `${isWhole ? '' : `if (lane + ${4 * n}u < W) `}{ let at = (j * ${columns}u + c) * S + lane + ${4 * n}u; ${each(n)} }`;
+  };
+  return `for (var j = 0u; j < 4u; j++) {
+      ${begin}
+      for (var c = 0u; c < ${columns}u; c++) { ${list(share(shape), vector)} }
+    }`;
+}
+
+/** NAME<row> = own token's vector times each of the lane's inner tokens', of two tiles. */
+export function dots(shape: Shape, pairs: { name: string; own: string; other: string }[]): string {
+  const columns = shape.inner / 4;
+  const padded = (row: number, n: number) =>
+    [0, 1, 2, 3].map((c) => (c < columns ? `dot(own${n}_${row}, other${n}_${c})` : '0.0')).join(', ');
+  return `${pairs.map(({ name }) => eachRow(shape, (row) => `var ${name}${row} = vec4f(0.0);`)).join('\n')}
+    for (var i = 0u; i < W; i++) {
+      ${pairs
+        .map(
+          (
+            { name, own, other },
+            n,
+          ) => `${eachRow(shape, (row) => `let own${n}_${row} = ${own}[(quad * ${shape.rows}u + ${row}u) * S + i];`)}
+      ${list(columns, (c) => `let other${n}_${c} = ${other}[(lane * ${columns}u + ${c}u) * S + i];`)}
+      ${eachRow(shape, (row) => `${name}${row} += vec4f(${padded(row, n)});`)}`,
+        )
+        .join('\n')}
+    }`;
+}
+
+/** Which of a lane's four inner tokens count: those of `sees(own, other)`. */
+export const seen = ({ inner }: Shape, sees: (column: string) => string): string =>
+  `vec4<bool>(${[0, 1, 2, 3].map((c) => (c < inner / 4 ? sees(`lane * ${inner / 4}u + ${c}u`) : 'false')).join(', ')})`;
+
+/** Writes what a thread summed up for its rows: `put(row, n)` to vector `at`. */
+export const eachOut = (
+  shape: Shape,
+  { first, length, heads }: Lie,
+  head: string,
+  start: string,
+  put: (row: number, n: number) => string,
+) =>
+  eachRow(
+    shape,
+    (row) => `{
+    let token = ${start} + quad * ${shape.rows}u + ${row}u;
+    if (token < ${length}) {
+      ${list(share(shape), (n) => `if (lane + ${4 * n}u < W) { let at = ((${first} + token) * ${heads} + ${head}) * W + lane + ${4 * n}u; ${put(row, n)} }`)}
+    }
+  }`,
+  );
 
 /** Sizes every attention kernel takes, in the order of `PARAMS`. */
 export const PARAMS = {
@@ -24,11 +180,8 @@ export const paramsOf = ({ length, keyLength, heads, keyValueHeads, window, scal
   ...[Number(keyLength !== undefined), scale],
 ];
 
-/** Constants of a tile: T tokens, W vectors of four a head, N of them a thread. */
-export function constants(tokens: number, headSize: number): string {
-  const vectors = headSize / 4;
-  return `const T = ${tokens}u; const W = ${vectors}u; const N = ${Math.ceil((tokens * vectors) / THREADS)}u;`;
-}
+/** Of one product of every query with every key. */
+export const flopsOf = ({ length, keyLength }: AttentionOptions, q: Tensor2D) => 2 * q.size * (keyLength ?? length);
 
 /** Whether query `q` sees key `k` (tokens of a row whose first token is `first`): all of its row, or causal, in one segment, in the window. */
 export const SEES = `fn sees(first: u32, q: u32, k: u32) -> bool {
@@ -50,51 +203,29 @@ export const KEYS: Lie = { first: 'firstKey', length: 'p.keys', heads: 'p.keyHea
 export const ROWS = `let first = group.z * p.length;
   let firstKey = group.z * p.keys;`;
 
-/** Reads T tokens' vectors of one head into workgroup memory, zeros past the row's end. */
-export const load = (tile: string, from: string, { first, length, heads }: Lie, head: string, start: string) => `
-  for (var i = thread; i < T * W; i += ${THREADS}u) {
+/** Reads `count` tokens' vectors of one head into workgroup memory, zeros past the row's end. */
+export const load = (
+  tile: string,
+  from: string,
+  { first, length, heads }: Lie,
+  head: string,
+  start: string,
+  count: 'T' | 'K',
+) => `
+  for (var i = thread; i < ${count} * W; i += THREADS) {
     let token = ${start} + i / W;
-    ${tile}[i] = vec4f(0.0);
-    if (token < ${length}) { ${tile}[i] = ${from}[((${first} + token) * ${heads} + ${head}) * W + i % W]; }
+    var vector = vec4f(0.0);
+    if (token < ${length}) { vector = ${from}[((${first} + token) * ${heads} + ${head}) * W + i % W]; }
+    ${tile}[i / W * S + i % W] = vector;
   }`;
 
-/** Does `body` for every vector `i` of a tile that is this thread's, its `n`-th. */
-export const eachVector = (body: string) => `
-  for (var n = 0u; n < N; n++) {
-    let i = thread + n * ${THREADS}u;
-    if (i < T * W) { ${body} }
-  }`;
-
-/** As `eachVector`, but for tokens past the row's end; `at` is where the vector lies. */
-export const eachVectorOut = ({ first, length, heads }: Lie, head: string, start: string, body: string) =>
-  eachVector(`
-      let token = ${start} + i / W;
-      let at = ((${first} + token) * ${heads} + ${head}) * W + i % W;
-      if (token < ${length}) { ${body} }`);
-
-/**
- * A kernel whose workgroups have a tile of queries of one head each, go through the tiles of keys that these see, `each`, and come
- * to an `end`; `begin` comes before.
- */
-export const overKeys = ({ begin, each, end }: { begin: string; each: string; end: string }) => `
-@compute @workgroup_size(${THREADS})
-fn main(${INVOCATION}) {
-  let start = group.x * T;
+/** Kernels whose workgroups have a tile of queries of one head each: where these begin, and which keys they see. */
+export const QUERY_TILE = `let start = group.x * T;
   let head = group.y;
   let keyHead = head / (p.heads / p.keyHeads);
   ${ROWS}
-  ${load('queries', 'q', QUERIES, 'head', 'start')}
-  ${begin}
-  var sums: array<vec4f, N>;
   let nearest = select(0u, start - min(start, p.window - 1u), p.window > 0u);
-  let end = select(min(start + T, p.keys), p.keys, p.all == 1u);
-  for (var keyStart = nearest; keyStart < end; keyStart += T) {
-    workgroupBarrier();
-    ${load('keys', 'k', KEYS, 'keyHead', 'keyStart')}
-    ${each}
-  }
-  ${end}
-}`;
+  let end = select(min(start + T, p.keys), p.keys, p.all == 1u);`;
 
 /** Heads are read four numbers at a time: pads each with zeros, which add nothing to any dot product. */
 export function wholeVectors(x: Tensor2D, heads: number): Tensor2D {

@@ -3,82 +3,102 @@ import type { AttentionOptions } from '../../fused-kernels.ts';
 import type { Backend } from '../backend.ts';
 import { empty, run, type Kernel } from '../kernel.ts';
 import {
-  constants,
-  eachVector,
-  eachVectorOut,
+  dots,
+  eachOut,
+  eachRow,
+  eachSum,
+  enabled,
+  flopsOf,
   KEYS,
+  largestOfQuad,
   load,
-  overKeys,
+  MAIN,
+  overInner,
   PARAMS,
   paramsOf,
   QUERIES,
+  QUERY_TILE,
+  seen,
   SEES,
-  THREADS,
-  tileTokens,
+  shapeOf,
+  tell,
+  tileText,
+  tokensOf,
+  toldBy,
   wholeVectors,
   withoutPadding,
+  type Shape,
 } from './attention-tile.ts';
 
-const text = (tokens: number, headSize: number) => `${constants(tokens, headSize)}
-var<workgroup> queries: array<vec4f, T * W>;
-var<workgroup> keys: array<vec4f, T * W>; // then values
-var<workgroup> scores: array<f32, T * T>; // then weights
-var<workgroup> highest: array<f32, T>;
-var<workgroup> total: array<f32, T>;
-var<workgroup> shrink: array<f32, T>;
+const text = (shape: Shape) => `${tileText(shape, 1)}
+var<workgroup> queries: array<vec4f, T * S>;
+var<workgroup> keys: array<vec4f, K * S>; // then values
 const NONE = -1e30;
 ${SEES}
-${overKeys({
-  begin: 'if (thread < T) { highest[thread] = NONE; total[thread] = 0.0; }',
-  each: `
+${MAIN(shape)}
+  ${QUERY_TILE}
+  ${load('queries', 'q', QUERIES, 'head', 'start', 'T')}
+  ${eachSum(shape, (row, n) => `var sum${row}_${n} = vec4f(0.0);`)}
+  ${eachRow(shape, (row) => `var highest${row} = NONE; var total${row} = 0.0;`)}
+  for (var keyStart = nearest; keyStart < end; keyStart += K) {
     workgroupBarrier();
-    for (var s = thread; s < T * T; s += ${THREADS}u) {
-      var score = NONE;
-      if (sees(first, start + s / T, keyStart + s % T)) {
-        score = 0.0;
-        for (var i = 0u; i < W; i++) { score += dot(queries[s / T * W + i], keys[s % T * W + i]); }
-        score *= p.scale;
-      }
-      scores[s] = score;
-    }
+    ${load('keys', 'k', KEYS, 'keyHead', 'keyStart', 'K')}
     workgroupBarrier();
-    ${load('keys', 'v', KEYS, 'keyHead', 'keyStart')}
-    if (thread < T) {
-      var most = highest[thread];
-      for (var i = thread * T; i < thread * T + T; i++) { most = max(most, scores[i]); }
-      var sum = 0.0;
-      for (var i = thread * T; i < thread * T + T; i++) {
-        let weight = select(0.0, exp(scores[i] - most), scores[i] > NONE);
-        scores[i] = weight;
-        sum += weight;
-      }
-      shrink[thread] = exp(highest[thread] - most);
-      total[thread] = total[thread] * shrink[thread] + sum;
-      highest[thread] = most;
-    }
+    ${dots(shape, [{ name: 'score', own: 'queries', other: 'keys' }])}
+    ${eachRow(
+      shape,
+      (row) => `let query${row} = start + quad * ${shape.rows}u + ${row}u;
+    let seen${row} = ${seen(shape, (column) => `sees(first, query${row}, keyStart + ${column})`)};
+    score${row} = select(vec4f(NONE), score${row} * p.scale, seen${row});
+    var most${row} = max(highest${row}, max(max(score${row}.x, score${row}.y), max(score${row}.z, score${row}.w)));`,
+    )}
     workgroupBarrier();
-    ${eachVector(`
-      var sum = sums[n] * shrink[i / W];
-      for (var key = 0u; key < T; key++) { sum += scores[i / W * T + key] * keys[key * W + i % W]; }
-      sums[n] = sum;`)}`,
-  end: `
-  ${eachVectorOut(QUERIES, 'head', 'start', 'out[at] = sums[n] / total[i / W];')}
-  if (thread < T && start + thread < p.length) {
-    logSums[(first + start + thread) * p.heads + head] = highest[thread] + log(total[thread]);
+    ${load('keys', 'v', KEYS, 'keyHead', 'keyStart', 'K')}
+    ${largestOfQuad(shape, (row) => `most${row}`)}
+    ${eachRow(
+      shape,
+      (row) => `let weight${row} = select(vec4f(0.0), exp(score${row} - most${row}), seen${row});
+    let shrink${row} = exp(highest${row} - most${row});
+    total${row} = total${row} * shrink${row} + dot(weight${row}, vec4f(1.0));
+    highest${row} = most${row};`,
+    )}
+    ${eachSum(shape, (row, n) => `sum${row}_${n} *= shrink${row};`)}
+    ${tell(shape, [(row) => `weight${row}`])}
+    ${shape.subgroups ? 'workgroupBarrier();' : ''}
+    ${overInner(
+      shape,
+      eachRow(shape, (row) => `let by${row} = ${toldBy(shape, 0, row, `weight${row}`)};`),
+      (n) => `let value = keys[at]; ${eachRow(shape, (row) => `sum${row}_${n} += by${row}[c] * value;`)}`,
+    )}
+  }
+  // each of a quad's four has added up the weights of its own keys
+  ${eachRow(shape, (row) => `var parts${row} = vec4f(total${row});`)}
+  workgroupBarrier();
+  ${tell(shape, [(row) => `parts${row}`])}
+  ${eachRow(shape, (row) => `total${row} = 0.0;`)}
+  for (var j = 0u; j < 4u; j++) { ${eachRow(shape, (row) => `total${row} += ${toldBy(shape, 0, row, `parts${row}`)}.x;`)} }
+  ${eachOut(shape, QUERIES, 'head', 'start', (row, n) => `out[at] = sum${row}_${n} / total${row};`)}
+  ${eachRow(
+    shape,
+    (row) => `{
+    let token = start + quad * ${shape.rows}u + ${row}u;
+    if (lane == 0u && token < p.length) { logSums[(first + token) * p.heads + head] = highest${row} + log(total${row}); }
   }`,
-})}`;
+  )}
+}`;
 
 /**
  * Attention without the score matrix (FlashAttention, arXiv 2205.14135): a workgroup a tile of queries of one head, which goes
  * through the keys it sees tile by tile with a running maximum and sum. Causal, packed segments, window, grouped-query; or all of a row's keys.
  */
-function kernel(tokens: number, headSize: number): Kernel {
+function kernel(shape: Shape): Kernel {
   return {
-    name: `attention ${tokens} ${headSize}`,
+    name: `attention ${Object.values(shape).join()}`,
     reads: { q: 'vec4f', k: 'vec4f', v: 'vec4f', segments: 'i32' },
     writes: { out: 'vec4f', logSums: 'f32' },
     params: PARAMS,
-    code: text(tokens, headSize),
+    enable: enabled(shape),
+    code: text(shape),
   };
 }
 
@@ -92,11 +112,11 @@ export function attention(
   const { length, heads, keyValueHeads } = options;
   const wide = wholeVectors(q, heads);
   const headSize = wide.shape[1] / heads;
-  const tokens = tileTokens(backend, headSize, 2, 1);
+  const shape = shapeOf(backend, headSize, { own: 1, others: 1, sums: 1, told: 1 });
   const out = empty<Tensor2D>(backend, wide.shape);
   const logSums = empty<Tensor2D>(backend, [q.shape[0], heads]);
-  const groups = [Math.ceil(length / tokens), heads, q.shape[0] / length] as [number, number, number];
+  const groups = [Math.ceil(length / tokensOf(shape)), heads, q.shape[0] / length] as [number, number, number];
   const reads = [wide, wholeVectors(k, keyValueHeads), wholeVectors(v, keyValueHeads), segments];
-  run(backend, kernel(tokens, headSize), reads, [out, logSums], paramsOf(options), groups);
+  run(backend, kernel(shape), reads, [out, logSums], paramsOf(options), groups, 2 * flopsOf(options, wide));
   return [withoutPadding(out, heads, q.shape[1] / heads), logSums];
 }
