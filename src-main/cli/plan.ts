@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { totalmem } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { Document } from 'yaml';
@@ -33,7 +32,7 @@ export function planCommand(program: Command): void {
   ])
     .addOption(modelOption().makeOptionMandatory())
     .requiredOption('--dataset <file...>', 'one dataset, or several that are mixed')
-    .option('--memory <size>', 'memory the run may take, such as 8GiB (default: what the machine has)', bytes)
+    .option('--memory <size>', 'memory the run may take, such as 8GiB (default: most of what its device has free)', bytes)
     .option('--time <time>', 'time it may take, such as 2h or 30min (default: as long as it takes)', seconds)
     .option('--out <file>', 'where to write the recipe (default: standard output)')
     .action(proposeRecipe);
@@ -50,7 +49,7 @@ async function proposeRecipe(flags: PlanFlags): Promise<void> {
     const request = {
       model: isName ? flags.model : path.resolve(reference),
       mix: flags.dataset.map((dataset) => ({ path: path.resolve(dataset), weight: 1 })),
-      memoryBytes: flags.memory ?? totalmem(),
+      memoryBytes: flags.memory,
       seconds: flags.time,
       fixed: {},
     };

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type { GpuMemory } from './devices/gpu-memory.ts';
 
 /** What an engine that counts its device's memory tells of it. */
 interface OnDevice {
@@ -7,12 +8,22 @@ interface OnDevice {
   peakBytesInGPU?: number;
 }
 
-/** Bytes in use: on the device where the engine keeps count of them, else this process's resident ones. */
-export function engineMemoryBytes(): number {
-  return (tf.memory() as OnDevice).numBytesAllocatedInGPU ?? process.memoryUsage.rss();
+let toldByDriver: GpuMemory | undefined;
+
+/** From now on memory is what the driver tells of a GPU, whose engine keeps no count. */
+export function memoryFromDriver(memory: GpuMemory): void {
+  toldByDriver = memory;
+}
+
+/** Bytes in use: on the device where the engine or its driver tells of it, else this process's resident ones. */
+export async function engineMemoryBytes(): Promise<number> {
+  const onDevice = (tf.memory() as OnDevice).numBytesAllocatedInGPU ?? (await toldByDriver?.bytes());
+  return onDevice ?? process.memoryUsage.rss();
 }
 
 /** The most bytes so far, counted in the same place. */
-export function enginePeakBytes(): number {
-  return (tf.memory() as OnDevice).peakBytesInGPU ?? process.resourceUsage().maxRSS * 1024;
+export async function enginePeakBytes(): Promise<number> {
+  await toldByDriver?.ask();
+  const onDevice = (tf.memory() as OnDevice).peakBytesInGPU ?? toldByDriver?.peakBytes;
+  return onDevice || process.resourceUsage().maxRSS * 1024;
 }

@@ -42,7 +42,7 @@ export class StepLines {
       gradNorm: report.gradNorm,
       tokens: progress.tokens,
       tokensPerSecond: report.units / seconds,
-      memory: engineMemoryBytes(),
+      memory: await engineMemoryBytes(),
       secondsLeft,
       ...(evaluation && {
         evalLoss: evaluation.loss,

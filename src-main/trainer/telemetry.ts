@@ -8,7 +8,7 @@ export interface MetricsLine {
   gradNorm: number;
   tokens: { label: number; all: number };
   tokensPerSecond: number;
-  /** bytes resident, or on the device */
+  /** bytes on the device; on a processor resident ones */
   memory: number;
   secondsLeft: number;
   evalLoss?: number;

@@ -31,7 +31,8 @@ export type Recipe = z.infer<typeof recipe>;
 export const planRequest = z.object({
   model: z.string().min(1),
   mix: z.array(mixPart).min(1).max(32),
-  memoryBytes: z.number().positive(),
+  /** missing: what the engine's device has free, or most of it */
+  memoryBytes: z.number().positive().optional(),
   seconds: z.number().positive().optional(),
   /** values the user fixed, by dotted recipe key, e.g. `method.rank` */
   fixed: z.record(z.string(), z.unknown()).default({}),
@@ -47,7 +48,18 @@ export const plan = z.object({
   /** how many examples are held out, of how many there are */
   heldOut: z.object({ examples: z.number(), of: z.number() }),
   fits: z.boolean(),
+  /** what the run may take: what was asked for, or what the device has free, or most of it */
+  budgetBytes: z.number(),
+  /** the same, and no more than the device has */
   limitBytes: z.number(),
+  /** the device that the memory is of */
+  memoryOf: z.object({
+    device: z.string(),
+    kind: z.enum(['gpu', 'cpu']),
+    memoryBytes: z.number(),
+    /** of a GPU's now, where it is told */
+    freeBytes: z.number().optional(),
+  }),
   /** predicted memory by part; the sum is the predicted peak */
   memory: z.array(z.object({ part: z.string(), bytes: z.number() })),
   seconds: z.number().nullable(),

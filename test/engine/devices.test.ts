@@ -41,6 +41,7 @@ describe('the GPUs of a machine', () => {
   /** A machine on which nothing is found but what is told. */
   const machine = (told: Partial<GpuSources>): GpuSources => ({
     nvidiaSmi: () => Promise.resolve([]),
+    nvidiaProcesses: () => Promise.resolve([]),
     drmFolder: path.join(scratch.folder, 'no drm'),
     controllers: () => Promise.resolve([]),
     ...told,

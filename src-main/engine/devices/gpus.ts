@@ -39,6 +39,8 @@ export interface Controller {
 export interface GpuSources {
   /** the lines that nvidia-smi prints for these fields; none where it is not there or finds nothing */
   nvidiaSmi(fields: string[]): Promise<string[]>;
+  /** its lines of process id, GPU's UUID and MiB in use there, one for each process that computes on a GPU */
+  nvidiaProcesses(): Promise<string[]>;
   /** where Linux shows graphics cards */
   drmFolder: string;
   controllers(): Promise<Controller[]>;
@@ -51,7 +53,8 @@ export const SHARED_MEMORY_SHARE = 0.6;
 const LIMIT_MS = 10_000;
 
 export const system: GpuSources = {
-  nvidiaSmi,
+  nvidiaSmi: (fields) => askNvidiaSmi('gpu', fields),
+  nvidiaProcesses: () => askNvidiaSmi('compute-apps', ['pid', 'gpu_uuid', 'used_memory']),
   drmFolder: '/sys/class/drm',
   controllers: async () => (await si.graphics()).controllers,
 };
@@ -146,11 +149,11 @@ function ofController({ vendor, model, vram, vramDynamic }: Controller): Gpu {
   };
 }
 
-async function nvidiaSmi(fields: string[]): Promise<string[]> {
+async function askNvidiaSmi(what: 'gpu' | 'compute-apps', fields: string[]): Promise<string[]> {
   // Under WSL 2 it lies beside the driver's library, which not every shell looks for.
   for (const program of ['nvidia-smi', '/usr/lib/wsl/lib/nvidia-smi'])
     try {
-      const query = [`--query-gpu=${fields.join(',')}`, '--format=csv,noheader,nounits'];
+      const query = [`--query-${what}=${fields.join(',')}`, '--format=csv,noheader,nounits'];
       const { stdout } = await promisify(execFile)(program, query, { timeout: LIMIT_MS, windowsHide: true });
       return stdout.split('\n').filter((line) => line.includes(', '));
     } catch {

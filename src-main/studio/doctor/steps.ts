@@ -40,7 +40,7 @@ export async function measureSteps(
     await step.run(n, [batch], 1e-4);
     const seconds = (performance.now() - begun) / 1000;
     steps.seconds.push(seconds);
-    steps.measuredBytes = enginePeakBytes();
+    steps.measuredBytes = await enginePeakBytes();
     tell(steps);
   }
   await whole.close();

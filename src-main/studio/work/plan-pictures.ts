@@ -14,6 +14,7 @@ import { completeFor } from '../../trainer/complete-for.ts';
 import { engineFacts } from '../../trainer/engine-facts.ts';
 import { heldBy } from '../../trainer/held.ts';
 import { SMALLEST_STEP_FLOPS, smallStepSpeed, speedFacts, type SpeedFacts } from '../../trainer/machine-speed.ts';
+import { memoryOn } from './plan-memory.ts';
 import { choiceOf, flatten, needs, PARTS } from './plan.ts';
 
 /** Each picture is seen about so often, in so many steps at least and at most. */
@@ -31,7 +32,7 @@ const HEADS_OFF = 0.6;
 export async function proposePicturePlan(file: DiffusionModelFile, request: PlanRequest): Promise<Plan> {
   const { fixed } = request;
   const chosen = await chooseEngine(heldBy(file));
-  const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
+  const room = memoryOn(chosen, request.memoryBytes);
   const products = PRODUCTS.find((each) => each === fixed['training.precision']) ?? 'f32';
   const engine = engineFacts(chosen, products, 'pictures');
   const speed = speedFacts(chosen, 'pictures');
@@ -41,7 +42,7 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
         ...{ model: request.model, dataset: request.mix },
         method: { reducer: ratio > 0 ? reducerOf(ratio, training) : undefined },
         training,
-        budget: { memoryBytes: Math.round(request.memoryBytes), ...(request.seconds && { seconds: request.seconds }) },
+        budget: { memoryBytes: room.budgetBytes, ...(request.seconds && { seconds: request.seconds }) },
       },
       fixed,
     );
@@ -52,7 +53,7 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
   try {
     const sites = { sites: () => sitesOf(file) };
     const costOf = (recipe: Recipe) => task.cost(recipe, task.adapterOptions(recipe, sites), file, data.train, engine);
-    const fits = (batch: number) => costOf(read({ steps: 1, batch })).memory(false).total <= limitBytes;
+    const fits = (batch: number) => costOf(read({ steps: 1, batch })).memory(false).total <= room.limitBytes;
     const batch = [8, 4, 2].find(fits) ?? 1;
     const again = !fits(batch);
     const accumulate = Math.max(1, Math.round(PICTURES / batch));
@@ -81,12 +82,12 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
       values: { ...flatten(recipe.method, 'method'), ...flatten(recipe.training, 'training'), engine: recipe.engine },
       proposed: { steps: proposed, stepsAPass: Math.ceil(data.train.count / aStep) },
       heldOut: { examples: data.heldOutCount, of: data.heldOutCount + data.train.count },
-      ...{ fits: total <= limitBytes, limitBytes },
+      ...{ fits: total <= room.limitBytes, ...room },
       memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
       seconds: steps * perStep + beside,
       ...{ secondsBeside: beside, secondsMeasured: reached.isMeasured },
       choices: said.map(([choice, reason]) => choiceOf({ choice, text: reason }, fixed)),
-      warnings: [...(file.warnings ?? []), ...warningsOf(data, total, limitBytes)],
+      warnings: [...(file.warnings ?? []), ...warningsOf(data, total, room.limitBytes)],
       structure: {
         layers: cost.blocks,
         ...{ sites: options.targets, heads: options.heads, rank: options.rank },

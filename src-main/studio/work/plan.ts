@@ -19,6 +19,7 @@ import { taskOf } from '../../tasks/registry.ts';
 import { heldBy } from '../../trainer/held.ts';
 import { engineFacts } from '../../trainer/engine-facts.ts';
 import { knownFacts, type MixFacts } from './data-facts.ts';
+import { memoryOn } from './plan-memory.ts';
 import { IN_FLOATS, productsFor, type ChosenProducts } from './plan-products.ts';
 import { heldOutFacts, secondsBesideSteps } from './plan-time.ts';
 import { parseRecipe, type Recipe } from '../../recipe/recipe.ts';
@@ -67,12 +68,12 @@ interface Planning {
 function planWith({ products, reason }: ChosenProducts, { model, request, data, facts, chosen }: Planning): Plan {
   const { plan } = taskOf(model);
   const engine = engineFacts(chosen, products);
-  const limitBytes = Math.min(request.memoryBytes, chosen.memoryBytes);
+  const room = memoryOn(chosen, request.memoryBytes);
   const proposed = (seconds: number | undefined) => {
     const parameters = request.fixed['method.reducer.maxParameters'] as number | undefined;
-    const proposal = propose(facts, data, { memoryBytes: limitBytes, seconds, parameters }, engine);
+    const proposal = propose(facts, data, { memoryBytes: room.limitBytes, seconds, parameters }, engine);
     const run = withFixed(proposal, request.fixed);
-    const recipe = withFixedOptions(recipeOf(request, run, products), request.fixed);
+    const recipe = withFixedOptions(recipeOf({ ...request, ...room }, run, products), request.fixed);
     const whole = completeRecipe(recipe);
     const heldOut = heldOutFacts(whole, data);
     const { targets, ...more } = seeingOptions(whole.method.vision, facts.seeing);
@@ -95,7 +96,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   const exampleTokens = Math.min(data.meanTokens, sequenceLength);
   const share = backwardShare(whole.method.reducer, run.training.steps, facts.layers);
   const flops = flopsPerToken(facts, shape, exampleTokens, share) * batch * accumulate * exampleTokens;
-  const fits = memory.total <= limitBytes;
+  const fits = memory.total <= room.limitBytes;
   // Of a rate of the user's own, what was proposed is told beside it.
   const rate = ('training.learningRate' in request.fixed ? proposal : whole).training.learningRate;
   return {
@@ -104,7 +105,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
     proposed: { steps: proposal.training.steps, stepsAPass: proposal.stepsAPass },
     heldOut: { examples: heldOut.examples, of: heldOut.of },
     fits,
-    limitBytes,
+    ...room,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
     seconds: (run.training.steps * flops) / engine.flopsPerSecond + beside,
     secondsBeside: beside,
@@ -118,7 +119,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
       ...(model.warnings ?? []),
       ...proposal.warnings,
       ...fewWarnings(data.examples, run.training.steps * batch * accumulate, whole.training.patience, heldOut),
-      ...(fits && proposal.fits ? [] : tooLarge(memory.total, limitBytes)),
+      ...(fits && proposal.fits ? [] : tooLarge(memory.total, room.limitBytes)),
     ],
     structure: {
       layers: facts.layers,
@@ -196,7 +197,7 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
 }
 
 function recipeOf(
-  request: PlanRequest,
+  request: PlanRequest & Pick<Plan, 'budgetBytes'>,
   { method, training }: ReturnType<typeof withFixed>,
   products: Products,
 ): Plan['recipe'] {
@@ -214,7 +215,7 @@ function recipeOf(
       checkpointEvery: often(0.1),
       headsEvery: Math.max(1, Math.floor(training.steps / 1_000)),
     },
-    budget: { memoryBytes: Math.round(request.memoryBytes), ...(request.seconds ? { seconds: request.seconds } : {}) },
+    budget: { memoryBytes: request.budgetBytes, ...(request.seconds ? { seconds: request.seconds } : {}) },
   };
 }
 
