@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import type { GgmlType } from '../../src-main/models/gguf/types.ts';
 import type { ModelConfig } from '../../src-main/models/types.ts';
 import { python } from '../support/python.ts';
 import { EFFILORA, llamaConfig } from '../support/random-step.ts';
@@ -10,6 +11,8 @@ export interface GpuOptions {
   rows: number;
   length: number;
   precision: 'f32' | 'bf16';
+  /** of the frozen weights */
+  weights: GgmlType;
 }
 
 /** What a side answers; the peer, where it has no GPU, only that. */
@@ -25,6 +28,8 @@ interface Shape {
   config: ModelConfig;
   rows: number;
   length: number;
+  /** of our frozen weights; default as the products are. PyTorch's are as the products are */
+  weights?: GgmlType;
 }
 
 const llama = (layers: number, hiddenSize: number, intermediateSize: number, attentionHeads: number, more: object) =>
@@ -45,10 +50,21 @@ export const SHAPES: Shape[] = [
     config: llama(16, 2048, 8192, 32, { keyValueHeads: 8, vocabularySize: 128_256 }),
     ...{ rows: 4, length: 512 },
   },
+  {
+    name: 'a 7B model in four bits (the shapes of Llama 2 7B, its head tied)',
+    config: llama(32, 4096, 11_008, 32, {
+      headSize: 128,
+      attentionScale: 128 ** -0.5,
+      keyValueHeads: 32,
+      vocabularySize: 32_000,
+    }),
+    ...{ rows: 1, length: 512, weights: 'q4_0' },
+  },
 ];
 
 /** So small that a software adapter gets through it: it shows that the comparison runs. */
-export const TINY: Shape = { name: 'a tiny model', config: llamaConfig({ layers: 1 }), rows: 1, length: 32 };
+const TINY: Shape = { name: 'a tiny model', config: llamaConfig({ layers: 1 }), rows: 1, length: 32 };
+export const TINY_SHAPES: Shape[] = [TINY, { ...TINY, name: 'a tiny model in four bits', weights: 'q4_0' }];
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
@@ -76,13 +92,16 @@ async function measured(runner: Runner<Answer>): Promise<Answer> {
  * PyTorch's with PEFT (LoRA, rank 16, same sites, gradient checkpointing), on the GPU that each finds. BENCH_PYTHON: a Python with
  * PyTorch for CUDA, transformers and PEFT.
  */
-export async function besidePeer({ name, config, rows, length }: Shape, precision: 'f32' | 'bf16'): Promise<void> {
+export async function besidePeer(
+  { name, config, rows, length, weights }: Shape,
+  precision: 'f32' | 'bf16',
+): Promise<void> {
   console.log(`${name}, ${rows} x ${length} tokens, ${precision}`);
   const show = (side: string, { seconds, peakBytes, missing }: Answer) => {
     const speed = () => `${((rows * length) / Math.min(...seconds)).toFixed(0)} tokens/s`;
     console.log(`  ${side}: ${missing ?? `${speed()}, ${(peakBytes / 2 ** 20).toFixed(0)} MiB of the device at most`}`);
   };
-  const options: GpuOptions = { config, rows, length, precision };
+  const options: GpuOptions = { config, rows, length, precision, weights: weights ?? precision };
   const ours = new Runner<Answer>(process.execPath, ['--import', 'tsx', here('./webgpu-step.ts')], options);
   show('ours', await measured(ours));
   const peer = new Runner<Answer>(process.env.BENCH_PYTHON ?? (await python()), [here('./peft_step.py')], {

@@ -12,7 +12,7 @@ import { randomBatch, randomStep } from '../support/random-step.ts';
 import type { GpuOptions } from './webgpu-peer.ts';
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const { config, rows, length, precision } = JSON.parse((await lines.next()).value as string) as GpuOptions;
+const { config, rows, length, precision, weights } = JSON.parse((await lines.next()).value as string) as GpuOptions;
 await openEngine('webgpu');
 const { pool, queue } = await openWebgpu();
 
@@ -21,7 +21,7 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'effilora-zeros-'));
 const zeros = path.join(folder, 'zeros');
 closeSync(openSync(zeros, 'w'));
 truncateSync(zeros, 4 * config.vocabularySize * Math.max(config.hiddenSize, config.intermediateSize));
-const format = GGML_TYPES[precision].id;
+const format = GGML_TYPES[weights].id;
 const step = await randomStep(config, { recompute: true, precision }, (height, width) =>
   PackedMatrix.load(packedKernels()!, { path: zeros, offset: 0, format, rows: height, width }, format),
 );

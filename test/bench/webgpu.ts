@@ -16,7 +16,7 @@ import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { frozenProduct } from '../../src-main/engine/webgpu/kernels/frozen.ts';
 import { bytesOfRows, WEIGHT_FORMATS } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { besidePeer, SHAPES, TINY } from './webgpu-peer.ts';
+import { besidePeer, SHAPES, TINY_SHAPES } from './webgpu-peer.ts';
 import { llamaConfig, randomBatch, randomStep } from '../support/random-step.ts';
 
 const CONFIG = llamaConfig();
@@ -143,7 +143,7 @@ else {
   line('seconds a step', ({ seconds }) => seconds);
   line('loss', ({ loss }) => loss);
   console.log(inProcess('kernels'));
-  for (const shape of found.software ? [TINY] : SHAPES)
+  for (const shape of found.software ? TINY_SHAPES : SHAPES)
     for (const precision of ['f32', 'bf16'] as const) await besidePeer(shape, precision);
 }
 process.exit(0);
