@@ -32,7 +32,11 @@ export function planCommand(program: Command): void {
   ])
     .addOption(modelOption().makeOptionMandatory())
     .requiredOption('--dataset <file...>', 'one dataset, or several that are mixed')
-    .option('--memory <size>', 'memory the run may take, such as 8GiB (default: most of what its device has free)', bytes)
+    .option(
+      '--memory <size>',
+      'memory the run may take, such as 8GiB (default: most of what its device has free)',
+      bytes,
+    )
     .option('--time <time>', 'time it may take, such as 2h or 30min (default: as long as it takes)', seconds)
     .option('--out <file>', 'where to write the recipe (default: standard output)')
     .action(proposeRecipe);
