@@ -208,9 +208,17 @@ function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, t
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
   const gradients = run.tokens * (passed(engine, run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
   // What is followed is read as the update left it, so that it can't take the old one's place.
+  const unpacked = unpackedBytes(model, engine, run);
   const newWeights = engine.updatesInPlace && !methodOf(run.method).isFollowed ? 0 : 3 * trained;
-  if (run.recompute || engine.lossLingers) return Math.max(logits + gradients, newWeights);
-  return Math.max(logits, gradients, newWeights);
+  if (run.recompute || engine.lossLingers) return Math.max(logits + gradients + unpacked, newWeights);
+  return Math.max(logits + unpacked, gradients + unpacked, newWeights);
+}
+
+/** The largest of the matrices that a product unpacks, and what is made of its blocks on the way. */
+function unpackedBytes({ sites, vocabularySize, hiddenSize }: ModelFacts, engine: EngineFacts, run: RunShape): number {
+  if (!engine.unpacks || run.precision === 'f32') return 0;
+  const sizes = sites.map(({ inFeatures, outFeatures }) => inFeatures * outFeatures);
+  return 2 * 4 * sizes.reduce((most, size) => Math.max(most, size), vocabularySize * hiddenSize);
 }
 
 const logitsBytes = ({ vocabularySize }: ModelFacts, engine: EngineFacts, tokens: number) =>

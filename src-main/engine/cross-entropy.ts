@@ -1,51 +1,84 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { after } from './after.ts';
+import { packedKernels } from './frozen.ts';
 import { fusedKernels } from './fused-kernels.ts';
 import type { FrozenMatrix } from './packed.ts';
 
+/** Logits that the compositions have at a time: 64 MiB of them, a few times. */
+const MOST_LOGITS = 1 << 24;
+
+/** Tokens whose logits the compositions have at a time, of a vocabulary of so many. */
+export const composedChunkTokens = (vocabularySize: number): number =>
+  Math.min(512, Math.max(16, Math.floor(MOST_LOGITS / vocabularySize)));
+
 /**
  * Sum over the rows of -log softmax(x W)[label], rows with a negative label left out. x [tokens, width]; W [width, vocabulary],
- * or [vocabulary, width] where `transposed` (as packed ones always are); frozen. The gradient to x is made in the forward pass, `chunk` tokens at a time, so
- * that no more than [chunk, vocabulary] logits ever exist.
+ * or [vocabulary, width] where `transposed` (as packed ones always are); frozen. The gradient to x is made in the forward pass, some
+ * tokens at a time, so that few logits ever exist.
  */
 export function linearCrossEntropy(
   x: Tensor2D,
   weight: FrozenMatrix,
   transposed: boolean,
   labels: Tensor1D,
-  chunk = 512,
+  chunk?: number,
 ): tf.Scalar {
   return tf.customGrad((...args) => {
     const [input, save] = args as unknown as [Tensor2D, tf.GradSaveFunc];
-    const kernels = fusedKernels();
-    if (kernels || !(weight instanceof tf.Tensor)) {
-      const [loss, dx] =
-        weight instanceof tf.Tensor
-          ? kernels!.loss(input, weight, transposed, labels)
-          : kernels!.packed!.loss(input, weight, labels);
-      save([dx]);
-      return { value: loss, gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0]!, dy) };
-    }
-    const tokens = input.shape[0];
-    const losses: tf.Scalar[] = [];
-    const grads: Tensor2D[] = [];
-    for (let start = 0; start < tokens; start += chunk) {
-      const count = Math.min(chunk, tokens - start);
-      const [loss, dx] = chunkLoss(
-        tf.slice(input, [start, 0], [count, -1]),
-        weight,
-        transposed,
-        tf.slice(labels, [start], [count]),
-      );
-      losses.push(loss);
-      grads.push(dx);
-    }
-    save([grads.length === 1 ? grads[0]! : tf.concat(grads, 0)]);
-    return {
-      value: losses.length === 1 ? losses[0]! : (tf.addN(losses) as tf.Scalar),
-      gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0]!, dy),
-    };
+    const [loss, dx] =
+      weight instanceof tf.Tensor
+        ? (fusedKernels()?.loss(input, weight, transposed, labels) ??
+          composedLoss(input, weight, transposed, labels, chunk))
+        : packedKernels()!.loss(input, weight, labels);
+    save([dx]);
+    return { value: loss, gradFunc: (dy: Tensor, saved: Tensor[]) => tf.mul(saved[0]!, dy) };
   })(x) as tf.Scalar;
+}
+
+/** The loss and its gradient to x, [chunk, vocabulary] logits at a time. */
+export function composedLoss(
+  x: Tensor2D,
+  weight: Tensor2D,
+  transposed: boolean,
+  labels: Tensor1D,
+  chunk = composedChunkTokens(weight.shape[transposed ? 0 : 1]),
+): [tf.Scalar, Tensor2D] {
+  const losses: tf.Scalar[] = [];
+  const grads: Tensor2D[] = [];
+  for (const { rows, own } of chunksOf(x, labels, chunk)) {
+    const [loss, dx] = chunkLoss(after(rows(), grads.at(-1)), weight, transposed, own());
+    losses.push(loss);
+    grads.push(dx);
+  }
+  if (losses.length === 1) return [losses[0]!, grads[0]!];
+  return [tf.addN(losses) as tf.Scalar, tf.concat(grads, 0)];
+}
+
+/** log softmax(x W^T)[label], 0 where the label is negative: x [tokens, width], W [vocabulary, width]. */
+export function composedLogProbabilities(x: Tensor2D, weight: Tensor2D, labels: Tensor1D): Tensor1D {
+  const parts: Tensor1D[] = [];
+  for (const { rows, own } of chunksOf(x, labels, composedChunkTokens(weight.shape[0])))
+    parts.push(
+      tf.tidy(() => {
+        const logits = tf.matMul(after(rows(), parts.at(-1)), weight, false, true) as Tensor2D;
+        return tf.neg(crossEntropy(logits, own())[0]);
+      }),
+    );
+  return tf.concat(parts);
+}
+
+/** Some tokens after the others with their labels, each made when it is asked for. */
+function chunksOf(x: Tensor2D, labels: Tensor1D, chunk: number) {
+  const tokens = x.shape[0];
+  return Array.from({ length: Math.ceil(tokens / chunk) }, (_, i) => {
+    const count = Math.min(chunk, tokens - i * chunk);
+    const isAll = count === tokens;
+    return {
+      rows: () => (isAll ? x : tf.slice(x, [i * chunk, 0], [count, -1])),
+      own: () => (isAll ? labels : tf.slice(labels, [i * chunk], [count])),
+    };
+  });
 }
 
 function chunkLoss(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): [tf.Scalar, Tensor2D] {

@@ -4,9 +4,16 @@ import { fusedKernels } from './fused-kernels.ts';
 import { inIntegers, integerProductComposed } from './integer-product.ts';
 import { PackedMatrix, type FrozenMatrix, type PackedKernels } from './packed.ts';
 
+const registry = new Map<string, PackedKernels>();
+
+/** Products with packed matrices of an engine that has no kernels of its own, under its tfjs backend's name. */
+export function registerPackedKernels(backendName: string, kernels: PackedKernels): void {
+  registry.set(backendName, kernels);
+}
+
 /** The engine's kernels for packed matrices, where it has some. */
 export function packedKernels(): PackedKernels | undefined {
-  return fusedKernels()?.packed;
+  return fusedKernels()?.packed ?? registry.get(tf.getBackend());
 }
 
 /** The kernels that packed matrices are used with: whoever holds one has loaded it with them. */

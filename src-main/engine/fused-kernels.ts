@@ -159,6 +159,9 @@ export function fusedKernels(): FusedKernels | undefined {
   return registry.get(tf.getBackend());
 }
 
+/** Whether a graph of the engine in use can take any number of tokens: only its own kernels do. */
+export const takesAnyLength = (): boolean => fusedKernels() !== undefined;
+
 /** Whether the engine in use can do eager products in half precision. */
 export const hasHalfPrecision = (): boolean => fusedKernels()?.inHalfPrecision !== undefined;
 

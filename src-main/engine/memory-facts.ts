@@ -1,3 +1,4 @@
+import { composedChunkTokens } from './cross-entropy.ts';
 import type { EngineStatus } from './types.ts';
 import { lossChunkTokens } from './webgpu/kernels/cross-entropy.ts';
 
@@ -27,6 +28,8 @@ export interface MemoryFacts {
   seesOverhead: number;
   /** products in integers keep a copy of each linear's W^T, in Q8_0 */
   turnsWeights: boolean;
+  /** each product unpacks its packed weights to f32 for itself */
+  unpacks: boolean;
   /** what the loss took is not given back before the first block's gradients are there */
   lossLingers: boolean;
 }
@@ -37,6 +40,7 @@ const OWN = {
   fusedAttention: true,
   logitsCopies: 1,
   updatesInPlace: true,
+  unpacks: false,
 };
 
 /**
@@ -76,9 +80,10 @@ const COMPOSED: MemoryFacts = {
   precisions: ['f32'],
   fusedAttention: false,
   endToEnd: false,
-  chunkTokens: () => 256,
+  chunkTokens: composedChunkTokens,
   logitsCopies: 3,
   updatesInPlace: false,
+  unpacks: false,
   keepsBf16: false,
   makesCheapAgain: false,
   lossLingers: false,
@@ -87,8 +92,14 @@ const COMPOSED: MemoryFacts = {
   turnsWeights: false,
 };
 
+/**
+ * TensorFlow on a GPU: steps are compiled of its own operations, with weights in the blocks of their file. Beside the plain ones' own bytes
+ * it takes CUDA's context and the scores of a part of the queries; none of that was measured on a GPU yet.
+ */
+const CUDA: MemoryFacts = { ...COMPOSED, ownBytes: 800e6, precisions: ['file'], fusedAttention: true, unpacks: true };
+
 /** The facts of an engine where it runs. */
 export function memoryFacts({ name, kind }: Pick<EngineStatus, 'name' | 'kind'>): MemoryFacts {
-  if (name === 'tensorflow' && kind === 'cpu') return COMPILED;
+  if (name === 'tensorflow') return kind === 'gpu' ? CUDA : COMPILED;
   return name === 'webgpu' ? WEBGPU : COMPOSED;
 }

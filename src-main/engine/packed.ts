@@ -76,6 +76,9 @@ export interface SequenceKernels extends PackedKernels {
   ): Tensor2D;
 }
 
+/** Whether an engine keeps sequences. */
+export const keepsSequences = (kernels: PackedKernels): kernels is SequenceKernels => 'openSequence' in kernels;
+
 /** GGML's numbers of f32, f16 and bf16. */
 const FLOATING = [0, 1, 30];
 

@@ -2,22 +2,38 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { frozenProduct, packedKernels } from '../engine/frozen.ts';
 import { rmsNorm } from '../engine/fused.ts';
-import type { SequenceKernels } from '../engine/packed.ts';
+import { type CachedAttentionOptions, keepsSequences, type SequenceKernels } from '../engine/packed.ts';
 import { block } from './block.ts';
 import type { CausalLM } from './causal-lm.ts';
 import type { CompiledForward } from './compiled-forward.ts';
+import { GraphCache } from './graph-cache.ts';
 import { ropeFeeds, ropeInputs, type Feeds } from './feeds.ts';
 import type { Decoder } from './decoder.ts';
 import { seenRows, withRows, type SeenPrompt } from './seen-prompt.ts';
-import type { Adaptation } from './types.ts';
+import type { Adaptation, ModelConfig } from './types.ts';
 
 /** Tokens a pass takes: prompts go in large pieces, the last one padded; generated tokens one by one. A graph each. */
 const PIECES = [1, 32, 256];
 
+/** The keys and values that passes take in and read. */
+interface Sequence {
+  /** which of the engine's own it is, where it keeps some */
+  number: number;
+  cache?: GraphCache;
+  attend(
+    q: Tensor2D,
+    k: Tensor2D,
+    v: Tensor2D,
+    place: Tensor1D,
+    layer: number,
+    options: CachedAttentionOptions,
+  ): Tensor2D;
+  end(): void;
+}
+
 /** Decodes inside the engine: graphs that serve every length, over keys and values that the engine keeps between runs. */
 export class CompiledDecoder implements Decoder {
-  private readonly kernels = packedKernels() as SequenceKernels; // an engine that compiles keeps sequences, too
-  private readonly sequence: number;
+  private readonly sequence: Sequence;
   private length = 0;
   private fresh = true;
 
@@ -25,9 +41,14 @@ export class CompiledDecoder implements Decoder {
     private readonly model: CausalLM,
     private readonly forward: CompiledForward,
     private readonly adaptation: Adaptation | undefined,
+    /** tokens that it has to take at most */
+    tokens: number,
     private readonly seen?: SeenPrompt,
   ) {
-    this.sequence = this.kernels.openSequence(model.config.layers);
+    const kernels = packedKernels()!; // an engine that compiles has some
+    this.sequence = keepsSequences(kernels)
+      ? ownSequence(kernels, model.config)
+      : cachedSequence(forward, model.config, tokens);
   }
 
   async next(ids: Int32Array): Promise<Float32Array> {
@@ -47,7 +68,7 @@ export class CompiledDecoder implements Decoder {
     const positions = padded.map((_, i) => this.length + Math.min(i, count - 1));
     const feeds = {
       ids: { values: padded, shape: [size] },
-      place: { values: Int32Array.of(this.sequence, this.length, count), shape: [3] },
+      place: { values: Int32Array.of(this.sequence.number, this.length, count), shape: [3] },
       last: { values: Int32Array.of(count - 1), shape: [1] },
       ...ropeFeeds(config, { positions }),
       ...this.seenFeeds(size, count),
@@ -58,6 +79,7 @@ export class CompiledDecoder implements Decoder {
       this.adaptation,
       (inputs, adaptation) => this.pass(inputs, adaptation),
       this.fresh,
+      this.sequence.cache,
     );
     this.fresh = false;
     this.length += count;
@@ -87,13 +109,12 @@ export class CompiledDecoder implements Decoder {
     if (inputs.rows) x = withRows(x, inputs.rows as Tensor2D, inputs.isSeen as Tensor2D);
     weights.layers.forEach((layerWeights, layer) => {
       const window = config.slidingWindow[layer];
-      const number = tf.tensor1d([layer], 'int32');
       x = block(x, {
         config,
         weights: layerWeights,
         layer,
         rope: (window !== undefined && localRope) || rope,
-        attend: (q, k, v) => this.kernels.attend(q, k, v, place, number, { heads, keyValueHeads, scale, window }),
+        attend: (q, k, v) => this.sequence.attend(q, k, v, place, layer, { heads, keyValueHeads, scale, window }),
         adaptation,
         parameters: adaptation?.parameters(layer) ?? {},
       });
@@ -103,6 +124,27 @@ export class CompiledDecoder implements Decoder {
   }
 
   dispose(): void {
-    this.kernels.release(this.sequence);
+    this.sequence.end();
   }
+}
+
+/** One that the engine keeps, in which it finds any number of tokens. */
+function ownSequence(kernels: SequenceKernels, { layers }: ModelConfig): Sequence {
+  const number = kernels.openSequence(layers);
+  return {
+    number,
+    attend: (q, k, v, place, layer, options) => kernels.attend(q, k, v, place, tf.tensor1d([layer], 'int32'), options),
+    end: () => kernels.release(number),
+  };
+}
+
+/** Sequences of about one length share a cache, one after the other, and its graphs. */
+const ROOMS = 256;
+
+function cachedSequence(forward: CompiledForward, config: ModelConfig, tokens: number): Sequence {
+  let room = ROOMS;
+  while (room < tokens) room *= 2;
+  const at = forward.idle.findIndex((kept) => kept instanceof GraphCache && kept.room === room);
+  const cache = at < 0 ? new GraphCache(config, room) : (forward.idle.splice(at, 1)[0] as GraphCache);
+  return { number: 0, cache, attend: (...given) => cache.attend(...given), end: () => void forward.idle.push(cache) };
 }

@@ -1,5 +1,6 @@
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { NotRecordable } from '../engine/compiler.ts';
+import { takesAnyLength } from '../engine/fused-kernels.ts';
 import { PackedMatrix } from '../engine/packed.ts';
 import { VARYING } from '../engine/varying-size.ts';
 import {
@@ -26,7 +27,7 @@ interface Model {
 }
 
 /**
- * log p of a batch's labels in their order, by a compiled pass: one graph for batches of any size where the head is packed, else
+ * log p of a batch's labels in their order, by a compiled pass: one graph for batches of any size where the engine takes those and the head is packed, else
  * rows, lengths and labels are rounded up, so that few graphs serve all batches. Undefined where the engine can't compile it.
  */
 export async function compiledLogProbabilities(
@@ -36,7 +37,7 @@ export async function compiledLogProbabilities(
 ): Promise<Float32Array | undefined> {
   const forward = CompiledForward.of(model.weights, adaptation);
   if (!forward) return undefined;
-  const isOpen = model.weights.head instanceof PackedMatrix;
+  const isOpen = takesAnyLength() && model.weights.head instanceof PackedMatrix;
   const laidOut = isOpen ? flatBatch(batch) : padBatch(batch, powerOfTwo(1, batch.rows), paddedLength(batch.length));
   const length = isOpen ? 0 : laidOut.length;
   const feeds = {

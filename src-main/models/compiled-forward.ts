@@ -10,6 +10,16 @@ import { matricesOf, type ModelWeights } from './weights.ts';
 /** A pass through the model on the feeds, as it is recorded. */
 export type Pass = (inputs: Record<string, Tensor>, adaptation: Adaptation | undefined) => Tensor;
 
+/** What passes of one kind keep on the engine from one to the next, freed with what they go through. */
+export interface Kept {
+  /** unlike any other's */
+  name: string;
+  variables: tf.Variable[];
+  /** their new values, once a pass is recorded */
+  updates(): Tensor[];
+  dispose(): void;
+}
+
 /** What passes go through: a model, or a part of one that is loaded on its own. */
 export interface Passable {
   /** what it is frozen in, one object for as long as it is loaded */
@@ -34,6 +44,8 @@ export class CompiledForward {
   private readonly slots = new Map<string, ParameterSlots>();
   /** of adaptations that live beside the weights */
   private readonly graphsInPlace = new WeakMap<Adaptation, Graphs>();
+  /** of sequences that have ended, for those to come */
+  readonly idle: Kept[] = [];
   /** runs follow each other: slots must not change under one */
   private last: Promise<unknown> = Promise.resolve();
 
@@ -62,7 +74,9 @@ export class CompiledForward {
 
   /** Frees what passes of this model have kept. */
   static release(weights: object): void {
-    for (const slots of forwards.get(weights)?.slots.values() ?? []) slots.dispose();
+    const forward = forwards.get(weights);
+    for (const slots of forward?.slots.values() ?? []) slots.dispose();
+    for (const kept of forward?.idle ?? []) kept.dispose();
     forwards.delete(weights);
   }
 
@@ -78,11 +92,12 @@ export class CompiledForward {
     adaptation: Adaptation | undefined,
     pass: Pass,
     fresh: boolean,
+    kept?: Kept,
   ): Promise<Float32Array> {
     const turn = this.last.then(async () => {
       const graph = await (adaptation && this.lives(adaptation)
-        ? this.graphInPlace(kind, feeds, adaptation, pass)
-        : this.sharedGraph(kind, feeds, adaptation, pass, fresh));
+        ? this.graphInPlace(kind, feeds, adaptation, pass, kept)
+        : this.sharedGraph(kind, feeds, adaptation, pass, fresh, kept));
       const [values] = await graph.run(Object.values(feeds).map(({ values: fed }) => fed));
       return values!;
     });
@@ -98,12 +113,18 @@ export class CompiledForward {
     );
   }
 
-  private graphInPlace(kind: string, feeds: Feeds, adaptation: Adaptation, pass: Pass): Promise<CompiledStep> {
+  private graphInPlace(
+    kind: string,
+    feeds: Feeds,
+    adaptation: Adaptation,
+    pass: Pass,
+    kept?: Kept,
+  ): Promise<CompiledStep> {
     const graphs = this.graphsInPlace.get(adaptation) ?? (new Map() as Graphs);
     this.graphsInPlace.set(adaptation, graphs);
     const state = tensorsOf(adaptation, this.model.places) as tf.Variable[];
-    return graphOf(graphs, `${feedsKey(kind, feeds)} ${adaptation.structure}`, () =>
-      this.compile(feeds, adaptation, state, pass),
+    return graphOf(graphs, keyOf(kind, feeds, adaptation, kept), () =>
+      this.compile(feeds, adaptation, state, pass, kept),
     );
   }
 
@@ -113,11 +134,12 @@ export class CompiledForward {
     adaptation: Adaptation | undefined,
     pass: Pass,
     fresh: boolean,
+    kept?: Kept,
   ): Promise<CompiledStep> {
     const slots = adaptation && this.slotsOf(adaptation);
     if (adaptation && slots) await slots.take(adaptation, fresh);
-    return graphOf(this.graphs, `${feedsKey(kind, feeds)} ${adaptation?.structure ?? ''}`, () =>
-      this.compile(feeds, adaptation && slots?.asAdaptation(adaptation), slots?.variables ?? [], pass),
+    return graphOf(this.graphs, keyOf(kind, feeds, adaptation, kept), () =>
+      this.compile(feeds, adaptation && slots?.asAdaptation(adaptation), slots?.variables ?? [], pass, kept),
     );
   }
 
@@ -134,9 +156,11 @@ export class CompiledForward {
   private async compile(
     feeds: Feeds,
     adaptation: Adaptation | undefined,
-    state: tf.Variable[],
+    parameters: tf.Variable[],
     pass: Pass,
+    kept?: Kept,
   ): Promise<CompiledStep> {
+    const state = [...parameters, ...(kept?.variables ?? [])];
     const { examples, standIn } = exampleTensors(feeds, this.model.matrices, state);
     try {
       return await this.compiler.compile({
@@ -147,7 +171,7 @@ export class CompiledForward {
         standIn,
         step: () => ({
           outputs: [pass(examples, adaptation)],
-          updates: state.map(() => undefined),
+          updates: [...parameters.map(() => undefined), ...(kept?.updates() ?? [])],
         }),
       });
     } finally {
@@ -177,6 +201,9 @@ export async function passEagerly(feeds: Feeds, adaptation: Adaptation | undefin
   made.dispose();
   return values;
 }
+
+const keyOf = (kind: string, feeds: Feeds, adaptation: Adaptation | undefined, kept: Kept | undefined) =>
+  [feedsKey(kind, feeds), adaptation?.structure, kept?.name].join(' ');
 
 function graphOf(graphs: Graphs, key: string, compile: () => Promise<CompiledStep>): Promise<CompiledStep> {
   const graph = graphs.get(key) ?? compile();

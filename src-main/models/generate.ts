@@ -66,10 +66,10 @@ export async function* generate(
   const { temperature = 0, topP = 1, topK = 0 } = sampling;
   const options = { temperature, topP, topK };
   const random = randomStream(seed, 'generate');
-  const decoder = openDecoder(model, adaptation, seen);
+  const most = Math.min(maxTokens, contextLength - promptIds.length);
+  const decoder = openDecoder(model, adaptation, promptIds.length + most, seen);
   try {
     let next = Int32Array.from(promptIds);
-    const most = Math.min(maxTokens, contextLength - promptIds.length);
     for (let count = 0; count < most; count++) {
       const logits = await decoder.next(next);
       const token = sample(logits, options, random);
@@ -84,10 +84,10 @@ export async function* generate(
 }
 
 /** Compiled where the engine can do that, else with a cache of tensors. */
-function openDecoder(model: CausalLM, adaptation: Adaptation | undefined, seen?: SeenPrompt): Decoder {
+function openDecoder(model: CausalLM, adaptation: Adaptation | undefined, tokens: number, seen?: SeenPrompt): Decoder {
   // What sees ahead, or lies in a picture's rows and columns, no graph of ours takes.
   const forward = seen?.reach || seen?.axes ? undefined : CompiledForward.of(model.weights, adaptation);
-  if (forward) return new CompiledDecoder(model, forward, adaptation, seen);
+  if (forward) return new CompiledDecoder(model, forward, adaptation, tokens, seen);
   const cache = new KeyValueCache(model.config);
   return { next: (ids) => nextLogits(model, cache, ids, adaptation, seen), dispose: () => cache.dispose() };
 }

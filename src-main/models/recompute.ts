@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import { after } from '../engine/after.ts';
 import type { LayerParameters } from './types.ts';
 
 /**
@@ -24,8 +25,10 @@ export function recomputed<F extends Record<string, Tensor> = Record<string, nev
       value: run(input!, values, fixed),
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
         const count = 1 + names.length;
-        const kept = Object.fromEntries(Object.keys(fixed).map((name, i) => [name, saved[count + i]!])) as F;
-        return onOwnTape(() => tf.grads((again, ...rest) => run(again!, rest, kept))(saved.slice(0, count), dy));
+        // Not before backward comes here: all blocks would be made again at once.
+        const again = saved.map((tensor) => after(tensor, dy));
+        const kept = Object.fromEntries(Object.keys(fixed).map((name, i) => [name, again[count + i]!])) as F;
+        return onOwnTape(() => tf.grads((first, ...rest) => run(first!, rest, kept))(again.slice(0, count), dy));
       },
     };
   })(x, ...Object.values(parameters)) as Tensor2D;

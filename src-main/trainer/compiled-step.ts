@@ -6,7 +6,7 @@ import type { RankAllocator, RankInputs, RankTensors } from '../effilora/rank-al
 import type { RowInputs } from '../effilora/types.ts';
 import { headsPerSite } from '../effilora/methods/structure.ts';
 import type { CompiledStep, StepCompiler } from '../engine/compiler.ts';
-import { fusedKernels } from '../engine/fused-kernels.ts';
+import { fusedKernels, takesAnyLength } from '../engine/fused-kernels.ts';
 import { type Products, withProducts } from '../engine/products.ts';
 import { VARYING } from '../engine/varying-size.ts';
 import { exampleTensors, feedsKey, type Feeds } from '../models/feeds.ts';
@@ -60,8 +60,7 @@ export class CompiledTraining<Batch, Tensors extends object> {
     private readonly options: { precision: Products; recompute: boolean | number },
     private readonly allocator?: RankAllocator,
   ) {
-    // Only our own kernels take attention and the loss over any number of tokens.
-    this.isOpen = fusedKernels() !== undefined && objective.anyLength;
+    this.isOpen = takesAnyLength() && objective.anyLength;
   }
 
   /** One step. @throws NotRecordable when a part of it can't be compiled */

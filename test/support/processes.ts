@@ -19,6 +19,7 @@ const ENTRIES = {
   effilora: 'test/support/command-line.ts',
   install: 'test/engine/install-process.ts',
   product: 'test/engine/product-process.ts',
+  'gpu-memory': 'test/engine/gpu-memory-process.ts',
 };
 
 /**

@@ -74,7 +74,16 @@ export interface HostTensor {
 }
 
 /** TF_DataType */
-export const DataType = { float: 1, int32: 3, uint8: 4, bool: 10, bfloat16: 14, resource: 20 } as const;
+export const DataType = {
+  float: 1,
+  int32: 3,
+  uint8: 4,
+  int8: 6,
+  bool: 10,
+  bfloat16: 14,
+  half: 19,
+  resource: 20,
+} as const;
 
 /** TF_AttrType */
 export const AttributeType = { string: 0, int: 1, float: 2, bool: 3, type: 4, shape: 5, tensor: 6, func: 8 } as const;

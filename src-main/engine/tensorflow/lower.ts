@@ -171,7 +171,13 @@ export class Lowering {
     if (node.operation === 'GatherV2' && this.natural(node.inputs[0]!).type === DataType.bfloat16)
       return this.emitLowGather(node);
     const inputs = node.inputs.map((input) => this.value(input, typeOf(input)));
-    this.keep(node, this.builder.add(node.operation, node.attributes, inputs));
+    this.keep(node, this.builder.add(node.operation, node.attributes, inputs, this.before(node)));
+  }
+
+  /** What runs before a node although it takes nothing from it. What nothing else needs is not made for that. */
+  private before({ earlier }: RecordedNode): number[] {
+    const made = earlier && this.scope.values.get(earlier.node)?.[earlier.output];
+    return made ? [made.value.node] : [];
   }
 
   private emitSum(node: RecordedNode, type: number): Output {

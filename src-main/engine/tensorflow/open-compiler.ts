@@ -2,10 +2,12 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import { registerStepCompiler } from '../compiler.ts';
+import { registerPackedKernels } from '../frozen.ts';
 import { registerFusedKernels } from '../fused-kernels.ts';
 import type { Addon } from './addon.ts';
 import { buildAddon } from './addon-build.ts';
 import { Compiler } from './compile.ts';
+import { composedPackedKernels } from './composed-packed.ts';
 import { tensorflowKernels } from './fused.ts';
 import { registerGather } from './gather.ts';
 import { packedTensorflowKernels } from './packed.ts';
@@ -16,7 +18,7 @@ let compiler: Compiler | undefined;
 
 /**
  * Loads the addon and makes tfjs's open tensorflow backend ready to compile steps. On a CPU our own kernels serve eager code,
- * too; a GPU has none of them and runs the compositions.
+ * too; a GPU has none of them and runs compositions of TensorFlow's operations.
  */
 export async function openCompiler(gpu: boolean): Promise<Compiler> {
   if (compiler) return compiler;
@@ -25,7 +27,8 @@ export async function openCompiler(gpu: boolean): Promise<Compiler> {
   const backend = tf.backend() as CompilerBackend;
   const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
   addon.setThreads(threads);
-  if (!gpu) {
+  if (gpu) registerPackedKernels('tensorflow', composedPackedKernels(backend));
+  else {
     const packed = packedTensorflowKernels(addon, backend);
     registerFusedKernels('tensorflow', { ...tensorflowKernels(backend), packed });
   }

@@ -16,7 +16,7 @@ export interface TensorData {
 
 export interface CompilerBackend extends NodeBackend {
   binding: Binding;
-  tensorMap: { get(dataId: object): TensorData };
+  tensorMap: { get(dataId: object): TensorData; set(dataId: object, data: TensorData & { refCount: number }): void };
   getInputTensorIds(tensors: { dataId: object }[]): number[];
 }
 

@@ -101,6 +101,26 @@ const EVEN = 64;
 const words = (format: WeightFormat, rows: number, columns: number) =>
   Math.ceil(bytesOfRows(format, rows, columns) / 4);
 
+/**
+ * All rows' bytes of a matrix, in its own order, as 32-bit words.
+ * @throws UserError where the file ends before the matrix does
+ */
+export async function readMatrix(source: MatrixSource, format: WeightFormat): Promise<Int32Array> {
+  const { rows, width } = source;
+  const all = new Int32Array(words(format, rows, width));
+  const portion = Math.max(1, Math.floor(PORTION_BYTES / bytesOfRows(format, EVEN, width))) * EVEN;
+  const file = await fs.open(source.path);
+  try {
+    for (let start = 0; start < rows; start += portion) {
+      const part = await readRows(file, source, format, start, Math.min(portion, rows - start));
+      all.set(part, words(format, start, width));
+    }
+  } finally {
+    await file.close();
+  }
+  return all;
+}
+
 /** Some rows' bytes, in the matrix's own order, as 32-bit words. */
 async function readRows(
   file: fs.FileHandle,
