@@ -32,12 +32,4 @@ describe('on TensorFlow as a GPU runs it', () => {
     const { before, after } = measured({ gpu: true, recompute: true, shape, rows: 2, length: 64, evaluate: true });
     expect(after / before).toBeLessThan(1.02);
   });
-
-  it('unpacks the weights of a layer when it comes to it, and keeps none of them', () => {
-    const shape = { hidden: 1024, inner: 3072, heads: 8, keyValueHeads: 8, vocabulary: 2048, weights: 'q4_0' } as const;
-    const ask = (layers: number) =>
-      measured({ gpu: true, recompute: true, shape: { ...shape, layers }, rows: 1, length: 64, evaluate: false }).step;
-    // In f32 a layer's weights take 54 MB; what else a layer adds is its part of the graph.
-    expect(ask(6) - ask(2)).toBeLessThan((4 * 54e6) / 2);
-  });
 });
