@@ -1,7 +1,7 @@
 // npm run bench:webgpu: a training step on tfjs's own backend with composed operations, and on ours, on the same adapter, each
 // in a process of its own: dispatches, submissions, peak device memory, bytes moved, seconds. Then products in every weight format,
-// and steps of real models' shapes beside PyTorch with PEFT on the same GPU. BENCH_SOFTWARE=1 takes Chromium's SwiftShader, and
-// sizes that it can do.
+// and steps of real models' shapes beside PyTorch with PEFT on the same GPU. BENCH_SOFTWARE=1 takes Chromium's SwiftShader,
+// BENCH_SOFTWARE=lavapipe Mesa's, and sizes that they can do.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +16,8 @@ import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { frozenProduct } from '../../src-main/engine/webgpu/kernels/frozen.ts';
 import { bytesOfRows, WEIGHT_FORMATS } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
+import { findDriver } from '../support/drivers.ts';
+import { countBytes } from './webgpu-bytes.ts';
 import { besidePeer, SHAPES, TINY_SHAPES } from './webgpu-peer.ts';
 import { llamaConfig, randomBatch, randomStep } from '../support/random-step.ts';
 
@@ -69,25 +71,32 @@ async function openStock(found: FoundAdapter): Promise<void> {
 
 interface Measured extends Counts {
   seconds: number;
+  /** of this process, on all its threads: a software GPU's time, whatever else runs */
+  processorSeconds: number;
+  /** read and written by dispatches; of our kernels alone, whose tiles are known */
+  bytes: number;
   loss: number;
 }
 
 async function measure(kind: 'composed' | 'ours', found: FoundAdapter): Promise<Measured> {
   const counts = countCalls();
   if (kind === 'composed') await openStock(found);
-  else await openWebgpu();
+  const traffic = kind === 'ours' ? countBytes(await openWebgpu()) : { bytes: NaN };
   await tf.setBackend('webgpu');
   const step = await randomStep(CONFIG, { recompute: true });
   const batch = randomBatch(CONFIG, BATCH.rows, BATCH.length);
   await step.run(1, [batch], 1e-4); // compiles, uploads
-  let [seconds, loss] = [Infinity, NaN];
+  let [seconds, processorSeconds, loss] = [Infinity, Infinity, NaN];
   for (let n = 0; n < STEPS; n++) {
     Object.assign(counts, { dispatches: 0, submits: 0, uploaded: 0 });
-    const start = performance.now();
+    traffic.bytes = 0;
+    const [start, before] = [performance.now(), process.cpuUsage()];
     ({ loss } = await step.run(n + 2, [batch], 1e-4));
     seconds = Math.min(seconds, (performance.now() - start) / 1000);
+    const { user, system } = process.cpuUsage(before);
+    processorSeconds = Math.min(processorSeconds, (user + system) / 1e6);
   }
-  return { ...counts, seconds, loss };
+  return { ...counts, seconds, processorSeconds, bytes: traffic.bytes, loss };
 }
 
 /** Products with every weight format: operations a second, and bytes of weights read a second. */
@@ -115,7 +124,9 @@ async function kernels(backend: Backend): Promise<void> {
 }
 
 if (process.env.BENCH_SOFTWARE) {
-  process.env.VK_ICD_FILENAMES = '/usr/lib/chromium/vk_swiftshader_icd.json';
+  const driver = findDriver(process.env.BENCH_SOFTWARE === 'lavapipe' ? 'lavapipe' : 'SwiftShader');
+  if ('missing' in driver) throw new Error(driver.missing);
+  process.env.VK_ICD_FILENAMES = driver.file;
   process.env.EFFILORA_WEBGPU = 'software';
 }
 const found = await findAdapter();
@@ -141,6 +152,8 @@ else {
   line('peak device memory, MiB', ({ peakBytes }) => peakBytes, 2 ** 20);
   line('bytes to the device a step, KiB', ({ uploaded }) => uploaded, 2 ** 10);
   line('seconds a step', ({ seconds }) => seconds);
+  line('processor seconds a step', ({ processorSeconds }) => processorSeconds);
+  console.log(`bytes through memory a step: ours ${(ours.bytes / 2 ** 20).toFixed(1)} MiB`);
   line('loss', ({ loss }) => loss);
   console.log(inProcess('kernels'));
   for (const shape of found.software ? TINY_SHAPES : SHAPES)
