@@ -36,6 +36,24 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     ({ host, browser } = await studio.open());
   });
 
+  it('leaves what is being typed in the plan alone where another plan comes meanwhile', async () => {
+    const { page, errors } = await openPage(browser, host.url);
+    await page.getByRole('link', { name: 'Try it with the example' }).click();
+    await page.getByText('What it builds, and why').click();
+    await page.getByText('Expert: fix any of these yourself').click();
+    const batch = page.getByRole('spinbutton', { name: 'Examples at once', exact: true });
+    await fillIn(page, [['Steps', '17']]);
+    await batch.fill('3');
+    // The plan for 17 steps, asked for before and here now.
+    await untilShown(page, /You set this yourself. Proposed was: \d+ steps of/);
+    expect(await batch.inputValue()).toBe('3');
+    await batch.blur();
+    await untilShown(page, /You set this yourself. Proposed was: 8 examples/);
+    expect(errors).toEqual([]);
+    await page.getByRole('button', { name: 'Leave everything to the plan' }).click();
+    await page.context().close();
+  });
+
   it('leads from an empty library in three clicks to the example, and to a finished adapter', async () => {
     const { page, errors } = await openPage(browser, host.url);
     await page.getByRole('link', { name: 'Try it with the example' }).click();
