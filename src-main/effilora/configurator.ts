@@ -44,7 +44,7 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
     method: { ...run.method, reducer: { ratio: rules.REDUCER.ratio, ...rules.selectionSteps(time.steps) } },
     training: {
       steps: time.steps,
-      learningRate: rules.learningRateFor(data.examples),
+      learningRate: rules.learningRateFor(model.parameters, data.examples),
       schedule: 'cosine',
       patience: rules.patienceFor(data.examples),
       batch: run.batch,

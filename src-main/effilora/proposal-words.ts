@@ -119,7 +119,11 @@ export function reasonsFor(
     },
     {
       choice: 'learningRate',
-      text: rateReason({ learningRate: learningRateFor(data.examples), schedule: 'cosine' }, data.examples),
+      text: rateReason(
+        { learningRate: learningRateFor(model.parameters, data.examples), schedule: 'cosine' },
+        model,
+        data.examples,
+      ),
     },
     { choice: 'reducer', text: reducerReason({ ratio: REDUCER.ratio, ...selectionSteps(time.steps) }) },
   ];
@@ -128,11 +132,18 @@ export function reasonsFor(
 /** The rate along the steps, as a sentence. */
 export function rateReason(
   { learningRate, schedule }: { learningRate: number; schedule: 'constant' | 'linear' | 'cosine' },
+  { parameters }: Pick<ModelFacts, 'parameters'>,
   examples: number,
 ): string {
   const along = schedule === 'constant' ? 'at every step' : 'at first, falling to nothing by the last step';
-  const isHalved = areFew(examples) && learningRate === learningRateFor(examples);
-  return `${learningRate} ${along}${isHalved ? ': half of what many examples get, as few are learned by heart sooner' : ''}.`;
+  const isProposed = learningRate === learningRateFor(parameters, examples);
+  const isHalved = isProposed && areFew(examples);
+  const isOfSize = isProposed && learningRateFor(parameters, Infinity) < learningRateFor(0, Infinity);
+  const why = [
+    ...(isHalved ? ['half of what many examples get, as few are learned by heart sooner'] : []),
+    ...(isOfSize ? ['the larger a model, the smaller its steps'] : []),
+  ].join('; ');
+  return `${learningRate} ${along}${why && `: ${why}`}.`;
 }
 
 /** How many numbers a method trains, and what share that is of LoRA's of its rank, as a sentence. */

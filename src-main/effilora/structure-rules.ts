@@ -33,11 +33,19 @@ const ENOUGH = 200;
 export const areFew = (examples: number): boolean => examples < ENOUGH;
 
 /**
- * Rate of the first steps, from which it falls by cosine. Of few examples the half of it: with three passes over 60 it ended below the
- * whole rate and below LoRA, which dropout didn't (Few examples).
+ * Rate of the first steps, from which it falls by cosine. The whole one is SmolLM2-135M's; gemma3-270m took half of it and was worse than LoRA
+ * by a sixth at the whole (Another model); beyond that it falls with the root of the size, to what is usual for 7 billion. Of few
+ * examples the half: with three passes over 60 it ended below the whole rate and below LoRA, which dropout didn't (Few examples).
+ * @param parameters of the base model
  */
-export const learningRateFor = (examples: number): number =>
-  DEFAULT_LEARNING_RATES.effilora * (areFew(examples) ? 0.5 : 1);
+export function learningRateFor(parameters: number, examples: number): number {
+  const whole = DEFAULT_LEARNING_RATES.effilora;
+  const ofSize = parameters <= SMALL_MODEL ? whole : (whole / 2) * Math.min(1, Math.sqrt(HALF_RATE_MODEL / parameters));
+  return Number((ofSize * (areFew(examples) ? 0.5 : 1)).toPrecision(2));
+}
+/** Parameters of models up to which the whole rate is right, and from which the half of it falls. */
+const SMALL_MODEL = 150e6;
+const HALF_RATE_MODEL = 270e6;
 
 /** Of few examples: evaluations without a better held-out loss before a run ends, about a pass; the best state is kept. */
 export const patienceFor = (examples: number): number => (areFew(examples) ? 3 : 0);

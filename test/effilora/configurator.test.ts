@@ -80,6 +80,27 @@ describe('recomputation left to the budget', () => {
 });
 
 describe('the Configurator', () => {
+  it.each([
+    [135e6, 1000, 2e-3],
+    [270e6, 1000, 1e-3],
+    [270e6, 60, 5e-4],
+    [1.08e9, 1000, 5e-4],
+    [6.74e9, 1000, 2e-4],
+  ])('proposes for %d parameters and %d examples the rate %d, and says why', (parameters, examples, rate) => {
+    const { training, reasons } = propose(
+      { ...model, parameters },
+      { ...data, examples },
+      { memoryBytes: 64 * GiB },
+      engine,
+    );
+    expect(training.learningRate).toBe(rate);
+    const { text } = reasons.find(({ choice }) => choice === 'learningRate')!;
+    expect([text.includes('as few are learned by heart'), text.includes('the larger a model')]).toEqual([
+      examples < 200,
+      parameters > 150e6,
+    ]);
+  });
+
   it('takes the best of everything where memory is ample, with a sentence for each choice', () => {
     const { method, training, fits, warnings, reasons } = plan(64 * GiB);
     expect(training).toMatchObject({

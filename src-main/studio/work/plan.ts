@@ -113,7 +113,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
     choices: reasonsOf(proposal, reason, recipe, {
       facts,
       structure: run.method,
-      rate: rateReason({ schedule: whole.training.schedule, learningRate: rate }, data.examples),
+      rate: rateReason({ schedule: whole.training.schedule, learningRate: rate }, facts, data.examples),
     }).map((reason) => choiceOf(reason, request.fixed)),
     warnings: [
       ...(model.warnings ?? []),
