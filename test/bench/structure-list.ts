@@ -48,6 +48,7 @@ const LONG_RUNS: StructureRun[] = [
   ...long('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }, SEEDS.slice(1)),
   ...long('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
   ...long('lora', 'LoRA, rank 16', 2e-3, { lora: 16 }, SEEDS),
+  ...long('lora', 'LoRA, rank 16', 4e-3, { lora: 16 }),
   ...long('n1r32', '1 head of rank 32', 2e-3, { heads: 1, rank: 32 }),
   ...long('proposed', PROPOSED, 2e-3, LATE, SEEDS.slice(1)),
   ...long('fixed', FIXED_TITLE, 2e-3, FIXED, SEEDS),
@@ -97,12 +98,16 @@ const OTHERS: StructureRun[] = [
   ...mix('n1r32-decay', '1 head of rank 32, weight decay 0.1', 2e-3, { heads: 1, rank: 32 }, [0], { weightDecay: 0.1 }),
 ];
 
-const gemmaMath = groupOf({ data: 'math-600', steps: 40, isFinal: true, model: 'gemma3-270m' });
-const gemmaThree = groupOf({ data: 'three-900', steps: 40, isFinal: true, model: 'gemma3-270m' });
+const gemma = { steps: 40, isFinal: true, model: 'gemma3-270m' } as const;
+const gemmaMath = groupOf({ ...gemma, data: 'math-600', isLong: true });
+const gemmaThree = groupOf({ ...gemma, data: 'three-900' });
+/** The same on another model. */
 const GEMMA: StructureRun[] = [
-  ...gemmaMath('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
+  ...[1e-3, 5e-4].flatMap((rate) => [
+    ...gemmaMath('lora', 'LoRA, rank 16', rate, { lora: 16 }),
+    ...gemmaMath('proposed', PROPOSED, rate, LATE),
+  ]),
   ...gemmaMath('proposed', PROPOSED, 2e-3, LATE),
-  ...gemmaMath('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
   ...gemmaThree('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
   ...gemmaThree('proposed', PROPOSED, 2e-3, LATE),
 ];

@@ -46,15 +46,16 @@ const TEST: Measured[] = [
   { set: 'arc-challenge', part: 'test', from: 0, count: 48 },
 ];
 
-/** The same two of the longer runs, more of each. */
-const LONG: Measured[] = [
-  { set: 'math-word', part: 'train', from: 600, count: 64 },
-  { set: 'arc-open', part: 'train', from: 600, count: 90 },
-  { set: 'boolq', part: 'train', from: 600, count: 40 },
-  { set: 'math-word', part: 'test', from: 0, count: 100 },
-  { set: 'arc-open', part: 'test', from: 0, count: 120 },
-  { set: 'boolq', part: 'test', from: 0, count: 60 },
-].map((one) => ({ ...one, isLong: true }) as Measured);
+/** The same two of the longer runs, more of each; of gemma3-270m's all worked problems that there are. */
+const longOf = (model: ModelName) =>
+  [
+    { set: 'math-word', part: 'train', from: 600, count: 64 },
+    { set: 'arc-open', part: 'train', from: 600, count: 90 },
+    { set: 'boolq', part: 'train', from: 600, count: 40 },
+    { set: 'math-word', part: 'test', from: 0, count: model === 'gemma3-270m' ? 111 : 100 },
+    { set: 'arc-open', part: 'test', from: 0, count: 120 },
+    { set: 'boolq', part: 'test', from: 0, count: 60 },
+  ].map((one) => ({ ...one, isLong: true }) as Measured);
 
 const trainName = (set: string, rows: number) => `${set}-${rows}.train`;
 const measuredName = ({ set, part, isLong }: Measured) =>
@@ -63,19 +64,21 @@ const slice = (name: string, set: string, part: Slice['part'], from: number, cou
   return { name, set, part, from, count, longest: LONGEST };
 };
 
-/** Every file of tokens that the study takes. */
-export const SLICES: Slice[] = [
+/** Every file of tokens that the study takes of a model. */
+export const slicesOf = (model: ModelName): Slice[] => [
   ...new Map(
     Object.values(DATA)
       .flatMap((sets) => Object.entries(sets) as [string, number][])
       .map(([set, rows]) => [trainName(set, rows), slice(trainName(set, rows), set, 'train', 0, rows)]),
   ).values(),
-  ...[...VALIDATION, ...TEST, ...LONG].map((one) => slice(measuredName(one), one.set, one.part, one.from, one.count)),
+  ...[...VALIDATION, ...TEST, ...longOf(model)].map((one) =>
+    slice(measuredName(one), one.set, one.part, one.from, one.count),
+  ),
 ];
 /** The files that a run is measured by; with `validation` those that choices are made by, of a run measured on both. */
-export function measuredBy({ data, isFinal, isLong }: StructureRun, validation = !isFinal): string[] {
+export function measuredBy({ data, model, isFinal, isLong }: StructureRun, validation = !isFinal): string[] {
   const measured = isLong
-    ? LONG.filter(({ part }) => (part === 'train') === validation)
+    ? longOf(model).filter(({ part }) => (part === 'train') === validation)
     : validation
       ? VALIDATION
       : TEST;

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { TENSORFLOW_VERSION } from '../../src-main/engine/tensorflow/install.ts';
 import { writeTokenized } from './quality-data.ts';
 import type { Measurement } from './quality-runs.ts';
-import { measuredBy, MODELS, recipeOf, SLICES, type ModelName, type StructureFinished, type StructureRun } from './structure-runs.ts'; // prettier-ignore
+import { measuredBy, MODELS, recipeOf, slicesOf, type ModelName, type StructureFinished, type StructureRun } from './structure-runs.ts'; // prettier-ignore
 import { RUNS } from './structure-list.ts';
 import { structureTables } from './structure-tables.ts';
 import { linesOf, programLines, Study } from './study.ts';
@@ -42,7 +42,7 @@ if (source === undefined) {
 } else {
   const runs = RUNS.filter(({ name }) => chosen.length === 0 || chosen.some((part) => name.includes(part)));
   for (const model of new Set(runs.map((run) => run.model)))
-    await writeTokenized(model, source, folderOf(model), SLICES, MODELS[model]);
+    await writeTokenized(model, source, folderOf(model), slicesOf(model), MODELS[model]);
   for (const run of runs)
     await study.once(
       run,
