@@ -46,7 +46,7 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     await batch.fill('3');
     // The plan for 17 steps, asked for before and here now.
     await untilShown(page, /You set this yourself. Proposed was: \d+ steps of/);
-    expect(await batch.inputValue()).toBe('3');
+    await expect.poll(() => batch.inputValue()).toBe('3');
     await batch.blur();
     await untilShown(page, /You set this yourself. Proposed was: 8 examples/);
     expect(errors).toEqual([]);
