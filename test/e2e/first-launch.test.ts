@@ -42,12 +42,20 @@ describe.skipIf(missing)(`first launch (${missing ?? 'in chromium'})`, () => {
     await page.getByText('What it builds, and why').click();
     await page.getByText('Expert: fix any of these yourself').click();
     const batch = page.getByRole('spinbutton', { name: 'Examples at once', exact: true });
-    await fillIn(page, [['Steps', '17']]);
-    await batch.fill('3');
+    const steps = await page.getByRole('spinbutton', { name: 'Steps', exact: true }).elementHandle();
+    // Both at one go, so that no plan can come in between.
+    await batch.evaluate((field, other) => {
+      const type = (input: { value: string; dispatchEvent(event: Event): void }, text: string, told: string) => {
+        input.value = text;
+        input.dispatchEvent(new Event(told, { bubbles: true }));
+      };
+      type(other as never, '17', 'change');
+      type(field as never, '3', 'input');
+    }, steps);
     // The plan for 17 steps, asked for before and here now.
     await untilShown(page, /You set this yourself. Proposed was: \d+ steps of/);
     await expect.poll(() => batch.inputValue()).toBe('3');
-    await batch.blur();
+    await batch.dispatchEvent('change');
     await untilShown(page, /You set this yourself. Proposed was: 8 examples/);
     expect(errors).toEqual([]);
     await page.getByRole('button', { name: 'Leave everything to the plan' }).click();
