@@ -42,7 +42,7 @@ export function quickestOf({ f32, int8 }: ProductSeconds): Quickest {
 
 /**
  * What products of a step are quickest in on this machine: measured once, in a process of its own, and kept until the processor or the
- * engine changes. Only TensorFlow on a processor has its own products in integers; f32 elsewhere, and where it can't be measured.
+ * engine changes. Measured is TensorFlow on a processor alone; f32 elsewhere, and where it can't be measured.
  * @param launch how a process is started; undefined: none can be from here, and what was not measured counts as f32
  */
 export async function quickestProducts(

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { frozenProduct, packedKernels } from '../engine/frozen.ts';
 import { rmsNorm } from '../engine/fused.ts';
-import { type CachedAttentionOptions, keepsSequences, type SequenceKernels } from '../engine/packed.ts';
+import { keepsSequences, type SequenceKernels } from '../engine/packed.ts';
 import { block } from './block.ts';
 import type { CausalLM } from './causal-lm.ts';
 import type { CompiledForward } from './compiled-forward.ts';
@@ -20,14 +20,7 @@ interface Sequence {
   /** which of the engine's own it is, where it keeps some */
   number: number;
   cache?: GraphCache;
-  attend(
-    q: Tensor2D,
-    k: Tensor2D,
-    v: Tensor2D,
-    place: Tensor1D,
-    layer: number,
-    options: CachedAttentionOptions,
-  ): Tensor2D;
+  attend: GraphCache['attend'];
   end(): void;
 }
 

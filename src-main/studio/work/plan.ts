@@ -270,9 +270,8 @@ export function choiceOf(
   fixed: PlanRequest['fixed'],
 ): Plan['choices'][number] {
   const name = CHOICES[choice] ?? choice.charAt(0).toUpperCase() + choice.slice(1);
-  const key = [KEYS[choice] ?? [`method.${choice}`, `training.${choice}`]]
-    .flat()
-    .find((candidate) => candidate in fixed);
+  const keys = KEYS[choice] ? [KEYS[choice]] : [`method.${choice}`, `training.${choice}`];
+  const key = keys.find((candidate) => candidate in fixed);
   if (!key) return { name, value: '', reason: text };
   return { name, value: String(fixed[key]), reason: `You set this yourself. Proposed was: ${text}` };
 }
