@@ -18,8 +18,8 @@ interface Held {
 
 /**
  * Products with frozen weights of TensorFlow's own operations, for devices that have none of ours. The weights lie there as they lie
- * in their file. Each product unpacks what it multiplies by, not before what it multiplies is there, and backward does so again: one
- * layer's numbers exist at a time.
+ * in their file. Each product unpacks what it multiplies by, not before what it multiplies is there, and backward does so again, so
+ * that few layers' numbers need to exist at a time; how many do was not counted.
  */
 export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
   const bytes = new ByteOperations(backend);
