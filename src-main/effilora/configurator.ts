@@ -10,7 +10,8 @@ import {
 } from './memory-plan.ts';
 import type { EngineFacts, ModelFacts, Precision, RunShape } from './memory-plan.ts';
 import type { Budget, Candidate, DataFacts, Proposal, TimePlan } from './proposal.ts';
-import { duration, lengthWarnings, memoryWarnings, reasonsFor, tooFewNumbers } from './proposal-words.ts';
+import { backwardShare } from './prefix.ts';
+import { lengthWarnings, memoryWarnings, reasonsFor, timeWarnings, tooFewNumbers } from './proposal-words.ts';
 import { seenShape } from './seen.ts';
 import * as rules from './structure-rules.ts';
 import type { AdapterOptions } from './types.ts';
@@ -41,7 +42,7 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
     ...(isTooNarrow ? [tooFewNumbers(budget.parameters!, numbersBesideHeads(model, leastOf(model)))] : []),
   ];
   return {
-    method: { ...run.method, reducer: { ratio: rules.REDUCER.ratio, ...rules.selectionSteps(time.steps) } },
+    method: { ...run.method, reducer: rules.reducerFor(time.steps, time.freezesLayers) },
     training: {
       steps: time.steps,
       learningRate: rules.learningRateFor(model.parameters, data.examples),
@@ -146,32 +147,29 @@ function targetsOf({ sites }: ModelFacts): string[][] {
   return [all, attention, least].filter((set) => set.length > 0);
 }
 
-function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: RunShape, { seconds }: Budget): TimePlan {
+/** Three passes, or as many steps as the time allows: then whole layers freeze, whose way back is saved. */
+function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: RunShape, budget: Budget): TimePlan {
   const stepsAPass = Math.max(1, Math.ceil(data.examples / EXAMPLES_A_STEP));
   const exampleTokens = Math.min(data.meanTokens, run.sequenceLength);
-  const flops = flopsPerToken(model, run, exampleTokens) * EXAMPLES_A_STEP * exampleTokens;
-  const secondsAStep = flops / engine.flopsPerSecond;
+  const secondsAStep = (backward = 1) =>
+    (flopsPerToken(model, run, exampleTokens, backward) * EXAMPLES_A_STEP * exampleTokens) / engine.flopsPerSecond;
   const wanted = rules.PASSES * stepsAPass;
-  const affordable = seconds === undefined ? wanted : Math.floor(seconds / secondsAStep);
-  const steps = Math.max(1, Math.min(wanted, affordable));
-  const warnings: string[] = [];
-  if (affordable < 1) {
-    warnings.push(
-      `One step takes about ${duration(secondsAStep)}: raise the time to that at least, or take a smaller model.`,
-    );
-  } else if (steps < stepsAPass) {
-    const share = Math.round((100 * steps) / stepsAPass);
-    warnings.push(
-      `The time reaches for ${share} % of the examples: raise it to ${duration(stepsAPass * secondsAStep)} to see each once.`,
-    );
-  }
+  const { seconds = Infinity } = budget;
+  const freezesLayers = budget.mayFreezeLayers === true && wanted * secondsAStep() > seconds;
+  const shareOf = (steps: number) =>
+    backwardShare({ policy: 'topk', probe: true, ...rules.reducerFor(steps, freezesLayers) }, steps, model.layers);
+  const secondsFor = (steps: number) => steps * secondsAStep(shareOf(steps));
+  let affordable = Math.min(wanted, Math.floor(seconds / secondsAStep(freezesLayers ? 0 : 1)));
+  while (affordable > 0 && secondsFor(affordable) > seconds) affordable--;
+  const steps = Math.max(1, affordable);
   return {
     steps,
-    seconds: steps * secondsAStep,
-    secondsAStep,
+    seconds: secondsFor(steps),
+    secondsAStep: secondsFor(steps) / steps,
     stepsAPass,
     epochs: steps / stepsAPass,
+    freezesLayers,
     fits: affordable >= 1,
-    warnings,
+    warnings: timeWarnings(affordable, { steps: stepsAPass, seconds: secondsFor(stepsAPass) }, secondsAStep()),
   };
 }

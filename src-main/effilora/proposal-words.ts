@@ -8,7 +8,7 @@ import {
   type RunShape,
 } from './memory-plan.ts';
 import type { Budget, Candidate, DataFacts, Reason, TimePlan } from './proposal.ts';
-import { areFew, EXAMPLES_A_STEP, learningRateFor, RANKS, REDUCER, selectionSteps, shareOfLora } from './structure-rules.ts'; // prettier-ignore
+import { areFew, EXAMPLES_A_STEP, learningRateFor, RANKS, reducerFor, shareOfLora } from './structure-rules.ts'; // prettier-ignore
 import type { AdapterOptions, ReducerOptions } from './types.ts';
 
 // The Configurator's sentences.
@@ -47,6 +47,21 @@ export function lengthWarnings(data: DataFacts, run: RunShape): string[] {
   return [
     `Examples longer than ${run.sequenceLength} tokens are cut (the 95th percentile is ${data.p95Tokens}): raise the memory, or split the long examples.`,
   ];
+}
+
+/** @param pass steps in which every example is seen once, and how long they take */
+export function timeWarnings(
+  affordable: number,
+  pass: { steps: number; seconds: number },
+  secondsAStep: number,
+): string[] {
+  if (affordable < 1)
+    return [
+      `One step takes about ${duration(secondsAStep)}: raise the time to that at least, or take a smaller model.`,
+    ];
+  if (affordable >= pass.steps) return [];
+  const share = Math.round((100 * affordable) / pass.steps);
+  return [`The time reaches for ${share} % of the examples: raise it to ${duration(pass.seconds)} to see each once.`];
 }
 
 const sampledExamples = ({ examples, sampled }: DataFacts) =>
@@ -115,7 +130,7 @@ export function reasonsFor(
     },
     {
       choice: 'steps',
-      text: `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.epochs.toFixed(1)} times.`,
+      text: `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.epochs.toFixed(1)} times.${time.freezesLayers ? ' As the time is short, whole layers freeze in the last third, which makes room for more of them.' : ''}`,
     },
     {
       choice: 'learningRate',
@@ -125,7 +140,7 @@ export function reasonsFor(
         data.examples,
       ),
     },
-    { choice: 'reducer', text: reducerReason({ ratio: REDUCER.ratio, ...selectionSteps(time.steps) }) },
+    { choice: 'reducer', text: reducerReason(reducerFor(time.steps, time.freezesLayers)) },
   ];
 }
 
@@ -194,7 +209,7 @@ function size(bytes: number): string {
   return bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }
 
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   if (seconds < 120) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
   return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }

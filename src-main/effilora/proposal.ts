@@ -22,6 +22,8 @@ export interface Budget {
   seconds?: number;
   /** numbers that train at most from the first selection on (the Reducer's maxParameters); undefined: as many as do */
   parameters?: number;
+  /** whether whole layers may freeze where the time is short (the Reducer's policy prefix) */
+  mayFreezeLayers?: boolean;
 }
 
 export interface Reason {
@@ -32,7 +34,7 @@ export interface Reason {
 
 /** A plan in a recipe's terms. */
 export interface Proposal {
-  method: AdapterOptions & { reducer: Pick<ReducerOptions, 'ratio' | 'warmup' | 'interval'> };
+  method: AdapterOptions & { reducer: Pick<ReducerOptions, 'ratio' | 'warmup' | 'interval'> & { policy?: 'prefix' } };
   training: {
     steps: number;
     learningRate: number;
@@ -69,6 +71,8 @@ export interface TimePlan {
   secondsAStep: number;
   stepsAPass: number;
   epochs: number;
+  /** whole layers freeze, as more steps can be had so */
+  freezesLayers: boolean;
   fits: boolean;
   warnings: string[];
 }

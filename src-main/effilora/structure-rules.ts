@@ -22,6 +22,12 @@ export function selectionSteps(steps: number): { warmup: number; interval: numbe
   return { warmup: share(REDUCER.from), interval: share(REDUCER.every) };
 }
 
+/** @param freezesLayers whole layers freeze first, as time is short: with it the mean of three kinds ended as without (Whole layers) */
+export const reducerFor = (steps: number, freezesLayers: boolean) => ({
+  ...{ ratio: REDUCER.ratio, ...selectionSteps(steps) },
+  ...(freezesLayers && { policy: 'prefix' as const }),
+});
+
 /** Examples a step, whatever fits at a time: as in all of the study's runs. */
 export const EXAMPLES_A_STEP = 8;
 

@@ -178,6 +178,26 @@ describe('the Configurator', () => {
     expect(plan(64 * GiB, 0.001).fits).toBe(false);
   });
 
+  it('freezes whole layers where the time is short and they may, and has more steps in that time', () => {
+    const free = plan(64 * GiB);
+    const within = (seconds: number | undefined, mayFreezeLayers: boolean) =>
+      propose(model, data, { memoryBytes: 64 * GiB, seconds, mayFreezeLayers }, engine);
+    for (const seconds of [free.seconds / 2, free.seconds / 7, free.seconds / 50]) {
+      const [with_, without] = [within(seconds, true), within(seconds, false)];
+      expect(with_.method.reducer.policy).toBe('prefix');
+      expect(without.method.reducer.policy).toBeUndefined();
+      expect(with_.training.steps).toBeGreaterThanOrEqual(without.training.steps);
+      expect(with_.seconds).toBeLessThanOrEqual(seconds);
+    }
+    // Two thirds of the steps have a backward pass of all blocks, the last third of 12 of 30: a tenth of the passes, less probing.
+    const [with_, without] = [within(free.seconds / 2, true), within(free.seconds / 2, false)];
+    expect(with_.training.steps / without.training.steps).toBeGreaterThan(1.05);
+    expect(with_.training.steps / without.training.steps).toBeLessThan(1 / 0.9);
+    expect(with_.reasons.find(({ choice }) => choice === 'steps')!.text).toMatch(/whole layers freeze/);
+    expect(within(undefined, true)).toEqual(free);
+    expect(within(free.seconds, true)).toEqual(free);
+  });
+
   it('holds weights as their file has them where the engine can, and takes no form that is no smaller', () => {
     const able: EngineFacts = { ...engine, precisions: ['file', 'int8', 'int4'] };
     const precisionOf = (fileBytes: number, memoryBytes: number) =>

@@ -71,7 +71,13 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   const room = memoryOn(chosen, request.memoryBytes);
   const proposed = (seconds: number | undefined) => {
     const parameters = request.fixed['method.reducer.maxParameters'] as number | undefined;
-    const proposal = propose(facts, data, { memoryBytes: room.limitBytes, seconds, parameters }, engine);
+    const budget = {
+      memoryBytes: room.limitBytes,
+      seconds,
+      parameters,
+      mayFreezeLayers: mayFreezeLayers(request, data),
+    };
+    const proposal = propose(facts, data, budget, engine);
     const run = withFixed(proposal, request.fixed);
     const recipe = withFixedOptions(recipeOf({ ...request, ...room }, run, products), request.fixed);
     const whole = completeRecipe(recipe);
@@ -132,6 +138,10 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   };
 }
 
+/** Whether the plan has a say in how heads freeze; what is seen may learn, too, below all layers. */
+const mayFreezeLayers = ({ fixed }: PlanRequest, { seen }: MixFacts): boolean =>
+  seen === undefined && !Object.keys(fixed).some((key) => /^method\.(name|reducer\.)/.test(key));
+
 /** What is to be said of few examples, and of few that are held out. @param seen examples by all steps, each time counted */
 function fewWarnings(examples: number, seen: number, patience: number, heldOut: { examples: number; of: number }) {
   const passes = seen / Math.max(1, heldOut.of - heldOut.examples);
@@ -172,6 +182,7 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
   const reducer = {
     ratio: number('method.reducer.ratio', method.reducer.ratio),
     ...selectionSteps(steps),
+    ...(method.reducer.policy && { policy: method.reducer.policy }),
   };
   const weights = fixed['training.weights'] as WeightFormat | undefined;
   const targets = Array.isArray(fixed['method.targets']) ? (fixed['method.targets'] as string[]) : method.targets;
