@@ -1,6 +1,6 @@
 // npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
 // Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3). Names as arguments choose:
-// diffusion (a UNet's step and a picture), pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), int8 (against f32, and PEFT's best in f32; int8-bf16: in any), product (one alone, int8 against f32), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
+// diffusion (a UNet's step and a picture), pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), int8 (against f32, and PEFT's best in f32; int8-bf16: in any; int8-1b: likewise, of a 1B model's shapes in Q8_0 and Q4_K, one row), product (one alone, int8 against f32), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { python } from '../support/python.ts';
 import { compareDiffusion } from './diffusion.ts';
+import { ONE_B, writeRandomModel, type RandomFormat } from './make-7b.ts';
 import { IMAGE_TOKEN, pictureTokens, writeSeeingModel, type TowerShapes } from './make-seeing.ts';
 import type { OurOptions, PeerOptions } from './options.ts';
 import type { ProductAnswer } from './ours-product.ts';
@@ -163,17 +164,25 @@ async function compareProducts(): Promise<void> {
   runner.close();
 }
 
-/** Our int8 step in turn with our f32 step and with PEFT's, eager and compiled, as far as that works here; also against the best of those. */
-async function compareIntegers(...precisions: ('f32' | 'bf16')[]): Promise<void> {
+/**
+ * Our int8 step in turn with our f32 step and with PEFT's, eager and compiled, as far as that works here; also against the best of those.
+ * @param of another model than SmolLM2-135M: our side's, and the other's
+ */
+async function compareIntegers(
+  precisions: ('f32' | 'bf16')[],
+  of: { mine?: Partial<OurOptions>; other?: Partial<PeerOptions> } = {},
+): Promise<void> {
+  const rows = of.mine?.rows ?? batch.rows;
+  const tokens = rows * batch.length;
   const sides: { name: string; runner: Runner }[] = [
-    { name: 'ours in int8', runner: ours({ precision: 'int8' }) },
-    { name: 'ours in f32', runner: ours({}) },
+    { name: 'ours in int8', runner: ours({ precision: 'int8', ...of.mine }) },
+    { name: 'ours in f32', runner: ours({ ...of.mine }) },
   ];
   for (const precision of precisions)
     for (const compile of [false, true])
       sides.push({
         name: `PEFT in ${precision}${compile ? ', torch.compile' : ''}`,
-        runner: await peer({ precision, compile }),
+        runner: await peer({ precision, compile, ...of.other }),
       });
   const at = new Map<string, number[]>();
   const peaks = new Map<string, number>();
@@ -204,6 +213,27 @@ async function compareIntegers(...precisions: ('f32' | 'bf16')[]): Promise<void>
   for (const { runner } of sides) runner.close();
 }
 
+/** A 1B model with random weights, one row. */
+async function compareBillion(): Promise<void> {
+  const folder = fs.mkdtempSync(path.join(process.env.BENCH_FOLDER ?? os.tmpdir(), 'effilora-1b-'));
+  const { layers, hidden, inner, heads, keyValueHeads, vocabulary } = ONE_B;
+  const config = {
+    ...{ vocab_size: vocabulary, hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers },
+    ...{ num_attention_heads: heads, num_key_value_heads: keyValueHeads, tie_word_embeddings: false },
+  };
+  try {
+    for (const format of ['q8_0', 'q4_k'] satisfies RandomFormat[]) {
+      const model = path.join(folder, `${format}.gguf`);
+      writeRandomModel(model, ONE_B, format);
+      console.log(`a 1B model in ${format}`);
+      await compareIntegers(['f32', 'bf16'], { mine: { model, rows: 1 }, other: { config, rows: 1 } });
+      fs.rmSync(model);
+    }
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+}
+
 const PRECISIONS = ['f32', 'bf16'] as const;
 const benches: [string, () => Promise<void>][] = [
   ...PRECISIONS.flatMap((precision): [string, () => Promise<void>][] => [
@@ -219,8 +249,9 @@ const benches: [string, () => Promise<void>][] = [
     ],
     [`${precision}-compiled`, () => compareCompiled(precision)],
   ]),
-  ['int8', () => compareIntegers('f32')],
-  ['int8-bf16', () => compareIntegers('f32', 'bf16')],
+  ['int8', () => compareIntegers(['f32'])],
+  ['int8-bf16', () => compareIntegers(['f32', 'bf16'])],
+  ['int8-1b', compareBillion],
   ['product', compareProducts],
   ['frozen', () => compare('60 % of the heads frozen against none', ours({ frozen: 0.6 }), ours({}))],
   [

@@ -11,27 +11,49 @@ export const SEVEN_B = {
   vocabulary: 152064,
 };
 
+/** Those of a 1B model (Llama 3.2 1B's). */
+export const ONE_B: typeof SEVEN_B = {
+  layers: 16,
+  hidden: 2048,
+  inner: 8192,
+  heads: 32,
+  keyValueHeads: 8,
+  vocabulary: 128256,
+};
+
+/** A format's blocks as ggml has them; `scales`: f16 numbers at their bytes, by which random quants become weights of about 0.018. */
+interface Blocks {
+  type: number;
+  weights: number;
+  bytes: number;
+  scales: Record<number, number>;
+}
+const FORMATS = {
+  q4_0: { type: 2, weights: 32, bytes: 18, scales: { 0: 0x1c19 } },
+  q8_0: { type: 8, weights: 32, bytes: 34, scales: { 0: 0x0bf6 } },
+  // d and dmin: what is subtracted is what the quants are on the mean
+  q4_k: { type: 12, weights: 256, bytes: 144, scales: { 0: 0x0820, 2: 0x13be } },
+} satisfies Record<string, Blocks>;
+export type RandomFormat = keyof typeof FORMATS;
+
 const F32 = 0;
-const Q4_0 = 2;
-const BLOCK_BYTES = 18;
 const ALIGNMENT = 32;
-/** the scale of every block, 0.004 in f16: weights of about 0.018 */
-const SCALE = 0x1c19;
 
 interface Planned {
   name: string;
   /** GGUF's order: the contiguous dimension first */
   shape: number[];
-  type: number;
+  /** undefined: f32 */
+  blocks?: Blocks;
   /** of f32 tensors: what they hold */
   value?: number;
 }
 
-function tensors(shapes: typeof SEVEN_B): Planned[] {
+function tensors(shapes: typeof SEVEN_B, blocks: Blocks): Planned[] {
   const { layers, hidden, inner, heads, keyValueHeads, vocabulary } = shapes;
   const keys = (hidden / heads) * keyValueHeads;
-  const matrix = (name: string, width: number, rows: number): Planned => ({ name, shape: [width, rows], type: Q4_0 });
-  const vector = (name: string, size: number, value: number): Planned => ({ name, shape: [size], type: F32, value });
+  const matrix = (name: string, width: number, rows: number): Planned => ({ name, shape: [width, rows], blocks });
+  const vector = (name: string, size: number, value: number): Planned => ({ name, shape: [size], value });
   const list = [matrix('token_embd.weight', hidden, vocabulary), matrix('output.weight', hidden, vocabulary)];
   list.push(vector('output_norm.weight', hidden, 1));
   for (let layer = 0; layer < layers; layer++) {
@@ -81,9 +103,9 @@ class Bytes {
   }
 }
 
-const bytesOf = ({ shape, type }: Planned) => {
+const bytesOf = ({ shape, blocks }: Planned) => {
   const size = shape.reduce((a, b) => a * b, 1);
-  return type === F32 ? 4 * size : (size / 32) * BLOCK_BYTES;
+  return blocks ? (size / blocks.weights) * blocks.bytes : 4 * size;
 };
 const padded = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
@@ -109,15 +131,15 @@ function header(shapes: typeof SEVEN_B, list: Planned[]): Buffer {
   for (const tensor of list) {
     bytes.text(tensor.name).u32(tensor.shape.length);
     for (const size of tensor.shape) bytes.u64(size);
-    bytes.u32(tensor.type).u64(offset);
+    bytes.u32(tensor.blocks?.type ?? F32).u64(offset);
     offset += padded(bytesOf(tensor));
   }
   return bytes.pad().all();
 }
 
-/** Writes a Qwen2-like GGUF with random Q4_0 weights, piece by piece (some 4.3 GB for SEVEN_B). It has no tokenizer. */
-export function writeRandomModel(file: string, shapes = SEVEN_B): void {
-  const list = tensors(shapes);
+/** Writes a Qwen2-like GGUF with random weights, piece by piece (some 4.3 GB for SEVEN_B in Q4_0). It has no tokenizer. */
+export function writeRandomModel(file: string, shapes = SEVEN_B, format: RandomFormat = 'q4_0'): void {
+  const list = tensors(shapes, FORMATS[format]);
   const handle = fs.openSync(file, 'w');
   const write = (bytes: Uint8Array) => {
     for (let done = 0; done < bytes.length;) done += fs.writeSync(handle, bytes, done);
@@ -126,8 +148,8 @@ export function writeRandomModel(file: string, shapes = SEVEN_B): void {
     write(header(shapes, list));
     for (const tensor of list) {
       const bytes = bytesOf(tensor);
-      if (tensor.type === F32) write(Buffer.from(new Float32Array(bytes / 4).fill(tensor.value!).buffer));
-      else writeBlocks(bytes, write);
+      if (tensor.blocks) writeBlocks(bytes, tensor.blocks, write);
+      else write(Buffer.from(new Float32Array(bytes / 4).fill(tensor.value!).buffer));
       write(Buffer.alloc(padded(bytes) - bytes));
     }
   } finally {
@@ -135,12 +157,13 @@ export function writeRandomModel(file: string, shapes = SEVEN_B): void {
   }
 }
 
-function writeBlocks(bytes: number, write: (bytes: Uint8Array) => void): void {
-  const piece = Buffer.alloc(BLOCK_BYTES << 18);
+function writeBlocks(bytes: number, { bytes: blockBytes, scales }: Blocks, write: (bytes: Uint8Array) => void): void {
+  const piece = Buffer.alloc(blockBytes << 18);
   for (let left = bytes; left > 0; left -= piece.length) {
     const part = piece.subarray(0, Math.min(left, piece.length));
     crypto.randomFillSync(part);
-    for (let block = 0; block < part.length; block += BLOCK_BYTES) part.writeUInt16LE(SCALE, block);
+    for (let block = 0; block < part.length; block += blockBytes)
+      for (const [at, scale] of Object.entries(scales)) part.writeUInt16LE(scale, block + Number(at));
     write(part);
   }
 }
