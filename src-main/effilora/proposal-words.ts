@@ -8,7 +8,7 @@ import {
   type RunShape,
 } from './memory-plan.ts';
 import type { Budget, Candidate, DataFacts, Reason, TimePlan } from './proposal.ts';
-import { areFew, EXAMPLES_A_STEP, learningRateFor, RANKS, reducerFor, shareOfLora } from './structure-rules.ts'; // prettier-ignore
+import { areFew, EXAMPLES_A_STEP, learningRateFor, loraLike, RANKS, reducerFor } from './structure-rules.ts'; // prettier-ignore
 import type { AdapterOptions, ReducerOptions } from './types.ts';
 
 // The Configurator's sentences.
@@ -162,10 +162,11 @@ export function rateReason(
 }
 
 /** How many numbers a method trains, and what share that is of LoRA's of its rank, as a sentence. */
-export function parametersReason(model: ModelFacts, method: AdapterOptions): string {
-  const share = Math.round(100 * shareOfLora(model, method));
-  return `Trains ${inFull(trainedNumbers(model, method))} numbers, ${share} % of what LoRA of rank ${method.rank} would on the same sites.`;
-}
+export const parametersReason = (model: ModelFacts, method: AdapterOptions): string =>
+  parametersSentence(trainedNumbers(model, method), trainedNumbers(model, loraLike(method)), method.rank);
+
+export const parametersSentence = (numbers: number, ofLora: number, rank: number): string =>
+  `Trains ${inFull(numbers)} numbers, ${Math.round((100 * numbers) / ofLora)} % of what LoRA of rank ${rank} would on the same sites.`;
 
 /** What a budget of numbers that train is too narrow for, as a sentence. */
 export const tooFewNumbers = (most: number, beside: number): string =>

@@ -1,4 +1,3 @@
-import { trainedNumbers, type ModelFacts } from './memory-plan.ts';
 import { DEFAULT_LEARNING_RATES } from './methods/learning-rates.ts';
 import type { AdapterOptions } from './types.ts';
 
@@ -56,6 +55,5 @@ const HALF_RATE_MODEL = 270e6;
 /** Of few examples: evaluations without a better held-out loss before a run ends, about a pass; the best state is kept. */
 export const patienceFor = (examples: number): number => (areFew(examples) ? 3 : 0);
 
-/** What is trained at first, as a share of what LoRA of the same rank trains on the same sites. */
-export const shareOfLora = (model: ModelFacts, method: AdapterOptions): number =>
-  trainedNumbers(model, method) / trainedNumbers(model, { ...method, name: 'lora', heads: 1 });
+/** LoRA of the same rank on the same sites: what a proposal's numbers are told beside. */
+export const loraLike = (method: AdapterOptions): AdapterOptions => ({ ...method, name: 'lora', heads: 1 });

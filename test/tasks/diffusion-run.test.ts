@@ -10,6 +10,7 @@ import { loraPlaces } from '../../src-main/exports/diffusion/places.ts';
 import { exportAdapter } from '../../src-main/exports/export-adapter.ts';
 import { openModelFile } from '../../src-main/models/open.ts';
 import type { DiffusionModelFile } from '../../src-main/models/diffusion/model-file.ts';
+import { diffusionSites } from '../../src-main/models/diffusion/pipeline/network.ts';
 import { parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { proposePicturePlan } from '../../src-main/studio/work/plan-pictures.ts';
 import { readAdapter } from '../../src-main/trainer/adapter-folder.ts';
@@ -190,7 +191,21 @@ describe('a run on captioned pictures', () => {
     };
     const plan = await proposePicturePlan(file as DiffusionModelFile, request);
     expect(plan).toMatchObject({ fits: true, heldOut: { examples: 3, of: 13 }, proposed: { stepsAPass: 2 } });
-    expect(parseRecipe(stringify(plan.recipe), 'plan.yaml').training.batch).toBe(8);
+    const proposed = parseRecipe(stringify(plan.recipe), 'plan.yaml');
+    expect(proposed.training.batch).toBe(8);
+    // Never more numbers than LoRA of its rank on its sites: told, and counted from the shapes.
+    const sites = diffusionSites((file as DiffusionModelFile).diffusion).filter(({ site }) =>
+      plan.structure.sites.includes(site),
+    );
+    const lora = sites.reduce(
+      (sum, { inFeatures, outFeatures }) => sum + proposed.method.rank * (inFeatures + outFeatures),
+      0,
+    );
+    expect(plan.structure.trainableParameters).toBeLessThan(lora);
+    const share = Math.round((100 * plan.structure.trainableParameters) / lora);
+    const words = plan.choices.map(({ reason }) => reason).join(' ');
+    expect(words).toContain(`${share} % of what LoRA of rank ${proposed.method.rank} would`);
+    expect(words).toContain('the 60 % least important heads are frozen');
     const small = await proposePicturePlan(file as DiffusionModelFile, { ...request, memoryBytes: 2 ** 20 });
     expect([small.fits, small.warnings.at(-1)]).toEqual([false, expect.stringContaining('Raise the memory budget')]);
   });

@@ -3,6 +3,10 @@ import { stringify } from 'yaml';
 import type { Plan, PlanRequest } from '../../../src-preload/contract/index.ts';
 import { fewHeldOut } from '../../data/order.ts';
 import { chooseEngine } from '../../engine/index.ts';
+import { HEADS, loraLike, reducerFor } from '../../effilora/structure-rules.ts';
+import { adaptedSites, parameterCounts } from '../../effilora/methods/structure.ts';
+import { parametersSentence, reducerReason } from '../../effilora/proposal-words.ts';
+import type { AdapterOptions, SiteShape } from '../../effilora/types.ts';
 import { PRODUCTS } from '../../engine/products.ts';
 import type { DiffusionModelFile } from '../../models/diffusion/model-file.ts';
 import { diffusionSites } from '../../models/diffusion/pipeline/network.ts';
@@ -22,7 +26,8 @@ const SEEN = 40;
 const STEPS = { least: 100, most: 2_000 };
 /** Pictures of a step, one micro-batch where memory holds it. */
 const PICTURES = 8;
-const HEADS_OFF = 0.6;
+/** One head a place, as for models that write: with it the line drawings ended as with three of rank 8, in fewer numbers (docs/painting.md). */
+const STRUCTURE = { rank: 16, heads: HEADS };
 
 /**
  * A recipe for a model that makes pictures: as many pictures at once as the memory holds, and steps by how many there are and how long
@@ -36,17 +41,17 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
   const products = PRODUCTS.find((each) => each === fixed['training.precision']) ?? 'f32';
   const engine = engineFacts(chosen, products, 'pictures');
   const speed = speedFacts(chosen, 'pictures');
-  const written = (training: object, ratio: number) =>
+  const written = (training: object, reducer?: object) =>
     withOptions(
       {
         ...{ model: request.model, dataset: request.mix },
-        method: { reducer: ratio > 0 ? reducerOf(ratio, training) : undefined },
+        method: { ...STRUCTURE, reducer },
         training,
         budget: { memoryBytes: room.budgetBytes, ...(request.seconds && { seconds: request.seconds }) },
       },
       fixed,
     );
-  const read = (training: object, ratio = 0) => completed(written(training, ratio), file);
+  const read = (training: object, reducer?: object) => completed(written(training, reducer), file);
   const task = taskOf(file);
   const first = read({ steps: 1, batch: 1 });
   const data = await task.examples(first, file);
@@ -71,14 +76,15 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
     const steps = typeof fixed['training.steps'] === 'number' ? fixed['training.steps'] : proposed;
     const often = Math.max(1, Math.round(steps * 0.1));
     const whole = { ...training, steps, evalEvery: often, checkpointEvery: often, headsEvery: Math.max(1, Math.floor(steps / 1_000)) }; // prettier-ignore
-    const recipe = read(whole, HEADS_OFF);
+    const reducer = reducerFor(steps, false);
+    const recipe = read(whole, reducer);
     const options = task.adapterOptions(recipe, sites);
     const memory = cost.memory(recipe.training.recompute !== 'auto' && recipe.training.recompute);
     const [total, beside] = [memory.total, besideOf(recipe)];
     const isShort = request.seconds !== undefined && within < wanted;
     const said = reasons(recipe, { again, proposed, isShort, pictures: data.train.count });
     return {
-      recipe: written(whole, HEADS_OFF) as unknown as Plan['recipe'],
+      recipe: written(whole, reducer) as unknown as Plan['recipe'],
       values: { ...flatten(recipe.method, 'method'), ...flatten(recipe.training, 'training'), engine: recipe.engine },
       proposed: { steps: proposed, stepsAPass: Math.ceil(data.train.count / aStep) },
       heldOut: { examples: data.heldOutCount, of: data.heldOutCount + data.train.count },
@@ -86,18 +92,35 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
       memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
       seconds: steps * perStep + beside,
       ...{ secondsBeside: beside, secondsMeasured: reached.isMeasured },
-      choices: said.map(([choice, reason]) => choiceOf({ choice, text: reason }, fixed)),
+      choices: [...ofStructure(recipe, options, sitesOf(file)), ...said].map(([choice, reason]) =>
+        choiceOf({ choice, text: reason }, fixed),
+      ),
       warnings: [...(file.warnings ?? []), ...warningsOf(data, total, room.limitBytes)],
-      structure: {
-        layers: cost.blocks,
-        ...{ sites: options.targets, heads: options.heads, rank: options.rank },
-        trainableParameters: memory.adapter / 4,
-        frozenShare: options.name === 'effilora' ? recipe.method.reducer.ratio : 0,
-      },
+      structure: structureOf(recipe, options, cost.blocks, memory.adapter / 4),
     };
   } finally {
     data.close();
   }
+}
+
+const structureOf = (recipe: Recipe, options: AdapterOptions, layers: number, trainableParameters: number) => ({
+  layers,
+  ...{ sites: options.targets, heads: options.heads, rank: options.rank, trainableParameters },
+  frozenShare: options.name === 'effilora' ? recipe.method.reducer.ratio : 0,
+});
+
+/** What is trained, and what the Reducer does, of what the plan or the user chose. */
+function ofStructure({ method }: Recipe, options: AdapterOptions, all: SiteShape[]): [string, string][] {
+  const sites = adaptedSites(all, options);
+  const [numbers, ofLora] = [options, loraLike(options)].map((one) => parameterCounts(sites, one).all);
+  return [
+    [
+      'heads',
+      `${counted(options.heads, 'head')} a place: in our trials one of a larger rank ended as several of smaller ones, in fewer numbers.`,
+    ],
+    ['parameters', parametersSentence(numbers!, ofLora!, options.rank)],
+    ...(options.name === 'effilora' ? [['reducer', reducerReason(method.reducer)] as [string, string]] : []),
+  ];
 }
 
 /** Why the plan is as it is, by what was chosen. */
@@ -125,11 +148,6 @@ function completed(recipe: object, file: DiffusionModelFile): Recipe {
   const whole = parseRecipe(stringify(recipe), 'The recipe');
   completeFor(whole, file);
   return whole;
-}
-
-function reducerOf(ratio: number, training: object) {
-  const { steps = 1 } = training as { steps?: number };
-  return { ratio, warmup: Math.max(1, Math.round(0.2 * steps)), interval: Math.max(1, Math.round(0.1 * steps)) };
 }
 
 /** What comes before the steps and between them: graphs, what is looked at once, evaluations, samples. */
