@@ -6,7 +6,7 @@ const everything = ['test/**/*.test.ts'];
 /** What our kernels compute, once more with narrower vector instructions than this machine's. */
 const kernels = ['products', 'packed', 'compiler'].map((name) => `test/engine/${name}.test.ts`);
 /** What needs a GPU with f16, which SwiftShader is not. */
-const half = ['test/trainer/webgpu-half.test.ts'];
+const half = ['engine', 'trainer'].map((room) => `test/${room}/webgpu-half.test.ts`);
 /** What is computed on a GPU, once more on another software GPU than SwiftShader. */
 const gpuKernels = [
   'test/engine/webgpu*.test.ts',

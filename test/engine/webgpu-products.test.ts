@@ -22,7 +22,7 @@ import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { loadMatrix } from '../../src-main/engine/webgpu/load-matrix.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { CANDIDATES, sameTiles, SOFTWARE_TILE, TILE_KINDS } from '../../src-main/engine/webgpu/tiles.ts';
+import { CANDIDATES, sameTiles, SOFTWARE_TILE, SOFTWARE_TILES, TILE_KINDS } from '../../src-main/engine/webgpu/tiles.ts';
 import { difference, numbers, weightBytes } from './webgpu-numbers.ts';
 import { tune } from '../../src-main/engine/webgpu/tuner.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
@@ -208,7 +208,7 @@ describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: $
       );
       const wanted = expected(a, b, rows, inner, columns).map((sum, i) => y[i]! + 0.5 * sum);
       expect(difference(await out.data(), wanted)).toBeLessThan(1e-5);
-      backend.tiles = sameTiles(SOFTWARE_TILE);
+      backend.tiles = SOFTWARE_TILES;
     },
   );
 
@@ -218,6 +218,7 @@ describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: $
     const [submit, dispatch] = [vi.spyOn(backend.queue, 'submit'), vi.spyOn(backend, 'dispatch')];
     const tensors = [tf.tensor2d(y, [rows, columns]), tf.tensor2d(a, [rows, inner]), tf.tensor2d(b, [inner, columns])];
     backend.flopsASubmission = 2 * SOFTWARE_TILE.rows * inner * columns;
+    backend.tiles = sameTiles(SOFTWARE_TILE);
     try {
       const out = productAdd(backend, ...(tensors as [Tensor2D, Tensor2D, Tensor2D]), 1);
       expect(dispatch).toHaveBeenCalledTimes(3);
@@ -227,6 +228,7 @@ describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: $
       tf.dispose([out, ...tensors]);
     } finally {
       backend.flopsASubmission = Infinity;
+      backend.tiles = SOFTWARE_TILES;
       vi.restoreAllMocks();
     }
   });
@@ -251,7 +253,7 @@ describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: $
       for (const kind of TILE_KINDS) expect(chosen.tiles[kind]).toEqual(all[kind][0]);
       expect(chosen.flopsPerSecond).toBeGreaterThan(0);
       expect(JSON.parse(await fs.readFile(file, 'utf8'))).toEqual({ [key]: chosen });
-      expect(backend.tiles.square).toEqual(SOFTWARE_TILE);
+      expect(backend.tiles).toEqual(SOFTWARE_TILES);
     } finally {
       Object.assign(CANDIDATES, all);
       await fs.rm(folder, { recursive: true });

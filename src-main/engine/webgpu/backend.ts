@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { BackendValues, DataId, DataStorage, DataType, KernelBackend, TensorInfo } from '@tensorflow/tfjs-core';
 import { BufferPool } from './buffers.ts';
 import type { Device } from './device.ts';
-import { sameTiles, SOFTWARE_TILE, type Tiles } from './tiles.ts';
+import { SOFTWARE_TILES, type Tiles } from './tiles.ts';
 
 interface TensorData {
   values: BackendValues | null;
@@ -57,7 +57,7 @@ export class Backend extends WebGPUBackend {
   readonly pipelines = new Map<string, GPUComputePipeline>();
 
   /** of products; tuner.ts finds better ones for the device */
-  tiles: Tiles = sameTiles(SOFTWARE_TILE);
+  tiles: Tiles = SOFTWARE_TILES;
   /** products with frozen weights are in f16 */
   half = false;
   /**

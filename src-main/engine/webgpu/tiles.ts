@@ -48,3 +48,9 @@ export const SOFTWARE_TILE: Tile = { rows: 32, columns: 32, inner: 16, perRow: 8
 
 /** The same tile for every kind. */
 export const sameTiles = (tile: Tile): Tiles => ({ square: tile, flat: tile, half: tile, integer: tile });
+
+/** Of a large result twice as many rows and columns at a time: each number is read half as often, in no more time. */
+export const SOFTWARE_TILES: Tiles = {
+  ...sameTiles(SOFTWARE_TILE),
+  square: { rows: 64, columns: 64, inner: 16, perRow: 8, perColumn: 8 },
+};

@@ -14,6 +14,8 @@ export interface Shape {
   /** of four numbers, in a head */
   vectors: number;
   subgroups: boolean;
+  /** tiles lie in f16; what is added up is f32 */
+  half: boolean;
 }
 
 /** Tokens of a tile. */
@@ -27,6 +29,18 @@ export interface Needs {
   told: number;
 }
 
+/** Whether attention is asked for in f16, on a device that has it. */
+export const isHalf = (backend: Backend): boolean => backend.half && backend.opened.has('shader-f16');
+
+/** WGSL of `fn tiled(vector: vec4f)`, a vector as it lies in a tile: f16 has no numbers beyond 65,504. */
+export const tiled = (half: boolean): string =>
+  half
+    ? 'fn tiled(vector: vec4f) -> vec4<f16> { return vec4<f16>(clamp(vector, vec4f(-65504.0), vec4f(65504.0))); }'
+    : 'fn tiled(vector: vec4f) -> vec4f { return vector; }';
+
+/** Type of a tile's vectors. */
+export const tileType = ({ half }: Shape): string => (half ? 'vec4<f16>' : 'vec4f');
+
 /** Quads and rows, the most tokens first. A software adapter compiles every thread: few have many rows there. */
 const SHARES = [
   ...([[16, 4], [16, 2], [8, 4], [16, 1], [8, 2], [4, 4], [8, 1], [4, 2], [4, 1], [2, 1], [1, 1]] as const), // prettier-ignore
@@ -35,17 +49,19 @@ const SOFTWARE_QUADS = 8;
 /** Vectors that a thread adds up in registers, at most. */
 const MOST_SUMS = 16;
 
-/** The most tokens whose tiles fit into a workgroup's memory. */
+/** The most tokens whose tiles fit into a workgroup's memory; in f16 where that is asked for and the device has it. */
 export function shapeOf(backend: Backend, headSize: number, { own, others, sums, told }: Needs): Shape {
   const { limits } = backend.opened.gpu;
   const most = backend.opened.found.software ? SOFTWARE_QUADS : Infinity;
   const vectors = headSize / 4;
   const subgroups = backend.opened.has('subgroups');
+  const half = isHalf(backend);
   const bytes = ({ quads, rows, inner }: Shape) =>
-    16 * ((own * quads * rows + others * inner) * (vectors + 1) + (subgroups ? 0 : (told + 1) * rows * quads * 4));
+    (half ? 8 : 16) * (own * quads * rows + others * inner) * (vectors + 1) +
+    (subgroups ? 0 : 16 * (told + 1) * rows * quads * 4);
   for (const [quads, rows] of SHARES.filter(([quads]) => quads <= most))
     for (const inner of [16, 8, 4]) {
-      const shape = { quads, rows, inner, vectors, subgroups };
+      const shape = { quads, rows, inner, vectors, subgroups, half };
       const fits = bytes(shape) <= limits.maxComputeWorkgroupStorageSize;
       if (fits && (rows === 1 || rows * sums * Math.ceil(vectors / 4) <= MOST_SUMS)) return shape;
     }
@@ -67,16 +83,20 @@ export const eachSum = (shape: Shape, line: (row: number, n: number) => string):
 
 /** Text that all kernels share: the tile's constants, and what the four of a quad tell each other, by subgroups where the device has them. */
 export function tileText(shape: Shape, told: number): string {
-  const { quads, rows, inner, vectors, subgroups } = shape;
+  const { quads, rows, inner, vectors, subgroups, half } = shape;
   const memory = subgroups
     ? ''
     : `var<workgroup> told: array<vec4f, ${told * rows * quads * 4}>;
 var<workgroup> tops: array<f32, ${rows * quads * 4}>;`;
   return `const T = ${quads * rows}u; const K = ${inner}u; const W = ${vectors}u; const S = ${vectors + 1}u; const THREADS = ${4 * quads}u;
-${memory}`;
+${memory}
+${tiled(half)}`;
 }
 
-export const enabled = ({ subgroups }: Shape): string[] => (subgroups ? ['subgroups'] : []);
+export const enabled = ({ subgroups, half }: Shape): string[] => [
+  ...(subgroups ? ['subgroups'] : []),
+  ...(half ? ['f16'] : []),
+];
 
 /** `main`'s head: who a thread is. Where subgroups pass numbers on, it goes by its place in them. */
 export const MAIN = ({ subgroups, quads }: Shape) => `@compute @workgroup_size(${4 * quads})
@@ -140,8 +160,8 @@ export function dots(shape: Shape, pairs: { name: string; own: string; other: st
           (
             { name, own, other },
             n,
-          ) => `${eachRow(shape, (row) => `let own${n}_${row} = ${own}[(quad * ${shape.rows}u + ${row}u) * S + i];`)}
-      ${list(columns, (c) => `let other${n}_${c} = ${other}[(lane * ${columns}u + ${c}u) * S + i];`)}
+          ) => `${eachRow(shape, (row) => `let own${n}_${row} = vec4f(${own}[(quad * ${shape.rows}u + ${row}u) * S + i]);`)}
+      ${list(columns, (c) => `let other${n}_${c} = vec4f(${other}[(lane * ${columns}u + ${c}u) * S + i]);`)}
       ${eachRow(shape, (row) => `${name}${row} += vec4f(${padded(row, n)});`)}`,
         )
         .join('\n')}
@@ -203,7 +223,7 @@ export const KEYS: Lie = { first: 'firstKey', length: 'p.keys', heads: 'p.keyHea
 export const ROWS = `let first = group.z * p.length;
   let firstKey = group.z * p.keys;`;
 
-/** Reads `count` tokens' vectors of one head into workgroup memory, zeros past the row's end. */
+/** Reads `count` tokens' vectors of one head into workgroup memory, zeros past the row's end; `times` is what each is multiplied by. */
 export const load = (
   tile: string,
   from: string,
@@ -211,12 +231,13 @@ export const load = (
   head: string,
   start: string,
   count: 'T' | 'K',
+  times = '',
 ) => `
   for (var i = thread; i < ${count} * W; i += THREADS) {
     let token = ${start} + i / W;
     var vector = vec4f(0.0);
-    if (token < ${length}) { vector = ${from}[((${first} + token) * ${heads} + ${head}) * W + i % W]; }
-    ${tile}[i / W * S + i % W] = vector;
+    if (token < ${length}) { vector = ${from}[((${first} + token) * ${heads} + ${head}) * W + i % W]${times}; }
+    ${tile}[i / W * S + i % W] = tiled(vector);
   }`;
 
 /** Kernels whose workgroups have a tile of queries of one head each: where these begin, and which keys they see. */

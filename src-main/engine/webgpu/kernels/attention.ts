@@ -23,6 +23,7 @@ import {
   shapeOf,
   tell,
   tileText,
+  tileType,
   tokensOf,
   toldBy,
   wholeVectors,
@@ -31,8 +32,8 @@ import {
 } from './attention-tile.ts';
 
 const text = (shape: Shape) => `${tileText(shape, 1)}
-var<workgroup> queries: array<vec4f, T * S>;
-var<workgroup> keys: array<vec4f, K * S>; // then values
+var<workgroup> queries: array<${tileType(shape)}, T * S>;
+var<workgroup> keys: array<${tileType(shape)}, K * S>; // then values
 const NONE = -1e30;
 ${SEES}
 ${MAIN(shape)}
@@ -68,7 +69,7 @@ ${MAIN(shape)}
     ${overInner(
       shape,
       eachRow(shape, (row) => `let by${row} = ${toldBy(shape, 0, row, `weight${row}`)};`),
-      (n) => `let value = keys[at]; ${eachRow(shape, (row) => `sum${row}_${n} += by${row}[c] * value;`)}`,
+      (n) => `let value = vec4f(keys[at]); ${eachRow(shape, (row) => `sum${row}_${n} += by${row}[c] * value;`)}`,
     )}
   }
   // each of a quad's four has added up the weights of its own keys

@@ -10,7 +10,13 @@ const THREADS = 64;
  */
 const EXPONENT = 4;
 
-/** Powers of two: what a row is to be multiplied by, and what takes that back. A workgroup a row. */
+/** WGSL of `fn scaleOf(most: f32) -> vec2f`, powers of two: what a row whose largest magnitude is `most` is to be multiplied by, and what takes that back. */
+export const SCALE_OF = `fn scaleOf(most: f32) -> vec2f {
+  let exponent = clamp(${EXPONENT} - frexp(most).exp, -100, 100);
+  return vec2f(ldexp(1.0, exponent), ldexp(1.0, -exponent));
+}`;
+
+/** The scales of every row. A workgroup a row. */
 function kernel(backend: Backend): Kernel {
   const max = reduction(backend, THREADS, 'max');
   return {
@@ -20,6 +26,7 @@ function kernel(backend: Backend): Kernel {
     params: { rows: 'u32', width: 'u32' },
     enable: max.enable,
     code: `${max.code}
+${SCALE_OF}
 @compute @workgroup_size(${THREADS})
 fn main(${INVOCATION}${max.invocation}) {
   let row = flat(group, groups);
@@ -27,10 +34,7 @@ fn main(${INVOCATION}${max.invocation}) {
   var mine = 0.0;
   for (var i = thread; i < p.width; i += ${THREADS}u) { mine = max(mine, abs(x[row * p.width + i])); }
   let most = ${max.call('mine')};
-  if (thread == 0u) {
-    let exponent = clamp(${EXPONENT} - frexp(most).exp, -100, 100);
-    scales[row] = vec2f(ldexp(1.0, exponent), ldexp(1.0, -exponent));
-  }
+  if (thread == 0u) { scales[row] = scaleOf(most); }
 }`,
   };
 }
