@@ -22,7 +22,13 @@ import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { loadMatrix } from '../../src-main/engine/webgpu/load-matrix.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
-import { CANDIDATES, sameTiles, SOFTWARE_TILE, SOFTWARE_TILES, TILE_KINDS } from '../../src-main/engine/webgpu/tiles.ts';
+import {
+  CANDIDATES,
+  sameTiles,
+  SOFTWARE_TILE,
+  SOFTWARE_TILES,
+  TILE_KINDS,
+} from '../../src-main/engine/webgpu/tiles.ts';
 import { difference, numbers, weightBytes } from './webgpu-numbers.ts';
 import { tune } from '../../src-main/engine/webgpu/tuner.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
