@@ -66,6 +66,29 @@ describe.skipIf(noBrowser)(`the way through the wizard (${noBrowser ?? 'in chrom
     await page.context().close();
   });
 
+  it('shows the folder that was asked for last, whichever is listed first', async () => {
+    for (const name of ['first', 'second']) mkdirSync(join(scratch.folder, 'two', name), { recursive: true });
+    await client.drafts.set({ ...draft, mix: [], step: DATASET });
+    const [first, second] = ['first', 'second'].map((name) => join(scratch.folder, 'two', name));
+    let held!: Awaited<ReturnType<typeof holdCalls>>;
+    const before = async (page: Page) => void (held = await holdCalls(page, [first!]));
+    const { page, errors } = await openPage(browser, `${host.url}/#/new`, { before });
+    await page.getByRole('button', { name: 'Browse…' }).click();
+    await page.getByRole('button', { name: basename(scratch.folder), exact: true }).click();
+    await page.getByRole('button', { name: '▸ two' }).click();
+    await page.getByRole('button', { name: '▸ first' }).click();
+    await expect.poll(() => held.count()).toBe(1);
+    await page.getByRole('button', { name: '▸ second' }).click();
+    await untilShown(page, second!);
+    const answered = held.answers();
+    held.release();
+    await expect.poll(() => held.answers()).toBe(answered + 1);
+    await expect.poll(() => page.getByText(first!, { exact: true }).count()).toBe(0);
+    await untilShown(page, second!);
+    expect(errors).toEqual([]);
+    await page.context().close();
+  });
+
   it('takes a folder with splits, and asks what the run is judged by', async () => {
     const letters = join(scratch.folder, 'letters');
     mkdirSync(letters);
