@@ -17,11 +17,13 @@ export interface CommonsenseRun extends StudyRun {
   title: string;
   /** what it learns from */
   sets: SetName[];
+  seed: number;
 }
 
 const ALL: SetName[] = ['arc-easy', 'arc-challenge', 'boolq'];
 const ONE: SetName[] = ['arc-challenge'];
 const STEPS = 120;
+const STEPS_OF_ALL = { steps: STEPS, batch: 16, sequenceLength: 256, evalSplit: 0, samples: 0, precision: 'int8', schedule: 'linear' }; // prettier-ignore
 const late = { ratio: 0.6, warmup: STEPS / 2, interval: STEPS / 10 };
 
 /** Each at its default rate, on all sites. */
@@ -40,23 +42,26 @@ const METHODS: { name: string; title: string; method: object }[] = [
   { name: 'effilora-one', title: 'EffiLoRA, 1 head of rank 32, Reducer at 60 %', method: { name: 'effilora', rank: 32, heads: 1, reducer: late } }, // prettier-ignore
 ];
 
+const SEEDS = [0, 1, 2];
 /** What one set alone teaches, against the mix (the paper's Figure 3). */
-const ALONE = ['lora', 'effilora'];
+const ALONE = ['lora', 'effilora', 'effilora-one'];
 
+/** Seed by seed, so that each method has as many whenever it is stopped. */
 export const RUNS: CommonsenseRun[] = [
-  { name: 'base', title: 'Base model', sets: ALL },
-  ...METHODS.map((run) => ({ ...run, sets: ALL })),
-  ...METHODS.filter(({ name }) => ALONE.includes(name)).map((run) => ({
-    ...run,
-    name: `${run.name}-alone`,
-    sets: ONE,
-  })),
+  { name: 'base', title: 'Base model', sets: ALL, seed: 0 },
+  ...SEEDS.flatMap((seed) => [
+    ...METHODS.map((run) => ({ ...run, name: `${run.name}-seed${seed}`, sets: ALL, seed })),
+    ...METHODS.filter(({ name }) => ALONE.includes(name)).map((run) => ({
+      ...run,
+      ...{ name: `${run.name}-alone-seed${seed}`, title: `${run.title}, ${ONE.join()} alone`, sets: ONE, seed },
+    })),
+  ]),
 ];
 
 /** The same steps for all. @param files one a set */
-export const recipeOf = ({ method }: CommonsenseRun, files: string[]): object => ({
+export const recipeOf = ({ method, seed }: CommonsenseRun, files: string[]): object => ({
   model: MODEL,
   dataset: files.map((file) => ({ path: file })),
   method,
-  training: { steps: STEPS, batch: 16, sequenceLength: 256, evalSplit: 0, precision: 'bf16', schedule: 'linear' },
+  training: { ...STEPS_OF_ALL, seed },
 });

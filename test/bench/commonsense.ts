@@ -5,7 +5,7 @@ import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { wilson } from '../../src-main/studio/evaluations/summary.ts';
 import { readQuestions, SETS, type SetName } from './commonsense-data.ts';
 import { MODEL, recipeOf, RUNS, type CommonsenseFinished, type CommonsenseMeasurement } from './commonsense-runs.ts';
-import { head, millions, percent, programLines, row, Study } from './study.ts';
+import { head, mean, millions, percent, programLines, row, Study, told } from './study.ts';
 import { encoderOf, writeTokens } from './token-files.ts';
 
 const study = new Study('runs/commonsense');
@@ -28,28 +28,33 @@ function accuracy(right: number, asked: number): string {
   return `${percent(share)} ± ${percent((high - low) / 2)}`;
 }
 
+/** By method: what its seeds did on the mean, of losses the lowest and highest beside it; intervals are those of one seed's questions. */
 function table(finished: CommonsenseFinished[]): string {
-  const lines = RUNS.flatMap(({ name, title, sets }) => {
-    const one = finished.find((run) => run.name === name);
-    if (!one) return [];
+  const lines = [...new Set(RUNS.map(({ title }) => title))].flatMap((title) => {
+    const ours = RUNS.filter((run) => run.title === title).map(({ name }) => name);
+    const runs = finished.filter(({ name }) => ours.includes(name));
+    if (runs.length === 0) return [];
     const sum = (of: Record<string, number>) => names.reduce((all, set) => all + of[set]!, 0);
+    const share = (right: (one: CommonsenseFinished) => number, asked: number) =>
+      accuracy(mean(runs.map(right)), asked);
+    const by = (of: (one: CommonsenseFinished) => number | undefined, text: (value: number) => string) =>
+      of(runs[0]!) === undefined ? '' : told(runs.map((one) => of(one)!), text); // prettier-ignore
     return row([
-      ...[
-        sets.length < names.length ? `${title}, ${sets.join()} alone` : title,
-        millions(one.parameters),
-        millions(one.trained),
-      ],
-      ...names.flatMap((set) => [accuracy(one.right[set]!, one.asked[set]!), one.losses[set]!.toFixed(3)]),
-      ...[accuracy(sum(one.right), sum(one.asked)), (sum(one.losses) / names.length).toFixed(4)],
-      ...[one.cpuSeconds?.toFixed(0) ?? '', one.peakBytes ? (one.peakBytes / 2 ** 30).toFixed(2) : ''],
+      ...[title, runs.length, by(({ parameters }) => parameters, millions), by(({ trained }) => trained, millions)],
+      ...names.map((set) => share(({ right }) => right[set]!, runs[0]!.asked[set]!)),
+      share(({ right }) => sum(right), sum(runs[0]!.asked)),
+      by(({ losses }) => sum(losses) / names.length, (value) => value.toFixed(4)), // prettier-ignore
+      by(
+        ({ cpuSeconds }) => cpuSeconds,
+        (value) => value.toFixed(0),
+      ),
+      by(
+        ({ peakBytes }) => peakBytes && peakBytes / 2 ** 30,
+        (value) => value.toFixed(2),
+      ),
     ]);
   });
-  const columns = [
-    'method',
-    'parameters, millions',
-    'trained to the end',
-    ...names.flatMap((set) => [`${set}, % right`, 'loss']),
-  ];
+  const columns = ['method', 'seeds', 'parameters, millions', 'trained to the end', ...names.map((set) => `${set}, % right`)]; // prettier-ignore
   return [...head([...columns, 'all, % right', 'mean loss', 'processor seconds', 'peak GiB']), ...lines].join('\n');
 }
 

@@ -49,7 +49,7 @@ function recipeOf(reducer: object, training: object = {}): string {
     dataset: [{ path: path.resolve(data!, 'math-word.train.jsonl') }],
     method: { ...METHOD, reducer: { ...SELECTION, ...reducer } },
     training: {
-      ...{ steps: STEPS, batch: 2, sequenceLength: 128, schedule: 'constant', learningRate: 1e-3, precision: 'bf16' },
+      ...{ steps: STEPS, batch: 2, sequenceLength: 128, schedule: 'constant', learningRate: 1e-3, precision: 'int8' },
       ...{ evalEvery: 5, evalSplit: 16, samples: 0, checkpointEvery: STEPS, ...training },
     },
   };

@@ -18,10 +18,15 @@ export type DrawingsFinished = DrawingsMeasurement & Partial<Training> & { name:
 
 /** Its recipe. */
 export const EXAMPLE = fileURLToPath(new URL('../../resources/line-drawings/recipe.yaml', import.meta.url));
-/** Structures at one rank, all else as the example has it: nothing is chosen on what is held out. */
+/** All else as the example has it, for 900 steps: nothing is chosen on what is held out. */
 export const METHODS = {
   'LoRA, rank 8': { name: 'lora', heads: 1, reducer: { ratio: 0 } },
+  'HydraLoRA, 3 heads of rank 8': { name: 'hydralora', heads: 3, reducer: { ratio: 0 } },
   'EffiLoRA, 3 heads of rank 8, Reducer at 60 %': { name: 'effilora', heads: 3 },
+  'EffiLoRA, 1 head of rank 16, Reducer at 60 % from two thirds': {
+    ...{ name: 'effilora', heads: 1, rank: 16, alpha: 32 },
+    reducer: { warmup: 600, interval: 135 },
+  },
 } as const;
 export type Method = keyof typeof METHODS;
 const SEEDS = [0, 1, 2];
@@ -36,7 +41,7 @@ export const RUNS: DrawingsRun[] = [
   { name: 'base', title: 'Base model', seed: 0 },
   ...SEEDS.flatMap((seed) =>
     (Object.keys(METHODS) as Method[]).map((title): DrawingsRun => ({
-      name: `${METHODS[title].name}-seed${seed}`,
+      name: `${title.replaceAll(/[^a-zA-Z0-9]+/g, '-').replace(/-$/, '')}-seed${seed}`,
       ...{ title, seed, method: METHODS[title] },
     })),
   ),

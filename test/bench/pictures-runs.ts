@@ -20,6 +20,14 @@ export const METHODS = {
     ...{ name: 'effilora', rank: 8, heads: 3 },
     reducer: { ratio: 0.6, warmup: 40, interval: 20 },
   },
+  'EffiLoRA, 1 head of rank 32, Reducer at 60 % from two thirds': {
+    ...{ name: 'effilora', rank: 32, heads: 1 },
+    reducer: { ratio: 0.6, warmup: 67, interval: 15 },
+  },
+  'rsLoRA, rank 16': { name: 'lora', rank: 16, alpha: 16, rsLora: true },
+  'DoRA, rank 16': { name: 'lora', rank: 16, dora: true },
+  'AdaLoRA, rank 24 to 16': { name: 'adalora', rank: 24, adalora: { targetRank: 16 } },
+  'VeRA, rank 256': { name: 'vera', rank: 256 },
 } as const;
 export type Method = keyof typeof METHODS;
 /** What is learned: the studio's example, or it and three unlike kinds beside it. */

@@ -10,6 +10,10 @@ const FIXED_TITLE = '3 heads of rank 8, Reducer at 60 %';
 const PREFIX: Structure = { ...LATE, reducer: { policy: 'prefix' } };
 const PROPOSED = '1 head of rank 32, Reducer at 60 % from two thirds (proposed)';
 
+const HYDRALORA = { name: 'hydralora', rank: 8, heads: 3 } as const;
+const RSLORA = { name: 'lora', rank: 16, alpha: 16, rsLora: true } as const;
+const ADALORA = { name: 'adalora', rank: 24, adalora: { targetRank: 16 } } as const;
+
 const three = groupOf({ data: 'three-900', steps: 40, isFinal: true });
 const math = groupOf({ data: 'math-600', steps: 40, isFinal: true });
 const arc = groupOf({ data: 'arc-600', steps: 40, isFinal: true });
@@ -98,6 +102,14 @@ const OTHERS: StructureRun[] = [
   ...mix('n1r32-decay', '1 head of rank 32, weight decay 0.1', 2e-3, { heads: 1, rank: 32 }, [0], { weightDecay: 0.1 }),
 ];
 
+/** At which rate the other methods learn: docs/paper.md compares them at their best. */
+const RATES: StructureRun[] = [
+  ...[1e-3, 2e-3].flatMap((rate) => mix('hydralora', 'HydraLoRA, 3 heads of rank 8', rate, HYDRALORA)),
+  ...[1e-3, 2e-3].flatMap((rate) => mix('rslora', 'rsLoRA, rank 16', rate, RSLORA)),
+  ...[1e-3, 2e-3, 4e-3].flatMap((rate) => mix('adalora', 'AdaLoRA, rank 24 to 16', rate, ADALORA)),
+  ...[4e-3, 1e-2, 2e-2].flatMap((rate) => mix('vera', 'VeRA, rank 256', rate, { name: 'vera', rank: 256 })),
+];
+
 const gemma = { steps: 40, isFinal: true, model: 'gemma3-270m' } as const;
 const gemmaMath = groupOf({ ...gemma, data: 'math-600', isLong: true });
 const gemmaThree = groupOf({ ...gemma, data: 'three-900' });
@@ -110,6 +122,7 @@ const GEMMA: StructureRun[] = [
   ...gemmaMath('proposed', PROPOSED, 2e-3, LATE),
   ...gemmaThree('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
   ...gemmaThree('proposed', PROPOSED, 2e-3, LATE),
+  ...gemmaThree('proposed', PROPOSED, 1e-3, LATE),
 ];
 
 /** In the order in which they say most, so that the study may be stopped at any time. */
@@ -143,6 +156,7 @@ export const RUNS: StructureRun[] = [
   ...SEED_RUNS,
   ...PASSES,
   ...OTHERS,
+  ...RATES,
   ...GEMMA,
   ...WHY,
   ...small('fixed', FIXED_TITLE, 2e-3, FIXED),

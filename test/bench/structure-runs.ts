@@ -1,4 +1,5 @@
 // What the study of structures runs, and what a run gives: docs/structure.md has its tables.
+import type { MethodName } from '../../src-main/effilora/types.ts';
 import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
 import type { Slice } from './quality-data.ts';
 import { SEQUENCE_LENGTH, type Measurement } from './quality-runs.ts';
@@ -141,14 +142,14 @@ export const groupOf =
     key: string,
     title: string,
     rate: number,
-    of: Structure | { lora: number },
+    of: Structure | { lora: number } | { name: MethodName; rank: number; [option: string]: unknown },
     seeds = [0],
     training: object = {},
   ): StructureRun[] =>
     seeds.map((seed) => ({
       name: `${model === 'gemma3-270m' ? 'gemma-' : ''}${isFinal ? 'final-' : ''}${data}-${steps}-${key}-${rate}-seed${seed}`,
       ...{ title, data, isFinal, isLong, model },
-      method: 'lora' in of ? { name: 'lora', rank: of.lora } : effilora(of, steps),
+      method: 'lora' in of ? { name: 'lora', rank: of.lora } : 'name' in of ? of : effilora(of as Structure, steps),
       training: { steps, learningRate: rate, seed, ...training },
     }));
 
