@@ -106,8 +106,8 @@ const OTHERS: StructureRun[] = [
 const RATES: StructureRun[] = [
   ...[1e-3, 2e-3].flatMap((rate) => mix('hydralora', 'HydraLoRA, 3 heads of rank 8', rate, HYDRALORA)),
   ...[1e-3, 2e-3].flatMap((rate) => mix('rslora', 'rsLoRA, rank 16', rate, RSLORA)),
-  ...[1e-3, 2e-3, 4e-3].flatMap((rate) => mix('adalora', 'AdaLoRA, rank 24 to 16', rate, ADALORA)),
-  ...[4e-3, 1e-2, 2e-2].flatMap((rate) => mix('vera', 'VeRA, rank 256', rate, { name: 'vera', rank: 256 })),
+  ...[1e-3, 2e-3, 4e-3, 8e-3].flatMap((rate) => mix('adalora', 'AdaLoRA, rank 24 to 16', rate, ADALORA)),
+  ...[4e-3, 1e-2, 2e-2, 4e-2].flatMap((rate) => mix('vera', 'VeRA, rank 256', rate, { name: 'vera', rank: 256 })),
 ];
 
 const gemma = { steps: 40, isFinal: true, model: 'gemma3-270m' } as const;
@@ -123,6 +123,8 @@ const GEMMA: StructureRun[] = [
   ...gemmaThree('lora', 'LoRA, rank 16', 1e-3, { lora: 16 }),
   ...gemmaThree('proposed', PROPOSED, 2e-3, LATE),
   ...gemmaThree('proposed', PROPOSED, 1e-3, LATE),
+  ...gemmaThree('lora', 'LoRA, rank 16', 5e-4, { lora: 16 }),
+  ...gemmaThree('proposed', PROPOSED, 5e-4, LATE),
 ];
 
 /** In the order in which they say most, so that the study may be stopped at any time. */
