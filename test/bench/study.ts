@@ -71,6 +71,7 @@ export class Study {
     const ended = done === recipe && (await fs.stat(told).catch(() => undefined));
     if (!ended) {
       await fs.rm(this.at(name), { recursive: true, force: true });
+      await fs.mkdir(this.folder, { recursive: true });
       await fs.writeFile(this.at(`${name}.yaml`), recipe);
       const [training] = await programLines<Training>('./study-train.ts', [this.at(`${name}.yaml`), this.at(name)]);
       await fs.writeFile(told, JSON.stringify(training));
