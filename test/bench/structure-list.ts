@@ -106,7 +106,7 @@ const OTHERS: StructureRun[] = [
 const RATES: StructureRun[] = [
   ...[1e-3, 2e-3].flatMap((rate) => mix('hydralora', 'HydraLoRA, 3 heads of rank 8', rate, HYDRALORA)),
   ...[1e-3, 2e-3].flatMap((rate) => mix('rslora', 'rsLoRA, rank 16', rate, RSLORA)),
-  ...[1e-3, 2e-3, 4e-3, 8e-3].flatMap((rate) => mix('adalora', 'AdaLoRA, rank 24 to 16', rate, ADALORA)),
+  ...[1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2].flatMap((rate) => mix('adalora', 'AdaLoRA, rank 24 to 16', rate, ADALORA)),
   ...[4e-3, 1e-2, 2e-2, 4e-2].flatMap((rate) => mix('vera', 'VeRA, rank 256', rate, { name: 'vera', rank: 256 })),
 ];
 
