@@ -26,7 +26,7 @@ const SEEN = 40;
 const STEPS = { least: 100, most: 2_000 };
 /** Pictures of a step, one micro-batch where memory holds it. */
 const PICTURES = 8;
-/** One head a place, as for models that write: with it the line drawings ended as with three of rank 8, in fewer numbers (docs/painting.md). */
+/** One head a place, as for models that write: its held-out loss on the line drawings was that of three of rank 8, in fewer numbers (docs/painting.md). */
 const STRUCTURE = { rank: 16, heads: HEADS };
 
 /**
@@ -116,7 +116,7 @@ function ofStructure({ method }: Recipe, options: AdapterOptions, all: SiteShape
   return [
     [
       'heads',
-      `${counted(options.heads, 'head')} a place: in our trials one of a larger rank ended as several of smaller ones, in fewer numbers.`,
+      'One head a place: in our trials one of a larger rank came to the held-out loss of several smaller ones, in fewer numbers.',
     ],
     ['parameters', parametersSentence(numbers!, ofLora!, options.rank)],
     ...(options.name === 'effilora' ? [['reducer', reducerReason(method.reducer)] as [string, string]] : []),
