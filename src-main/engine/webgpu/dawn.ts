@@ -37,7 +37,8 @@ async function load(): Promise<GPU | undefined> {
     const { create, globals } = await import('webgpu');
     // tfjs's backend looks for GPUBuffer, GPUBufferUsage and GPUMapMode as a page has them.
     Object.assign(globalThis, globals);
-    return create([]);
+    // Matrices of a subgroup (device.ts) are an experiment of Chromium's, which Dawn has for those alone who ask. All shaders are our own.
+    return create(['enable-dawn-features=allow_unsafe_apis']);
   } catch {
     return undefined;
   }

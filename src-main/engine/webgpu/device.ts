@@ -1,10 +1,21 @@
 import { DeviceError, outOfMemory } from '../device-error.ts';
 import { UserError } from '../types.ts';
 import type { FoundAdapter } from './adapter.ts';
+import type { MatrixUnits } from './tiles.ts';
 
 /** Features that are used where a device has them; for each there is a way without. */
-const FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+const MATRICES = 'chromium-experimental-subgroup-matrix';
+const FEATURES = ['shader-f16', 'subgroups', 'timestamp-query', MATRICES] as const;
 type Feature = (typeof FEATURES)[number];
+
+/** What Dawn tells of such matrices: M x K numbers by K x N. */
+interface MatrixConfig {
+  componentType: string;
+  resultComponentType: string;
+  M: number;
+  N: number;
+  K: number;
+}
 
 /** Limits that are raised from WebGPU's guaranteed minimum to what the device has. */
 const LIMITS = [
@@ -54,6 +65,17 @@ export class Device {
 
   has(feature: Feature): boolean {
     return this.gpu.features.has(feature);
+  }
+
+  /** Matrices in f16 that a subgroup multiplies in one go, into f32; none where WebGPU reaches no tensor cores. */
+  get matrixUnits(): MatrixUnits[] {
+    if (!this.has(MATRICES) || !this.has('shader-f16') || !this.has('subgroups')) return [];
+    const { subgroupMatrixConfigs = [] } = this.found.adapter.info as GPUAdapterInfo & {
+      subgroupMatrixConfigs?: MatrixConfig[];
+    };
+    return subgroupMatrixConfigs
+      .filter(({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32')
+      .map(({ M, N, K }) => ({ rows: M, columns: N, inner: K }));
   }
 
   /** @throws DeviceError once the device is lost or its memory has run out */

@@ -6,6 +6,15 @@ export interface Tile {
   /** multiples of 4 */
   perRow: number;
   perColumn: number;
+  /** made of matrices of a subgroup, where the device has such: four quarters, a subgroup each; nothing a thread then */
+  units?: MatrixUnits;
+}
+
+/** A device multiplies rows x inner numbers in f16 by inner x columns in one go, a subgroup together, into f32. */
+export interface MatrixUnits {
+  rows: number;
+  columns: number;
+  inner: number;
 }
 
 /** Results with many rows and columns, those with few of one (adapters' ranks and heads), and those of products in f16 and in integers. */
@@ -33,6 +42,24 @@ export const CANDIDATES: Record<TileKind, Tile[]> = {
     { rows: 64, columns: 32, inner: 16, perRow: 8, perColumn: 4 },
   ],
 };
+
+/** Tiles of those matrices of a device that they are whole multiples of. */
+export const matrixTiles = (units: MatrixUnits[]): Tile[] =>
+  units
+    .filter(({ rows, columns, inner }) => [rows, columns, inner].every((side) => MATRIX_INNER % side === 0))
+    .flatMap((unit) =>
+      [64, 128].map((side) => ({
+        ...{ rows: side, columns: side, inner: MATRIX_INNER, perRow: 0, perColumn: 0, units: unit },
+      })),
+    );
+const MATRIX_INNER = 32;
+
+/** Subgroups of a workgroup, a quarter of its tile each. */
+export const MATRIX_SUBGROUPS = 4;
+
+/** Threads of a workgroup that has them whatever a subgroup's size turns out to be. */
+export const matrixThreads = ({ found }: { found: { adapter: GPUAdapter } }): number =>
+  MATRIX_SUBGROUPS * found.adapter.info.subgroupMaxSize!;
 
 /** A result with fewer rows or columns than this is flat. */
 const FLAT = 33;

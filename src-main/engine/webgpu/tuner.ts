@@ -10,7 +10,15 @@ import { emptyLines, type IntegerLines } from './kernels/integer-lines.ts';
 import { integerProduct } from './kernels/integer-product.ts';
 import { floats } from './kernels/operands.ts';
 import { product, type ProductSpec } from './kernels/product.ts';
-import { CANDIDATES, threadsOf, type Tile, type TileKind } from './tiles.ts';
+import {
+  CANDIDATES,
+  MATRIX_SUBGROUPS,
+  matrixThreads,
+  matrixTiles,
+  threadsOf,
+  type Tile,
+  type TileKind,
+} from './tiles.ts';
 
 /** rows, columns, depth */
 type Sizes = [number, number, number];
@@ -19,8 +27,10 @@ type Sizes = [number, number, number];
 const TRIALS: Record<'square' | 'flat', Sizes> = { square: [1024, 1024, 512], flat: [1024, 24, 1024] };
 const REPEATS = 5;
 
+const sides = { rows: z.number(), columns: z.number(), inner: z.number() };
 const tile = z.object({
-  ...{ rows: z.number(), columns: z.number(), inner: z.number() },
+  ...sides,
+  units: z.object(sides).optional(),
   ...{ perRow: z.number(), perColumn: z.number() },
 });
 const tiles = z.object({ square: tile, flat: tile, half: tile, integer: tile });
@@ -34,7 +44,8 @@ export type Tuning = z.infer<typeof tuning>;
 export async function tune(backend: Backend, folder = cacheFolder(), trials = TRIALS): Promise<Tuning> {
   const file = path.join(folder, 'webgpu-tiles.json');
   const { vendor, architecture, device, description } = backend.opened.found.adapter.info;
-  const key = [vendor, architecture, device, description].join(' | ');
+  const units = backend.opened.matrixUnits;
+  const key = [vendor, architecture, device, description, ...(units.length > 0 ? ['matrices'] : [])].join(' | ');
   const known = await readCache(file);
   if (known[key]) return known[key];
   const { tile: square, flopsPerSecond } = await fastest(backend, 'square', trials.square);
@@ -73,7 +84,8 @@ async function fastest(
     return performance.now() - start;
   };
   let best = { tile: before[kind], milliseconds: Infinity };
-  for (const candidate of CANDIDATES[kind].filter((one) => fits(backend, one))) {
+  const candidates = [...CANDIDATES[kind], ...(kind === 'half' ? matrixTiles(backend.opened.matrixUnits) : [])];
+  for (const candidate of candidates.filter((one) => fits(backend, one))) {
     backend.tiles = { ...before, [kind]: candidate };
     await run(1); // compiles
     const milliseconds = await run(REPEATS);
@@ -121,10 +133,11 @@ function integerTrial(backend: Backend, [rows, columns, inner]: Sizes): Trial {
 }
 
 function fits(backend: Backend, tile: Tile): boolean {
-  const { rows, columns, inner } = tile;
+  const { rows, columns, inner, units } = tile;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = backend.opened.gpu.limits;
-  return (
-    threadsOf(tile) <= maxComputeInvocationsPerWorkgroup &&
-    4 * inner * (rows + columns) <= maxComputeWorkgroupStorageSize
-  );
+  const numbers = inner * (rows + columns);
+  const [threads, bytes] = units
+    ? [matrixThreads(backend.opened), 2 * numbers + 4 * MATRIX_SUBGROUPS * units.rows * units.columns]
+    : [threadsOf(tile), 4 * numbers];
+  return threads <= maxComputeInvocationsPerWorkgroup && bytes <= maxComputeWorkgroupStorageSize;
 }

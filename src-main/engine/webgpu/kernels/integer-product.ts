@@ -6,7 +6,7 @@ import { threadsOf, type Tile } from '../tiles.ts';
 import type { FrozenMatrix, FrozenPart } from './frozen.ts';
 import { integerLines, roundedLines, type IntegerLines } from './integer-lines.ts';
 import { floats } from './operands.ts';
-import { storing } from './product.ts';
+import { storing } from './product-parts.ts';
 import { hasLeast, isInBlocks, quantized } from './weight-formats.ts';
 
 // Products in integers (docs/method.md, Integer products): a part's integers add up exactly, its sum times both scales in f32.

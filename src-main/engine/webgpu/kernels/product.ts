@@ -1,63 +1,19 @@
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { Backend } from '../backend.ts';
 import { run, type Kernel } from '../kernel.ts';
-import { threadsOf, tileKind, type Tile } from '../tiles.ts';
-import type { Operand } from './operands.ts';
+import { matrixThreads, threadsOf, tileKind, type Tile } from '../tiles.ts';
+import { matrixKernel } from './matrix-product.ts';
+import {
+  paramsOf,
+  PRODUCT_PARAMS,
+  readsOf,
+  storing,
+  type Along,
+  type ProductSizes,
+  type ProductSpec,
+} from './product-parts.ts';
 
-/** Which of a matrix's two sides lies along its rows in memory. */
-type Along = 'inner' | 'outer';
-
-export interface ProductSpec {
-  left: Operand;
-  /** of left: 'inner' is [rows, inner], 'outer' is [inner, rows] */
-  leftAlong: Along;
-  right: Operand;
-  /** of right: 'inner' is [columns, inner], 'outer' is [inner, columns] */
-  rightAlong: Along;
-  /** added to the result: another buffer, or what the result's buffer holds */
-  addend?: 'other' | 'result';
-  /** the result's first `p.split` rows go into one tensor, the rest into another */
-  splitRows?: boolean;
-  /** `flags[row / p.rank]` 0: these rows cost nothing and are zero */
-  flagged?: boolean;
-  /**
-   * Products in f16, of which a tile's depth adds up before f32 takes over; where the device has no f16, in f32. A buffer `scales`
-   * tells what each of left's rows is multiplied by for that (row-scales.ts). Left lies along 'inner'.
-   */
-  half?: boolean;
-}
-
-export interface ProductSizes {
-  rows: number;
-  columns: number;
-  inner: number;
-  scale?: number;
-  /** numbers from one row of the result to the next; default `columns` */
-  stride?: number;
-  /** the result's first column in such a row */
-  shift?: number;
-  /** of left, where only a window of its columns is taken */
-  leftStride?: number;
-  leftShift?: number;
-  rank?: number;
-  heads?: number;
-  split?: number;
-}
-
-const PARAMS = {
-  rows: 'u32',
-  columns: 'u32',
-  inner: 'u32',
-  scale: 'f32',
-  stride: 'u32',
-  shift: 'u32',
-  leftStride: 'u32',
-  leftShift: 'u32',
-  rank: 'u32',
-  heads: 'u32',
-  split: 'u32',
-  firstGroup: 'u32',
-} as const;
+export type { ProductSpec };
 
 /**
  * Fills one of the two tiles, [inner][a quarter of its rows or columns] fours, as numbers of a type. What lies across is turned four by four
@@ -96,29 +52,6 @@ const anyFlag = (rows: number) => `fn anyFlag(first: u32) -> bool {
   return false;
 }`;
 
-/** How a product's result is written: `wide` in fours, where its rows and their parts begin at such. */
-export function storing(
-  { addend, splitRows }: Pick<ProductSpec, 'addend' | 'splitRows'>,
-  half: boolean,
-  wide: boolean,
-): string {
-  const [type, per] = wide ? ['vec4f', ' / 4u'] : ['f32', ''];
-  const target = `result[(row * p.stride + p.shift + column)${per}]`;
-  const store = splitRows
-    ? `if (row < p.split) { upperResult[(row * p.columns + column)${per}] = value; }
-      else { lowerResult[((row - p.split) * p.columns + column)${per}] = value; }`
-    : `${target} = value;`;
-  const plus = { other: ` + addend[(row * p.columns + column)${per}]`, result: ` + ${target}`, none: '' };
-  const put = `fn put(row: u32, column: u32, sum: ${type}) {
-  if (row >= p.rows || column >= p.columns) { return; }
-  let value = sum * p.scale${half ? ' * scales[row].y' : ''}${plus[addend ?? 'none']};
-  ${store}
-}`;
-  const four = wide ? 'put(row, column, sum);' : 'for (var j = 0u; j < 4u; j++) { put(row, column + j, sum[j]); }';
-  return `${put}
-fn putFour(row: u32, column: u32, sum: vec4f) { ${four} }`;
-}
-
 function kernel(spec: ProductSpec, tile: Tile, hasHalf: boolean, wide: boolean): Kernel {
   const { left, right, leftAlong, rightAlong, addend, splitRows, flagged, half = false } = spec;
   const type = half && hasHalf ? 'f16' : 'f32';
@@ -129,15 +62,9 @@ function kernel(spec: ProductSpec, tile: Tile, hasHalf: boolean, wide: boolean):
   const [rightRows, rightColumns] = shape(rightAlong, 'p.columns') as [string, string];
   return {
     name: `product ${left.name} ${leftAlong} ${right.name} ${rightAlong} ${addend} ${splitRows} ${flagged} ${half} ${wide} ${Object.values(tile).join()}`,
-    reads: {
-      ...left.buffers,
-      ...right.buffers,
-      ...(addend === 'other' ? { addend: number } : {}),
-      ...(flagged ? { flags: 'f32' } : {}),
-      ...(half ? { scales: 'vec2f' } : {}),
-    },
+    reads: readsOf(spec, number),
     writes: splitRows ? { upperResult: number, lowerResult: number } : { result: number },
-    params: PARAMS,
+    params: PRODUCT_PARAMS,
     enable: type === 'f16' ? ['f16'] : [],
     code: `${left.read('readLeft', leftRows, leftColumns)}
 ${right.read('readRight', rightRows, rightColumns)}
@@ -202,18 +129,19 @@ export function product(
   writes: TensorInfo[],
   sizes: ProductSizes,
 ): void {
-  const { rows, columns, inner, scale = 1, stride = columns, shift = 0 } = sizes;
-  const { leftStride = inner, leftShift = 0, rank = 0, heads = 0, split = 0 } = sizes;
+  const { rows, columns, inner, stride = columns, shift = 0 } = sizes;
   const kind = tileKind(rows, columns);
   const tile = backend.tiles[spec.half && kind === 'square' ? 'half' : kind];
   const wide = [columns, stride, shift].every((number) => number % 4 === 0);
-  const text = kernel(spec, tile, backend.opened.has('shader-f16'), wide);
+  const { units } = tile;
+  const text = units
+    ? matrixKernel(spec, { ...tile, units }, matrixThreads(backend.opened), wide)
+    : kernel(spec, tile, backend.opened.has('shader-f16'), wide);
   const [across, down] = [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows)];
   const flops = 2 * tile.rows * columns * inner;
   const most = Math.max(1, Math.floor(backend.flopsASubmission / flops));
   for (let first = 0; first < down; first += most) {
     const groups = Math.min(most, down - first);
-    const params = [rows, columns, inner, scale, stride, shift, leftStride, leftShift, rank, heads, split, first];
-    run(backend, text, reads, writes, params, [across, groups], groups * flops);
+    run(backend, text, reads, writes, paramsOf(sizes, first), [across, groups], groups * flops);
   }
 }
