@@ -16,14 +16,14 @@ export interface GpuOptions {
 }
 
 /** What a side answers; the peer, where it has no GPU, only that. */
-interface Answer {
+export interface Answer {
   seconds: number[];
   peakBytes: number;
   missing?: string;
 }
 
 /** A model of a shape, and the tokens of a step. */
-interface Shape {
+export interface Shape {
   name: string;
   config: ModelConfig;
   rows: number;
@@ -68,7 +68,8 @@ export const TINY_SHAPES: Shape[] = [TINY, { ...TINY, name: 'a tiny model in fou
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
-const configOfPeer = (config: ModelConfig) => ({
+/** Of such a model, as transformers' LlamaConfig has it. */
+export const configOfPeer = (config: ModelConfig) => ({
   hidden_size: config.hiddenSize,
   intermediate_size: config.intermediateSize,
   num_hidden_layers: config.layers,

@@ -1,4 +1,4 @@
-import { noSoftwareGpu, softwareGpu } from '../support/software-gpu.ts';
+import { noSoftwareGpu, onGpuHere, softwareGpu } from '../support/software-gpu.ts';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chooseEngine, listEngines, openEngine } from '../../src-main/engine/index.ts';
@@ -19,7 +19,8 @@ describe.skipIf(noSoftwareGpu)(
     });
     afterAll(() => expect(backend.opened.log).toEqual([]));
 
-    it('is listed with device and memory, and a software adapter is not what auto takes', async () => {
+    it('is listed with device and memory, and a software adapter is not what auto takes', async ({ skip }) => {
+      skip(onGpuHere, 'It is about software GPUs');
       const engines = await listEngines();
       const webgpu = engines.find(({ name }) => name === 'webgpu')!;
       expect(webgpu).toMatchObject({ available: true, kind: 'cpu' });
@@ -28,7 +29,8 @@ describe.skipIf(noSoftwareGpu)(
       expect((await chooseEngine()).name).not.toBe('webgpu');
     });
 
-    it('takes a software adapter only when asked', async () => {
+    it('takes a software adapter only when asked', async ({ skip }) => {
+      skip(onGpuHere, 'It is about software GPUs');
       process.env.EFFILORA_WEBGPU = '';
       expect(await findAdapter()).toMatch(/software and slow/);
       process.env.EFFILORA_WEBGPU = 'software';

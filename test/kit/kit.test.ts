@@ -1,0 +1,133 @@
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findDriver } from '../support/drivers.ts';
+import { python } from '../support/python.ts';
+import { scratchFolder } from '../support/scratch.ts';
+import { root } from './bundle.ts';
+import { buildKit, checkSize, MOST_BYTES } from './build.ts';
+import { runProgram } from './child.ts';
+import type { Report } from './report.ts';
+import { missingPeer } from './steps.ts';
+
+/** What a machine of any Linux has, and nothing of this checkout's. */
+const BARE = { PATH: '/usr/bin:/bin' };
+const lavapipe = findDriver('lavapipe');
+const noLavapipe = 'missing' in lavapipe ? lavapipe.missing : undefined;
+
+/** The kit runs many tests, one after the other: as long as the longest of these have. */
+const PATIENCE_MS = 900_000;
+
+describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the kit for a machine with a GPU', () => {
+  const { folder, remove } = scratchFolder();
+  afterAll(remove);
+  const kit = path.join(folder, 'kit');
+  let bytes: number;
+  beforeAll(async () => void (bytes = await buildKit(kit)));
+
+  /** The only report that is there, and the same to be read. */
+  function theReport() {
+    const reports = readdirSync(kit).filter((file) => file.startsWith('report-'));
+    const [json, text] = ['.json', '.md'].map((end) => reports.filter((file) => file.endsWith(end)));
+    expect([json!.length, text!.length, reports.length]).toEqual([1, 1, 2]);
+    const read = (file: string) => readFileSync(path.join(kit, file), 'utf8');
+    return { report: JSON.parse(read(json![0]!)) as Report, text: read(text![0]!), files: reports };
+  }
+
+  it('is small enough to be carried, and its archive holds Node, Dawn and programs, nothing of other systems', () => {
+    expect(readdirSync(kit).sort()).toEqual(['README.txt', 'kit.tar.gz', 'run.sh']);
+    const sizes = readdirSync(kit).map((file) => statSync(path.join(kit, file)).size);
+    expect(bytes).toBe(sizes.reduce((sum, size) => sum + size));
+    expect(bytes).toBeLessThan(60_000_000);
+    expect(bytes).toBeGreaterThan(40_000_000); // Node alone is 35 MB
+    const names = execFileSync('tar', ['-tzf', path.join(kit, 'kit.tar.gz')])
+      .toString()
+      .split('\n');
+    expect(names).toEqual(expect.arrayContaining(['./node', './licences/node.txt', './licences/dawn.txt']));
+    expect(names.filter((name) => name.endsWith('.node'))).toEqual(['./node_modules/webgpu/dist/linux-x64/dawn.node']);
+    expect(names.filter((name) => name.endsWith('.ts'))).toEqual([]);
+  });
+
+  it('is refused where it is larger', () => {
+    expect(() => checkSize(MOST_BYTES)).not.toThrow();
+    expect(() => checkSize(MOST_BYTES + 1e5)).toThrow(/takes 60\.1 MB, and 60 MB is the most/);
+  });
+
+  it('ends at Ctrl-C with what was found until then, and says where there is no GPU', async () => {
+    const env = { ...BARE, VK_ICD_FILENAMES: '/there-is-no-driver.json' };
+    const run = spawn('./run.sh', { cwd: kit, env, stdio: ['ignore', 'ignore', 'pipe'] });
+    run.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (text.includes('effilora doctor')) run.kill('SIGINT');
+    });
+    expect(await new Promise((resolve) => run.once('close', resolve))).toBe(130);
+    const { report, text, files } = theReport();
+    expect(report).toMatchObject({ interrupted: true, tests: [], kernels: [], steps: [] });
+    expect(report.problems).toEqual([expect.stringMatching(/^The GPU: It ended with code 1\. Error: The GPU driver offers no GPU/)]); // prettier-ignore
+    expect(text).toContain('# No GPU that WebGPU can use');
+    expect(text).toContain('Interrupted');
+    execFileSync('rm', files, { cwd: kit });
+  });
+
+  it.skipIf(noLavapipe)(
+    `measures lavapipe without this checkout${noLavapipe ? `: ${noLavapipe}` : ''}`,
+    async () => {
+      const { file } = lavapipe as { file: string };
+      const env = { ...BARE, VK_ICD_FILENAMES: file, EFFILORA_WEBGPU: 'software', KIT_PYTHON: await python() };
+      const began = Date.now();
+      await promisify(execFile)(path.join(kit, 'run.sh'), ['--small'], { cwd: '/', env });
+      const wall = (Date.now() - began) / 1000;
+      const { report, text } = theReport();
+      const { facts, doctor, problems, tests, limits, kernels, steps, seconds } = report;
+
+      expect(problems).toEqual([]);
+      expect(facts).toMatchObject({ device: expect.stringMatching(/^llvmpipe/), software: true });
+      expect(doctor!.engines.find(({ name }) => name === 'webgpu')!.probe).toMatchObject({ passed: true });
+      expect(seconds / wall).toBeGreaterThan(0.8);
+
+      const vitest = path.join(root, 'node_modules/.bin/vitest');
+      const listed = execFileSync(vitest, ['list', '--project=lavapipe', '--json'], { cwd: root }).toString();
+      // Of a name only what it runs on is another here.
+      const plain = (name: string) => name.replace(/(on |, )(lavapipe|the GPU here)/, '$1it');
+      const results = tests.flatMap((each) => each.results);
+      const expected = (JSON.parse(listed) as { name: string }[]).map(({ name }) => plain(name));
+      expect(results.map(({ name }) => plain(name)).sort()).toEqual(expected.sort());
+      const skipped = results.filter(({ state }) => state !== 'passed');
+      expect(skipped.map(({ state, reason }) => [state, reason])).toEqual([
+        ...Array.from({ length: 2 }, () => ['skipped', 'It is about software GPUs']),
+        ['skipped', 'It compares with TensorFlow, which is not in the kit'],
+      ]);
+      expect(text).toContain(`${results.length - 3} passed, 0 failed, 3 skipped.`);
+
+      expect(limits.map(({ limit }) => limit)).toEqual(['bytes', 'f32', 'f16', 'int8']);
+      for (const { limit, perSecond, share } of kernels)
+        expect(share).toBeCloseTo(perSecond / limits.find((each) => each.limit === limit)!.perSecond, 9);
+      // two formats in four kinds, attention both ways, five passes
+      expect(kernels.length).toBe(2 * 4 + 2 + 5);
+      expect(kernels.every(({ perSecond }) => perSecond > 0 && perSecond < Infinity)).toBe(true);
+
+      const ours = steps.filter(({ side }) => side === 'EffiLoRA Studio');
+      expect(ours.length).toBe(4);
+      for (const { rows, length, secondsAStep, tokensPerSecond, peakBytes } of ours) {
+        expect(tokensPerSecond! * secondsAStep!).toBeCloseTo(rows * length, 6);
+        expect(peakBytes).toBeGreaterThan(2 ** 18);
+      }
+      const beside = steps.filter(({ side }) => side === 'PyTorch and PEFT');
+      expect(beside.map(({ problem }) => problem)).toEqual(new Array(4).fill('It found no CUDA device.'));
+    },
+    PATIENCE_MS,
+  );
+});
+
+it('a Python without PyTorch is a sentence, and so is a program that hangs or fails', async () => {
+  expect(await missingPeer('/there-is-no-python')).toMatch(/^\/there-is-no-python has no PyTorch with PEFT/);
+  const node = (text: string, seconds = 60) => runProgram(process.execPath, ['-e', text], { seconds });
+  expect(await node('console.log("{}"); setInterval(() => {}, 1e6)', 1)).toEqual({
+    ...{ lines: [{}], problem: 'It had not ended after 1 seconds.' },
+  });
+  expect(await node('throw new RangeError("too far")')).toMatchObject({
+    problem: 'It ended with code 1. RangeError: too far',
+  });
+  expect(await node('process.kill(process.pid, "SIGSEGV")')).toMatchObject({ problem: 'It ended with SIGSEGV.' });
+});
