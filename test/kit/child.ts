@@ -32,7 +32,8 @@ export async function runProgram<Line>(
   const errors = endOf(child.stderr);
   child.stdin.on('error', () => {}).end(lines.map((line) => `${line}\n`).join(''));
   createInterface({ input: child.stdout }).on('line', (line) => {
-    if (/^[[{].*[\]}]$/.test(line)) said.lines.push(JSON.parse(line) as Line);
+    const told = parsed(line);
+    if (told !== undefined) said.lines.push(told as Line);
   });
   const ended = await new Promise<string | undefined>((resolve) => {
     child.once('error', ({ message }) => resolve(message));
@@ -42,6 +43,15 @@ export async function runProgram<Line>(
   if (late) said.problem = `It had not ended after ${seconds} seconds.`;
   else if (ended !== undefined) said.problem = `It ended with ${ended}. ${lastWords(errors())}`.trim();
   return said;
+}
+
+/** A line of a program's own; drivers and libraries write others. */
+function parsed(line: string): unknown {
+  try {
+    return line.startsWith('{') ? JSON.parse(line) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The line that says most of how a program ended: the error's own, else the last. */

@@ -3,14 +3,16 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TINY_SHAPES } from '../bench/webgpu-peer.ts';
 import { findDriver } from '../support/drivers.ts';
 import { python } from '../support/python.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { root } from './bundle.ts';
 import { buildKit, checkSize, MOST_BYTES } from './build.ts';
 import { runProgram } from './child.ts';
+import type { Facts } from './facts.ts';
 import type { Report } from './report.ts';
-import { missingPeer } from './steps.ts';
+import { missingPeer, ourSteps, peerSteps, shapesFor } from './steps.ts';
 
 /** What a machine of any Linux has, and nothing of this checkout's. */
 const BARE = { PATH: '/usr/bin:/bin' };
@@ -79,7 +81,7 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the kit
       await promisify(execFile)(path.join(kit, 'run.sh'), ['--small'], { cwd: '/', env });
       const wall = (Date.now() - began) / 1000;
       const { report, text } = theReport();
-      const { facts, doctor, problems, tests, limits, kernels, steps, seconds } = report;
+      const { facts, doctor, problems, tests, limits, kernels, steps, peerMissing, seconds } = report;
 
       expect(problems).toEqual([]);
       expect(facts).toMatchObject({ device: expect.stringMatching(/^llvmpipe/), software: true });
@@ -107,21 +109,20 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the kit
       expect(kernels.length).toBe(2 * 4 + 2 + 5);
       expect(kernels.every(({ perSecond }) => perSecond > 0 && perSecond < Infinity)).toBe(true);
 
-      const ours = steps.filter(({ side }) => side === 'EffiLoRA Studio');
-      expect(ours.length).toBe(4);
-      for (const { rows, length, secondsAStep, tokensPerSecond, peakBytes } of ours) {
+      expect(steps.map(({ precision }) => precision)).toEqual(['f32', 'bf16', 'f32', 'bf16']);
+      for (const { side, rows, length, secondsAStep, tokensPerSecond, peakBytes } of steps) {
+        expect(side).toBe('EffiLoRA Studio');
         expect(tokensPerSecond! * secondsAStep!).toBeCloseTo(rows * length, 6);
         expect(peakBytes).toBeGreaterThan(2 ** 18);
       }
-      const beside = steps.filter(({ side }) => side === 'PyTorch and PEFT');
-      expect(beside.map(({ problem }) => problem)).toEqual(new Array(4).fill('It found no CUDA device.'));
+      expect(peerMissing).toBe(`In ${env.KIT_PYTHON} PyTorch finds no CUDA device: nothing was measured beside ours.`);
     },
     PATIENCE_MS,
   );
 });
 
 it('a Python without PyTorch is a sentence, and so is a program that hangs or fails', async () => {
-  expect(await missingPeer('/there-is-no-python')).toMatch(/^\/there-is-no-python has no PyTorch with PEFT/);
+  expect(await missingPeer('/there-is-no-python')).toMatch(/^In \/there-is-no-python there is no PyTorch/);
   const node = (text: string, seconds = 60) => runProgram(process.execPath, ['-e', text], { seconds });
   expect(await node('console.log("{}"); setInterval(() => {}, 1e6)', 1)).toEqual({
     ...{ lines: [{}], problem: 'It had not ended after 1 seconds.' },
@@ -130,4 +131,19 @@ it('a Python without PyTorch is a sentence, and so is a program that hangs or fa
     problem: 'It ended with code 1. RangeError: too far',
   });
   expect(await node('process.kill(process.pid, "SIGSEGV")')).toMatchObject({ problem: 'It ended with SIGSEGV.' });
+});
+
+it('PyTorch is asked for the same shapes, and says where it has no device', async () => {
+  const [shape] = TINY_SHAPES;
+  expect(await peerSteps(shape!, 'f32', await python())).toEqual({
+    ...{ model: 'a tiny model', rows: 1, length: 32, precision: 'f32', side: 'PyTorch and PEFT' },
+    problem: 'It found no CUDA device.',
+  });
+});
+
+it('a shape that the device has no room for is skipped, with the figures', async () => {
+  const seven = shapesFor({ software: false }, false).at(-1)!;
+  const facts = { software: false, deviceBytes: 24 * 2 ** 30, freeBytes: 2 ** 31 } as Facts;
+  // 7 billion numbers in 4.5 bits are 3.5 GiB
+  expect((await ourSteps(seven, 'f32', facts)).problem).toMatch(/^Skipped: it takes [4-7]\.\d GiB, and 2\.0 GiB/);
 });

@@ -30,9 +30,9 @@ const report: Report = {
   ...{ tests: [], limits: [], kernels: [], steps: [], problems: [] },
 };
 const name = path.join(out, `report-${begun.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-')}`);
-// What engines keep of a machine stays in the kit.
-process.env.EFFILORA_CACHE = path.join(out, 'unpacked', 'cache');
-mkdirSync(process.env.EFFILORA_CACHE, { recursive: true });
+// What engines keep of a machine, and what tests write, stays in the kit.
+for (const [variable, folder] of Object.entries({ EFFILORA_CACHE: 'cache', TMPDIR: 'temporary' }))
+  mkdirSync((process.env[variable] = path.resolve(out, 'unpacked', folder)), { recursive: true });
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {

@@ -37,12 +37,15 @@ export function shapesFor({ software }: Pick<Facts, 'software'>, small: boolean)
   return software ? SHAPES.map((shape) => ({ ...shape, ...SOFTWARE })) : SHAPES;
 }
 
-/** Where `python` has what the peer needs, undefined; else why not, as a sentence. */
+const ASKED = `import json, torch, peft, transformers
+print(json.dumps({'cuda': torch.cuda.is_available()}))`;
+
+/** Undefined where `python` has what the peer needs; else what is missing, as a sentence. */
 export async function missingPeer(python: string): Promise<string | undefined> {
-  const { problem } = await runProgram(python, ['-c', 'import torch, peft, transformers'], { seconds: 120 });
-  return problem === undefined
-    ? undefined
-    : `${python} has no PyTorch with PEFT and transformers: nothing was measured beside ours.`;
+  const { lines } = await runProgram<{ cuda: boolean }>(python, ['-c', ASKED], { seconds: 300 });
+  if (lines[0]?.cuda) return undefined;
+  const missing = lines[0] ? 'PyTorch finds no CUDA device' : 'there is no PyTorch with PEFT and transformers';
+  return `In ${python} ${missing}: nothing was measured beside ours.`;
 }
 
 /** Ours on the device, where the plan says that it fits. */
