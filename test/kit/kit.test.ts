@@ -20,7 +20,7 @@ const lavapipe = findDriver('lavapipe');
 const noLavapipe = 'missing' in lavapipe ? lavapipe.missing : undefined;
 
 /** The kit runs many tests, one after the other: as long as the longest of these have. */
-const PATIENCE_MS = 900_000;
+const PATIENCE_MS = 1_800_000;
 
 describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the kit for a machine with a GPU', () => {
   const { folder, remove } = scratchFolder();
