@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
-import { after } from './after.ts';
 
 /** Some queries in a row, and the keys among which are all that they see. */
 export interface QueryPart {
@@ -39,7 +38,7 @@ export function attendedInParts(
       for (const part of parts)
         outs.push(
           tf.tidy(() => {
-            const { own, values, p } = partOf(after(q5, outs.at(-1)), k4, v4, part, mask);
+            const { own, values, p } = partOf(q5, k4, v4, part, mask);
             return tf.reshape(tf.matMul(p, values), own.shape);
           }),
         );
@@ -83,9 +82,8 @@ function gradients(
     const dqs: Tensor5D[] = [];
     let [dk, dv]: Tensor4D[] = [];
     for (const part of parts) {
-      const earlier = dqs.at(-1) ?? dOut;
       const [dq, ownK, ownV] = tf.tidy(() => {
-        const { own, grouped, keys, values, p } = partOf(after(q, earlier), k, v, part, mask);
+        const { own, grouped, keys, values, p } = partOf(q, k, v, part, mask);
         const dy = tf.reshape(queriesOf(dOut, part), grouped.shape);
         const dp = tf.matMul(dy, values, false, true);
         const ds = tf.mul(p, tf.sub(dp, tf.sum(tf.mul(p, dp), -1, true)));

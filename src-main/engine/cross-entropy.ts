@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { after } from './after.ts';
 import { packedKernels } from './frozen.ts';
 import { fusedKernels } from './fused-kernels.ts';
 import type { FrozenMatrix } from './packed.ts';
@@ -47,7 +46,7 @@ export function composedLoss(
   const losses: tf.Scalar[] = [];
   const grads: Tensor2D[] = [];
   for (const { rows, own } of chunksOf(x, labels, chunk)) {
-    const [loss, dx] = chunkLoss(after(rows(), grads.at(-1)), weight, transposed, own());
+    const [loss, dx] = chunkLoss(rows(), weight, transposed, own());
     losses.push(loss);
     grads.push(dx);
   }
@@ -61,7 +60,7 @@ export function composedLogProbabilities(x: Tensor2D, weight: Tensor2D, labels: 
   for (const { rows, own } of chunksOf(x, labels, composedChunkTokens(weight.shape[0])))
     parts.push(
       tf.tidy(() => {
-        const logits = tf.matMul(after(rows(), parts.at(-1)), weight, false, true) as Tensor2D;
+        const logits = tf.matMul(rows(), weight, false, true) as Tensor2D;
         return tf.neg(crossEntropy(logits, own())[0]);
       }),
     );

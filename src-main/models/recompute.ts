@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { after } from '../engine/after.ts';
 import type { LayerParameters } from './types.ts';
 
 /**
@@ -25,10 +24,8 @@ export function recomputed<F extends Record<string, Tensor> = Record<string, nev
       value: run(input!, values, fixed),
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
         const count = 1 + names.length;
-        // Not before backward comes here: all blocks would be made again at once.
-        const again = saved.map((tensor) => after(tensor, dy));
-        const kept = Object.fromEntries(Object.keys(fixed).map((name, i) => [name, again[count + i]!])) as F;
-        return onOwnTape(() => tf.grads((first, ...rest) => run(first!, rest, kept))(again.slice(0, count), dy));
+        const kept = Object.fromEntries(Object.keys(fixed).map((name, i) => [name, saved[count + i]!])) as F;
+        return onOwnTape(() => tf.grads((first, ...rest) => run(first!, rest, kept))(saved.slice(0, count), dy));
       },
     };
   })(x, ...Object.values(parameters)) as Tensor2D;

@@ -6,8 +6,10 @@ import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { collectGarbage } from '../../src-main/engine/collect-garbage.ts';
 import { stepCompiler } from '../../src-main/engine/compiler.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
+import type { Addon } from '../../src-main/engine/tensorflow/addon.ts';
 import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
+import { peakAllocated } from '../support/allocated.ts';
 import { openGpuConfiguration } from '../support/gpu-configuration.ts';
 import { type ModelShape, shapedModel } from '../support/shaped-model.ts';
 
@@ -20,11 +22,14 @@ export interface MemoryAsked {
   rows: number;
   length: number;
   evaluate: boolean;
+  dora?: boolean;
 }
 
 /** Bytes of resident memory: the most that steps took above the loaded model, and what lay there before and after an evaluation. */
 export interface MemoryTold {
   step: number;
+  /** the most that the tensors of a step take at once, beside the variables */
+  tensors: number;
   before: number;
   after: number;
   losses: number[];
@@ -42,6 +47,7 @@ const resident = () => {
 };
 
 await (asked.gpu ? openGpuConfiguration() : openEngine('tensorflow'));
+const { addon } = stepCompiler() as unknown as { addon: Addon };
 const model = await shapedModel(asked.shape);
 const { rows, length, recompute } = asked;
 const example = (row: number) => {
@@ -61,7 +67,7 @@ const adapter = new Adapter(
       share: 'global',
       router: 'site',
     },
-    ...{ dropout: 0, rsLora: false, dora: false },
+    ...{ dropout: 0, rsLora: false, dora: asked.dora ?? false },
   },
   1,
 );
@@ -84,6 +90,19 @@ if (asked.evaluate) {
   await model.labelLogProbabilities(batch, { adaptation: adapter });
   await train();
 }
-const told: MemoryTold = { step: peak, before, after: resident(), losses };
+const after = resident();
+/** A step that TensorFlow traces before it is run. */
+async function traced(): Promise<number> {
+  const { run } = addon;
+  let tensors = 0;
+  addon.run = (...given) => {
+    addon.run = run;
+    tensors = peakAllocated(new Uint8Array(addon.profile(...given)));
+    return run.apply(addon, given);
+  };
+  await train();
+  return tensors;
+}
+const told: MemoryTold = { step: peak, before, after, losses: [...losses], tensors: await traced() };
 console.log(JSON.stringify(told));
 process.exit(0);

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { StepCompiler, StepDefinition } from '../compiler.ts';
-import { withOrder } from '../after.ts';
 import { withParts } from '../repeated.ts';
 import { openShape } from '../varying-size.ts';
 import type { Addon } from './addon.ts';
@@ -12,7 +11,7 @@ import type { Output } from './graph-builder.ts';
 import { CompiledGraph } from './compiled-graph.ts';
 import { updatedInPlace } from './in-place.ts';
 import { Lowering } from './lower.ts';
-import { AFTER, Recorder, type RecordedNode, type Ref } from './recorder.ts';
+import { Recorder, type RecordedNode, type Ref } from './recorder.ts';
 import { type CompilerBackend, type Fill, ResidentTensors, type TensorData } from './resident-tensors.ts';
 import { Session, type SessionOptions } from './session.ts';
 
@@ -150,8 +149,8 @@ export class Compiler implements StepCompiler {
     };
     try {
       return tf.tidy(() => {
-        // a GPU's functions would run where their call is placed: there the graph stays flat, and edges hold back what would begin too early
-        const { outputs, updates } = session.fused ? withParts(recorder, step) : withOrder(this.after, step);
+        // a GPU's functions would run where their call is placed: there the graph stays flat
+        const { outputs, updates } = session.fused ? withParts(recorder, step) : step();
         const ref = (tensor: Tensor) => recorder.ref(this.backend.getInputTensorIds([tensor])[0]!);
         const result = { outputs: outputs.map(ref), updates: updates.map((update) => update && ref(update)) };
         // a plain object of references: tidy frees the symbolic tensors themselves
@@ -162,9 +161,6 @@ export class Compiler implements StepCompiler {
       this.backend.getInputTensorIds = idsOf;
     }
   }
-
-  private readonly after = (x: Tensor, earlier: Tensor): Tensor =>
-    this.backend.executeSingleOutput(AFTER, [attribute.type('T', this.data(x).dtype)], [x, earlier]);
 
   private data(tensor: { dataId: object }): TensorData {
     return this.backend.tensorMap.get(tensor.dataId);

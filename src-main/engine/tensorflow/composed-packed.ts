@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { after } from '../after.ts';
+import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { composedLoss, composedLogProbabilities } from '../cross-entropy.ts';
 import type { PackedKernels, PackedMatrix } from '../packed.ts';
 import { bytesOfRows, formatOf, type WeightFormat } from '../webgpu/kernels/weight-formats.ts';
@@ -18,19 +17,18 @@ interface Held {
 
 /**
  * Products with frozen weights of TensorFlow's own operations, for devices that have none of ours. The weights lie there as they lie
- * in their file. Each product unpacks what it multiplies by, not before what it multiplies is there, and backward does so again, so
- * that few layers' numbers need to exist at a time; how many do was not counted.
+ * in their file. Each product unpacks what it multiplies by, and backward does so again; a graph's operations run in their order
+ * (lower.ts), so that one matrix's numbers exist at a time.
  */
 export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
   const bytes = new ByteOperations(backend);
   const matrices = new Map<number, Held>();
   const heldOf = (weight: PackedMatrix) => matrices.get(weight.number.dataSync()[0]!)!;
   let last = 0;
-  /** W [rows, width], once `earlier` is there */
-  const numbersOf = (weight: PackedMatrix, earlier?: Tensor): Tensor2D => {
+  const numbersOf = (weight: PackedMatrix): Tensor2D => {
     const { words, format } = heldOf(weight);
     const count = bytesOfRows(format, ...weight.shape);
-    return unpacked(bytes, bytes.bytesIn(after(words, earlier), count), format, weight.shape);
+    return unpacked(bytes, bytes.bytesIn(words, count), format, weight.shape);
   };
   return {
     holds: (inFile, format) => inFile === format && (formatOf(format) ?? 'f32') !== 'f32',
@@ -44,7 +42,7 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
       matrices.get(number)?.words.dispose();
       matrices.delete(number);
     },
-    product: (x, weight, gradient) => tf.tidy(() => tf.matMul(x, numbersOf(weight, x), false, !gradient)),
+    product: (x, weight, gradient) => tf.tidy(() => tf.matMul(x, numbersOf(weight), false, !gradient)),
     rows: (ids, weight) =>
       tf.tidy(() => {
         const { words, format } = heldOf(weight);
@@ -55,10 +53,9 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
         const chosen = bytes.bitcast(bytes.rows(halves, ids), half, uint8);
         return unpacked(bytes, chosen, format, [ids.size, columns]);
       }),
-    unpack: (weight) => numbersOf(weight),
-    loss: (x, weight, labels) =>
-      tf.tidy(() => composedLoss(x, numbersOf(weight, x), true, labels)) as [Scalar, Tensor2D],
+    unpack: numbersOf,
+    loss: (x, weight, labels) => tf.tidy(() => composedLoss(x, numbersOf(weight), true, labels)) as [Scalar, Tensor2D],
     logProbabilities: (x, weight, labels) =>
-      tf.tidy(() => composedLogProbabilities(x, numbersOf(weight, x), labels)) as Tensor1D,
+      tf.tidy(() => composedLogProbabilities(x, numbersOf(weight), labels)) as Tensor1D,
   };
 }

@@ -42,6 +42,8 @@ export class Lowering {
   private scope: Scope;
   /** nodes that have to run beside those that are fetched */
   readonly targets: number[] = [];
+  /** what was emitted last, where operations run in order */
+  private latest?: number;
 
   constructor(
     private readonly session: Session,
@@ -63,7 +65,7 @@ export class Lowering {
     const called = new Set<number>();
     for (const node of this.analysis.live) {
       if (node.part === undefined) {
-        this.emit(node);
+        this.emitInOrder(node);
       } else if (!called.has(node.part)) {
         called.add(node.part);
         this.call(parts.get(node.part)!);
@@ -161,6 +163,15 @@ export class Lowering {
 
   // ---- nodes ----
 
+  /**
+   * Without our own operations a step is thousands of small ones, of which TensorFlow would begin at once with all that it can and hold
+   * the results: each waits for the one before it, as they were recorded. A GPU's are only put into its queue one after the other anyway.
+   */
+  private emitInOrder(node: RecordedNode): void {
+    this.emit(node);
+    if (!this.session.fused) this.latest = this.scope.values.get(node)?.[0]?.value.node ?? this.latest;
+  }
+
   private emit(node: RecordedNode): void {
     const { analysis } = this;
     if (node.source || analysis.absorbed.has(node) || this.inPlace.has(node)) return;
@@ -171,13 +182,11 @@ export class Lowering {
     if (node.operation === 'GatherV2' && this.natural(node.inputs[0]!).type === DataType.bfloat16)
       return this.emitLowGather(node);
     const inputs = node.inputs.map((input) => this.value(input, typeOf(input)));
-    this.keep(node, this.builder.add(node.operation, node.attributes, inputs, this.before(node)));
+    this.keep(node, this.builder.add(node.operation, node.attributes, inputs, this.before));
   }
 
-  /** What runs before a node although it takes nothing from it. What nothing else needs is not made for that. */
-  private before({ earlier }: RecordedNode): number[] {
-    const made = earlier && this.scope.values.get(earlier.node)?.[earlier.output];
-    return made ? [made.value.node] : [];
+  private get before(): number[] {
+    return this.latest === undefined ? [] : [this.latest];
   }
 
   private emitSum(node: RecordedNode, type: number): Output {
@@ -237,7 +246,7 @@ export class Lowering {
       attribute.bool('transpose_a', flag(node, 'adj_x', 'transpose_a')),
       attribute.bool('transpose_b', flag(node, 'adj_y', 'transpose_b')),
     ];
-    this.keep(node, this.builder.add('MatMul', attributes, inputs), [low]);
+    this.keep(node, this.builder.add('MatMul', attributes, inputs, this.before), [low]);
   }
 
   /** Rows of a bf16 table stay bf16. */
@@ -245,7 +254,7 @@ export class Lowering {
     const [table, ...rest] = node.inputs;
     const inputs = [this.natural(table!).value, ...rest.map((input) => this.value(input, typeOf(input)))];
     const attributes = node.attributes.map((a) => (a.name === 'Tparams' ? { ...a, value: DataType.bfloat16 } : a));
-    this.keep(node, this.builder.add('GatherV2', attributes, inputs), [DataType.bfloat16]);
+    this.keep(node, this.builder.add('GatherV2', attributes, inputs, this.before), [DataType.bfloat16]);
   }
 
   private emitOwn(node: RecordedNode, outputType: number): void {

@@ -15,8 +15,6 @@ export interface RecordedNode {
   operation: string;
   attributes: Attribute[];
   inputs: Ref[];
-  /** made before it, though not among its inputs (engine/after.ts) */
-  earlier?: Ref;
   outputs: { dtype: number; shape: number[] }[];
   source?: Source;
   /** attributes of a Const, where the value is written into the graph */
@@ -41,9 +39,6 @@ export interface TensorMetadata {
   dtype: number;
   shape: number[];
 }
-
-/** Recorded for `after`: x and what comes before it. TensorFlow has no such operation; its graphs have edges for it. */
-export const AFTER = 'After';
 
 /** The binding with some calls replaced; its own properties are read-only, so a proxy stands before an empty object. */
 export function overrideBinding(binding: Binding, calls: Partial<Binding>): Binding {
@@ -183,20 +178,12 @@ export class Recorder {
 
   private readonly executeOp = (operation: string, attributes: Attribute[], inputIds: number[]): TensorMetadata[] => {
     const inputs = inputIds.map((id) => this.ref(id));
-    const made =
-      operation === AFTER ? this.recordAfter(attributes, inputs) : this.record(operation, attributes, inputs);
-    return made.map((ref) => {
+    return this.record(operation, attributes, inputs).map((ref) => {
       const id = this.nextId++;
       this.symbolic.set(id, ref);
       return { id, ...ref.node.outputs[ref.output]! };
     });
   };
-
-  private recordAfter(attributes: Attribute[], [x, earlier]: Ref[]): Ref[] {
-    const refs = this.record('Identity', attributes, [x!]);
-    refs[0]!.node.earlier = earlier;
-    return refs;
-  }
 
   private record(operation: string, attributes: Attribute[], inputs: Ref[]): Ref[] {
     const flat = inputs.flatMap(({ node, output }) => [this.numbers.get(node)!, output]);
