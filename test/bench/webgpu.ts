@@ -14,7 +14,7 @@ import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { Device } from '../../src-main/engine/webgpu/device.ts';
 import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { frozenProduct } from '../../src-main/engine/webgpu/kernels/frozen.ts';
-import { bytesOfRows, WEIGHT_FORMATS } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
+import { bytesOfRows, WEIGHT_FORMATS } from '../../src-main/engine/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { findDriver } from '../support/drivers.ts';
 import { countBytes } from './webgpu-bytes.ts';

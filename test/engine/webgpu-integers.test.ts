@@ -10,7 +10,7 @@ import { openEngine } from '../../src-main/engine/index.ts';
 import { integerProductComposed, withIntegerProducts } from '../../src-main/engine/integer-product.ts';
 import { PackedMatrix } from '../../src-main/engine/packed.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
-import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
+import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
 import { GGML_TYPES } from '../../src-main/models/gguf/types.ts';

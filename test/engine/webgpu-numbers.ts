@@ -1,5 +1,5 @@
 import { randomStream } from '../../src-main/engine/random.ts';
-import type { WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
+import type { WeightFormat } from '../../src-main/engine/weight-formats.ts';
 
 const random = randomStream(3, 'products');
 export const numbers = (count: number) => Float32Array.from({ length: count }, () => 2 * random() - 1);

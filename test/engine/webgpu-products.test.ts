@@ -19,7 +19,7 @@ import {
   type FrozenPart,
 } from '../../src-main/engine/webgpu/kernels/frozen.ts';
 import { empty } from '../../src-main/engine/webgpu/kernel.ts';
-import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
+import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/weight-formats.ts';
 import { loadMatrix } from '../../src-main/engine/webgpu/load-matrix.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import type { WeightFormat } from '../webgpu/kernels/weight-formats.ts';
+import type { WeightFormat } from '../weight-formats.ts';
 import { bfloat16, type ByteOperations, half, int8, uint8 } from './byte-operations.ts';
 
 type Packed = Exclude<WeightFormat, 'f32'>;

@@ -1,19 +1,13 @@
 import fs from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, TensorInfo } from '@tensorflow/tfjs-core';
-import { UserError } from '../types.ts';
 import type { MatrixSource } from '../packed.ts';
+import { EVEN_ROWS, PORTION_BYTES, readRows } from '../read-matrix.ts';
+import { bytesOfRows, formatOf, type WeightFormat, wordsOfRows } from '../weight-formats.ts';
 import type { Backend } from './backend.ts';
 import { copy, empty } from './kernel.ts';
 import { frozenRows, mostRows, type FrozenMatrix, type FrozenPart } from './kernels/frozen.ts';
 import { isTarget, quantize, type TargetFormat } from './kernels/quantize.ts';
-import { bytesOfRows, formatOf, type WeightFormat } from './kernels/weight-formats.ts';
-
-/**
- * A matrix is read, sent and, where it is put into another format, gone through in portions of so many bytes: Node reads less than
- * 2 GiB at once, and the host holds no more of it.
- */
-const PORTION_BYTES = 32 * 2 ** 20;
 
 /** Whether a matrix in one of GGML's formats can be held in another. */
 export function canHold(inFile: number, format: number): boolean {
@@ -33,7 +27,7 @@ export async function loadMatrix(backend: Backend, source: MatrixSource, format:
   try {
     for (let start = 0; start < rows; start += most) {
       const count = Math.min(most, rows - start);
-      const tensor = tf.keep(empty<Tensor1D>(backend, [words(format, count, columns)], 'int32'));
+      const tensor = tf.keep(empty<Tensor1D>(backend, [wordsOfRows(format, count, columns)], 'int32'));
       const part: FrozenPart = { tensor, start, rows: count };
       parts.push(part);
       await fill(backend, file, source, format, part);
@@ -58,12 +52,12 @@ async function fill(
   const columns = source.width;
   const isAsInFile = inFile === format;
   const most = Math.min(PORTION_BYTES, backend.opened.gpu.limits.maxStorageBufferBindingSize);
-  const group = isAsInFile ? bytesOfRows(format, EVEN, columns) : 4 * columns * EVEN;
-  const portion = Math.max(1, Math.floor(most / group)) * EVEN;
+  const group = isAsInFile ? bytesOfRows(format, EVEN_ROWS, columns) : 4 * columns * EVEN_ROWS;
+  const portion = Math.max(1, Math.floor(most / group)) * EVEN_ROWS;
   for (let from = 0; from < part.rows; from += portion) {
     const rows = Math.min(portion, part.rows - from);
     const numbers = await readRows(file, source, inFile, part.start + from, rows);
-    if (isAsInFile) await send(backend, numbers, part.tensor, words(format, from, columns));
+    if (isAsInFile) await send(backend, numbers, part.tensor, wordsOfRows(format, from, columns));
     else putInto(backend, numbers, { format: inFile, rows, columns }, format, part.tensor, from * columns);
   }
 }
@@ -93,54 +87,4 @@ async function send(backend: Backend, words: Int32Array, to: TensorInfo, first: 
   backend.flush(); // what is recorded may still use the memory that the tensor got
   backend.queue.writeBuffer(backend.tensorMap.get(to.dataId).resource!, 4 * first, words as Int32Array<ArrayBuffer>);
   await backend.queue.onSubmittedWorkDone();
-}
-
-/** Portions are multiples of so many rows: each then begins at a whole word, whatever the format. */
-const EVEN = 64;
-
-const words = (format: WeightFormat, rows: number, columns: number) =>
-  Math.ceil(bytesOfRows(format, rows, columns) / 4);
-
-/**
- * All rows' bytes of a matrix, in its own order, as 32-bit words.
- * @throws UserError where the file ends before the matrix does
- */
-export async function readMatrix(source: MatrixSource, format: WeightFormat): Promise<Int32Array> {
-  const { rows, width } = source;
-  const all = new Int32Array(words(format, rows, width));
-  const portion = Math.max(1, Math.floor(PORTION_BYTES / bytesOfRows(format, EVEN, width))) * EVEN;
-  const file = await fs.open(source.path);
-  try {
-    for (let start = 0; start < rows; start += portion) {
-      const part = await readRows(file, source, format, start, Math.min(portion, rows - start));
-      all.set(part, words(format, start, width));
-    }
-  } finally {
-    await file.close();
-  }
-  return all;
-}
-
-/** Some rows' bytes, in the matrix's own order, as 32-bit words. */
-async function readRows(
-  file: fs.FileHandle,
-  { path, offset, width, order }: MatrixSource,
-  format: WeightFormat,
-  start: number,
-  count: number,
-): Promise<Int32Array> {
-  const row = bytesOfRows(format, 1, width);
-  const wanted = order?.slice(start, start + count);
-  const first = wanted ? wanted.reduce((least, index) => Math.min(least, index)) : start;
-  const last = wanted ? wanted.reduce((most, index) => Math.max(most, index)) : start + count - 1;
-  const all = new Int32Array(words(format, last - first + 1, width));
-  const bytes = new Uint8Array(all.buffer, 0, (last - first + 1) * row);
-  const { bytesRead } = await file.read(bytes, 0, bytes.length, offset + first * row);
-  if (bytesRead < bytes.length)
-    throw new UserError(`${path}: the file ends before its weights do; copy or download it again`);
-  if (!wanted) return all;
-  const ordered = new Int32Array(words(format, count, width));
-  const target = new Uint8Array(ordered.buffer);
-  wanted.forEach((from, to) => target.set(bytes.subarray((from - first) * row, (from - first + 1) * row), to * row));
-  return ordered;
 }

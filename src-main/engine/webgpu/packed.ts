@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { PackedKernels, PackedMatrix } from '../packed.ts';
+import { formatOf } from '../weight-formats.ts';
 import type { Backend } from './backend.ts';
 import { empty } from './kernel.ts';
 import { logProbabilities, loss } from './kernels/cross-entropy.ts';
 import { frozenProduct, frozenProductGrad, frozenRows, type FrozenMatrix } from './kernels/frozen.ts';
 import { frozenIntegerProduct, frozenIntegerProductGrad } from './kernels/integer-product.ts';
-import { formatOf } from './kernels/weight-formats.ts';
 import { canHold, loadMatrix } from './load-matrix.ts';
 
 /** Products with frozen weights as they lie in their file, in the formats that have a kernel; f32 ones, too, which may need parts. */

@@ -82,6 +82,8 @@ async function steps(
   if (shape.blocks !== undefined)
     notes.push(`It is slow, so the steps are of ${shape.length} tokens through the model’s first ${shape.blocks} blocks.`); // prettier-ignore
   const { found, failure } = await tryOut({ what: 'steps', on, model, ...shape }, 1000 * limits.steps, examining);
+  if (target.engine === 'tensorflow' && target.kind === 'gpu')
+    notes.push('What the plan counts in memory for CUDA itself is estimated, not measured.');
   if (failure !== undefined)
     notes.push(`${found?.seconds.length ?? 0} of ${STEPS} training steps were done. ${failure}.`);
   return found ? measured(found, shape) : {};

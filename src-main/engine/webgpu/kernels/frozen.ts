@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
+import { bytesOfRows, type WeightFormat } from '../../weight-formats.ts';
 import type { Backend } from '../backend.ts';
 import { empty, INVOCATION, run, spread, type Kernel } from '../kernel.ts';
 import { floats } from './operands.ts';
 import { product, type ProductSpec } from './product.ts';
 import { rowScales } from './row-scales.ts';
-import { bytesOfRows, quantized, type WeightFormat } from './weight-formats.ts';
+import { quantized } from './weight-formats.ts';
 
 /**
  * A frozen matrix [rows, columns] as it lies on the device: f32, or blocks of a model file in tensors of 32-bit words. Its rows

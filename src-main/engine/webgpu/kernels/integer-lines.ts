@@ -1,9 +1,10 @@
 import type { Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
+import type { WeightFormat } from '../../weight-formats.ts';
 import type { Backend } from '../backend.ts';
 import { empty, INVOCATION, run, spread, type Kernel } from '../kernel.ts';
 import type { Operand } from './operands.ts';
 import { HALF } from './quantize.ts';
-import { fourText, isInBlocks, scaleNumbers, type WeightFormat } from './weight-formats.ts';
+import { fourText, isInBlocks, scaleNumbers } from './weight-formats.ts';
 
 // Lines of a product as 8-bit integers (engine/integer-product.ts has the same numbers in f32): four to a word, filled up with 0 to whole
 // blocks of 32, and a scale and what is added, (d, m) of d q + m, for every part of a line.
