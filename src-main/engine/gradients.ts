@@ -56,3 +56,25 @@ function freeing(tape: Tape, { gradient, saved = [] }: TapeNode): TapeNode['grad
 }
 
 freeGradientsEarly(tf.engine() as unknown as Tape);
+
+/**
+ * tfjs's gradients of sums and means multiply by ones of the size of what was summed, which a compiled step would hold on its device from
+ * then on, for each norm of each layer: these repeat what they are given.
+ */
+function repeatInGradients(kernelName: 'Sum' | 'Mean'): void {
+  tf.registerGradient({
+    kernelName,
+    inputsToSave: ['x'],
+    gradFunc: (dy, [x], attributes) => {
+      const { shape } = x!;
+      const axes = tf.util.parseAxisParam(attributes['axis'] as number[], shape);
+      const times = shape.map((size, i) => (axes.includes(i) ? size : 1));
+      const own = shape.map((size, i) => (axes.includes(i) ? 1 : size));
+      const each = kernelName === 'Mean' ? 1 / times.reduce((product, size) => product * size, 1) : 1;
+      return { x: () => tf.tidy(() => tf.tile(tf.reshape(tf.mul(dy as Tensor, each), own), times)) };
+    },
+  });
+}
+
+repeatInGradients('Sum');
+repeatInGradients('Mean');

@@ -157,6 +157,14 @@ export function writeRandomModel(file: string, shapes = SEVEN_B, format: RandomF
   }
 }
 
+/** The same whose weights are all 0, which takes no room on a disk. */
+export function writeEmptyModel(file: string, shapes: typeof SEVEN_B, format: RandomFormat): void {
+  const list = tensors(shapes, FORMATS[format]);
+  const bytes = header(shapes, list);
+  fs.writeFileSync(file, bytes);
+  fs.truncateSync(file, bytes.length + list.reduce((sum, tensor) => sum + padded(bytesOf(tensor)), 0));
+}
+
 function writeBlocks(bytes: number, { bytes: blockBytes, scales }: Blocks, write: (bytes: Uint8Array) => void): void {
   const piece = Buffer.alloc(blockBytes << 18);
   for (let left = bytes; left > 0; left -= piece.length) {

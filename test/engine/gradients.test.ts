@@ -33,6 +33,17 @@ describe('a pass backward', () => {
     expect(tf.memory().numTensors).toBe(before - 1);
   });
 
+  it('repeats what sums and means are given, along what was summed', () => {
+    const x = tf.ones([2, 3, 2]);
+    const dy = tf.tensor2d([1, 2, 3, 4], [2, 2]);
+    const along = [1, 2, 1, 2, 1, 2, 3, 4, 3, 4, 3, 4];
+    const of = (f: (input: Tensor) => Tensor, upstream: Tensor) => Array.from(tf.grad(f)(x, upstream).dataSync());
+    expect(of((input) => tf.sum(input, 1), dy)).toEqual(along);
+    expect(of((input) => tf.sum(input, -2, true), tf.reshape(dy, [2, 1, 2]))).toEqual(along);
+    of((input) => tf.mean(input, [1]), dy).forEach((value, i) => expect(value).toBeCloseTo(along[i]! / 3, 6));
+    expect(of((input) => tf.sum(input), tf.scalar(5))).toEqual(Array.from({ length: 12 }, () => 5));
+  });
+
   it('keeps gradients apart that a function gives as one tensor, and its own upstream', () => {
     const add = tf.customGrad((...args) => {
       const [a, b] = args as Tensor[];
