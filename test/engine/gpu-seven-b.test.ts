@@ -18,11 +18,6 @@ import { options } from '../effilora/support.ts';
 import { openGpuConfiguration } from '../support/gpu-configuration.ts';
 import { temporary } from '../trainer/support.ts';
 
-/** tfjs's way from numbers to a tensor (tfjs-node, NodeJSKernelBackend.move). */
-interface Backend extends CompilerBackend {
-  move(dataId: object, values: ArrayBufferView, shape: number[], dtype: tf.DataType, references: number): void;
-}
-
 type Shape = number[];
 
 /** Larger tensors have their shape and no numbers: nothing is run that would read them. */
@@ -31,13 +26,13 @@ const WEIGHTLESS_BYTES = 1e5;
 /** TensorFlow as a GPU runs it, which puts graphs together and neither holds nor runs anything. Returns the shapes of its variables. */
 async function openWeightless(): Promise<Shape[]> {
   const { addon } = (await openGpuConfiguration()) as unknown as { addon: Addon };
-  const backend = tf.backend() as Backend;
+  const backend = tf.backend() as CompilerBackend;
   const { move } = backend;
   backend.move = (dataId, values, shape, dtype, references) => {
     if (!ArrayBuffer.isView(values) || values.byteLength < WEIGHTLESS_BYTES)
       return move.call(backend, dataId, values, shape, dtype, references);
     move.call(backend, dataId, new Float32Array(1), [1], dtype, references);
-    backend.getInputTensorIds([{ dataId, shape: [1], dtype } as tf.TensorInfo]);
+    backend.getInputTensorIds([{ dataId }]);
     backend.tensorMap.get(dataId).shape = shape;
     collectGarbage();
   };
