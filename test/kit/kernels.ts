@@ -3,11 +3,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { fusedKernels, type FusedKernels } from '../../src-main/engine/fused-kernels.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
+import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/weight-formats.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { frozenProduct, frozenProductGrad, type FrozenMatrix } from '../../src-main/engine/webgpu/kernels/frozen.ts';
 import { frozenIntegerProduct } from '../../src-main/engine/webgpu/kernels/integer-product.ts';
-import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { limits, secondsOf, type Limit } from './limits.ts';
 
