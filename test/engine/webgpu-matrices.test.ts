@@ -5,13 +5,14 @@ import { create } from 'webgpu';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
+import { WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/weight-formats.ts';
 import { empty, run, textOf, type Kernel } from '../../src-main/engine/webgpu/kernel.ts';
 import { frozenProduct, frozenProductGrad } from '../../src-main/engine/webgpu/kernels/frozen.ts';
 import { matrixKernel, type Matrices } from '../../src-main/engine/webgpu/kernels/matrix-product.ts';
 import { floats } from '../../src-main/engine/webgpu/kernels/operands.ts';
 import { paramsOf, type ProductSpec } from '../../src-main/engine/webgpu/kernels/product-parts.ts';
 import { rowScales } from '../../src-main/engine/webgpu/kernels/row-scales.ts';
-import { quantized, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
+import { quantized } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import {
   MATRIX_SUBGROUPS,
