@@ -15,6 +15,7 @@ import { rowScales } from '../../src-main/engine/webgpu/kernels/row-scales.ts';
 import { quantized } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import {
+  CANDIDATES,
   MATRIX_SUBGROUPS,
   matrixThreads,
   matrixTiles,
@@ -22,6 +23,7 @@ import {
   type MatrixUnits,
   type Tile,
 } from '../../src-main/engine/webgpu/tiles.ts';
+import { multipliesRight } from '../../src-main/engine/webgpu/tuner.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
 import { difference, numbers, weightBytes } from './webgpu-numbers.ts';
 
@@ -175,6 +177,17 @@ describe.skipIf(noSoftwareGpu)(
         }
       },
     );
+
+    it('that a device does not take are no choice of the tuner’s, and the device goes on', async ({ skip }) => {
+      const { opened, tiles } = backend;
+      if (!opened.has('shader-f16')) skip(`${opened.found.device} has no f16`);
+      const [ordinary] = CANDIDATES.half;
+      expect(await multipliesRight(backend, ordinary!)).toBe(true);
+      if (opened.matrixUnits.length > 0) skip(`${opened.found.device} lists matrices of a subgroup`);
+      for (const tile of matrixTiles(UNITS)) expect(await multipliesRight(backend, tile)).toBe(false);
+      expect(backend.tiles).toBe(tiles);
+      expect(await multipliesRight(backend, ordinary!)).toBe(true);
+    });
 
     it('on a device that lists matrices, by its own instructions', async ({ skip }) => {
       const tiles = matrixTiles(backend.opened.matrixUnits);

@@ -10,6 +10,7 @@ import { emptyLines, type IntegerLines } from './kernels/integer-lines.ts';
 import { integerProduct } from './kernels/integer-product.ts';
 import { floats } from './kernels/operands.ts';
 import { product, type ProductSpec } from './kernels/product.ts';
+import { rowScales } from './kernels/row-scales.ts';
 import {
   CANDIDATES,
   MATRIX_SUBGROUPS,
@@ -86,6 +87,7 @@ async function fastest(
   let best = { tile: before[kind], milliseconds: Infinity };
   const candidates = [...CANDIDATES[kind], ...(kind === 'half' ? matrixTiles(backend.opened.matrixUnits) : [])];
   for (const candidate of candidates.filter((one) => fits(backend, one))) {
+    if (candidate.units && !(await multipliesRight(backend, candidate))) continue;
     backend.tiles = { ...before, [kind]: candidate };
     await run(1); // compiles
     const milliseconds = await run(REPEATS);
@@ -96,6 +98,47 @@ async function fastest(
   const [rows, columns, inner] = sizes;
   return { tile: best.tile, flopsPerSecond: (2 * rows * columns * inner * REPEATS) / (best.milliseconds / 1000) };
 }
+
+/** A product that no tile divides, and by how much of its largest number f16 on both sides may differ from itself in another order. */
+const SMALL: Sizes = [136, 72, 40];
+const TOLERANCE = 2 ** -9;
+
+/**
+ * Whether the device takes products in f16 with a tile of its matrices, and gives the numbers of an ordinary tile: such matrices are an
+ * experiment of Chromium's, and no device that has them was at hand when their kernel was written.
+ */
+export async function multipliesRight(backend: Backend, tile: Tile): Promise<boolean> {
+  const before = backend.tiles;
+  const [rows, columns, inner] = SMALL;
+  const numbers = (shape: [number, number]) =>
+    tf.engine().makeTensor(Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => Math.sin(1 + 37 * i)), shape, 'float32', backend) as Tensor2D; // prettier-ignore
+  const [left, right] = [numbers([rows, inner]), numbers([inner, columns])];
+  const scales = rowScales(backend, left);
+  const productOf = async (half: Tile) => {
+    backend.tiles = { ...before, half };
+    const result = empty<Tensor2D>(backend, [rows, columns]);
+    product(backend, halfSpec(SMALL), [left, right, scales], [result], { rows, columns, inner });
+    const values = await result.data<'float32'>();
+    result.dispose();
+    return values;
+  };
+  try {
+    const expected = await productOf(before.half);
+    backend.opened.gpu.pushErrorScope('validation');
+    const found = await productOf(tile);
+    if (await backend.opened.gpu.popErrorScope()) return false;
+    const most = TOLERANCE * expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+    return found.every((value, i) => Math.abs(value - expected[i]!) <= most);
+  } finally {
+    backend.tiles = before;
+    tf.dispose([left, right, scales]);
+  }
+}
+
+const floatSpec = ([, columns, inner]: Sizes): ProductSpec => ({
+  ...{ left: floats('a', inner), leftAlong: 'inner', right: floats('b', columns), rightAlong: 'outer' },
+});
+const halfSpec = (sizes: Sizes): ProductSpec => ({ ...floatSpec(sizes), half: true });
 
 interface Trial {
   multiply(): void;
@@ -109,10 +152,7 @@ function floatTrial(backend: Backend, [rows, columns, inner]: Sizes, half: boole
     empty<Tensor2D>(backend, [rows, columns]),
     empty<Tensor2D>(backend, [rows, 2]),
   ];
-  const spec: ProductSpec = {
-    ...{ left: floats('a', inner), leftAlong: 'inner', right: floats('b', columns), rightAlong: 'outer' },
-    half,
-  };
+  const spec = (half ? halfSpec : floatSpec)([rows, columns, inner]);
   const reads = half ? [left, right, scales] : [left, right];
   return {
     multiply: () => product(backend, spec, reads, [result], { rows, columns, inner }),
