@@ -97,10 +97,11 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the kit
       expect(results.map(({ name }) => plain(name)).sort()).toEqual(expected.sort());
       const skipped = results.filter(({ state }) => state !== 'passed');
       expect(skipped.map(({ state, reason }) => [state, reason])).toEqual([
+        ['skipped', expect.stringMatching(/^llvmpipe.* lists no matrices of a subgroup$/)],
         ...Array.from({ length: 2 }, () => ['skipped', 'It is about software GPUs']),
         ['skipped', 'It compares with TensorFlow, which is not in the kit'],
       ]);
-      expect(text).toContain(`${results.length - 3} passed, 0 failed, 3 skipped.`);
+      expect(text).toContain(`${results.length - 4} passed, 0 failed, 4 skipped.`);
 
       expect(limits.map(({ limit }) => limit)).toEqual(['bytes', 'f32', 'f16', 'int8']);
       for (const { limit, perSecond, share } of kernels)
