@@ -32,7 +32,7 @@ const FORMATS = {
   q4_0: { type: 2, weights: 32, bytes: 18, scales: { 0: 0x1c19 } },
   q8_0: { type: 8, weights: 32, bytes: 34, scales: { 0: 0x0bf6 } },
   // d and dmin: what is subtracted is what the quants are on the mean
-  q4_k: { type: 12, weights: 256, bytes: 144, scales: { 0: 0x0820, 2: 0x13be } },
+  q4_k: { type: 12, weights: 256, bytes: 144, scales: { 0: 0x0420, 2: 0x0fbe } },
 } satisfies Record<string, Blocks>;
 export type RandomFormat = keyof typeof FORMATS;
 
