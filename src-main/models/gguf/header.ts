@@ -1,6 +1,7 @@
 import { UserError } from '../../engine/types.ts';
 import type { FileReader } from '../file-reader.ts';
-import { GGML_TYPES, OTHER_TYPES, TYPE_BY_ID } from './types.ts';
+import { formatOf } from '../../engine/weight-formats.ts';
+import { GGML_TYPES, OTHER_TYPES } from './types.ts';
 import type { GgufHeader, GgufNumbers, GgufTensor, GgufValue } from './types.ts';
 
 /** The bytes at hand end before the header does: read more, if the file has more. */
@@ -159,7 +160,7 @@ function tensorInfo(cursor: Cursor, broken: (what: string) => UserError): GgufTe
   if (dimensions < 1 || dimensions > MAX_DIMENSIONS) throw broken(`tensor "${name}" has ${dimensions} dimensions`);
   const shape = Array.from({ length: dimensions }, () => cursor.u64()).reverse();
   const id = cursor.u32();
-  const type = TYPE_BY_ID.get(id);
+  const type = formatOf(id);
   const offset = cursor.u64();
   if (!type)
     throw new UserError(
