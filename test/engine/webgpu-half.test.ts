@@ -1,11 +1,11 @@
 // In the project `lavapipe` alone: SwiftShader has no shader-f16.
 import { noSoftwareGpu, softwareGpu } from '../support/software-gpu.ts';
+import { onWebgpu } from '../support/on-webgpu.ts';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { attention } from '../../src-main/engine/attention.ts';
 import { hasHalfPrecision, inHalfPrecision } from '../../src-main/engine/fused-kernels.ts';
-import { openEngine } from '../../src-main/engine/index.ts';
 import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import { difference, numbers } from './webgpu-numbers.ts';
 
@@ -38,11 +38,8 @@ function largestScore([q, k]: Float32Array[]): number {
 describe.skipIf(noSoftwareGpu)(
   `attention in half precision on ${softwareGpu}${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`,
   () => {
-    beforeAll(async () => {
-      await openEngine('webgpu');
-      expect(hasHalfPrecision()).toBe(true);
-    });
-    afterAll(async () => expect((await openWebgpu()).opened.log).toEqual([]));
+    onWebgpu();
+    beforeAll(() => expect(hasHalfPrecision()).toBe(true));
 
     // Multiples of 2^-10 below 1 are numbers of f16.
     const exact = (count: number) => numbers(count).map((x) => Math.round(1024 * x) / 1024);

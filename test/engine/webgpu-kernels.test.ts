@@ -1,7 +1,8 @@
 import { noSoftwareGpu, softwareGpu } from '../support/software-gpu.ts';
+import { onWebgpu } from '../support/on-webgpu.ts';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { attention } from '../../src-main/engine/attention.ts';
 import { fullAttention } from '../../src-main/engine/full-attention.ts';
@@ -9,7 +10,6 @@ import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { gated, mixture, productAdd, rmsNorm, rotary } from '../../src-main/engine/fused.ts';
 import { lowRankMixture } from '../../src-main/engine/low-rank.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
-import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 
 type Numbers = { shape: number[]; values: Float32Array };
 
@@ -73,11 +73,8 @@ async function check(f: (...inputs: Tensor[]) => Tensor, inputs: Numbers[], slop
 }
 
 describe.skipIf(noSoftwareGpu)(`WGSL kernels on ${softwareGpu}${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
-  beforeAll(async () => {
-    await openEngine('cpu');
-    await openEngine('webgpu');
-  });
-  afterAll(async () => expect((await openWebgpu()).opened.log).toEqual([]));
+  beforeAll(() => openEngine('cpu'));
+  onWebgpu();
 
   it.each([
     [5, 8],

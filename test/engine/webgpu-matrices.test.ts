@@ -1,9 +1,9 @@
 import { noSoftwareGpu, softwareGpu } from '../support/software-gpu.ts';
+import { onWebgpu } from '../support/on-webgpu.ts';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { create } from 'webgpu';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openEngine } from '../../src-main/engine/index.ts';
+import { describe, expect, it } from 'vitest';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/weight-formats.ts';
 import { empty, run, textOf, type Kernel } from '../../src-main/engine/webgpu/kernel.ts';
@@ -13,7 +13,6 @@ import { floats } from '../../src-main/engine/webgpu/kernels/operands.ts';
 import { paramsOf, type ProductSpec } from '../../src-main/engine/webgpu/kernels/product-parts.ts';
 import { rowScales } from '../../src-main/engine/webgpu/kernels/row-scales.ts';
 import { quantized } from '../../src-main/engine/webgpu/kernels/weight-formats.ts';
-import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import {
   CANDIDATES,
   MATRIX_SUBGROUPS,
@@ -140,11 +139,7 @@ describe.skipIf(noSoftwareGpu)(
   `products on tensor cores on ${softwareGpu}${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`,
   () => {
     let backend: Backend;
-    beforeAll(async () => {
-      await openEngine('webgpu');
-      backend = await openWebgpu();
-    });
-    afterAll(() => expect(backend.opened.log).toEqual([]));
+    onWebgpu((opened) => (backend = opened));
 
     const [tokens, rows, columns] = [40, 72, 96]; // no tile's multiples
 

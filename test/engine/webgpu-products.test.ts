@@ -1,12 +1,12 @@
 import { noSoftwareGpu, softwareGpu } from '../support/software-gpu.ts';
+import { onWebgpu } from '../support/on-webgpu.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { openEngine } from '../../src-main/engine/index.ts';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { randomStream } from '../../src-main/engine/random.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { productAdd } from '../../src-main/engine/webgpu/kernels/adapter-products.ts';
@@ -21,7 +21,6 @@ import {
 import { empty } from '../../src-main/engine/webgpu/kernel.ts';
 import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/weight-formats.ts';
 import { loadMatrix } from '../../src-main/engine/webgpu/load-matrix.ts';
-import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 import {
   CANDIDATES,
   sameTiles,
@@ -52,11 +51,7 @@ function transposed(x: Float32Array, rows: number, columns: number): Float32Arra
 
 describe.skipIf(noSoftwareGpu)(`products on ${softwareGpu}${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`, () => {
   let backend: Backend;
-  beforeAll(async () => {
-    await openEngine('webgpu');
-    backend = await openWebgpu();
-  });
-  afterAll(() => expect(backend.opened.log).toEqual([]));
+  onWebgpu((opened) => (backend = opened));
 
   const folder = mkdtempSync(path.join(os.tmpdir(), 'effilora-products-'));
   afterAll(() => rmSync(folder, { recursive: true }));

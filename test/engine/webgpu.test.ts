@@ -1,23 +1,19 @@
 import { noSoftwareGpu, onGpuHere, softwareGpu } from '../support/software-gpu.ts';
+import { onWebgpu } from '../support/on-webgpu.ts';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chooseEngine, listEngines, openEngine } from '../../src-main/engine/index.ts';
+import { describe, expect, it } from 'vitest';
+import { chooseEngine, listEngines } from '../../src-main/engine/index.ts';
 import { UserError } from '../../src-main/engine/types.ts';
 import { findAdapter } from '../../src-main/engine/webgpu/adapter.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { DeviceError } from '../../src-main/engine/device-error.ts';
 import { Device } from '../../src-main/engine/webgpu/device.ts';
-import { openWebgpu } from '../../src-main/engine/webgpu/open.ts';
 
 describe.skipIf(noSoftwareGpu)(
   `the webgpu engine on ${softwareGpu}${noSoftwareGpu ? `: ${noSoftwareGpu}` : ''}`,
   () => {
     let backend: Backend;
-    beforeAll(async () => {
-      await openEngine('webgpu');
-      backend = await openWebgpu();
-    });
-    afterAll(() => expect(backend.opened.log).toEqual([]));
+    onWebgpu((opened) => (backend = opened));
 
     it('is listed with device and memory, and a software adapter is not what auto takes', async ({ skip }) => {
       skip(onGpuHere, 'It is about software GPUs');
