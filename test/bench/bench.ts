@@ -8,11 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { openTextModel, resolveModel } from '../../src-main/models/open.ts';
 import { python } from '../support/python.ts';
 import { compareDiffusion } from './diffusion.ts';
-import { ONE_B, writeRandomModel, type RandomFormat } from './make-7b.ts';
+import { writeRandomModel, type RandomFormat } from './make-7b.ts';
 import { IMAGE_TOKEN, pictureTokens, writeSeeingModel, type TowerShapes } from './make-seeing.ts';
 import type { OurOptions, PeerOptions } from './options.ts';
 import type { ProductAnswer } from './ours-product.ts';
 import { Runner as Process } from './runner.ts';
+import { configOfPeer, ONE_B } from './webgpu-peer.ts';
 
 interface Answer {
   seconds: number[];
@@ -28,16 +29,7 @@ const STEPS = 3;
 const threads = Number(process.env.OMP_NUM_THREADS) || os.availableParallelism();
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const file = await openTextModel(await resolveModel('smollm2-135m'));
-const { config } = file;
-const shapes = {
-  vocab_size: config.vocabularySize,
-  hidden_size: config.hiddenSize,
-  intermediate_size: config.intermediateSize,
-  num_hidden_layers: config.layers,
-  num_attention_heads: config.attentionHeads,
-  num_key_value_heads: config.keyValueHeads,
-  tie_word_embeddings: config.tiedEmbeddings,
-};
+const shapes = configOfPeer(file.config);
 await file.close();
 const batch = {
   ...{ rows: Number(process.env.BENCH_ROWS ?? 4), length: Number(process.env.BENCH_LENGTH ?? 256) },
@@ -216,17 +208,18 @@ async function compareIntegers(
 /** A 1B model with random weights, one row. */
 async function compareBillion(): Promise<void> {
   const folder = fs.mkdtempSync(path.join(process.env.BENCH_FOLDER ?? os.tmpdir(), 'effilora-1b-'));
-  const { layers, hidden, inner, heads, keyValueHeads, vocabulary } = ONE_B;
-  const config = {
-    ...{ vocab_size: vocabulary, hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers },
-    ...{ num_attention_heads: heads, num_key_value_heads: keyValueHeads, tie_word_embeddings: false },
-  };
+  const config = { ...ONE_B, tiedEmbeddings: false };
+  const { layers, hiddenSize: hidden, intermediateSize: inner, attentionHeads: heads, keyValueHeads } = config;
+  const shapes = { layers, hidden, inner, heads, keyValueHeads, vocabulary: config.vocabularySize };
   try {
     for (const format of ['q8_0', 'q4_k'] satisfies RandomFormat[]) {
       const model = path.join(folder, `${format}.gguf`);
-      writeRandomModel(model, ONE_B, format);
+      writeRandomModel(model, shapes, format);
       console.log(`a 1B model in ${format}`);
-      await compareIntegers(['f32', 'bf16'], { mine: { model, rows: 1 }, other: { config, rows: 1 } });
+      await compareIntegers(['f32', 'bf16'], {
+        mine: { model, rows: 1 },
+        other: { config: configOfPeer(config), rows: 1 },
+      });
       fs.rmSync(model);
     }
   } finally {

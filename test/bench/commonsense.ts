@@ -5,7 +5,7 @@ import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
 import { wilson } from '../../src-main/studio/evaluations/summary.ts';
 import { readQuestions, SETS, type SetName } from './commonsense-data.ts';
 import { MODEL, recipeOf, RUNS, type CommonsenseFinished, type CommonsenseMeasurement } from './commonsense-runs.ts';
-import { head, mean, millions, percent, programLines, row, Study, told } from './study.ts';
+import { head, mean, millions, percent, programLines, row, Study, toldOf } from './study.ts';
 import { encoderOf, writeTokens } from './token-files.ts';
 
 const study = new Study('runs/commonsense');
@@ -37,8 +37,7 @@ function table(finished: CommonsenseFinished[]): string {
     const sum = (of: Record<string, number>) => names.reduce((all, set) => all + of[set]!, 0);
     const share = (right: (one: CommonsenseFinished) => number, asked: number) =>
       accuracy(mean(runs.map(right)), asked);
-    const by = (of: (one: CommonsenseFinished) => number | undefined, text: (value: number) => string) =>
-      of(runs[0]!) === undefined ? '' : told(runs.map((one) => of(one)!), text); // prettier-ignore
+    const by = toldOf(runs);
     return row([
       ...[title, runs.length, by(({ parameters }) => parameters, millions), by(({ trained }) => trained, millions)],
       ...names.map((set) => share(({ right }) => right[set]!, runs[0]!.asked[set]!)),

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { formatRecipe, parseRecipe } from '../../src-main/recipe/recipe.ts';
-import type { Size, StudyRun, Training } from './study.ts';
+import { namedAfter, type Size, type StudyRun, type Training } from './study.ts';
 
 /** What a run is worth, by all held-out captions and drawings. */
 export interface DrawingsMeasurement extends Size {
@@ -41,7 +41,7 @@ export const RUNS: DrawingsRun[] = [
   { name: 'base', title: 'Base model', seed: 0 },
   ...SEEDS.flatMap((seed) =>
     (Object.keys(METHODS) as Method[]).map((title): DrawingsRun => ({
-      name: `${title.replaceAll(/[^a-zA-Z0-9]+/g, '-').replace(/-$/, '')}-seed${seed}`,
+      name: namedAfter(title, seed),
       ...{ title, seed, method: METHODS[title] },
     })),
   ),

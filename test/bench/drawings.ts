@@ -1,7 +1,7 @@
 // npm run bench:drawings [-- NAME...]: LoRA and EffiLoRA at one rank on the studio's line drawings, three seeds. Each run is a process of its
 // own and one line of runs/drawings-study/results.jsonl, and is not run again; NAMEs choose runs whose name holds one. Prints the table.
 import { EXAMPLE, METHODS, recipeOf, RUNS, type DrawingsFinished, type DrawingsMeasurement, type DrawingsRun } from './drawings-runs.ts'; // prettier-ignore
-import { head, millions, percent, programLines, row, Study, told } from './study.ts';
+import { head, millions, percent, programLines, row, Study, toldOf } from './study.ts';
 
 const study = new Study('runs/drawings-study');
 
@@ -10,8 +10,7 @@ function table(finished: DrawingsFinished[]): string {
     const names = RUNS.filter((one) => one.title === title).map(({ name }) => name);
     const runs = finished.filter(({ name }) => names.includes(name));
     if (runs.length === 0) return [];
-    const by = (of: (one: DrawingsFinished) => number | undefined, text: (value: number) => string) =>
-      of(runs[0]!) === undefined ? '' : told(runs.map((one) => of(one)!), text); // prettier-ignore
+    const by = toldOf(runs);
     return row([
       ...[title, runs.length, millions(runs[0]!.parameters), by(({ trained }) => trained, millions)],
       ...[by(({ kid }) => kid, (value) => value.toFixed(3)), by(({ conceptAccuracy }) => conceptAccuracy, percent)], // prettier-ignore

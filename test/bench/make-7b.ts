@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import crypto from 'node:crypto';
+import { bytesOfRows, GGML_TYPES, type WeightFormat } from '../../src-main/engine/weight-formats.ts';
 
 /** The shapes of a 7B model (Qwen2.5-7B's). */
 export const SEVEN_B = {
@@ -11,49 +12,36 @@ export const SEVEN_B = {
   vocabulary: 152064,
 };
 
-/** Those of a 1B model (Llama 3.2 1B's). */
-export const ONE_B: typeof SEVEN_B = {
-  layers: 16,
-  hidden: 2048,
-  inner: 8192,
-  heads: 32,
-  keyValueHeads: 8,
-  vocabulary: 128256,
-};
-
-/** A format's blocks as ggml has them; `scales`: f16 numbers at their bytes, by which random quants become weights of about 0.018. */
-interface Blocks {
-  type: number;
-  weights: number;
-  bytes: number;
-  scales: Record<number, number>;
-}
-const FORMATS = {
-  q4_0: { type: 2, weights: 32, bytes: 18, scales: { 0: 0x1c19 } },
-  q8_0: { type: 8, weights: 32, bytes: 34, scales: { 0: 0x0bf6 } },
+/** Of a block's f16 scales their bytes and values, by which random quants become weights of about 0.018. */
+const SCALES = {
+  q4_0: { 0: 0x1c19 },
+  q8_0: { 0: 0x0bf6 },
   // d and dmin: what is subtracted is what the quants are on the mean
-  q4_k: { type: 12, weights: 256, bytes: 144, scales: { 0: 0x0420, 2: 0x0fbe } },
-} satisfies Record<string, Blocks>;
-export type RandomFormat = keyof typeof FORMATS;
+  q4_k: { 0: 0x0420, 2: 0x0fbe },
+} satisfies Partial<Record<WeightFormat, Record<number, number>>>;
+export type RandomFormat = keyof typeof SCALES;
 
-const F32 = 0;
 const ALIGNMENT = 32;
 
 interface Planned {
   name: string;
   /** GGUF's order: the contiguous dimension first */
   shape: number[];
-  /** undefined: f32 */
-  blocks?: Blocks;
+  format: RandomFormat | 'f32';
   /** of f32 tensors: what they hold */
   value?: number;
 }
 
-function tensors(shapes: typeof SEVEN_B, blocks: Blocks): Planned[] {
+function tensors(shapes: typeof SEVEN_B, format: RandomFormat): Planned[] {
   const { layers, hidden, inner, heads, keyValueHeads, vocabulary } = shapes;
   const keys = (hidden / heads) * keyValueHeads;
-  const matrix = (name: string, width: number, rows: number): Planned => ({ name, shape: [width, rows], blocks });
-  const vector = (name: string, size: number, value: number): Planned => ({ name, shape: [size], value });
+  const matrix = (name: string, width: number, rows: number): Planned => ({ name, shape: [width, rows], format });
+  const vector = (name: string, size: number, value: number): Planned => ({
+    name,
+    shape: [size],
+    format: 'f32',
+    value,
+  });
   const list = [matrix('token_embd.weight', hidden, vocabulary), matrix('output.weight', hidden, vocabulary)];
   list.push(vector('output_norm.weight', hidden, 1));
   for (let layer = 0; layer < layers; layer++) {
@@ -103,10 +91,12 @@ class Bytes {
   }
 }
 
-const bytesOf = ({ shape, blocks }: Planned) => {
-  const size = shape.reduce((a, b) => a * b, 1);
-  return blocks ? (size / blocks.weights) * blocks.bytes : 4 * size;
-};
+const bytesOf = ({ shape, format }: Planned) =>
+  bytesOfRows(
+    format,
+    shape.reduce((a, b) => a * b, 1),
+    1,
+  );
 const padded = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 function header(shapes: typeof SEVEN_B, list: Planned[]): Buffer {
@@ -131,7 +121,7 @@ function header(shapes: typeof SEVEN_B, list: Planned[]): Buffer {
   for (const tensor of list) {
     bytes.text(tensor.name).u32(tensor.shape.length);
     for (const size of tensor.shape) bytes.u64(size);
-    bytes.u32(tensor.blocks?.type ?? F32).u64(offset);
+    bytes.u32(GGML_TYPES[tensor.format].id).u64(offset);
     offset += padded(bytesOf(tensor));
   }
   return bytes.pad().all();
@@ -139,7 +129,7 @@ function header(shapes: typeof SEVEN_B, list: Planned[]): Buffer {
 
 /** Writes a Qwen2-like GGUF with random weights, piece by piece (some 4.3 GB for SEVEN_B in Q4_0). It has no tokenizer. */
 export function writeRandomModel(file: string, shapes = SEVEN_B, format: RandomFormat = 'q4_0'): void {
-  const list = tensors(shapes, FORMATS[format]);
+  const list = tensors(shapes, format);
   const handle = fs.openSync(file, 'w');
   const write = (bytes: Uint8Array) => {
     for (let done = 0; done < bytes.length;) done += fs.writeSync(handle, bytes, done);
@@ -148,8 +138,8 @@ export function writeRandomModel(file: string, shapes = SEVEN_B, format: RandomF
     write(header(shapes, list));
     for (const tensor of list) {
       const bytes = bytesOf(tensor);
-      if (tensor.blocks) writeBlocks(bytes, tensor.blocks, write);
-      else write(Buffer.from(new Float32Array(bytes / 4).fill(tensor.value!).buffer));
+      if (tensor.format === 'f32') write(Buffer.from(new Float32Array(bytes / 4).fill(tensor.value!).buffer));
+      else writeBlocks(bytes, tensor.format, write);
       write(Buffer.alloc(padded(bytes) - bytes));
     }
   } finally {
@@ -159,19 +149,20 @@ export function writeRandomModel(file: string, shapes = SEVEN_B, format: RandomF
 
 /** The same whose weights are all 0, which takes no room on a disk. */
 export function writeEmptyModel(file: string, shapes: typeof SEVEN_B, format: RandomFormat): void {
-  const list = tensors(shapes, FORMATS[format]);
+  const list = tensors(shapes, format);
   const bytes = header(shapes, list);
   fs.writeFileSync(file, bytes);
   fs.truncateSync(file, bytes.length + list.reduce((sum, tensor) => sum + padded(bytesOf(tensor)), 0));
 }
 
-function writeBlocks(bytes: number, { bytes: blockBytes, scales }: Blocks, write: (bytes: Uint8Array) => void): void {
+function writeBlocks(bytes: number, format: RandomFormat, write: (bytes: Uint8Array) => void): void {
+  const blockBytes = GGML_TYPES[format].bytes;
   const piece = Buffer.alloc(blockBytes << 18);
   for (let left = bytes; left > 0; left -= piece.length) {
     const part = piece.subarray(0, Math.min(left, piece.length));
     crypto.randomFillSync(part);
     for (let block = 0; block < part.length; block += blockBytes)
-      for (const [at, scale] of Object.entries(scales)) part.writeUInt16LE(scale, block + Number(at));
+      for (const [at, scale] of Object.entries(SCALES[format])) part.writeUInt16LE(scale, block + Number(at));
     write(part);
   }
 }

@@ -1,5 +1,5 @@
 // What the study on pictures runs, and what a run gives.
-import type { Size, StudyRun, Training } from './study.ts';
+import { namedAfter, type Size, type StudyRun, type Training } from './study.ts';
 
 export const MODEL = 'smollm2-135m-vision';
 /** Held-out questions of each set. */
@@ -47,7 +47,7 @@ export const RUNS: PicturesRun[] = [
   ...SEEDS.flatMap((seed) =>
     DATA.flatMap((data) =>
       (Object.keys(METHODS) as Method[]).map((title): PicturesRun => ({
-        name: `${data}-${title.replaceAll(/[^a-zA-Z0-9]+/g, '-').replace(/-$/, '')}-seed${seed}`,
+        name: `${data}-${namedAfter(title, seed)}`,
         ...{ data, title, seed, method: METHODS[title] },
       })),
     ),

@@ -115,5 +115,13 @@ export const told = (values: number[], text: (value: number) => string) =>
   values.length === 1
     ? text(values[0]!)
     : `${text(mean(values))} (${text(Math.min(...values))} to ${text(Math.max(...values))})`;
+/** Of runs, what `of` says of each; nothing where the first says nothing. */
+export const toldOf =
+  <Run>(runs: Run[]) =>
+  (of: (one: Run) => number | undefined, text: (value: number) => string): string =>
+    of(runs[0]!) === undefined ? '' : told(runs.map((one) => of(one)!), text); // prettier-ignore
+/** A run's name, which is its folder's, too, from its row's title. */
+export const namedAfter = (title: string, seed: number): string =>
+  `${title.replaceAll(/[^a-zA-Z0-9]+/g, '-').replace(/-$/, '')}-seed${seed}`;
 export const percent = (share: number) => (100 * share).toFixed(1);
 export const millions = (count: number) => (count / 1e6).toFixed(2);

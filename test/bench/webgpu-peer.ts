@@ -38,6 +38,9 @@ const llama = (layers: number, hiddenSize: number, intermediateSize: number, att
     ...{ attentionScale: 64 ** -0.5, ...more },
   });
 
+/** The shapes of Llama 3.2 1B. */
+export const ONE_B = llama(16, 2048, 8192, 32, { keyValueHeads: 8, vocabularySize: 128_256 });
+
 /** What both sides train on a GPU. */
 export const SHAPES: Shape[] = [
   {
@@ -47,7 +50,7 @@ export const SHAPES: Shape[] = [
   },
   {
     name: 'a 1B model (the shapes of Llama 3.2 1B)',
-    config: llama(16, 2048, 8192, 32, { keyValueHeads: 8, vocabularySize: 128_256 }),
+    config: ONE_B,
     ...{ rows: 4, length: 512 },
   },
   {
@@ -77,7 +80,7 @@ export const configOfPeer = (config: ModelConfig) => ({
   num_key_value_heads: config.keyValueHeads,
   head_dim: config.headSize,
   vocab_size: config.vocabularySize,
-  tie_word_embeddings: true,
+  tie_word_embeddings: config.tiedEmbeddings,
 });
 
 /** The quickest of three steps after a first one, on either side. */
