@@ -29,30 +29,29 @@ export async function secondsOf(backend: Backend, small: boolean, once: () => vo
 
 /** Threads of a workgroup, chains of each, and their turns without a branch. */
 const [THREADS, CHAINS, TURNS] = [256, 8, 8];
+/** Of a chain's turn: four products and four sums, whatever the numbers. */
+const OPERATIONS = 8;
 
 const each = (text: (chain: number) => string) => Array.from({ length: CHAINS }, (_, chain) => text(chain)).join(' ');
 
 /** Nothing but multiplying and adding up, in chains that don't wait for each other. */
-function arithmetic(kind: 'f32' | 'f16' | 'int8'): Kernel & { operationsATurn: number } {
+function arithmetic(kind: 'f32' | 'f16' | 'int8'): Kernel {
   const vector = kind === 'f16' ? 'vec4<f16>' : 'vec4f';
-  const [begin, turn, end, operations] =
+  const [begin, turn, end] =
     kind === 'int8'
       ? [
           (chain: number) => `var s${chain} = i32(i) + ${chain};`,
           (chain: number) => `s${chain} += dot4I8Packed(bitcast<u32>(s${chain}), factor);`,
           (chain: number) => `f32(s${chain})`,
-          8,
         ]
       : [
           (chain: number) => `var s${chain} = ${vector}(${vector}(vec4f(f32(i % 64u) + ${chain}.0)));`,
           (chain: number) => `s${chain} = fma(s${chain}, factor, addend);`,
           (chain: number) => `dot(vec4f(s${chain}), vec4f(1.0))`,
-          8,
         ];
   return {
     name: `arithmetic ${kind}`,
     ...{ reads: {}, writes: { out: 'f32' }, params: { rounds: 'u32' }, enable: kind === 'f16' ? ['f16'] : [] },
-    operationsATurn: operations,
     code: `@compute @workgroup_size(${THREADS}) fn main(${INVOCATION}) {
   let i = flat(group, groups) * ${THREADS}u + thread;
   ${kind === 'int8' ? 'let factor = 0x01020304u + i;' : `let factor = ${vector}(0.5); let addend = ${vector}(0.25);`}
@@ -78,7 +77,7 @@ export async function* limits(backend: Backend, small: boolean): AsyncGenerator<
     const out = empty(backend, [groups * THREADS]);
     const taken = await secondsOf(backend, small, () => run(backend, kernel, [], [out], [rounds], spread(groups)));
     out.dispose();
-    const operations = groups * THREADS * rounds * TURNS * CHAINS * kernel.operationsATurn;
+    const operations = groups * THREADS * rounds * TURNS * CHAINS * OPERATIONS;
     const what = kind === 'int8' ? 'dot4I8Packed and a sum' : `multiplying and adding up in ${kind}`;
     yield { limit: kind, what, perSecond: (1e-9 * operations) / taken };
   }

@@ -6,7 +6,7 @@ import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import { seenShape } from '../../effilora/seen.ts';
 import type { Proposal, Reason } from '../../effilora/proposal.ts';
 import { fewExamples, parametersReason, rateReason, reducerReason } from '../../effilora/proposal-words.ts';
-import { selectionSteps } from '../../effilora/structure-rules.ts';
+import { reducerFor } from '../../effilora/structure-rules.ts';
 import { flopsPerToken, frozenShareOf, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
 import type { MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
@@ -179,11 +179,8 @@ function withFixed(proposal: Proposal, fixed: PlanRequest['fixed']) {
   const heads = isRouted({ name }) ? number('method.heads', method.heads) : 1;
   const steps = number('training.steps', training.steps);
   const batch = number('training.batch', training.batch);
-  const reducer = {
-    ratio: number('method.reducer.ratio', method.reducer.ratio),
-    ...selectionSteps(steps),
-    ...(method.reducer.policy && { policy: method.reducer.policy }),
-  };
+  const proposed = reducerFor(steps, method.reducer.policy === 'prefix');
+  const reducer = { ...proposed, ratio: number('method.reducer.ratio', proposed.ratio) };
   const weights = fixed['training.weights'] as WeightFormat | undefined;
   const targets = Array.isArray(fixed['method.targets']) ? (fixed['method.targets'] as string[]) : method.targets;
   const wanted = fixed['training.recompute'];
