@@ -102,8 +102,8 @@ describe.each(TYPES)('%s', (type) => {
     });
   });
 
-  // few rows are one thread's; more are shared out
-  it.each([1, 11, 300])('multiplies %i tokens in integers as f32 numbers that are rounded likewise', (tokens) => {
+  // a few go row by row of the weights, more by panels; many are shared out by rows of x
+  it.each([1, 3, 11, 300])('multiplies %i tokens in integers as f32 numbers that are rounded likewise', (tokens) => {
     tf.tidy(() => {
       const x = tf.randomNormal<tf.Rank.R2>([tokens, WIDTH], 0, 1, 'float32', 1);
       const dy = tf.randomNormal<tf.Rank.R2>([tokens, ROWS], 0, 1e-4, 'float32', 2);
@@ -112,6 +112,22 @@ describe.each(TYPES)('%s', (type) => {
         integerProductComposed(factor, plain, gradient, matrix.isInBlocks).dataSync();
       expect(largestDifference(ours.value.dataSync(), composed(x, false))).toBeLessThan(2e-6);
       expect(largestDifference(ours.grad.dataSync(), composed(dy, true))).toBeLessThan(2e-6);
+    });
+  });
+
+  it('gives a token the same bits in integers however many go with it', () => {
+    tf.tidy(() => {
+      const most = 20;
+      const x = tf.randomNormal<tf.Rank.R2>([most, WIDTH], 0, 1, 'float32', 1);
+      const dy = tf.randomNormal<tf.Rank.R2>([most, ROWS], 0, 1e-4, 'float32', 2);
+      const of = (tokens: number) => {
+        const [a, b] = [x, dy].map((all) => tf.slice(all, [most - tokens, 0], [tokens, -1]));
+        const { value, grad } = withIntegerProducts(() => tf.valueAndGrad((input) => frozenProduct(input as Tensor2D, matrix))(a!, b)); // prettier-ignore
+        return [value, grad].map((y) => y.dataSync());
+      };
+      const all = of(most);
+      for (const tokens of [1, 2, 5, 8])
+        of(tokens).forEach((few, i) => expect(few).toEqual(all[i]!.slice(all[i]!.length - few.length)));
     });
   });
 

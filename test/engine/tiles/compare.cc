@@ -1,4 +1,5 @@
-// Prints every format whose products in integers on (emulated) tiles have other bits than in AVX2's registers, or are no numbers.
+// Prints every format whose products in integers on (emulated) tiles, or by (emulated) AVX-VNNI, have other bits than in AVX2's registers,
+// or are no numbers. One token and seven go from their blocks into the sums, more by panels.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -14,7 +15,7 @@ int main() {
   std::normal_distribution<float> normal;
   const uint16_t small = 0x2001;  // in f16: a scale
   for (int format : {kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ4_K, kQ5_K, kQ6_K, kF32})
-    for (int64_t tokens : {1, 33, 70}) {
+    for (int64_t tokens : {1, 7, 33, 70}) {
       int64_t rows = 75, width = format == kF32 ? 90 : 1280;
       BlockFormat f = blockFormat(format);
       int64_t rowBytes = width / f.weights * f.bytes;
@@ -29,12 +30,14 @@ int main() {
         std::memcpy(&data[at + (format == kQ6_K ? 208 : 0)], &small, 2);
         if (format == kQ4_1 || format == kQ5_1 || format == kQ4_K || format == kQ5_K) std::memcpy(&data[at + 2], &small, 2);
       }
-      std::vector<float> x(tokens * width), tiled(tokens * rows), plain(tokens * rows);
+      std::vector<float> x(tokens * width), tiled(tokens * rows), vnni(tokens * rows), plain(tokens * rows);
       for (auto& value : x) value = normal(random);
       StoredMatrix w{data.data(), format, rows, width, rowBytes};
       integersAmx.product(x.data(), w, tiled.data(), tokens, width);
+      integersAvxVnni.product(x.data(), w, vnni.data(), tokens, width);
       integersAvx2.product(x.data(), w, plain.data(), tokens, width);
-      bool isSame = std::memcmp(tiled.data(), plain.data(), tiled.size() * 4) == 0, isNumber = true;
+      auto isPlain = [&](const std::vector<float>& y) { return std::memcmp(y.data(), plain.data(), y.size() * 4) == 0; };
+      bool isSame = isPlain(tiled) && isPlain(vnni), isNumber = true;
       for (float value : tiled) isNumber &= std::isfinite(value);
       if (!isSame || !isNumber) std::printf("format %d, %d tokens\n", format, int(tokens));
     }

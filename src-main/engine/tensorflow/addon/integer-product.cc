@@ -42,6 +42,7 @@ constexpr int64_t panelBytes(int format) { return kWeightBytes + (2 * scalesOf(f
 
 #include "integer-rounding.h"
 #include "integer-panel.h"
+#include "integer-dots.h"
 
 #ifdef STUDIO_TILES
 #include "integer-tiles.h"
@@ -55,6 +56,7 @@ auto kernelFor(int format) {
 }
 
 void product(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth) {
+  if (tokens <= kFewTokens) return fewTokens(x, w, y, tokens, depth);
   static thread_local Buffer integers, numbers;
   int64_t blocks = shares(depth, kBlock), bands = shares(tokens, kBandRows);
   Left* q = reinterpret_cast<Left*>(integers.need(bands * blocks * kLeft * sizeof(Left) / 4));

@@ -32,8 +32,14 @@ inline __m256i rounded(const float* x, float inverse) {
 #endif
 }
 
-/** 32 numbers of row `row` of a band: their integers, and the row's factors. */
-inline void roundBlock(const float* x, int row, Left* q, float* factors) {
+/** 32 numbers as d times integers, and these 128 larger without a sign. */
+struct Rounded32 {
+  __m256i integers, shifted;
+  float d;
+  /** of the first 16 integers, and of the others */
+  int32_t sums[2];
+};
+inline Rounded32 rounded32(const float* x) {
   float most = largestOf(x), d = 0, inverse = 0;
   if (!(most < kSmallest)) {
     inverse = 127 / most;
@@ -47,8 +53,14 @@ inline void roundBlock(const float* x, int row, Left* q, float* factors) {
   }
   __m256i integers = rounded(x, inverse), shifted = _mm256_xor_si256(integers, all8(-128));
   __m256i sums = _mm256_sad_epu8(shifted, _mm256_setzero_si256());
-  __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-  int32_t sum = static_cast<int32_t>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1)) - 128 * kBlock;
+  auto sumOf = [](__m128i two) { return static_cast<int32_t>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1)) - 128 * kBlock / 2; };
+  return {integers, shifted, d, {sumOf(_mm256_castsi256_si128(sums)), sumOf(_mm256_extracti128_si256(sums, 1))}};
+}
+
+/** 32 numbers of row `row` of a band: their integers, and the row's factors. */
+inline void roundBlock(const float* x, int row, Left* q, float* factors) {
+  auto [integers, shifted, d, halves] = rounded32(x);
+  int32_t sum = halves[0] + halves[1];
   factors[row] = d;
   factors[kBandRows + row] = kBiasValue * d;
   factors[2 * kBandRows + row] = d * static_cast<float>(sum);
