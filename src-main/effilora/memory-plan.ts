@@ -12,6 +12,9 @@ export type Precision = (typeof PRECISIONS)[number];
 /** Bytes a weight; the quantized ones with a scale per block of 32, as GGUF's Q8_0 and Q4_0. */
 const BYTES: Record<Exclude<Precision, 'file'>, number> = { f32: 4, bf16: 2, int8: 34 / 32, int4: 18 / 32 };
 
+/** What rounding f32 numbers to integers takes beside them: a byte a number, and three numbers a block of 32. */
+const ROUNDED = (1 + 12 / 32) / 4;
+
 /** Bytes of the frozen weights; what the file has in fewer bits than asked for stays as it is. */
 export function frozenBytes({ parameters, fileBytes }: ModelFacts, precision: Precision): number {
   if (precision === 'file') return fileBytes;
@@ -110,13 +113,14 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
 }
 
-/** Frozen weights as a run holds them: with products in integers linears lie in at most 8 bits, and turned round once more. */
+/** Frozen weights as a run holds them: with products in integers linears lie in at most 8 bits, and turned round once more, as the head is. */
 function frozenInRun(model: ModelFacts, engine: EngineFacts, { precision, products }: RunShape): number {
   const all = frozenBytes(model, precision);
   if (products !== 'int8' || !engine.turnsWeights) return all;
   const linears = model.sites.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
   const each = all / model.parameters;
-  return all + linears * (Math.min(each, BYTES.int8) - each + BYTES.int8);
+  const head = model.vocabularySize * model.hiddenSize;
+  return all + linears * (Math.min(each, BYTES.int8) - each) + (linears + head) * BYTES.int8;
 }
 
 /** by a model's sites and a method's text */
@@ -204,7 +208,10 @@ function pairBytes({ sites, layers }: ModelFacts, method: AdapterOptions): numbe
 
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
   const { hiddenSize, intermediateSize, attentionHeads } = model;
-  const logits = logitsBytes(model, engine, run.tokens);
+  const integers = run.products === 'int8';
+  // An engine that keeps nothing turned makes the head's integers on the way.
+  const head = integers && !engine.turnsWeights ? model.vocabularySize * hiddenSize * BYTES.int8 : 0;
+  const logits = logitsBytes(model, engine, run.tokens) * (integers ? 1 + ROUNDED : 1) + head;
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
   const gradients = run.tokens * (passed(engine, run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
   // What is followed is read as the update left it, so that it can't take the old one's place.

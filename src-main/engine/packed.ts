@@ -36,8 +36,8 @@ export interface CachedAttentionOptions {
 
 /** What an engine offers for frozen weights that stay in the blocks of their file. Matrices go by numbers, as int32 tensors. */
 export interface PackedKernels {
-  /** whether it keeps a matrix of one format in another (GGML's numbers of them) */
-  holds(inFile: number, format: number): boolean;
+  /** whether it keeps a matrix of one format in another (GGML's numbers of them); `integers`: for products in integers */
+  holds(inFile: number, format: number, integers?: boolean): boolean;
   /** reads a matrix from its file into the engine's memory, in another format where asked for */
   load(source: MatrixSource, format: number): Promise<number>;
   /** frees a matrix (or a sequence) */
@@ -57,6 +57,8 @@ export interface PackedKernels {
   unpack(weight: PackedMatrix): Tensor2D;
   /** sum of -log softmax(x W^T)[label], and its gradient to x; a negative label has none */
   loss(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): [Scalar, Tensor2D];
+  /** the same with both products in integers, where the engine has that */
+  integerLoss?(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): [Scalar, Tensor2D];
   /** log softmax(x W^T)[label]; 0 where the label is negative */
   logProbabilities(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): Tensor1D;
 }

@@ -99,6 +99,7 @@ export async function loadWeights(file: ModelFile, format: HeldFormat): Promise<
     find(name, shape);
     return tf.keep(tf.tensor(await file.readTensor(name), shape));
   };
+  const integers = format === 'integers';
   const [ofLinears, ofTokens] = format === 'integers' ? (['int8', 'auto'] as const) : ([format, format] as const);
   const matrix = async (name: string, rows: number, width: number, format = ofLinears): Promise<FrozenMatrix> => {
     const kernels = packedKernels();
@@ -107,7 +108,7 @@ export async function loadWeights(file: ModelFile, format: HeldFormat): Promise<
     const id = (type: string) => GGML_TYPES[type as GgmlType].id;
     // An engine that can't make the format wanted may still hold the file's. One may hold f32, too.
     const types = wanted ? [wanted, inFile] : inFile in GGML_TYPES ? ['f32'] : [];
-    const type = types.find((each) => kernels?.holds(id(inFile), id(each)));
+    const type = types.find((each) => kernels?.holds(id(inFile), id(each), integers));
     if (!kernels || !type) return (await load(name, [rows, width])) as Tensor2D;
     return PackedMatrix.load(kernels, { ...file.place(name), format: id(inFile), rows, width }, id(type));
   };

@@ -51,9 +51,10 @@ const peer = async (options: Partial<PeerOptions>) =>
   });
 
 const best = (answer: Answer) => Math.min(...answer.seconds);
+const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
+const median = (values: number[]) => sorted(values)[values.length >> 1]!;
 const spread = (values: number[]) => {
-  const sorted = [...values].sort((a, b) => a - b);
-  return [sorted[0]!, sorted[sorted.length >> 1]!, sorted.at(-1)!].map((value) => value.toFixed(2)).join(' / ');
+  return [sorted(values)[0]!, median(values), sorted(values).at(-1)!].map((value) => value.toFixed(2)).join(' / ');
 };
 
 /** Runs two sides in turn and prints what the first makes of the second: above 1, it is faster. */
@@ -157,7 +158,7 @@ async function compareProducts(): Promise<void> {
 }
 
 /**
- * Our int8 step in turn with our f32 step and with PEFT's, eager and compiled, as far as that works here; also against the best of those.
+ * Our int8 step in turn with our f32 step, then with PEFT's, eager and compiled, as far as that works here, and which of those is quickest.
  * @param of another model than SmolLM2-135M: our side's, and the other's
  */
 async function compareIntegers(
@@ -166,43 +167,37 @@ async function compareIntegers(
 ): Promise<void> {
   const rows = of.mine?.rows ?? batch.rows;
   const tokens = rows * batch.length;
-  const sides: { name: string; runner: Runner }[] = [
-    { name: 'ours in int8', runner: ours({ precision: 'int8', ...of.mine }) },
-    { name: 'ours in f32', runner: ours({ ...of.mine }) },
-  ];
+  const sides = [{ name: 'ours in f32', open: async () => ours({ ...of.mine }) }];
   for (const precision of precisions)
     for (const compile of [false, true])
       sides.push({
         name: `PEFT in ${precision}${compile ? ', torch.compile' : ''}`,
-        runner: await peer({ precision, compile, ...of.other }),
+        open: () => peer({ precision, compile, ...of.other }),
       });
-  const at = new Map<string, number[]>();
-  const peaks = new Map<string, number>();
-  for (const { name, runner } of sides)
+  const mine = ours({ precision: 'int8', ...of.mine });
+  await mine.run(2);
+  const speed = (seconds: number, { peakBytes }: Answer) =>
+    `${(tokens / seconds).toFixed(0)} tokens/s, ${(peakBytes / 2 ** 20).toFixed(0)} MiB`;
+  let quickest: { name: string; ratios: number[] } | undefined;
+  // One other side at a time: all at once would not fit into memory.
+  for (const { name, open } of sides) {
+    const runner = await open();
     try {
       await runner.run(2);
-      at.set(name, []);
+      const pairs: [Answer, Answer][] = [];
+      for (let round = 0; round < ROUNDS; round++) pairs.push([await mine.run(STEPS), await runner.run(STEPS)]);
+      const ratios = pairs.map(([own, other]) => best(other) / best(own));
+      const [own, other] = pairs.at(-1)!;
+      console.log(`int8 against ${name}: ${spread(ratios)} times as fast (min / median / max); ours ${speed(best(own), own)}, the other ${speed(best(other), other)}`); // prettier-ignore
+      if (name.startsWith('PEFT') && !(quickest && median(quickest.ratios) < median(ratios)))
+        quickest = { name, ratios };
     } catch (error) {
       console.log(`${name} does not work here (${(error as Error).message})`);
     }
-  for (let round = 0; round < ROUNDS; round++)
-    for (const { name, runner } of sides.filter(({ name }) => at.has(name))) {
-      const answer = await runner.run(STEPS);
-      at.get(name)!.push(best(answer));
-      peaks.set(name, answer.peakBytes);
-    }
-  const [mine, ...others] = [...at];
-  const ratios = (seconds: number[]) => spread(seconds.map((each, i) => each / mine![1][i]!));
-  const peak = (name: string) => `${(peaks.get(name)! / 2 ** 20).toFixed(0)} MiB`;
-  console.log(`ours in int8: ${(tokens / Math.min(...mine![1])).toFixed(0)} tokens/s, ${peak(mine![0])}; times as fast as (min / median / max)`); // prettier-ignore
-  for (const [name, seconds] of others)
-    console.log(
-      `  ${name}: ${ratios(seconds)} (${(tokens / Math.min(...seconds)).toFixed(0)} tokens/s, ${peak(name)})`,
-    );
-  const peers = others.filter(([name]) => name.startsWith('PEFT')).map(([, seconds]) => seconds);
-  const bests = mine![1].map((_, round) => Math.min(...peers.map((seconds) => seconds[round]!)));
-  if (peers.length > 0) console.log(`  PEFT's best of each round: ${ratios(bests)}`);
-  for (const { runner } of sides) runner.close();
+    runner.close();
+  }
+  if (quickest) console.log(`  at its best it is ${quickest.name}: ${spread(quickest.ratios)}`);
+  mine.close();
 }
 
 /** A 1B model with random weights, one row. */

@@ -185,6 +185,32 @@ describe.each(TYPES)('%s', (type) => {
       expect(largestDifference(logs, expected)).toBeLessThan(1e-5);
     });
   });
+
+  it('has the loss and its gradient in integers of f32 numbers that are rounded likewise', () => {
+    tf.tidy(() => {
+      const x = tf.randomNormal<tf.Rank.R2>([40, WIDTH], 0, 0.3, 'float32', 3);
+      const wanted = Int32Array.from({ length: 40 }, (_, i) => (i % 5 === 0 ? -1 : (i * 37) % ROWS));
+      const loss = (a: tf.Tensor) => linearCrossEntropy(a as Tensor2D, matrix, true, tf.tensor1d(wanted, 'int32'));
+      const [inF32, ours] = [tf.valueAndGrad(loss)(x), withIntegerProducts(() => tf.valueAndGrad(loss)(x))];
+      const logs = tf.logSoftmax(integerProductComposed(x, plain, false, matrix.isInBlocks)) as Tensor2D;
+      const rows = logs.arraySync();
+      const value = wanted.reduce((sum, label, i) => sum - (label < 0 ? 0 : rows[i]![label]!), 0);
+      const counts = tf.tensor2d(Array.from(wanted, (label) => [label < 0 ? 0 : 1]));
+      const hits = tf.oneHot(
+        tf.tensor1d(
+          wanted.map((label) => Math.max(label, 0)),
+          'int32',
+        ),
+        ROWS,
+      );
+      const dLogits = tf.mul<Tensor2D>(tf.sub(tf.exp(logs), hits), counts);
+      const grad = integerProductComposed(dLogits, plain, true, matrix.isInBlocks).dataSync();
+      expect(Math.abs(ours.value.dataSync()[0]! / value - 1)).toBeLessThan(1e-5);
+      // an exponential's last bit may move a number over a rounding's edge
+      expect(largestDifference(ours.grad.dataSync(), grad)).toBeLessThan(1e-3);
+      expect(largestDifference(inF32.grad.dataSync(), grad)).toBeGreaterThan(2e-3);
+    });
+  });
 });
 
 /** What the Python package gguf makes of f32 numbers, as bytes in a file by each type's name. */

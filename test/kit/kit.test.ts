@@ -96,10 +96,12 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the kit
       const expected = (JSON.parse(listed) as { name: string }[]).map(({ name }) => plain(name));
       expect(results.map(({ name }) => plain(name)).sort()).toEqual(expected.sort());
       const skipped = results.filter(({ state }) => state !== 'passed');
-      expect(skipped.map(({ state, reason }) => [state, reason])).toEqual([
-        ['skipped', expect.stringMatching(/^llvmpipe.* lists no matrices of a subgroup$/)],
-        ...Array.from({ length: 2 }, () => ['skipped', 'It is about software GPUs']),
-        ['skipped', 'It compares with TensorFlow, which is not in the kit'],
+      expect(new Set(skipped.map(({ state }) => state))).toEqual(new Set(['skipped']));
+      // Files run in the order of how long they took before, which is another on each machine.
+      expect(skipped.map(({ reason }) => reason).sort()).toEqual([
+        'It compares with TensorFlow, which is not in the kit',
+        ...Array.from({ length: 2 }, () => 'It is about software GPUs'),
+        expect.stringMatching(/^llvmpipe.* lists no matrices of a subgroup$/),
       ]);
       expect(text).toContain(`${results.length - 4} passed, 0 failed, 4 skipped.`);
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { composedLoss, composedLogProbabilities } from '../cross-entropy.ts';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { composedLoss, composedLogProbabilities, plainHead } from '../cross-entropy.ts';
 import type { PackedKernels, PackedMatrix } from '../packed.ts';
 import { readMatrix } from '../read-matrix.ts';
 import { bytesOfRows, formatOf, type WeightFormat } from '../weight-formats.ts';
@@ -54,7 +54,7 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
         return unpacked(bytes, chosen, format, [ids.size, columns]);
       }),
     unpack: numbersOf,
-    loss: (x, weight, labels) => tf.tidy(() => composedLoss(x, numbersOf(weight), true, labels)) as [Scalar, Tensor2D],
+    loss: (x, weight, labels) => tf.tidy(() => composedLoss(x, plainHead(numbersOf(weight), true), labels)),
     logProbabilities: (x, weight, labels) =>
       tf.tidy(() => composedLogProbabilities(x, numbersOf(weight), labels)) as Tensor1D,
   };

@@ -1,5 +1,5 @@
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, TensorInfo } from '@tensorflow/tfjs-core';
-import type { SequenceKernels } from '../packed.ts';
+import type { PackedMatrix, SequenceKernels } from '../packed.ts';
 import type { Addon, Attribute } from './addon.ts';
 import { attribute } from './addon.ts';
 import { shapes, type NodeBackend } from './fused.ts';
@@ -13,8 +13,18 @@ const F32 = 0;
 export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): SequenceKernels {
   const one = <T extends Tensor>(name: string, attributes: Attribute[], inputs: TensorInfo[]) =>
     backend.executeSingleOutput(name, attributes, inputs) as T;
+  const lossIn =
+    (products: 'f32' | 'integers') =>
+    (x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): [Scalar, Tensor2D] =>
+      backend.executeMultipleOutputs(
+        'StudioPackedLoss',
+        [int('split', 1), int('integers', products === 'integers' ? 1 : 0), shapes([], null)],
+        [x, weight.number, labels],
+        2,
+      ) as [Scalar, Tensor2D];
   return {
-    holds: (_, format) => format !== F32, // its own products with f32 tensors are as good
+    // its own products with f32 tensors are as good, where they aren't in integers
+    holds: (_, format, integers = false) => integers || format !== F32,
     load: (source, format) => addon.loadMatrix(source, format),
     openSequence: (layers) => addon.openSequence(layers),
     release: (number) => addon.release(number),
@@ -46,13 +56,8 @@ export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): Seq
     rows: (ids, weight) =>
       one<Tensor2D>('StudioPackedRows', [shapes([ids.size, weight.shape[1]])], [ids, weight.number]),
     unpack: (weight) => one<Tensor2D>('StudioUnpack', [shapes(weight.shape)], [weight.number]),
-    loss: (x, weight, labels) =>
-      backend.executeMultipleOutputs(
-        'StudioPackedLoss',
-        [int('split', 1), shapes([], null)],
-        [x, weight.number, labels],
-        2,
-      ) as [Scalar, Tensor2D],
+    loss: lossIn('f32'),
+    integerLoss: lossIn('integers'),
     logProbabilities: (x, weight, labels) =>
       one<Tensor1D>('StudioLogProbabilities', [int('split', 1)], [x, weight.number, labels]),
     attend: (q, k, v, place, layer, options) =>

@@ -9,6 +9,8 @@ import { frozenProduct, frozenProductGrad, frozenRows, type FrozenMatrix } from 
 import { frozenIntegerProduct, frozenIntegerProductGrad } from './kernels/integer-product.ts';
 import { canHold, loadMatrix } from './load-matrix.ts';
 
+const INTEGERS = { product: frozenIntegerProduct, productGrad: frozenIntegerProductGrad };
+
 /** Products with frozen weights as they lie in their file, in the formats that have a kernel; f32 ones, too, which may need parts. */
 export function packedWebgpuKernels(backend: Backend): PackedKernels {
   const matrices = new Map<number, FrozenMatrix>();
@@ -37,6 +39,7 @@ export function packedWebgpuKernels(backend: Backend): PackedKernels {
     rows: (ids, weight) => frozenRows(backend, ids, of(weight)),
     unpack: (weight) => tf.tidy(() => frozenRows(backend, tf.range(0, weight.shape[0], 1, 'int32'), of(weight))),
     loss: (x, weight, labels) => loss(backend, x, of(weight), labels),
+    integerLoss: (x, weight, labels) => loss(backend, x, of(weight), labels, INTEGERS),
     logProbabilities: (x, weight, labels) => logProbabilities(backend, x, of(weight), labels),
   };
 }

@@ -52,6 +52,9 @@ void convolution(Call& c) {
   table().convolution(f32(x), w->view(), f32(y), s);
 }
 
+/** W in the blocks of its file, or W^T in a copy of its own */
+StoredMatrix integersOf(PackedMatrix& w, bool gradient) { return gradient ? w.turned().stored() : w.stored(); }
+
 /** The product with the two factors in integers: x rounded by token and block, W as its blocks have it, W^T in a copy of its own. */
 void integerProduct(Call& c) {
   TF_Tensor* x = c.input(0);
@@ -60,7 +63,7 @@ void integerProduct(Call& c) {
   need(last(x) == (gradient ? w->rows : w->width), "integer product: shapes do not fit");
   auto shape = shapeOf(x);
   shape.back() = gradient ? w->width : w->rows;
-  integers().product(f32(x), gradient ? w->turned().stored() : w->stored(), f32(c.output(0, shape)), rowsOf(x), last(x));
+  integers().product(f32(x), integersOf(*w, gradient), f32(c.output(0, shape)), rowsOf(x), last(x));
 }
 
 /** W[ids] in f32 */
@@ -84,11 +87,15 @@ void unpack(Call& c) {
 void loss(Call& c) {
   TF_Tensor *x = c.input(0), *labels = c.input(2);
   auto w = matrix(c.input(1));
-  bool split = c.attributes.ints[0] != 0;
-  need(last(x) == w->width, "loss: shapes do not fit");
+  bool split = c.attributes.ints[0] != 0, areIntegers = c.attributes.ints[1] != 0;
+  need(last(x) == w->width && (!areIntegers || view(x).type == Type::f32), "loss: shapes do not fit");
+  auto product = [&](View from, int64_t n, View to, bool gradient) {
+    if (!areIntegers) return productWith(from, *w, to, n, gradient, split);
+    integers().product(static_cast<float*>(from.data), integersOf(*w, gradient), static_cast<float*>(to.data), n, gradient ? w->rows : w->width);
+  };
   lossAndGradient(
-      c, x, labels, w->rows, [&](View part, int64_t n, View out) { productWith(part, *w, out, n, false, split); },
-      [&](View scores, int64_t n, View out) { productWith(scores, *w, out, n, true, split); });
+      c, x, labels, w->rows, [&](View part, int64_t n, View out) { product(part, n, out, false); },
+      [&](View scores, int64_t n, View out) { product(scores, n, out, true); });
 }
 
 /** log softmax(x W^T)[label] of each row; 0 where the label is negative */
@@ -132,7 +139,7 @@ const std::vector<Operation>& packedOperations() {
       {"StudioIntegerProduct", {"x: float", "weight: int32"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
       {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows},
       {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack},
-      {"StudioPackedLoss", {"x: T", "weight: int32", "labels: int32"}, {"loss: float", "dx: float"}, {"T"}, {"split"}, {}, {-1, 0}, loss},
+      {"StudioPackedLoss", {"x: T", "weight: int32", "labels: int32"}, {"loss: float", "dx: float"}, {"T"}, {"split", "integers"}, {}, {-1, 0}, loss},
       {"StudioLogProbabilities", {"x: T", "weight: int32", "labels: int32"}, {"values: float"}, {"T"}, {"split"}, {}, {2}, logProbabilities},
       {"StudioCachedAttention", {"q: T", "k: U", "v: V", "place: int32", "layer: int32"}, {"out: W"}, {"T", "U", "V", "W"},
        {"heads", "key_value_heads", "window"}, {"scale"}, {0}, attend},

@@ -55,12 +55,20 @@ function crossEntropyInPlace(backend: Backend, logits: Tensor2D, labels: Tensor1
 export const lossChunkTokens = (vocabulary: number): number =>
   Math.max(1, Math.floor(LOGITS_BYTES / (4 * vocabulary * ROWS))) * ROWS;
 
+/** What multiplies with the head, forward and back. */
+export interface HeadProducts {
+  product: typeof frozenProduct;
+  productGrad: typeof frozenProductGrad;
+}
+const PLAIN: HeadProducts = { product: frozenProduct, productGrad: frozenProductGrad };
+
 /** Goes through x W^T by chunks of rows, of which no more than LOGITS_BYTES ever exist. x [rows, width]; returns each row's loss. */
 function byChunks(
   backend: Backend,
   x: Tensor2D,
   weight: FrozenMatrix,
   labels: Tensor1D,
+  product: HeadProducts['product'],
   withGradient?: (gradient: Tensor2D, start: number, count: number) => void,
 ): Tensor1D {
   const [rows, width] = x.shape;
@@ -70,7 +78,7 @@ function byChunks(
     const count = Math.min(most, rows - start);
     tf.tidy(() => {
       const logits = empty<Tensor2D>(backend, [count, weight.rows]);
-      frozenProduct(backend, view(backend, x, start * width, [count, width]), weight, logits);
+      product(backend, view(backend, x, start * width, [count, width]), weight, logits);
       const chunk = (tensor: Tensor1D) => view<Tensor1D>(backend, tensor, start, [count]);
       crossEntropyInPlace(backend, logits, chunk(labels), chunk(losses));
       withGradient?.(logits, start, count);
@@ -80,16 +88,22 @@ function byChunks(
 }
 
 /** The sum over rows of -log softmax(x W^T)[label], and its gradient to x. */
-export function loss(backend: Backend, x: Tensor2D, weight: FrozenMatrix, labels: Tensor1D): [Scalar, Tensor2D] {
+export function loss(
+  backend: Backend,
+  x: Tensor2D,
+  weight: FrozenMatrix,
+  labels: Tensor1D,
+  { product, productGrad } = PLAIN,
+): [Scalar, Tensor2D] {
   const width = x.shape[1];
   const dx = empty<Tensor2D>(backend, x.shape);
-  const losses = byChunks(backend, x, weight, labels, (gradient, start, count) =>
-    frozenProductGrad(backend, gradient, weight, view(backend, dx, start * width, [count, width])),
+  const losses = byChunks(backend, x, weight, labels, product, (gradient, start, count) =>
+    productGrad(backend, gradient, weight, view(backend, dx, start * width, [count, width])),
   );
   return [tf.sum<Scalar>(losses), dx];
 }
 
 /** log softmax(x W^T)[label] of every row; 0 where the label is negative. */
 export function logProbabilities(backend: Backend, x: Tensor2D, weight: FrozenMatrix, labels: Tensor1D): Tensor1D {
-  return tf.tidy(() => tf.neg(byChunks(backend, x, weight, labels)));
+  return tf.tidy(() => tf.neg(byChunks(backend, x, weight, labels, PLAIN.product)));
 }
