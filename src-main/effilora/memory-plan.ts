@@ -208,17 +208,17 @@ function pairBytes({ sites, layers }: ModelFacts, method: AdapterOptions): numbe
 
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
   const { hiddenSize, intermediateSize, attentionHeads } = model;
-  const integers = run.products === 'int8';
-  // An engine that keeps nothing turned makes the head's integers on the way.
-  const head = integers && !engine.turnsWeights ? model.vocabularySize * hiddenSize * BYTES.int8 : 0;
-  const logits = logitsBytes(model, engine, run.tokens) * (integers ? 1 + ROUNDED : 1) + head;
+  // Rounded logits and head lie beside them; our own operations take half as many logits at a time then.
+  const rounds = run.products === 'int8' && !engine.turnsWeights;
+  const logits = logitsBytes(model, engine, run.tokens) * (rounds ? 1 + ROUNDED : 1);
+  const head = rounds ? model.vocabularySize * hiddenSize * BYTES.int8 : 0;
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
   const gradients = run.tokens * (passed(engine, run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
   // What is followed is read as the update left it, so that it can't take the old one's place.
   const unpacked = unpackedBytes(model, engine, run);
   const newWeights = engine.updatesInPlace && !methodOf(run.method).isFollowed ? 0 : 3 * trained;
-  if (run.recompute || engine.lossLingers) return Math.max(logits + gradients + unpacked, newWeights);
-  return Math.max(logits + unpacked, gradients + unpacked, newWeights);
+  if (run.recompute || engine.lossLingers) return Math.max(logits + head + gradients + unpacked, newWeights);
+  return Math.max(logits + head + unpacked, gradients + unpacked, newWeights);
 }
 
 /** The largest of the matrices that a product unpacks, and what is made of its blocks on the way. */

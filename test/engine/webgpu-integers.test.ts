@@ -7,9 +7,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { frozenProduct, packedKernels } from '../../src-main/engine/frozen.ts';
+import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { integerProductComposed, withIntegerProducts } from '../../src-main/engine/integer-product.ts';
-import { PackedMatrix } from '../../src-main/engine/packed.ts';
+import { type FrozenMatrix, PackedMatrix } from '../../src-main/engine/packed.ts';
 import type { Backend } from '../../src-main/engine/webgpu/backend.ts';
 import { bytesOfRows, WEIGHT_FORMATS, type WeightFormat } from '../../src-main/engine/weight-formats.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
@@ -69,6 +70,34 @@ describe.skipIf(noSoftwareGpu)(
       // nearly all of them to the last bits
       const near = composed.filter((wanted, i) => Math.abs(wanted - value[i]!) < 1e-5 * Math.abs(wanted) + 1e-6);
       expect(near.length / composed.length).toBeGreaterThan(0.9);
+    });
+
+    it('has the loss and its gradient with a head in integers that are composed', async () => {
+      const [rows, width, tokens] = [67, 96, 70]; // more tokens than a chunk of so few logits would need
+      const bytes = weightBytes('bf16', rows * width);
+      const matrix = await load(bytes, 'bf16', rows, width);
+      const x = numbers(tokens * width).map((value) => 0.05 * value);
+      const labels = Int32Array.from({ length: tokens }, (_, i) => (i % 5 === 0 ? -1 : (i * 31) % rows));
+      const inIntegers = (weight: FrozenMatrix) =>
+        withIntegerProducts(() => {
+          const wanted = tf.tensor1d(labels, 'int32');
+          const loss = (a: tf.Tensor) => linearCrossEntropy(a as Tensor2D, weight, true, wanted);
+          return tf.valueAndGrad(loss)(tf.tensor2d(x, [tokens, width]));
+        });
+      const ours = tf.tidy(() => inIntegers(matrix));
+      const [value, grad] = await Promise.all([ours.value.data(), ours.grad.data()]);
+      tf.dispose([ours.value, ours.grad]);
+      matrix.dispose();
+      await tf.setBackend('cpu');
+      tf.tidy(() => {
+        const composed = inIntegers(tf.tensor2d(dequantize(bytes, 'bf16'), [rows, width]));
+        expect(Math.abs(value[0]! / composed.value.dataSync()[0]! - 1)).toBeLessThan(1e-4);
+        // an exponential's last bit may move a number over a rounding's edge, which shows in its token's gradient
+        const wanted = composed.grad.dataSync();
+        const near = wanted.filter((each, i) => Math.abs(each - grad[i]!) < 1e-4 * Math.abs(each) + 1e-6);
+        expect(near.length / wanted.length).toBeGreaterThan(0.9);
+        expect(difference(grad, wanted)).toBeLessThan(2e-2);
+      });
     });
 
     it('in parts, as a device binds no more at once', async () => {

@@ -136,6 +136,6 @@ it('has the same losses on an engine that composes it', async () => {
     await lossesOn('tensorflow', 'f32'),
   ];
   const furthest = (from: number[]) => Math.max(...composed.map((loss, i) => Math.abs(loss / from[i]! - 1)));
-  expect(furthest(own)).toBeLessThan(2e-3);
+  expect(furthest(own)).toBeLessThan(3e-3);
   expect(furthest(f32)).toBeGreaterThan(furthest(own));
 });

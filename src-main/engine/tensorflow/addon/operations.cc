@@ -95,7 +95,7 @@ void loss(Call& c) {
   need(TF_Dim(weight, transposed ? 1 : 0) == width, "loss: shapes do not fit");
   View w = view(weight);
   lossAndGradient(
-      c, x, labels, vocabulary,
+      c, x, labels, vocabulary, kLossRows,
       [&](View part, int64_t n, View out) { matrixProduct()(part, w, {}, out, {n, width, vocabulary, false, transposed}, split); },
       [&](View scores, int64_t n, View out) { matrixProduct()(scores, w, {}, out, {n, vocabulary, width, false, !transposed}, split); });
 }

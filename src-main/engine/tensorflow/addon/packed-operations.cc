@@ -94,7 +94,7 @@ void loss(Call& c) {
     integers().product(static_cast<float*>(from.data), integersOf(*w, gradient), static_cast<float*>(to.data), n, gradient ? w->rows : w->width);
   };
   lossAndGradient(
-      c, x, labels, w->rows, [&](View part, int64_t n, View out) { product(part, n, out, false); },
+      c, x, labels, w->rows, areIntegers ? kIntegerLossRows : kLossRows, [&](View part, int64_t n, View out) { product(part, n, out, false); },
       [&](View scores, int64_t n, View out) { product(scores, n, out, true); });
 }
 
@@ -107,7 +107,7 @@ void logProbabilities(Call& c) {
   TF_Tensor* out = c.output(0, {rowsOf(x)});
   std::memset(f32(out), 0, rowsOf(x) * sizeof(float));
   overLabels(
-      view(x), i32(labels), rowsOf(x), last(x), w->rows, [&](View part, int64_t n, View to) { productWith(part, *w, to, n, false, split); },
+      view(x), i32(labels), rowsOf(x), last(x), w->rows, kLossRows, [&](View part, int64_t n, View to) { productWith(part, *w, to, n, false, split); },
       [](View, int64_t, View) {},
       [&](const int64_t* chosen, const float* losses, int64_t n, const float*) {
         for (int64_t i = 0; i < n; i++) f32(out)[chosen[i]] = -losses[i];
