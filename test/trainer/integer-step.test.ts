@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, beforeEach, afterEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, afterEach, expect, it, vi } from 'vitest';
 import { packBatch } from '../../src-main/data/batches.ts';
 import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
@@ -10,6 +10,7 @@ import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { fusedKernels, registerFusedKernels } from '../../src-main/engine/fused-kernels.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { type Products, withProducts } from '../../src-main/engine/products.ts';
+import { GraphBuilder } from '../../src-main/engine/tensorflow/graph-builder.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
 import { loadCausalLM, type CausalLM } from '../../src-main/models/causal-lm.ts';
 import { openTextModel } from '../../src-main/models/open.ts';
@@ -108,7 +109,12 @@ async function train(compile: boolean): Promise<Numbers[]> {
 }
 
 it('is compiled, gives the numbers of eager code, and each time the same bits', async () => {
+  const added = vi.spyOn(GraphBuilder.prototype, 'add');
   const reports = await train(true);
+  // q, k and v round their x once, gate and up theirs
+  const products = added.mock.calls.map(([name]) => name).filter((name) => /StudioIntegerProduct[23]/.test(name));
+  added.mockRestore();
+  expect(new Set(products)).toEqual(new Set(['StudioIntegerProduct3', 'StudioIntegerProduct2']));
   expect(await train(true)).toEqual(reports);
   const eager = await train(false);
   reports.forEach(({ loss, gradNorm, frozen }, i) => {

@@ -35,6 +35,8 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioSum3: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioSum4: { inputs: ['T', 'U', 'V', 'X'], output: 'W' },
 };
+const isForwardInIntegers = ({ operation, attributes }: RecordedNode): boolean =>
+  operation === 'StudioIntegerProduct' && attributes.some(({ name, value }) => name === 'gradient' && value === 0);
 const PACKED_PRODUCTS = ['StudioPackedProduct', 'StudioPackedLinear'];
 const LOSSES = ['StudioLoss', 'StudioPackedLoss', 'StudioLogProbabilities'];
 /** Outputs of our operations that stay f32 whatever the others are. */
@@ -120,6 +122,16 @@ export class Analysis {
 
   isRoot(node: RecordedNode): boolean {
     return this.roots.some((root) => root.node === node);
+  }
+
+  /** The products in integers of one x in one part, this one among them: x is rounded once for up to three. */
+  ofTheSameX(product: RecordedNode): RecordedNode[] {
+    const [x] = product.inputs as [Ref];
+    const all = this.usersOf(x.node).filter(
+      ({ node, output }) => output === x.output && node.part === product.part && isForwardInIntegers(node),
+    );
+    const at = all.findIndex(({ node }) => node === product);
+    return at < 0 ? [product] : all.slice(at - (at % 3), at - (at % 3) + 3).map(({ node }) => node);
   }
 
   // ---- sums ----

@@ -178,6 +178,7 @@ export class Lowering {
     const type = analysis.outputType(node);
     if (analysis.sums.has(node)) return this.keep(node, [this.emitSum(node, type)], [type]);
     if (isMatrixProduct(node)) return this.emitProduct(node, type);
+    if (node.operation === 'StudioIntegerProduct') return this.emitIntegerProducts(node);
     if (node.operation in OWN) return this.emitOwn(node, type);
     if (node.operation === 'GatherV2' && this.natural(node.inputs[0]!).type === DataType.bfloat16)
       return this.emitLowGather(node);
@@ -247,6 +248,17 @@ export class Lowering {
       attribute.bool('transpose_b', flag(node, 'adj_y', 'transpose_b')),
     ];
     this.keep(node, this.builder.add('MatMul', attributes, inputs, this.before), [low]);
+  }
+
+  /** With the first product of an x those of the same x that follow: they wait for nothing else. */
+  private emitIntegerProducts(node: RecordedNode): void {
+    if (this.scope.values.has(node)) return;
+    const together = this.analysis.ofTheSameX(node);
+    if (together.length === 1) return this.emitOwn(node, DataType.float);
+    const inputs = [node.inputs[0]!, ...together.map((each) => each.inputs[1]!)];
+    const values = inputs.map((ref) => this.value(ref, typeOf(ref)));
+    const products = this.builder.add(`StudioIntegerProduct${together.length}`, [], values);
+    together.forEach((each, i) => this.keep(each, [products[i]!], [DataType.float]));
   }
 
   /** Rows of a bf16 table stay bf16. */

@@ -149,8 +149,11 @@ struct StoredMatrix {
 };
 /** Products in integers, compiled once for each level of instructions; see integer-product.cc. All levels give the same bits. */
 struct Integers {
-  /** y [tokens, w.rows] = x W^T: x [tokens, depth] rounded by token and block of 32, W in the integers of its blocks, else as q8_0 */
-  void (*product)(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth);
+  /**
+   * y [tokens, w.rows] = x W^T for each of some matrices: x [tokens, depth] rounded by token and block of 32, once for all, W in the
+   * integers of its blocks, else as q8_0
+   */
+  void (*products)(const float* x, const StoredMatrix* weights, float* const* ys, int count, int64_t tokens, int64_t depth);
   /** W^T in q8_0: to[i] has input i's weights in blocks of 32 outputs, 0 beyond the last */
   void (*turn)(const StoredMatrix& w, uint8_t* to, int64_t rowBytes);
 };

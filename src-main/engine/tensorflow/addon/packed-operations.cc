@@ -52,10 +52,12 @@ void convolution(Call& c) {
   table().convolution(f32(x), w->view(), f32(y), s);
 }
 
-/** W in the blocks of its file, or W^T in a copy of its own */
-StoredMatrix integersOf(PackedMatrix& w, bool gradient) { return gradient ? w.turned().stored() : w.stored(); }
-
 /** The product with the two factors in integers: x rounded by token and block, W as its blocks have it, W^T in a copy of its own. */
+void integerProduct(const float* x, PackedMatrix& w, float* y, int64_t tokens, bool gradient) {
+  StoredMatrix stored = gradient ? w.turned().stored() : w.stored();
+  integers().products(x, &stored, &y, 1, tokens, gradient ? w.rows : w.width);
+}
+
 void integerProduct(Call& c) {
   TF_Tensor* x = c.input(0);
   auto w = matrix(c.input(1));
@@ -63,7 +65,25 @@ void integerProduct(Call& c) {
   need(last(x) == (gradient ? w->rows : w->width), "integer product: shapes do not fit");
   auto shape = shapeOf(x);
   shape.back() = gradient ? w->width : w->rows;
-  integers().product(f32(x), integersOf(*w, gradient), f32(c.output(0, shape)), rowsOf(x), last(x));
+  integerProduct(f32(x), *w, f32(c.output(0, shape)), rowsOf(x), gradient);
+}
+
+/** Products of several matrices with the same x, which is rounded once. */
+template <int count>
+void integerProducts(Call& c) {
+  TF_Tensor* x = c.input(0);
+  std::shared_ptr<PackedMatrix> held[count];
+  StoredMatrix weights[count];
+  float* ys[count];
+  auto shape = shapeOf(x);
+  for (int i = 0; i < count; i++) {
+    held[i] = matrix(c.input(1 + i));
+    need(last(x) == held[i]->width, "integer products: shapes do not fit");
+    weights[i] = held[i]->stored();
+    shape.back() = held[i]->rows;
+    ys[i] = f32(c.output(i, shape));
+  }
+  integers().products(f32(x), weights, ys, count, rowsOf(x), last(x));
 }
 
 /** W[ids] in f32 */
@@ -91,7 +111,7 @@ void loss(Call& c) {
   need(last(x) == w->width && (!areIntegers || view(x).type == Type::f32), "loss: shapes do not fit");
   auto product = [&](View from, int64_t n, View to, bool gradient) {
     if (!areIntegers) return productWith(from, *w, to, n, gradient, split);
-    integers().product(static_cast<float*>(from.data), integersOf(*w, gradient), static_cast<float*>(to.data), n, gradient ? w->rows : w->width);
+    integerProduct(static_cast<float*>(from.data), *w, static_cast<float*>(to.data), n, gradient);
   };
   lossAndGradient(
       c, x, labels, w->rows, areIntegers ? kIntegerLossRows : kLossRows, [&](View part, int64_t n, View out) { product(part, n, out, false); },
@@ -137,6 +157,9 @@ const std::vector<Operation>& packedOperations() {
       {"StudioConvolution", {"x: float", "weight: int32"}, {"y: float"}, {},
        {"kernel", "stride", "before", "rows", "columns", "gradient"}, {}, {-1}, convolution},
       {"StudioIntegerProduct", {"x: float", "weight: int32"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
+      {"StudioIntegerProduct2", {"x: float", "w0: int32", "w1: int32"}, {"y0: float", "y1: float"}, {}, {}, {}, {-1, -1}, integerProducts<2>},
+      {"StudioIntegerProduct3", {"x: float", "w0: int32", "w1: int32", "w2: int32"}, {"y0: float", "y1: float", "y2: float"}, {}, {}, {},
+       {-1, -1, -1}, integerProducts<3>},
       {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows},
       {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack},
       {"StudioPackedLoss", {"x: T", "weight: int32", "labels: int32"}, {"loss: float", "dx: float"}, {"T"}, {"split", "integers"}, {}, {-1, 0}, loss},
