@@ -221,11 +221,12 @@ function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, t
   return Math.max(logits + head + unpacked, gradients + unpacked, newWeights);
 }
 
-/** The largest of the matrices that a product unpacks, and what is made of its blocks on the way. */
+/** What a product unpacks of the largest matrix at a time, and what is made of its blocks on the way. */
 function unpackedBytes({ sites, vocabularySize, hiddenSize }: ModelFacts, engine: EngineFacts, run: RunShape): number {
-  if (!engine.unpacks || run.precision === 'f32') return 0;
+  if (run.precision === 'f32') return 0;
   const sizes = sites.map(({ inFeatures, outFeatures }) => inFeatures * outFeatures);
-  return 2 * 4 * sizes.reduce((most, size) => Math.max(most, size), vocabularySize * hiddenSize);
+  const largest = sizes.reduce((most, size) => Math.max(most, size), vocabularySize * hiddenSize);
+  return 2 * 4 * Math.min(largest, engine.unpacked);
 }
 
 const logitsBytes = ({ vocabularySize }: ModelFacts, engine: EngineFacts, tokens: number) =>

@@ -63,7 +63,7 @@ function integerLoss(...[x, weight, transposed, labels, chunk]: Arguments): Loss
 }
 
 /** A head W [width, vocabulary], or [vocabulary, width] where `transposed`, in f32. */
-export const plainHead = (weight: Tensor2D, transposed: boolean): Head => ({
+const plainHead = (weight: Tensor2D, transposed: boolean): Head => ({
   vocabulary: weight.shape[transposed ? 0 : 1],
   logits: (x) => tf.matMul(x, weight, false, transposed) as Tensor2D,
   back: (dLogits) => tf.matMul(dLogits, weight, false, !transposed) as Tensor2D,
@@ -95,19 +95,6 @@ export function composedLoss(
   }
   if (losses.length === 1) return [losses[0]!, grads[0]!];
   return [tf.addN(losses) as tf.Scalar, tf.concat(grads, 0)];
-}
-
-/** log softmax(x W^T)[label], 0 where the label is negative: x [tokens, width], W [vocabulary, width]. */
-export function composedLogProbabilities(x: Tensor2D, weight: Tensor2D, labels: Tensor1D): Tensor1D {
-  const parts: Tensor1D[] = [];
-  for (const { rows, own } of chunksOf(x, labels, composedChunkTokens(weight.shape[0])))
-    parts.push(
-      tf.tidy(() => {
-        const logits = tf.matMul(rows(), weight, false, true) as Tensor2D;
-        return tf.neg(crossEntropy(logits, own())[0]);
-      }),
-    );
-  return tf.concat(parts);
 }
 
 /** Some tokens after the others with their labels, each made when it is asked for. */

@@ -1,4 +1,5 @@
 import { composedChunkTokens } from './cross-entropy.ts';
+import { MOST_UNPACKED } from './tensorflow/composed-packed.ts';
 import type { EngineStatus } from './types.ts';
 import { lossChunkTokens } from './webgpu/kernels/cross-entropy.ts';
 
@@ -28,8 +29,8 @@ export interface MemoryFacts {
   seesOverhead: number;
   /** products in integers keep a copy of each linear's W^T, in Q8_0 */
   turnsWeights: boolean;
-  /** each product unpacks its packed weights to f32 for itself */
-  unpacks: boolean;
+  /** numbers of a packed matrix that each product unpacks to f32 for itself at a time; 0: it multiplies with the blocks */
+  unpacked: number;
   /** what the loss took is not given back before the first block's gradients are there */
   lossLingers: boolean;
 }
@@ -40,7 +41,7 @@ const OWN = {
   fusedAttention: true,
   logitsCopies: 1,
   updatesInPlace: true,
-  unpacks: false,
+  unpacked: 0,
 };
 
 /**
@@ -83,7 +84,7 @@ const COMPOSED: MemoryFacts = {
   chunkTokens: composedChunkTokens,
   logitsCopies: 3,
   updatesInPlace: false,
-  unpacks: false,
+  unpacked: 0,
   keepsBf16: false,
   makesCheapAgain: false,
   lossLingers: false,
@@ -96,7 +97,13 @@ const COMPOSED: MemoryFacts = {
  * TensorFlow on a GPU: steps are compiled of its own operations, with weights in the blocks of their file. Beside the plain ones' own bytes
  * it takes CUDA's context and the scores of a part of the queries; none of that was measured on a GPU yet.
  */
-const CUDA: MemoryFacts = { ...COMPOSED, ownBytes: 800e6, precisions: ['file'], fusedAttention: true, unpacks: true };
+const CUDA: MemoryFacts = {
+  ...COMPOSED,
+  ownBytes: 800e6,
+  precisions: ['file'],
+  fusedAttention: true,
+  unpacked: MOST_UNPACKED,
+};
 
 /** The facts of an engine where it runs. */
 export function memoryFacts({ name, kind }: Pick<EngineStatus, 'name' | 'kind'>): MemoryFacts {

@@ -44,7 +44,7 @@ export const engine: EngineFacts = {
   chunkTokens: () => 256,
   keepsBf16: true,
   logitsCopies: 3,
-  unpacks: false,
+  unpacked: 0,
   updatesInPlace: false,
   keptOverhead: 1,
   seesOverhead: 1,

@@ -39,6 +39,17 @@ describe('on TensorFlow as a GPU runs it', () => {
     expect(nine!).toBeLessThan(3 * matrix);
   });
 
+  it('a head is unpacked in pieces: one of twice as many words takes no more', () => {
+    const shape = { layers: 1, hidden: 512, inner: 1024, heads: 4, keyValueHeads: 4, weights: 'q4_0' as const };
+    const [half, whole] = [2 ** 16, 2 ** 17].map(
+      (vocabulary) =>
+        measured({ gpu: true, recompute: true, shape: { ...shape, vocabulary }, rows: 1, length: 64, evaluate: false })
+          .tensors, // prettier-ignore
+    );
+    expect(whole! - half!).toBeLessThan(1e6);
+    expect(whole!).toBeLessThan(4 * 512 * 2 ** 17);
+  });
+
   it.each(['f32', 'q4_0'] as const)('an evaluation leaves no second copy of %s weights behind', (weights) => {
     // in f32 260 MB of weights
     const shape = { layers: 4, hidden: 1024, inner: 3072, heads: 8, keyValueHeads: 8, vocabulary: 8192, weights };

@@ -12,6 +12,7 @@ import { stepCompiler } from '../../src-main/engine/compiler.ts';
 import { frozenProduct, frozenRows, packedKernels } from '../../src-main/engine/frozen.ts';
 import { PackedMatrix } from '../../src-main/engine/packed.ts';
 import { type Addon, AttributeType } from '../../src-main/engine/tensorflow/addon.ts';
+import { lossInPieces } from '../../src-main/engine/tensorflow/loss-in-pieces.ts';
 import type { CausalLM } from '../../src-main/models/causal-lm.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
 import { generate } from '../../src-main/models/generate.ts';
@@ -123,6 +124,18 @@ describe('every operation has a kernel for GPUs in the wheel for CUDA', () => {
       await stepCompiler()!.compile({ feeds: [...feeds], state: [], precision: 'f32', owner: weight, step });
     }
     expect([...put.values()].map(({ operation }) => operation)).toContain('BitwiseAnd');
+    expect(lacking()).toEqual([]);
+  });
+
+  it('of a loss over some words at a time', async () => {
+    put.clear();
+    const [x, weight] = [tf.ones<tf.Rank.R2>([3, 32]), tf.keep(tf.ones<tf.Rank.R2>([64, 32]))];
+    const labels = tf.zeros<tf.Rank.R1>([3], 'int32');
+    const between = (from: number, to: number) => tf.slice(weight, [from, 0], [to - from, -1]);
+    const head = { shape: weight.shape, between, rows: (ids: tf.Tensor1D) => tf.gather(weight, ids) };
+    const step = () => ({ outputs: lossInPieces(x, head, labels, 16), updates: [] });
+    await stepCompiler()!.compile({ feeds: [x, labels], state: [], precision: 'f32', step });
+    expect([...put.values()].filter(({ operation }) => operation === 'Maximum').length).toBeGreaterThan(0);
     expect(lacking()).toEqual([]);
   });
 

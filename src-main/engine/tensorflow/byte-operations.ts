@@ -27,8 +27,18 @@ export class ByteOperations {
 
   /** Columns [from, to) of bytes [rows, columns]. */
   columns(x: Tensor, from: number, to: number): Tensor {
-    const masks = [attribute.int('begin_mask', 1), attribute.int('end_mask', 1)];
-    const ends = [[0, from], [0, to], [1, 1]].map((each) => tf.tensor1d(each, 'int32')); // prettier-ignore
+    return this.part(x, [0, from], [0, to], 1);
+  }
+
+  /** Lines [from, to) of bytes [rows, columns]. */
+  lines(x: Tensor, from: number, to: number): Tensor {
+    return this.part(x, [from, 0], [to, 0], 2);
+  }
+
+  /** @param whole 1 << the dimension of which all is taken */
+  private part(x: Tensor, from: number[], to: number[], whole: number): Tensor {
+    const masks = [attribute.int('begin_mask', whole), attribute.int('end_mask', whole)];
+    const ends = [from, to, [1, 1]].map((each) => tf.tensor1d(each, 'int32'));
     return this.one('StridedSlice', [of('T', uint8), of('Index', int32), ...masks], [x, ...ends]);
   }
 

@@ -1,12 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { composedLoss, composedLogProbabilities, plainHead } from '../cross-entropy.ts';
 import type { PackedKernels, PackedMatrix } from '../packed.ts';
 import { readMatrix } from '../read-matrix.ts';
 import { bytesOfRows, formatOf, type WeightFormat } from '../weight-formats.ts';
 import { ByteOperations, half, uint8 } from './byte-operations.ts';
+import { type PackedHead, logProbabilitiesInPieces, lossInPieces } from './loss-in-pieces.ts';
 import type { CompilerBackend } from './resident-tensors.ts';
 import { unpacked } from './unpack.ts';
+
+/** Numbers that a product unpacks at a time, 256 MiB of them: larger are the heads of large vocabularies. */
+export const MOST_UNPACKED = 1 << 26;
 
 /** A matrix as it lies on the device. */
 interface Held {
@@ -25,11 +28,33 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
   const matrices = new Map<number, Held>();
   const heldOf = (weight: PackedMatrix) => matrices.get(weight.number.dataSync()[0]!)!;
   let last = 0;
-  const numbersOf = (weight: PackedMatrix): Tensor2D => {
+  const bytesOf = (weight: PackedMatrix) => {
     const { words, format } = heldOf(weight);
-    const count = bytesOfRows(format, ...weight.shape);
-    return unpacked(bytes, bytes.bytesIn(words, count), format, weight.shape);
+    const [rows, columns] = weight.shape;
+    const width = bytesOfRows(format, 1, columns);
+    return { format, lines: bytes.reshape(bytes.bytesIn(words, rows * width), uint8, [rows, width]) };
   };
+  /** rows [from, to) as f32 */
+  const between = (weight: PackedMatrix, from: number, to: number): Tensor2D => {
+    const { format, lines } = bytesOf(weight);
+    const [rows, columns] = weight.shape;
+    const some = to - from === rows ? lines : bytes.lines(lines, from, to);
+    return unpacked(bytes, some, format, [to - from, columns]);
+  };
+  const numbersOf = (weight: PackedMatrix) => between(weight, 0, weight.shape[0]);
+  const rows = (ids: Tensor1D, weight: PackedMatrix) =>
+    tf.tidy(() => {
+      const { format, lines } = bytesOf(weight);
+      const [count, width] = lines.shape as [number, number];
+      const halves = bytes.bitcast(bytes.reshape(lines, uint8, [count, width / 2, 2]), uint8, half);
+      const chosen = bytes.bitcast(bytes.rows(halves, ids), half, uint8);
+      return unpacked(bytes, chosen, format, [ids.size, weight.shape[1]]);
+    });
+  const headOf = (weight: PackedMatrix): PackedHead => ({
+    shape: weight.shape,
+    between: (from, to) => between(weight, from, to),
+    rows: (ids) => rows(ids, weight),
+  });
   return {
     holds: (inFile, format) => inFile === format && (formatOf(format) ?? 'f32') !== 'f32',
     async load(source, number) {
@@ -42,20 +67,24 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
       matrices.get(number)?.words.dispose();
       matrices.delete(number);
     },
-    product: (x, weight, gradient) => tf.tidy(() => tf.matMul(x, numbersOf(weight), false, !gradient)),
-    rows: (ids, weight) =>
-      tf.tidy(() => {
-        const { words, format } = heldOf(weight);
-        const [rows, columns] = weight.shape;
-        const width = bytesOfRows(format, 1, columns);
-        const all = bytes.reshape(bytes.bytesIn(words, rows * width), uint8, [rows, width / 2, 2]);
-        const halves = bytes.bitcast(all, uint8, half);
-        const chosen = bytes.bitcast(bytes.rows(halves, ids), half, uint8);
-        return unpacked(bytes, chosen, format, [ids.size, columns]);
-      }),
-    unpack: numbersOf,
-    loss: (x, weight, labels) => tf.tidy(() => composedLoss(x, plainHead(numbersOf(weight), true), labels)),
-    logProbabilities: (x, weight, labels) =>
-      tf.tidy(() => composedLogProbabilities(x, numbersOf(weight), labels)) as Tensor1D,
+    product: (x, weight, gradient) => tf.tidy(() => productInPieces(x, headOf(weight), gradient)),
+    rows,
+    unpack: (weight) => tf.tidy(() => numbersOf(weight)),
+    loss: (x, weight, labels) => lossInPieces(x, headOf(weight), labels),
+    logProbabilities: (x, weight, labels) => logProbabilitiesInPieces(x, headOf(weight), labels),
   };
+}
+
+/** x W^T, or x W with `gradient`, so many rows of W at a time as are unpacked at most. */
+export function productInPieces(x: Tensor2D, weight: PackedHead, gradient: boolean, most = MOST_UNPACKED): Tensor2D {
+  const [rows, width] = weight.shape;
+  const atATime = rows * width <= most ? rows : 2 ** Math.floor(Math.log2(most / width));
+  const pieces: Tensor2D[] = [];
+  for (let from = 0; from < rows; from += atATime) {
+    const to = Math.min(rows, from + atATime);
+    const taken = () => (gradient && atATime < rows ? tf.slice(x, [0, from], [-1, to - from]) : x);
+    pieces.push(tf.tidy(() => tf.matMul(taken(), weight.between(from, to), false, !gradient)));
+  }
+  if (pieces.length === 1) return pieces[0]!;
+  return gradient ? tf.addN(pieces) : tf.concat(pieces, 1);
 }
