@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { cacheFolder } from '../../src-main/engine/folders.ts';
 import { UserError } from '../../src-main/engine/types.ts';
 import { bundle, root } from './bundle.ts';
+import { carryShape } from './model-by-shape.ts';
 
 /** npm's package of Node's own build, and the SHA-512 of it. */
 const NODE = {
@@ -85,6 +86,7 @@ async function fill(folder: string): Promise<void> {
   const node = nodePackage();
   const tests = testsOfWebgpu();
   await bundle(folder, tests);
+  await carryShape(folder);
   for (const place of DATA) cpSync(path.join(root, place), path.join(folder, place), { recursive: true });
   copyFileSync(path.join(root, 'test/bench/peft_step.py'), path.join(folder, 'test/bench/peft_step.py'));
   const licences = path.join(folder, 'licences');

@@ -86,6 +86,14 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('the kit
       expect(problems).toEqual([]);
       expect(facts).toMatchObject({ device: expect.stringMatching(/^llvmpipe/), software: true });
       expect(doctor!.engines.find(({ name }) => name === 'webgpu')!.probe).toMatchObject({ passed: true });
+      // SmolLM2's shape: of its steps those that doctor takes on slow devices.
+      for (const engine of ['webgpu', 'wasm']) {
+        const { steps: taken, tokensPerSecond, predictedBytes, measuredBytes } = doctor!.engines.find(({ name }) => name === engine)!; // prettier-ignore
+        expect({ engine, taken }).toEqual({ engine, taken: { done: 3, rows: 1, length: 8, blocks: 2 } });
+        expect(tokensPerSecond).toBeGreaterThan(0);
+        expect(Math.min(predictedBytes!, measuredBytes!)).toBeGreaterThan(2 ** 24);
+      }
+      expect(text).toContain('its weights are zeros');
       expect(seconds / wall).toBeGreaterThan(0.8);
 
       const vitest = path.join(root, 'node_modules/.bin/vitest');

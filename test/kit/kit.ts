@@ -7,6 +7,7 @@ import { endChild, runProgram } from './child.ts';
 import type { Facts } from './facts.ts';
 import type { KernelRow } from './kernels.ts';
 import type { Limit } from './limits.ts';
+import { withShape } from './model-by-shape.ts';
 import { programAt } from './place.ts';
 import { isWhole, writeReport, type Report } from './report.ts';
 import { missingPeer, ourSteps, peerSteps, shapesFor } from './steps.ts';
@@ -64,7 +65,9 @@ await part('The GPU', async () => {
   [report.facts] = await program<Facts>('The GPU', 'test/kit/facts.js', PATIENCE.facts);
 });
 await part('effilora doctor', async () => {
-  [report.doctor] = await program<MachineReport>('effilora doctor', 'test/kit/doctor.js', PATIENCE.doctor);
+  await withShape(async () => {
+    [report.doctor] = await program<MachineReport>('effilora doctor', 'test/kit/doctor.js', PATIENCE.doctor);
+  });
 });
 const { facts } = report;
 if (facts) await measureGpu(facts);

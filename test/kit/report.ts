@@ -4,6 +4,7 @@ import { reportText } from '../../src-main/studio/doctor/report.ts';
 import type { Facts } from './facts.ts';
 import type { KernelRow } from './kernels.ts';
 import type { Limit } from './limits.ts';
+import { OF_ZEROS } from './model-by-shape.ts';
 import type { StepRow } from './steps.ts';
 import type { TestResult } from './test-file.ts';
 
@@ -65,7 +66,7 @@ export function reportAsMarkdown(report: Report): string {
     ...testLines(report),
     ...kernelLines(report),
     ...stepLines(report),
-    ...(doctor ? ['## effilora doctor', '', '```', reportText(doctor), '```', ''] : []),
+    ...(doctor ? ['## effilora doctor', '', OF_ZEROS, '', '```', reportText(doctor), '```', ''] : []),
   ].join('\n');
 }
 
