@@ -138,9 +138,12 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   };
 }
 
-/** Whether the plan has a say in how heads freeze; what is seen may learn, too, below all layers. */
+/**
+ * Whether whole layers may freeze where the time is short: it makes room for more steps, unless the user says how many there are. What is
+ * seen may learn, too, below all layers.
+ */
 const mayFreezeLayers = ({ fixed }: PlanRequest, { seen }: MixFacts): boolean =>
-  seen === undefined && !Object.keys(fixed).some((key) => /^method\.(name|reducer\.)/.test(key));
+  seen === undefined && !Object.keys(fixed).some((key) => /^(method\.(name|reducer\.)|training\.steps$)/.test(key));
 
 /** What is to be said of few examples, and of few that are held out. @param seen examples by all steps, each time counted */
 function fewWarnings(examples: number, seen: number, patience: number, heldOut: { examples: number; of: number }) {

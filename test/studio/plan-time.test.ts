@@ -1,0 +1,40 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openTextModel } from '../../src-main/models/open.ts';
+import type { ModelFile } from '../../src-main/models/types.ts';
+import { proposePlan } from '../../src-main/studio/work/plan.ts';
+import type { PlanRequest } from '../../src-preload/contract/index.ts';
+import { TINY_MODEL, temporary, writeTokens } from '../trainer/support.ts';
+
+const work = temporary('plan-time');
+let model: ModelFile;
+beforeAll(async () => void (model = await openTextModel(TINY_MODEL)));
+afterAll(async () => {
+  await model.close();
+  fs.rmSync(work, { recursive: true });
+});
+
+const mix = [{ path: writeTokens(path.join(work, 'tokens.jsonl')), weight: 1 }];
+
+/** The steps of a plan, what it says of them and of frozen heads, and how these freeze. */
+async function told(request: Pick<PlanRequest, 'seconds' | 'fixed'>) {
+  const { recipe, choices, secondsBeside } = await proposePlan(model, { model: TINY_MODEL, mix, ...request });
+  const reasonOf = (choice: string) => choices.find(({ name }) => name === choice)!.reason;
+  const { policy } = recipe.method.reducer as { policy?: string };
+  return { policy, steps: reasonOf('Steps'), heads: reasonOf('Frozen heads'), secondsBeside };
+}
+
+it('whole layers freeze where the time is short, and not for steps that the user sets', async () => {
+  const { secondsBeside } = await told({ fixed: {} });
+  const seconds = secondsBeside + 1e-3;
+  const short = await told({ seconds, fixed: {} });
+  expect(short.policy).toBe('prefix');
+  expect(short.steps).toContain('As the time is short, whole layers freeze');
+  expect(short.heads).toContain('Layers freeze whole');
+
+  const own = await told({ seconds, fixed: { 'training.steps': 4 } });
+  expect(own.policy).toBeUndefined();
+  expect(own.steps).toMatch(/^You set this yourself/);
+  expect(own.steps + own.heads).not.toMatch(/time is short|freeze whole/i);
+});
