@@ -1,14 +1,11 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
-import { forgetGpus, keepProof } from '../../src-main/engine/devices.ts';
-import { listEngines } from '../../src-main/engine/index.ts';
-import { expectedInstallation } from '../../src-main/engine/tensorflow/install.ts';
+import { forgetGpus } from '../../src-main/engine/devices.ts';
 import type { EngineStatus } from '../../src-main/engine/types.ts';
 import { openTextModel } from '../../src-main/models/open.ts';
 import { memoryOn } from '../../src-main/studio/work/plan-memory.ts';
 import { proposePlan } from '../../src-main/studio/work/plan.ts';
-import { withNvidiaSmi } from '../support/nvidia-smi.ts';
+import { FREE_BYTES, withProvenGpu } from '../support/proven-gpu.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { TINY_MODEL, writeTokens } from '../trainer/support.ts';
 
@@ -37,19 +34,12 @@ describe('the memory of a plan', () => {
   });
 
   it('is the GPU’s on which the run will be, though the machine has another and more of its own', async () => {
-    const { folder } = await expectedInstallation();
-    fs.mkdirSync(path.join(scratch.folder, 'engine'));
-    fs.symlinkSync(folder, path.join(scratch.folder, 'engine', path.basename(folder).replace('-cpu-', '-cuda-')));
-    vi.stubEnv('EFFILORA_CACHE', scratch.folder);
-    vi.stubEnv('PATH', withNvidiaSmi(scratch.folder));
-    forgetGpus();
-    const [untried] = (await listEngines({})).flatMap((status) => status.untried ?? []);
-    await keepProof(untried!.of, { passed: true, reason: 'Right', seconds: 1 });
+    await withProvenGpu(scratch.folder);
     const file = await openTextModel(TINY_MODEL);
     const mix = [{ path: writeTokens(path.join(scratch.folder, 'tokens.jsonl')), weight: 1 }];
     const plan = await proposePlan(file, { model: TINY_MODEL, mix, fixed: {} });
     await file.close();
-    const freeBytes = (81920 - 12288) * MIB;
+    const freeBytes = FREE_BYTES;
     expect(plan.memoryOf).toEqual({
       ...{ device: 'NVIDIA H100 80GB HBM3', kind: 'gpu', memoryBytes: 81920 * MIB, freeBytes },
     });
