@@ -135,6 +135,13 @@ export function numbersBesideHeads(model: ModelFacts, method: AdapterOptions): n
   return all - B;
 }
 
+/** And with every head frozen that may be. */
+export function leastTrained(model: ModelFacts, method: AdapterOptions, minActivePerSite: number): number {
+  const beside = numbersBesideHeads(model, method);
+  const heads = headsPerSite(method);
+  return beside + ((trainedNumbers(model, method) - beside) * Math.min(minActivePerSite, heads)) / heads;
+}
+
 /** The share of the heads' numbers that freeze for a ratio, and so that at most `most` train. */
 export function frozenShareOf(model: ModelFacts, method: AdapterOptions, ratio: number, most = Infinity): number {
   const beside = numbersBesideHeads(model, method);

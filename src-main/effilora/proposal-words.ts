@@ -172,6 +172,10 @@ export const parametersSentence = (numbers: number, ofLora: number, rank: number
 export const tooFewNumbers = (most: number, beside: number): string =>
   `Of the ${inFull(most)} numbers that may train, A and the routers, which never freeze, take ${inFull(beside)} at the least, so that hardly a head can learn: raise method.reducer.maxParameters to ${inFull(2 * beside)}, or leave it out.`;
 
+/** What the user's own structure is too large for, as a sentence. */
+export const tooManyNumbers = (most: number, least: number): string =>
+  `${inFull(least)} numbers of this structure train even with every head frozen that may be, and at most ${inFull(most)} may: lower the rank, adapt fewer sites, or raise method.reducer.maxParameters.`;
+
 interface ToldReducer extends Pick<ReducerOptions, 'ratio' | 'warmup'> {
   policy?: ReducerOptions['policy'];
   maxParameters?: number;

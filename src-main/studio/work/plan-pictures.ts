@@ -19,7 +19,8 @@ import { engineFacts } from '../../trainer/engine-facts.ts';
 import { heldBy } from '../../trainer/held.ts';
 import { SMALLEST_STEP_FLOPS, smallStepSpeed, speedFacts, type SpeedFacts } from '../../trainer/machine-speed.ts';
 import { memoryOn } from './plan-memory.ts';
-import { choiceOf, flatten, needs, PARTS } from './plan.ts';
+import { choiceOf, flatten, PARTS } from './plan.ts';
+import { needs } from './plan-limits.ts';
 
 /** Each picture is seen about so often, in so many steps at least and at most. */
 const SEEN = 40;

@@ -7,6 +7,7 @@ import { seenShape } from '../../effilora/seen.ts';
 import type { Proposal, Reason } from '../../effilora/proposal.ts';
 import { fewExamples, parametersReason, rateReason, reducerReason } from '../../effilora/proposal-words.ts';
 import { reducerFor } from '../../effilora/structure-rules.ts';
+import { keepsNumbers, tooLarge, tooManyTrain } from './plan-limits.ts';
 import { flopsPerToken, frozenShareOf, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
 import { backwardShare } from '../../effilora/prefix.ts';
 import type { MemoryPlan, ModelFacts } from '../../effilora/memory-plan.ts';
@@ -102,7 +103,6 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   const exampleTokens = Math.min(data.meanTokens, sequenceLength);
   const share = backwardShare(whole.method.reducer, run.training.steps, facts.layers);
   const flops = flopsPerToken(facts, shape, exampleTokens, share) * batch * accumulate * exampleTokens;
-  const fits = memory.total <= room.limitBytes;
   // Of a rate of the user's own, what was proposed is told beside it.
   const rate = ('training.learningRate' in request.fixed ? proposal : whole).training.learningRate;
   return {
@@ -110,7 +110,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
     values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
     proposed: { steps: proposal.training.steps, stepsAPass: proposal.stepsAPass },
     heldOut: { examples: heldOut.examples, of: heldOut.of },
-    fits,
+    fits: memory.total <= room.limitBytes && keepsNumbers(facts, run.method, whole.method.reducer),
     ...room,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
     seconds: (run.training.steps * flops) / engine.flopsPerSecond + beside,
@@ -125,7 +125,8 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
       ...(model.warnings ?? []),
       ...proposal.warnings,
       ...fewWarnings(data.examples, run.training.steps * batch * accumulate, whole.training.patience, heldOut),
-      ...(fits && proposal.fits ? [] : tooLarge(memory.total, room.limitBytes)),
+      ...tooManyTrain(facts, run.method, proposal.method, whole.method.reducer),
+      ...tooLarge(memory.total, room.limitBytes),
     ],
     structure: {
       layers: facts.layers,
@@ -285,15 +286,4 @@ export function choiceOf(
   const key = keys.find((candidate) => candidate in fixed);
   if (!key) return { name, value: '', reason: text };
   return { name, value: String(fixed[key]), reason: `You set this yourself. Proposed was: ${text}` };
-}
-
-function tooLarge(needBytes: number, limitBytes: number): string[] {
-  if (needBytes <= limitBytes) return [];
-  return [`${needs(needBytes, limitBytes)} Raise the memory budget, or choose a smaller base model.`];
-}
-
-/** That a plan is too large, for people. */
-export function needs(needBytes: number, limitBytes: number): string {
-  const [need, have] = [needBytes, limitBytes].map((bytes) => `${(bytes / 2 ** 30).toFixed(1)} GiB`);
-  return `This needs ${need}, and the budget is ${have}.`;
 }
