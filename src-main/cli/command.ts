@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { WRITTEN_IN } from '../engine/products.ts';
 
 const ENGINES = ['auto', 'tensorflow', 'webgpu', 'wasm', 'cpu'];
 
@@ -18,3 +19,11 @@ export const modelOption = () =>
   new Option('--model <model>', 'a .gguf file, a Hugging Face folder, or a name that effilora models shows');
 
 export const adapterOption = () => new Option('--adapter <path>', 'a run, an adapter folder or a PEFT folder');
+
+export const precisionOption = () =>
+  new Option(
+    '--precision <name>',
+    "what products with the model's weights are in; int8 is faster, its answers as llama.cpp's",
+  )
+    .choices(WRITTEN_IN)
+    .default('f32');

@@ -2,11 +2,12 @@ import fsp from 'node:fs/promises';
 import path from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import type { Command } from 'commander';
+import type { WrittenIn } from '../engine/products.ts';
 import { UserError, type EngineName } from '../engine/types.ts';
 import { answer } from '../models/answer.ts';
 import type { GivenPicture } from '../models/conversant.ts';
 import { openForRunning } from '../trainer/opened-model.ts';
-import { adapterOption, command, engineOption, modelOption } from './command.ts';
+import { adapterOption, command, engineOption, modelOption, precisionOption } from './command.ts';
 import { note, printJson } from './output.ts';
 import { number, whole } from './values.ts';
 
@@ -22,6 +23,7 @@ interface GenerateFlags {
   topP: number;
   topK: number;
   seed: number;
+  precision: WrittenIn;
   engine: EngineName | 'auto';
   json?: boolean;
 }
@@ -45,6 +47,7 @@ export function generateCommand(program: Command): void {
     .option('--top-p <number>', 'the fewest tokens that reach this probability are kept', number(0, 1), 1)
     .option('--top-k <number>', 'so many of the likeliest tokens are kept; 0 keeps all', whole(0), 0)
     .option('--seed <number>', 'of the random choice', whole(0), 0)
+    .addOption(precisionOption())
     .addOption(engineOption())
     .action(generateAnswer);
 }
@@ -65,7 +68,7 @@ async function generateAnswer(flags: GenerateFlags): Promise<void> {
     const started = performance.now();
     let text = '';
     let tokens = 0;
-    for await (const piece of answer(opened, { ...flags, prompt, pictures })) {
+    for await (const piece of answer(opened, { ...flags, prompt, pictures, products: flags.precision })) {
       text += piece.text;
       tokens = piece.tokens;
       if (!flags.json) process.stdout.write(piece.text);

@@ -3,6 +3,7 @@ import fsp from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
+import type { WrittenIn } from '../engine/products.ts';
 import { UserError, type EngineName } from '../engine/types.ts';
 import { readAnyAdapter } from '../exports/read-any.ts';
 import { openTextModel, resolveModel } from '../models/open.ts';
@@ -14,7 +15,7 @@ import { serveModel } from '../studio/serving/server.ts';
 import { warmUp } from '../studio/serving/warm-up.ts';
 import { Stage } from '../studio/stage/stage.ts';
 import { writeStoredAdapter } from '../trainer/adapter-folder.ts';
-import { command, engineOption, modelOption } from './command.ts';
+import { command, engineOption, modelOption, precisionOption } from './command.ts';
 import { note, printJson } from './output.ts';
 import { whole } from './values.ts';
 
@@ -23,6 +24,7 @@ interface ServeFlags {
   adapter: Map<string, string>;
   host: string;
   port: number;
+  precision: WrittenIn;
   engine: EngineName | 'auto';
   json?: boolean;
 }
@@ -38,6 +40,7 @@ export function serveModelCommand(program: Command): void {
     .option('--adapter <name=path>', 'an adapter, called by that name; can be repeated', named, new Map())
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port; 0 takes a free one', whole(0, 65_535), 8080)
+    .addOption(precisionOption())
     .addOption(engineOption())
     .action(serve);
 }
@@ -48,7 +51,7 @@ function named(text: string, before: Map<string, string>): Map<string, string> {
   return new Map([...before, [name, rest.join('=')]]);
 }
 
-async function serve({ model, adapter, host, port, engine, json }: ServeFlags): Promise<void> {
+async function serve({ model, adapter, host, port, precision: products, engine, json }: ServeFlags): Promise<void> {
   const place = await resolveModel(model, note);
   const file = await openTextModel(place, note);
   const { config, name } = file;
@@ -64,7 +67,7 @@ async function serve({ model, adapter, host, port, engine, json }: ServeFlags): 
     const adapters = new Map<string, string>();
     for (const [own, at] of adapter)
       adapters.set(own, await adapterFolder(at, config, path.join(temporary, `${adapters.size}`)));
-    const on = { model: place, engine };
+    const on = { model: place, engine, products };
     for (const folder of [undefined, ...adapters.values()]) await warmUp(stage, on, folder, note);
     const key = await keptSecret(dataFolder(), API_KEY_FILE);
     const server = await serveModel({ stage, on, baseName: name, adapters, key, host, port });

@@ -59,12 +59,12 @@ export function promptOf(
 export async function* answer({ file, model, adapter }: Answering, question: Question): AsyncGenerator<AnswerPiece> {
   const { ids, seen } = await promptOf(file, model, question, adapter);
   const stream = new StreamText(file.tokenizer!);
-  const { maxTokens, seed, temperature, topP, topK } = question;
+  const { maxTokens, seed, temperature, topP, topK, products } = question;
   const language = languageOf(model);
   const stop = endsOf(language.config, file.tokenizer!);
   let tokens = 0;
   for await (const { id } of generate(language, ids, {
-    ...{ maxTokens, seed, temperature, topP, topK, stop, seen },
+    ...{ maxTokens, seed, temperature, topP, topK, stop, seen, products },
     adaptation: adapter,
   })) {
     const text = stream.push(id);

@@ -2,14 +2,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { frozenProduct, packedKernels } from '../engine/frozen.ts';
 import { rmsNorm } from '../engine/fused.ts';
+import { withProducts } from '../engine/products.ts';
 import { keepsSequences, type SequenceKernels } from '../engine/packed.ts';
 import { block } from './block.ts';
 import type { CausalLM } from './causal-lm.ts';
 import type { CompiledForward } from './compiled-forward.ts';
 import { GraphCache } from './graph-cache.ts';
 import { ropeFeeds, ropeInputs, type Feeds } from './feeds.ts';
-import type { Decoder } from './decoder.ts';
-import { seenRows, withRows, type SeenPrompt } from './seen-prompt.ts';
+import type { DecodedWith, Decoder } from './decoder.ts';
+import { seenRows, withRows } from './seen-prompt.ts';
 import type { Adaptation, ModelConfig } from './types.ts';
 
 /** Tokens a pass takes: prompts go in large pieces, the last one padded; generated tokens one by one. A graph each. */
@@ -33,10 +34,9 @@ export class CompiledDecoder implements Decoder {
   constructor(
     private readonly model: CausalLM,
     private readonly forward: CompiledForward,
-    private readonly adaptation: Adaptation | undefined,
     /** tokens that it has to take at most */
     tokens: number,
-    private readonly seen?: SeenPrompt,
+    private readonly how: DecodedWith,
   ) {
     const kernels = packedKernels()!; // an engine that compiles has some
     this.sequence = keepsSequences(kernels)
@@ -54,6 +54,7 @@ export class CompiledDecoder implements Decoder {
 
   private async piece(ids: Int32Array): Promise<Float32Array> {
     const { config } = this.model;
+    const { adaptation: own, products = 'f32' } = this.how;
     const count = ids.length;
     const size = PIECES.find((piece) => piece >= count)!;
     const padded = new Int32Array(size);
@@ -67,10 +68,10 @@ export class CompiledDecoder implements Decoder {
       ...this.seenFeeds(size, count),
     };
     const logits = await this.forward.run(
-      'decode',
+      `decode in ${products}`,
       feeds,
-      this.adaptation,
-      (inputs, adaptation) => this.pass(inputs, adaptation),
+      own,
+      (inputs, adaptation) => withProducts(products, () => this.pass(inputs, adaptation)),
       this.fresh,
       this.sequence.cache,
     );
@@ -82,7 +83,8 @@ export class CompiledDecoder implements Decoder {
   /** Of the next tokens those of pictures, where there are some. */
   private seenFeeds(size: number, count: number): Feeds {
     const { hiddenSize } = this.model.config;
-    const found = this.seen && seenRows(this.seen, this.length, count, hiddenSize);
+    const { seen } = this.how;
+    const found = seen && seenRows(seen, this.length, count, hiddenSize);
     if (!found) return {};
     const padded = (values: Float32Array, width: number) => {
       const all = new Float32Array(size * width);

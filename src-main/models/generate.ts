@@ -1,33 +1,31 @@
 import { setImmediate } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import { frozenProduct } from '../engine/frozen.ts';
+import { frozenProduct, packedKernels } from '../engine/frozen.ts';
 import { rmsNorm } from '../engine/fused.ts';
+import { withProducts } from '../engine/products.ts';
 import { randomStream } from '../engine/random.ts';
 import { UserError } from '../engine/types.ts';
 import { block, type RopeTables } from './block.ts';
 import type { CausalLM } from './causal-lm.ts';
 import { CompiledDecoder } from './compiled-decoder.ts';
 import { CompiledForward } from './compiled-forward.ts';
-import type { Decoder } from './decoder.ts';
+import type { DecodedWith, Decoder } from './decoder.ts';
 import { KeyValueCache } from './key-value-cache.ts';
 import { ropeTables } from './rope.ts';
 import { likeliest, sample, type SamplingOptions, type TokenProbability } from './sampling.ts';
 import { seenRows, withRows, type SeenPrompt } from './seen-prompt.ts';
-import type { Adaptation, TokenBatch } from './types.ts';
+import type { TokenBatch } from './types.ts';
 
-export interface GenerateOptions extends Partial<SamplingOptions> {
+export interface GenerateOptions extends Partial<SamplingOptions>, DecodedWith {
   /** tokens to generate at most; the model's context ends it, too */
   maxTokens: number;
   /** of the random numbers; default 0 */
   seed?: number;
-  adaptation?: Adaptation;
   /** token ids that end the text, given out as the last one; default: the model's end-of-sequence tokens */
   stop?: readonly number[];
   /** how many of the likeliest tokens to give with each; default 0 */
   alternatives?: number;
-  /** what the prompt's tokens of pictures are */
-  seen?: SeenPrompt;
 }
 
 export interface GeneratedToken extends TokenProbability {
@@ -41,7 +39,7 @@ const PREFILL_TOKENS = 256;
 /**
  * Continues a prompt token by token, keeping keys and values in a cache. Leaving the loop frees everything; other events
  * run between tokens. Default: the likeliest token (temperature 0).
- * @throws UserError for a prompt that is empty or fills the model's context
+ * @throws UserError for a prompt that is empty or fills the model's context, and for integers on an engine without such products
  */
 export async function* generate(
   model: CausalLM,
@@ -53,6 +51,7 @@ export async function* generate(
     stop = model.config.eosTokenIds,
     alternatives = 0,
     seen,
+    products = 'f32',
     ...sampling
   }: GenerateOptions,
 ): AsyncGenerator<GeneratedToken> {
@@ -62,12 +61,16 @@ export async function* generate(
     throw new UserError(
       `The prompt has ${promptIds.length} tokens, the model's context holds ${contextLength}; shorten it`,
     );
+  if (products === 'int8' && !packedKernels()?.integerProduct)
+    throw new UserError(
+      `Answers in int8 need an engine that multiplies in integers, which ${tf.getBackend()} does not; take tensorflow or webgpu, or f32`,
+    );
   // A default holds for an option that is there and undefined, too.
   const { temperature = 0, topP = 1, topK = 0 } = sampling;
   const options = { temperature, topP, topK };
   const random = randomStream(seed, 'generate');
   const most = Math.min(maxTokens, contextLength - promptIds.length);
-  const decoder = openDecoder(model, adaptation, promptIds.length + most, seen);
+  const decoder = openDecoder(model, promptIds.length + most, { adaptation, seen, products });
   try {
     let next = Int32Array.from(promptIds);
     for (let count = 0; count < most; count++) {
@@ -84,12 +87,13 @@ export async function* generate(
 }
 
 /** Compiled where the engine can do that, else with a cache of tensors. */
-function openDecoder(model: CausalLM, adaptation: Adaptation | undefined, tokens: number, seen?: SeenPrompt): Decoder {
+function openDecoder(model: CausalLM, tokens: number, how: DecodedWith): Decoder {
+  const { adaptation, seen } = how;
   // What sees ahead, or lies in a picture's rows and columns, no graph of ours takes.
   const forward = seen?.reach || seen?.axes ? undefined : CompiledForward.of(model.weights, adaptation);
-  if (forward) return new CompiledDecoder(model, forward, adaptation, tokens, seen);
+  if (forward) return new CompiledDecoder(model, forward, tokens, how);
   const cache = new KeyValueCache(model.config);
-  return { next: (ids) => nextLogits(model, cache, ids, adaptation, seen), dispose: () => cache.dispose() };
+  return { next: (ids) => nextLogits(model, cache, ids, how), dispose: () => cache.dispose() };
 }
 
 /** Takes tokens into the cache and returns the logits [vocabulary] of the one after them. */
@@ -97,20 +101,21 @@ export async function nextLogits(
   model: CausalLM,
   cache: KeyValueCache,
   ids: Int32Array,
-  adaptation?: Adaptation,
-  seen?: SeenPrompt,
+  how: DecodedWith = {},
 ): Promise<Float32Array> {
+  const { seen, products = 'f32' } = how;
   // A token that sees ahead has to have all that it sees beside it.
   const piece = seen?.reach ? Math.max(ids.length, 1) : PREFILL_TOKENS;
+  const hidden = (part: Int32Array) => withProducts(products, () => hiddenOf(model, cache, part, how));
   for (let start = 0; start + piece < ids.length; start += piece) {
-    hiddenOf(model, cache, ids.subarray(start, start + piece), adaptation, seen).dispose();
+    hidden(ids.subarray(start, start + piece)).dispose();
     await setImmediate();
   }
   const rest = ids.subarray(Math.floor((ids.length - 1) / piece) * piece);
+  const { norm, head } = model.weights;
   const logits = tf.tidy(() => {
-    const x = hiddenOf(model, cache, rest, adaptation, seen);
-    const last = tf.slice(x, [rest.length - 1, 0], [1, -1]);
-    return frozenProduct(rmsNorm(last, model.weights.norm, model.config.normEpsilon), model.weights.head);
+    const last = tf.slice(hidden(rest), [rest.length - 1, 0], [1, -1]);
+    return withProducts(products, () => frozenProduct(rmsNorm(last, norm, model.config.normEpsilon), head));
   });
   const values = (await logits.data()) as Float32Array;
   logits.dispose();
@@ -118,13 +123,7 @@ export async function nextLogits(
 }
 
 /** The last block's output for tokens that follow those in the cache, which takes them in. [tokens, hidden] */
-function hiddenOf(
-  model: CausalLM,
-  cache: KeyValueCache,
-  ids: Int32Array,
-  adaptation?: Adaptation,
-  seen?: SeenPrompt,
-): Tensor2D {
+function hiddenOf(model: CausalLM, cache: KeyValueCache, ids: Int32Array, { adaptation, seen }: DecodedWith): Tensor2D {
   const { config, weights } = model;
   const out = tf.tidy(() => {
     const at = placesOf(cache.length, ids.length, seen);

@@ -1,13 +1,15 @@
 // Our side of bench:generation, in a process of its own.
 import { createInterface } from 'node:readline';
 import { openEngine } from '../../src-main/engine/index.ts';
+import type { WrittenIn } from '../../src-main/engine/products.ts';
 import { loadCausalLM } from '../../src-main/models/causal-lm.ts';
 import { generate } from '../../src-main/models/generate.ts';
 import { openTextModel } from '../../src-main/models/open.ts';
 import { PROMPT } from './prompt.ts';
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const { file: path, threads } = JSON.parse((await lines.next()).value as string) as { file: string; threads: number };
+const told = JSON.parse((await lines.next()).value as string) as { file: string; threads: number; products: WrittenIn };
+const { file: path, threads, products } = told;
 process.env.OMP_NUM_THREADS = String(threads);
 await openEngine('tensorflow');
 const file = await openTextModel(path);
@@ -18,7 +20,8 @@ for await (const line of lines) {
   const begun = performance.now();
   let first = 0;
   let processor = process.cpuUsage();
-  for await (const token of generate(model, prompt, { maxTokens: Number(line.split(' ')[1]) + 1, stop: [] })) {
+  const maxTokens = Number(line.split(' ')[1]) + 1;
+  for await (const token of generate(model, prompt, { maxTokens, stop: [], products })) {
     if (first === 0 && token) {
       first = performance.now();
       processor = process.cpuUsage();

@@ -24,7 +24,7 @@ const random = randomStream(11, 'prompt');
 const ids = Int32Array.from({ length: 60 }, () => Math.floor(random() * 96));
 
 function decoderOf(model: CausalLM, adaptation?: Adaptation): CompiledDecoder {
-  return new CompiledDecoder(model, CompiledForward.of(model.weights, adaptation)!, adaptation, 512);
+  return new CompiledDecoder(model, CompiledForward.of(model.weights, adaptation)!, 512, { adaptation });
 }
 
 /** The logits of the last token, all of it run at once by eager code. */

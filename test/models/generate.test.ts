@@ -70,8 +70,8 @@ describe.each(engines)('with a cache on %s', (engine) => {
     const model = await loadModel(path.join(data, 'qwen3'));
     const adapter = adapterOf(model);
     const cache = new KeyValueCache(model.config);
-    await nextLogits(model, cache, ids.subarray(0, 20), adapter);
-    const cached = await nextLogits(model, cache, ids.subarray(20, 21), adapter);
+    await nextLogits(model, cache, ids.subarray(0, 20), { adaptation: adapter });
+    const cached = await nextLogits(model, cache, ids.subarray(20, 21), { adaptation: adapter });
     const whole = await lastLogits(model, ids.slice(0, 21), adapter);
     expect(largestDifference(cached, whole)).toBeLessThan(1e-4);
     expect(largestDifference(whole, await lastLogits(model, ids.slice(0, 21)))).toBeGreaterThan(0.05);

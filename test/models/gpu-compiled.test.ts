@@ -48,7 +48,9 @@ describe('on TensorFlow as a GPU runs it', () => {
       const model = await loaded(name);
       const adapter = adapterOf(model);
       const decode = async () => {
-        const decoder = new CompiledDecoder(model, CompiledForward.of(model.weights, adapter)!, adapter, ids.length);
+        const decoder = new CompiledDecoder(model, CompiledForward.of(model.weights, adapter)!, ids.length, {
+          adaptation: adapter,
+        });
         let end = 0;
         // pieces that are padded, single tokens, more than a window
         for (const piece of [3, 12, 1, 1, 32, 1]) {

@@ -45,7 +45,7 @@ const ENDED = -2;
 
 async function openColumn(
   stage: LoadedModel,
-  { columns, sampling, template }: GenerateJob,
+  { columns, sampling, template, products }: GenerateJob,
   index: number,
   act: Act<GenerateEvent>,
 ): Promise<Column> {
@@ -61,7 +61,7 @@ async function openColumn(
   const { ids, seen } = await stage.asked(own, conversation, act, on);
   tell({ kind: 'ready', column: index, milliseconds, promptTokens: ids.length });
   const stop = endsOf(languageOf(model).config, own.tokenizer);
-  const tokens = generate(languageOf(model), ids, { ...sampling, adaptation, stop, seen });
+  const tokens = generate(languageOf(model), ids, { ...sampling, adaptation, stop, seen, products });
   return { index, tokens, text: new StreamText(own.tokenizer), stop, count: 0, seconds: 0, last: -1 };
 }
 

@@ -1,3 +1,4 @@
+import type { WrittenIn } from '../../engine/products.ts';
 import type { ExportForm, ExportProgress, ExportRequest, ExportResult } from '../../exports/request.ts';
 import type { SharesByTime } from '../../tasks/task.ts';
 import type { Reading } from '../datasets/library.ts';
@@ -10,6 +11,8 @@ export interface OnModel {
   /** path or name */
   model: string;
   engine: 'auto' | 'tensorflow' | 'webgpu' | 'wasm' | 'cpu';
+  /** what its answers are written in; default f32 */
+  products?: WrittenIn;
 }
 
 /** Heads that are left out besides those the adapter has left out itself. */

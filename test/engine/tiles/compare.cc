@@ -33,9 +33,13 @@ int main() {
       std::vector<float> x(tokens * width), tiled(tokens * rows), vnni(tokens * rows), plain(tokens * rows);
       for (auto& value : x) value = normal(random);
       StoredMatrix w{data.data(), format, rows, width, rowBytes};
-      integersAmx.product(x.data(), w, tiled.data(), tokens, width);
-      integersAvxVnni.product(x.data(), w, vnni.data(), tokens, width);
-      integersAvx2.product(x.data(), w, plain.data(), tokens, width);
+      auto multiply = [&](const Integers& by, std::vector<float>& y) {
+        float* to = y.data();
+        by.products(x.data(), &w, &to, 1, tokens, width);
+      };
+      multiply(integersAmx, tiled);
+      multiply(integersAvxVnni, vnni);
+      multiply(integersAvx2, plain);
       auto isPlain = [&](const std::vector<float>& y) { return std::memcmp(y.data(), plain.data(), y.size() * 4) == 0; };
       bool isSame = isPlain(tiled) && isPlain(vnni), isNumber = true;
       for (float value : tiled) isNumber &= std::isfinite(value);

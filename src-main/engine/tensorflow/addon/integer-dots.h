@@ -6,8 +6,12 @@
 /** Tokens whose sums are in registers together. */
 constexpr int kBeside = 4;
 static_assert(kFewTokens % kBeside == 0);
+/** Blocks of a row that are read one after the other, before the next row's. */
+constexpr int64_t kAlong = 48;
 /** Weights of a thread's task, where a group of rows has fewer. */
 constexpr int64_t kTaskWeights = 32768;
+
+#include "integer-rows.h"
 
 /** A few tokens in integers, [tokens, blocks] each; filled up with tokens of 0. */
 struct FewTokens {
@@ -19,54 +23,22 @@ struct FewTokens {
   /** where the sums of a block, or of its halves, begin */
   const int32_t* begins;
 };
-/** Some blocks of kLanes rows: where they begin, their scales and minima. */
-template <int format>
-struct RowsPiece {
-  const uint8_t* rows[kLanes];
-  alignas(64) float scales[kDeep][scalesOf(format)][kLanes], minima[kDeep][kLanes];
 
-  /** Begins `block` blocks into rows `row` to `row` + kLanes - 1 of W; beyond the last row it is there again. */
-  void begin(const StoredMatrix& w, int64_t row, int64_t block) {
-    constexpr BlockFormat f = blockFormat(format);
-    for (int r = 0; r < kLanes; r++) rows[r] = w.data + std::min(row + r, w.rows - 1) * w.rowBytes + block * kBlock / f.weights * f.bytes;
-  }
-  /** The same of weights in floating point, rounded into `to` [kLanes, kDeep blocks]. */
-  void round(const StoredMatrix& w, int64_t row, int64_t block, int64_t blocks, uint8_t* to) {
-    for (int r = 0; r < kLanes; r++, to += kDeep * blockFormat(kQ8_0).bytes) {
-      const uint8_t* from = w.data + std::min(row + r, w.rows - 1) * w.rowBytes;
-      for (int64_t b = 0; b < blocks; b++) {
-        float values[kBlock];
-        int64_t first = (block + b) * kBlock, n = std::min<int64_t>(kBlock, w.width - first);
-        unpackRow(from, w.format, first, n, values);
-        Integers32 rounded = roundedQ8(values, static_cast<int>(n));
-        uint8_t* at = to + b * blockFormat(kQ8_0).bytes;
-        putHalf(at, rounded.scale[0]);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + 2), rounded.integers);
-      }
-      rows[r] = to;
-    }
-  }
-  void readFactors(int64_t blocks) {
-    constexpr BlockFormat f = blockFormat(format);
-    constexpr int inBlock = f.weights / kBlock;
-    for (int r = 0; r < kLanes; r++)
-      for (int64_t b = 0; b < blocks; b++) {
-        Integers32 w = integers32<format>(rows[r] + b / inBlock * f.bytes, static_cast<int>(b % inBlock));
-        for (int part = 0; part < scalesOf(format); part++) scales[b][part][r] = w.scale[part];
-        if (hasMinimum(format)) minima[b][r] = w.minimum;
-      }
-  }
+/** Where the next piece of each row lies, seen from this one, and its bytes. */
+struct Ahead {
+  int64_t apart, bytes;
 };
 
 /** sums [M] += some blocks of kLanes rows times M tokens, whose blocks from `first` on they meet */
 template <int format, int M>
-inline void dotPiece(const RowsPiece<format>& w, const FewTokens& x, int64_t token, int64_t first, int64_t count, Floats* sums) {
+inline void dotPiece(const RowsPiece<format>& w, const FewTokens& x, int64_t token, int64_t first, int64_t count, Ahead ahead, Floats* sums) {
   constexpr BlockFormat f = blockFormat(format);
   constexpr int inBlock = f.weights / kBlock, parts = scalesOf(format);
   Floats own[M];
   for (int t = 0; t < M; t++) own[t] = sums[t];
   for (int64_t b = 0; b < count; b++) {
     Ints low[4], high[4];
+    w.fetch(b, count, ahead.apart, ahead.bytes);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) quadsOfBlock<format>(w.rows + i, b / inBlock * f.bytes, static_cast<int>(b % inBlock), low[i], high[i]);
 #pragma GCC unroll 4
@@ -83,7 +55,7 @@ inline void dotPiece(const RowsPiece<format>& w, const FewTokens& x, int64_t tok
       Floats d = all(factors[0]), bias = all(factors[1]);
 #pragma GCC unroll 2
       for (int part = 0; part < parts; part++) {
-        Sums sum = Sums(sumsOfQuads(dots[part])) + x.begins[at * parts + part];
+        Sums sum = sumsOfQuads(dots[part]) + x.begins[at * parts + part];
         own[t] = multiplyAdd(multiplySubtract(asFloats(Ints(sum)), d, bias), loadFloats(w.scales[b][part]), own[t]);
       }
       if (hasMinimum(format)) own[t] = multiplyAdd(loadFloats(w.minima[b]), all(factors[2]), own[t]);
@@ -92,7 +64,7 @@ inline void dotPiece(const RowsPiece<format>& w, const FewTokens& x, int64_t tok
   for (int t = 0; t < M; t++) sums[t] = own[t];
 }
 
-/** The numbers of x [tokens, depth] */
+/** x [tokens, depth], for weights of a format. */
 template <int format>
 FewTokens roundFew(const float* x, int64_t tokens, int64_t depth) {
   static thread_local Buffer integers, numbers;
@@ -124,6 +96,8 @@ FewTokens roundFew(const float* x, int64_t tokens, int64_t depth) {
 template <int format>
 void dots(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth) {
   FewTokens few = roundFew<format>(x, tokens, depth);
+  constexpr BlockFormat f = blockFormat(format);
+  constexpr int inBlock = f.weights / kBlock;
   bool isFloating = blockFormat(w.format).weights == 1;
   int64_t groups = shares(w.rows, kLanes), together = std::max<int64_t>(1, kTaskWeights / (kLanes * few.blocks * kBlock));
   parallelFor(shares(groups, together), [&](int64_t task) {
@@ -131,20 +105,23 @@ void dots(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64
     RowsPiece<format> piece;
     for (int64_t row = task * together * kLanes; row < std::min(w.rows, (task + 1) * together * kLanes); row += kLanes) {
       Floats sums[kFewTokens] = {};
-      for (int64_t first = 0; first < few.blocks; first += kDeep) {
-        int64_t count = std::min(kDeep, few.blocks - first);
-        if (isFloating) piece.round(w, row, first, count, reinterpret_cast<uint8_t*>(buffer.need(kLanes * kDeep * blockFormat(kQ8_0).bytes / 4)));
+      for (int64_t first = 0; first < few.blocks; first += kAlong) {
+        int64_t count = std::min(kAlong, few.blocks - first);
+        if (isFloating) piece.round(w, row, first, count, reinterpret_cast<uint8_t*>(buffer.need(kLanes * kAlong * blockFormat(kQ8_0).bytes / 4)));
         else piece.begin(w, row, first);
         piece.readFactors(count);
-        if (few.tokens == 1) dotPiece<format, 1>(piece, few, 0, first, count, sums);
-        else for (int64_t t = 0; t < tokens; t += kBeside) dotPiece<format, kBeside>(piece, few, t, first, count, sums + t);
+        int64_t left = few.blocks - first - count;
+        Ahead ahead{left ? kAlong / inBlock * f.bytes : kLanes * w.rowBytes - first / inBlock * f.bytes, std::min(kAlong, left ? left : few.blocks) / inBlock * f.bytes};
+        if (isFloating) ahead = {};
+        if (few.tokens == 1) dotPiece<format, 1>(piece, few, 0, first, count, ahead, sums);
+        else for (int64_t t = 0; t < tokens; t += kBeside) dotPiece<format, kBeside>(piece, few, t, first, count, ahead, sums + t);
       }
       for (int64_t t = 0; t < tokens; t++) storeSome(y + t * w.rows + row, w.rows - row, sums[t]);
     }
   });
 }
 
-/** `Integers::product` of up to kFewTokens tokens */
+/** One of `Integers::products`, of up to kFewTokens tokens */
 void fewTokens(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth) {
   switch (w.format) {
     case kQ4_0: return dots<kQ4_0>(x, w, y, tokens, depth);

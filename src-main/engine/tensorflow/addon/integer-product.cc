@@ -89,6 +89,10 @@ void product(const Rounded& x, const StoredMatrix& w, float* y) {
 
 /** `Integers::products` */
 void products(const float* x, const StoredMatrix* weights, float* const* ys, int count, int64_t tokens, int64_t depth) {
+  if (tokens <= kFewTokens) {
+    for (int i = 0; i < count; i++) fewTokens(x, weights[i], ys[i], tokens, depth);
+    return;
+  }
   static thread_local Buffer integers, numbers;
   int64_t blocks = shares(depth, kBlock), bands = shares(tokens, kBandRows);
   Left* q = reinterpret_cast<Left*>(integers.need(bands * blocks * kLeft * sizeof(Left) / 4));

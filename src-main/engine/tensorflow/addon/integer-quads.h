@@ -15,12 +15,13 @@ inline Ints quads(const uint8_t* const* rows, int64_t at) {
 inline Ints beside(const int8_t* q) { return _mm512_broadcast_i32x4(sixteen(q)); }
 inline Ints allBytes(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
 inline Ints dotQuads(Ints sums, Ints w, Ints x) { return _mm512_dpbusd_epi32(sums, w, x); }
-/** lane 4 q + i: the sum of quad q of register i */
-inline Ints sumsOfQuads(const Ints* s) {
-  Sums a = Sums(_mm512_unpacklo_epi32(s[0], s[1])) + Sums(_mm512_unpackhi_epi32(s[0], s[1]));
-  Sums b = Sums(_mm512_unpacklo_epi32(s[2], s[3])) + Sums(_mm512_unpackhi_epi32(s[2], s[3]));
-  return Ints(Sums(_mm512_unpacklo_epi64(Ints(a), Ints(b))) + Sums(_mm512_unpackhi_epi64(Ints(a), Ints(b))));
-}
+inline Ints low32(Ints a, Ints b) { return _mm512_unpacklo_epi32(a, b); }
+inline Ints high32(Ints a, Ints b) { return _mm512_unpackhi_epi32(a, b); }
+inline Ints low64(Ints a, Ints b) { return _mm512_unpacklo_epi64(a, b); }
+inline Ints high64(Ints a, Ints b) { return _mm512_unpackhi_epi64(a, b); }
+inline Floats floatsOf(Sums x) { return _mm512_cvtepi32_ps(Ints(x)); }
+/** of the lower 16 bits of each lane, as f16 */
+inline Floats floatsOfHalves(Sums x) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(Ints(x))); }
 #else
 inline Ints quads(const uint8_t* const* rows, int64_t at) { return _mm256_set_m128i(sixteen(rows[4] + at), sixteen(rows[0] + at)); }
 inline Ints beside(const int8_t* q) { return _mm256_broadcastsi128_si256(sixteen(q)); }
@@ -30,8 +31,27 @@ inline Ints dotQuads(Ints sums, Ints w, Ints x) { return _mm256_dpbusd_avx_epi32
 #else
 inline Ints dotQuads(Ints sums, Ints w, Ints x) { return _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1))); }
 #endif
-inline Ints sumsOfQuads(const Ints* s) { return _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3])); }
+inline Ints low32(Ints a, Ints b) { return _mm256_unpacklo_epi32(a, b); }
+inline Ints high32(Ints a, Ints b) { return _mm256_unpackhi_epi32(a, b); }
+inline Ints low64(Ints a, Ints b) { return _mm256_unpacklo_epi64(a, b); }
+inline Ints high64(Ints a, Ints b) { return _mm256_unpackhi_epi64(a, b); }
+inline Floats floatsOf(Sums x) { return _mm256_cvtepi32_ps(Ints(x)); }
+inline Floats floatsOfHalves(Sums x) {
+  __m256i low = Ints(x & 0xffff);
+  return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+}
 #endif
+
+/** lane 4 q + i: the sum of quad q of register i */
+inline Sums sumsOfQuads(const Ints* s) {
+  Ints a = Ints(Sums(low32(s[0], s[1])) + Sums(high32(s[0], s[1]))), b = Ints(Sums(low32(s[2], s[3])) + Sums(high32(s[2], s[3])));
+  return Sums(low64(a, b)) + Sums(high64(a, b));
+}
+/** lane 4 q + i of register k: lane k of quad q of register i */
+inline void turnQuads(const Ints* s, Sums* to) {
+  Ints a = low32(s[0], s[1]), b = low32(s[2], s[3]), c = high32(s[0], s[1]), d = high32(s[2], s[3]);
+  to[0] = Sums(low64(a, b)), to[1] = Sums(high64(a, b)), to[2] = Sums(low64(c, d)), to[3] = Sums(high64(c, d));
+}
 
 /** Whether weights of 8 bits keep their sign: without VNNI sums of two products would exceed 16 bits else. */
 #if defined(__AVX512F__) || defined(__AVXVNNI__)

@@ -19,6 +19,7 @@ inline Ints dot(Ints sums, int32_t x, Ints w) { return _mm512_dpbusd_epi32(sums,
 
 inline Ints loadInts(const void* at) { return _mm512_load_si512(at); }
 inline Floats loadFloats(const float* at) { return _mm512_load_ps(at); }
+inline void storeFloats(float* at, Floats x) { _mm512_store_ps(at, x); }
 inline Floats all(float x) { return _mm512_set1_ps(x); }
 inline Floats asFloats(Ints x) { return _mm512_castsi512_ps(x); }
 inline Floats multiplyAdd(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
@@ -46,6 +47,7 @@ inline Ints dot(Ints sums, int32_t x, Ints w) { return _mm256_add_epi32(sums, _m
 #endif
 inline Ints loadInts(const void* at) { return _mm256_load_si256(static_cast<const __m256i*>(at)); }
 inline Floats loadFloats(const float* at) { return _mm256_load_ps(at); }
+inline void storeFloats(float* at, Floats x) { _mm256_store_ps(at, x); }
 inline Floats all(float x) { return _mm256_set1_ps(x); }
 inline Floats asFloats(Ints x) { return _mm256_castsi256_ps(x); }
 inline Floats multiplyAdd(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }

@@ -32,6 +32,24 @@ inline __m256i rounded(const float* x, float inverse) {
 #endif
 }
 
+/** The scale of numbers of this largest magnitude in q8_0, and what makes integers of them. */
+inline uint16_t scaleOfQ8(float most, float& inverse) {
+  float d = most / 127;
+  inverse = d == 0 ? 0 : 1 / d;
+  return _cvtss_sh(d, _MM_FROUND_TO_NEAREST_INT);
+}
+
+/** Weights that lie in floating point, as q8_0: up to 32 numbers, 0 beyond them. */
+inline Integers32 roundedQ8(const float* x, int count) {
+  alignas(64) float part[kBlock] = {};
+  if (count < kBlock) {
+    std::memcpy(part, x, count * sizeof(float));
+    x = part;
+  }
+  float inverse, scale = _cvtsh_ss(scaleOfQ8(largestOf(x), inverse));
+  return {rounded(x, inverse), {scale, 0}, 0};
+}
+
 /** 32 numbers as d times integers, and these 128 larger without a sign. */
 struct Rounded32 {
   __m256i integers, shifted;

@@ -59,20 +59,3 @@ inline Integers32 integers32(const uint8_t* b, int j) {
     return {_mm256_sub_epi8(_mm256_or_si256(low, _mm256_slli_epi16(high, 4)), all8(32)), {d * scales[0], d * scales[1]}, 0};
   }
 }
-
-/** The scale of numbers of this largest magnitude in q8_0, and what makes integers of them. */
-inline uint16_t scaleOfQ8(float most, float& inverse) {
-  float d = most / 127;
-  inverse = d == 0 ? 0 : 1 / d;
-  return _cvtss_sh(d, _MM_FROUND_TO_NEAREST_INT);
-}
-
-/** Weights that lie in floating point, as q8_0: up to 32 numbers, 0 beyond them. */
-inline Integers32 roundedQ8(const float* x, int count) {
-  alignas(32) int8_t q[32] = {};
-  float most = 0, inverse;
-  for (int i = 0; i < count; i++) most = std::max(most, std::fabs(x[i]));
-  float scale = _cvtsh_ss(scaleOfQ8(most, inverse));
-  for (int i = 0; i < count; i++) q[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
-  return {_mm256_load_si256(reinterpret_cast<const __m256i*>(q)), {scale, 0}, 0};
-}
