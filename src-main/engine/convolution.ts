@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { frozenTransposed, packedKernels } from './frozen.ts';
 import type { ImplicitRows } from './implicit-rows.ts';
-import type { PackedMatrix } from './packed.ts';
+import type { Convolved, PackedMatrix } from './packed.ts';
 
 /** How a filter goes over a picture: rows and columns of zeros before and behind it, and pixels a step. */
 export interface Walk {
@@ -56,6 +56,21 @@ function packedConvolution(
     gradFunc: (dy: Tensor) =>
       run(dy as Tensor4D, matrix, { kernel, stride, before, rows: height, columns: width }, true),
   }))(x) as Tensor4D;
+}
+
+/** The convolution that packed kernels are asked for (PackedKernels), of the engines' own operations with the filter's numbers. */
+export function composedConvolution(x: Tensor4D, filter: Tensor4D, told: Convolved, gradient: boolean): Tensor4D {
+  const { kernel, stride, before, rows, columns } = told;
+  const [picture, places] = [
+    [x.shape[1], x.shape[2]],
+    [rows, columns],
+  ];
+  const [sizes, counts] = gradient ? [places, picture] : [picture, places];
+  // As many zeros behind as its last place needs.
+  const missing = sizes.map((size, i) => (counts[i]! - 1) * stride + kernel - before - size);
+  const walk = { padding: [before, Math.max(0, ...missing)], stride } as Walk;
+  if (!gradient) return convolved(x, filter, walk);
+  return inputGradient([x.shape[0], rows, columns, filter.shape[2]], x, filter, walk);
 }
 
 /** The same with a filter that learns: gradients flow to both, and x is kept for that. */

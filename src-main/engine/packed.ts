@@ -36,8 +36,11 @@ export interface CachedAttentionOptions {
 
 /** What an engine offers for frozen weights that stay in the blocks of their file. Matrices go by numbers, as int32 tensors. */
 export interface PackedKernels {
-  /** whether it keeps a matrix of one format in another (GGML's numbers of them); `integers`: for products in integers */
-  holds(inFile: number, format: number, integers?: boolean): boolean;
+  /**
+   * whether it keeps a matrix of one format in another (GGML's numbers of them); `own`: for what tensors of f32 can't be used with, products
+   * in integers and convolutions of its own
+   */
+  holds(inFile: number, format: number, own?: boolean): boolean;
   /** reads a matrix from its file into the engine's memory, in another format where asked for */
   load(source: MatrixSource, format: number): Promise<number>;
   /** frees a matrix (or a sequence) */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import { composedConvolution } from '../convolution.ts';
 import type { PackedKernels, PackedMatrix } from '../packed.ts';
 import { readMatrix } from '../read-matrix.ts';
 import { bytesOfRows, formatOf, type WeightFormat } from '../weight-formats.ts';
@@ -16,6 +17,8 @@ interface Held {
   /** its bytes, four to a number that is none */
   words: Tensor1D;
   format: Exclude<WeightFormat, 'f32'>;
+  /** of a filter, whose channels lie one after the other with so many numbers each */
+  places?: number;
 }
 
 /**
@@ -39,7 +42,10 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
     const { format, lines } = bytesOf(weight);
     const [rows, columns] = weight.shape;
     const some = to - from === rows ? lines : bytes.lines(lines, from, to);
-    return unpacked(bytes, some, format, [to - from, columns]);
+    const numbers = unpacked(bytes, some, format, [to - from, columns]);
+    const { places } = heldOf(weight);
+    if (places === undefined) return numbers;
+    return tf.reshape(tf.transpose(tf.reshape(numbers, [to - from, -1, places]), [0, 2, 1]), numbers.shape);
   };
   const numbersOf = (weight: PackedMatrix) => between(weight, 0, weight.shape[0]);
   const rows = (ids: Tensor1D, weight: PackedMatrix) =>
@@ -60,7 +66,8 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
     async load(source, number) {
       const format = formatOf(number) as Held['format'];
       const words = await readMatrix(source, format);
-      matrices.set(++last, { words: tf.keep(tf.tensor1d(new Float32Array(words.buffer))), format });
+      const { places } = source;
+      matrices.set(++last, { words: tf.keep(tf.tensor1d(new Float32Array(words.buffer))), format, places });
       return last;
     },
     release(number) {
@@ -68,6 +75,12 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
       matrices.delete(number);
     },
     product: (x, weight, gradient) => tf.tidy(() => productInPieces(x, headOf(weight), gradient)),
+    convolution: (x, weight, told, gradient) =>
+      tf.tidy(() => {
+        const { kernel } = told;
+        const filter = tf.reshape(tf.transpose(numbersOf(weight)), [kernel, kernel, -1, weight.shape[0]]);
+        return composedConvolution(x, filter as Tensor4D, told, gradient);
+      }),
     rows,
     unpack: (weight) => tf.tidy(() => numbersOf(weight)),
     loss: (x, weight, labels) => lossInPieces(x, headOf(weight), labels),

@@ -24,7 +24,7 @@ export function packedTensorflowKernels(addon: Addon, backend: NodeBackend): Seq
       ) as [Scalar, Tensor2D];
   return {
     // its own products with f32 tensors are as good, where they aren't in integers
-    holds: (_, format, integers = false) => integers || format !== F32,
+    holds: (_, format, own = false) => own || format !== F32,
     load: (source, format) => addon.loadMatrix(source, format),
     openSequence: (layers) => addon.openSequence(layers),
     release: (number) => addon.release(number),

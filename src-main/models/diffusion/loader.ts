@@ -120,13 +120,16 @@ function loaderOf(source: DiffusionSource, tensors: DiffusionTensors, format: We
   const filter = async (name: string, out: number, channels: number): Promise<FrozenFilter> => {
     const { place } = find(name, [out, channels, KERNEL, KERNEL]);
     const kernels = packedKernels();
-    if (!kernels?.convolution || !place || !(place.type in GGML_TYPES) || channels < LEAST_CHANNELS)
+    const id = (type: string) => GGML_TYPES[type as GgmlType].id;
+    const wanted = place && (residentType(place.type, channels, format) ?? 'f32');
+    const isOwn = kernels?.convolution && place && place.type in GGML_TYPES && channels >= LEAST_CHANNELS;
+    // An engine that can't make the format wanted may still hold the file's.
+    const type = isOwn && [wanted!, place.type].find((each) => kernels.holds(id(place.type), id(each), true));
+    if (!type)
       return (await read(name, [out, channels, KERNEL, KERNEL], (values) => tf.transpose(values, [2, 3, 1, 0]))) as Tensor4D; // prettier-ignore
-    const wanted = residentType(place.type, channels, format) ?? 'f32';
-    const [from, to] = [place.type, wanted].map((type) => GGML_TYPES[type as GgmlType].id) as [number, number];
     const places = KERNEL ** 2;
-    const source = { ...place, format: from, rows: out, width: places * channels, places };
-    const packed = await PackedMatrix.load(kernels, source, to);
+    const source = { ...place, format: id(place.type), rows: out, width: places * channels, places };
+    const packed = await PackedMatrix.load(kernels, source, id(type));
     tensors.set(name, packed);
     return { matrix: packed, kernel: KERNEL };
   };

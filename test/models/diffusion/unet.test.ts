@@ -6,43 +6,21 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { AdapterOptions } from '../../../src-main/effilora/types.ts';
 import { openEngine } from '../../../src-main/engine/index.ts';
 import { PackedMatrix } from '../../../src-main/engine/packed.ts';
 import { stepCompiler } from '../../../src-main/engine/compiler.ts';
 import type { EngineName } from '../../../src-main/engine/types.ts';
 import { unetConfig } from '../../../src-main/models/diffusion/unet/config.ts';
 import { UNet } from '../../../src-main/models/diffusion/unet/unet.ts';
-import { asTensors, type Feeds } from '../../../src-main/models/feeds.ts';
+import { asTensors } from '../../../src-main/models/feeds.ts';
 import { encodeSafetensors } from '../../../src-main/models/safetensors.ts';
 import { largestDifference } from '../support.ts';
 import { readAll } from '../vision/support.ts';
 import { adapterOf, gradients, inFileForm, predict, type Expected } from './networks.ts';
 import { channelsLast } from './support.ts';
+import { data, feedsOf, OPTIONS } from './unet-cases.ts';
 
-/** Tiny random UNets, with diffusers' outputs and gradients, and EffiLoRA's on them (data/diffusion/make_unets.py). */
-const data = path.join(import.meta.dirname, '../data/diffusion/unets');
 const KINDS = ['sd1', 'sd2', 'sdxl'];
-const TARGETS = ['unet.attn1.to_q', 'unet.attn1.to_out', 'unet.attn2.to_k', 'unet.attn2.to_v', 'unet.ff.net_2', 'unet.proj_in']; // prettier-ignore
-const OPTIONS: AdapterOptions = {
-  ...{ name: 'effilora', rank: 3, heads: 2, alpha: 6, targets: TARGETS, share: 'global', router: 'site' },
-  ...{ dropout: 0, rsLora: false, dora: false },
-};
-
-/** What the case feeds: latents, the direction that its outputs are summed along, and what the model is told beside. */
-function feedsOf(model: UNet, expected: Expected): Feeds {
-  const pictures = (name: string) => channelsLast(expected.get(name)!);
-  const context = expected.get('context')!;
-  const [pooled, sizes] = [expected.get('text_embeds'), expected.get('time_ids')];
-  return {
-    ...{ sample: pictures('sample'), direction: pictures('direction') },
-    context: { values: context.values, shape: [context.values.length / context.shape[2]!, context.shape[2]!] },
-    ...model.timeFeeds(expected.get('times')!.values),
-    ...(pooled && { pooled }),
-    ...(sizes && model.sizeFeeds([0, 1].map((i) => [...sizes.values.slice(6 * i, 6 * i + 6)]))),
-  };
-}
-
 async function expectGradients(found: Tensor[], names: string[], expected: Expected, prefix: string): Promise<void> {
   for (const [i, name] of names.entries()) {
     const theirs = expected.get(`${prefix}gradient:${name}`)!;
