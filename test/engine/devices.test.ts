@@ -6,7 +6,6 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { forked, type Child, type Launch } from '../../src-main/engine/child.ts';
 import {
-  hasNvidiaDriver,
   listGpus,
   nvidiaGpus,
   SHARED_MEMORY_SHARE,
@@ -295,9 +294,16 @@ describe('what engines say of themselves', () => {
     expect(await tensorflow({})).toMatchObject({ kind: 'gpu', reason: proven.reason, untried: undefined });
   });
 
-  it('on the processor where a driver shows no GPU', async () => {
+  it.each([
+    [true, 'An NVIDIA driver is loaded, but nvidia-smi shows no GPU (a container has to be given one): it runs on the processor'], // prettier-ignore
+    [false, 'No NVIDIA GPU was found: it runs on the processor'],
+  ])('on the processor where no GPU is shown, be a driver loaded or not: %s', async (isLoaded, reason) => {
     vi.stubEnv('PATH', withNvidiaSmi(scratch.folder, []));
-    expect((await tensorflow({})).reason).toBe(hasNvidiaDriver() ? expect.stringContaining('shows no GPU') : 'No NVIDIA GPU was found: it runs on the processor'); // prettier-ignore
+    const { existsSync } = fs;
+    const there = vi.spyOn(fs, 'existsSync');
+    there.mockImplementation((file) => (/^\/proc\/driver\/nvidia\/|libcuda/.test(String(file)) ? isLoaded : existsSync(file))); // prettier-ignore
+    expect(await tensorflow({})).toMatchObject({ kind: 'cpu', reason });
+    there.mockRestore();
   });
 
   const one = (name: 'tensorflow' | 'webgpu', kind: 'cpu' | 'gpu', available = true): EngineStatus => ({ name, kind, available, device: 'x', memoryBytes: 1, versions: {}, reason: '' }); // prettier-ignore

@@ -1,5 +1,5 @@
 /** Of protocol buffers' wire format, the fields of a message: numbers, or bytes of what is inside. */
-function* fieldsOf(bytes: Uint8Array): Generator<[number: number, value: bigint | Uint8Array]> {
+export function* fieldsOf(bytes: Uint8Array): Generator<[number: number, value: bigint | Uint8Array]> {
   let at = 0;
   const varint = () => {
     let value = 0n;
@@ -22,7 +22,7 @@ function* fieldsOf(bytes: Uint8Array): Generator<[number: number, value: bigint 
 }
 
 /** All messages at a path of fields. */
-function messagesAt(bytes: Uint8Array, path: number[]): Uint8Array[] {
+export function messagesAt(bytes: Uint8Array, path: number[]): Uint8Array[] {
   const [first, ...rest] = path;
   if (first === undefined) return [bytes];
   return [...fieldsOf(bytes)].flatMap(([number, value]) =>
