@@ -22,6 +22,7 @@ import type { Trying } from '../../src-main/engine/devices/status.ts';
 import { chosenOf, inOrder, listEngines, openEngine } from '../../src-main/engine/index.ts';
 import { expectedInstallation } from '../../src-main/engine/tensorflow/install.ts';
 import type { EngineStatus } from '../../src-main/engine/types.ts';
+import { ownFacts } from '../../src-main/engine/webgpu/adapter.ts';
 import { builtProcess } from '../support/built.ts';
 import { withNvidiaSmi, TWO_GPUS } from '../support/nvidia-smi.ts';
 
@@ -122,6 +123,15 @@ describe('the GPUs of a machine', () => {
     const gpus = await listGpus(machine({ controllers: () => Promise.resolve(both) }));
     expect(gpus.map(({ name }) => name)).toEqual(['Arc A770', 'Iris Xe']);
     expect(gpus[1]!.memoryBytes).toBe(os.totalmem() * SHARED_MEMORY_SHARE);
+  });
+
+  it('are WebGPU’s by their names, with their free memory', async () => {
+    vi.stubEnv('PATH', withNvidiaSmi(scratch.folder));
+    const of = (device: string, vendor = 'nvidia') => ownFacts({ vendor }, device);
+    expect(await of('NVIDIA GeForce GT 710')).toEqual({ memoryBytes: 2048 * MIB, freeBytes: 1948 * MIB, driver: '570.133.07' }); // prettier-ignore
+    // A name that the system does not know: the vendor's largest.
+    expect(await of('NVIDIA GPU')).toMatchObject({ memoryBytes: 81920 * MIB, freeBytes: (81920 - 12288) * MIB });
+    expect(await of('Apple M4', 'apple')).toEqual({ memoryBytes: os.totalmem() * SHARED_MEMORY_SHARE });
   });
 
   it('that only show a screen are none', async () => {

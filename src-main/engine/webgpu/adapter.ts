@@ -44,8 +44,8 @@ function deviceName({ device, description, vendor, architecture }: GPUAdapterInf
 }
 
 /** WebGPU does not say how much memory a GPU has; the system does: of the GPU of that name, else of the vendor's largest. */
-async function ownFacts(
-  { vendor }: GPUAdapterInfo,
+export async function ownFacts(
+  { vendor }: Pick<GPUAdapterInfo, 'vendor'>,
   device: string,
 ): Promise<Pick<FoundAdapter, 'memoryBytes' | 'freeBytes' | 'driver'>> {
   const ofVendor = (await gpusHere()).filter((gpu) => gpu.vendor === vendorOf(vendor));
