@@ -136,6 +136,17 @@ it('generate repeats its text by its seed, and says something else with another 
   expect(await whole('--seed', '7', '--adapter', adapter)).not.toBe(seven);
 });
 
+it.each([
+  ['generate', ['--prompt', 'Tell me']],
+  ['serve-model', ['--port', '0']],
+])(
+  '%s --precision int8 is heard where it is written: an engine without such products refuses it',
+  async (name, more) => {
+    const { code, stderr } = await cli([name, '--model', model, ...more, '--engine', 'cpu', '--precision', 'int8']);
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(/Answers in int8 need an engine that multiplies in integers, which cpu does not/) as string }); // prettier-ignore
+  },
+);
+
 it('generate streams its text', async () => {
   const endless = writeTinyChatModel(at('endless'), { endless: true });
   const args = (tokens: number) => ['--model', endless, '--prompt', 'Tell me', '--temperature', '0', '--max-tokens', `${tokens}`]; // prettier-ignore
