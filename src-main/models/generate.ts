@@ -63,7 +63,7 @@ export async function* generate(
     );
   if (products === 'int8' && !packedKernels()?.integerProduct)
     throw new UserError(
-      `Answers in int8 need an engine that multiplies in integers, which ${tf.getBackend()} does not; take tensorflow or webgpu, or f32`,
+      'Answers in int8 need products in integers, which TensorFlow on a processor and WebGPU have, and the engine in use has not; take f32',
     );
   // A default holds for an option that is there and undefined, too.
   const { temperature = 0, topP = 1, topK = 0 } = sampling;

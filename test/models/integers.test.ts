@@ -127,8 +127,6 @@ it('says so where the engine has no products in integers', async () => {
   await openEngine('cpu');
   const model = await loadModel(path.join(data, 'llama-tied'));
   const text = generate(model, [1, 2, 3], { maxTokens: 1, products: 'int8' });
-  await expect(text.next()).rejects.toThrow(
-    'Answers in int8 need an engine that multiplies in integers, which cpu does not',
-  );
+  await expect(text.next()).rejects.toThrow(/Answers in int8 need products in integers, .* the engine in use has not/);
   model.dispose();
 });
