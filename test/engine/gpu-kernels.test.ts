@@ -24,6 +24,7 @@ import { options } from '../effilora/support.ts';
 import { data } from '../models/support.ts';
 import { openGpuConfiguration } from '../support/gpu-configuration.ts';
 import { shapedModel } from '../support/shaped-model.ts';
+import { loadedFilter, SAME, thereAndBack } from './filters.ts';
 
 /** By operation, the types that its kernels for GPUs take (cuda/make_kernels.py); an attribute that is left out is any. */
 type Kernels = Record<string, { types: Record<string, number[]> }[]>;
@@ -136,6 +137,17 @@ describe('every operation has a kernel for GPUs in the wheel for CUDA', () => {
     const step = () => ({ outputs: lossInPieces(x, head, labels, 16), updates: [] });
     await stepCompiler()!.compile({ feeds: [x, labels], state: [], precision: 'f32', step });
     expect([...put.values()].filter(({ operation }) => operation === 'Maximum').length).toBeGreaterThan(0);
+    expect(lacking()).toEqual([]);
+  });
+
+  it('of convolutions with filters in half precision', async () => {
+    put.clear();
+    const { matrix, kernel } = await loadedFilter([['f16', 'f16'], [1, 8, 8, 16, 16], SAME]);
+    const [x, along] = [tf.ones<tf.Rank.R4>([1, 8, 8, 16]), tf.ones<tf.Rank.R4>([1, 8, 8, 16])];
+    const step = () => ({ outputs: thereAndBack({ matrix, kernel }, SAME, x, along), updates: [] });
+    await stepCompiler()!.compile({ feeds: [x, along], state: [], precision: 'f32', owner: matrix, step });
+    const operations = [...put.values()].map(({ operation }) => operation);
+    expect(operations).toEqual(expect.arrayContaining(['Bitcast', 'Transpose', 'Conv2D', 'Conv2DBackpropInput']));
     expect(lacking()).toEqual([]);
   });
 
