@@ -113,14 +113,16 @@ export function memoryPlan(model: ModelFacts, engine: EngineFacts, run: RunShape
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
 }
 
+/** How many numbers the vocabulary's head has. */
+const headNumbers = ({ vocabularySize, hiddenSize }: ModelFacts): number => vocabularySize * hiddenSize;
+
 /** Frozen weights as a run holds them: with products in integers linears lie in at most 8 bits, and turned round once more, as the head is. */
 function frozenInRun(model: ModelFacts, engine: EngineFacts, { precision, products }: RunShape): number {
   const all = frozenBytes(model, precision);
   if (products !== 'int8' || !engine.turnsWeights) return all;
   const linears = model.sites.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, 0);
   const each = all / model.parameters;
-  const head = model.vocabularySize * model.hiddenSize;
-  return all + linears * (Math.min(each, BYTES.int8) - each) + (linears + head) * BYTES.int8;
+  return all + linears * (Math.min(each, BYTES.int8) - each) + (linears + headNumbers(model)) * BYTES.int8;
 }
 
 /** by a model's sites and a method's text */
@@ -217,22 +219,22 @@ function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, t
   const { hiddenSize, intermediateSize, attentionHeads } = model;
   // Rounded logits and head lie beside them; our own operations take half as many logits at a time then.
   const rounds = run.products === 'int8' && !engine.turnsWeights;
-  const logits = logitsBytes(model, engine, run.tokens) * (rounds ? 1 + ROUNDED : 1);
-  const head = rounds ? model.vocabularySize * hiddenSize * BYTES.int8 : 0;
+  const logits = logitsBytes(model, engine, run.tokens);
+  const loss = rounds ? logits * (1 + ROUNDED) + headNumbers(model) * BYTES.int8 : logits;
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
   const gradients = run.tokens * (passed(engine, run) * (3 * intermediateSize + 2 * hiddenSize) + 4 * scores);
   // What is followed is read as the update left it, so that it can't take the old one's place.
   const unpacked = unpackedBytes(model, engine, run);
   const newWeights = engine.updatesInPlace && !methodOf(run.method).isFollowed ? 0 : 3 * trained;
-  if (run.recompute || engine.lossLingers) return Math.max(logits + head + gradients + unpacked, newWeights);
-  return Math.max(logits + head + unpacked, gradients + unpacked, newWeights);
+  if (run.recompute || engine.lossLingers) return Math.max(loss + gradients + unpacked, newWeights);
+  return Math.max(loss + unpacked, gradients + unpacked, newWeights);
 }
 
 /** What a product unpacks of the largest matrix at a time, and what is made of its blocks on the way. */
-function unpackedBytes({ sites, vocabularySize, hiddenSize }: ModelFacts, engine: EngineFacts, run: RunShape): number {
+function unpackedBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
   if (run.precision === 'f32') return 0;
-  const sizes = sites.map(({ inFeatures, outFeatures }) => inFeatures * outFeatures);
-  const largest = sizes.reduce((most, size) => Math.max(most, size), vocabularySize * hiddenSize);
+  const sizes = model.sites.map(({ inFeatures, outFeatures }) => inFeatures * outFeatures);
+  const largest = sizes.reduce((most, size) => Math.max(most, size), headNumbers(model));
   return 2 * 4 * Math.min(largest, engine.unpacked);
 }
 

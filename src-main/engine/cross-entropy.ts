@@ -80,7 +80,7 @@ function integerHead(weight: Tensor2D, isInBlocks: boolean): Head {
 }
 
 /** The loss and its gradient to x, [chunk, vocabulary] logits at a time. */
-export function composedLoss(
+function composedLoss(
   x: Tensor2D,
   head: Head,
   labels: Tensor1D,

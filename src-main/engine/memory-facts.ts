@@ -27,7 +27,7 @@ export interface MemoryFacts {
   makesCheapAgain: boolean;
   /** what allocation adds to the weights of what sees, as a factor */
   seesOverhead: number;
-  /** products in integers keep a copy of each linear's W^T, in Q8_0 */
+  /** products in integers keep a copy of each linear's W^T, the head's too, in Q8_0 */
   turnsWeights: boolean;
   /** numbers of a packed matrix that each product unpacks to f32 for itself at a time; 0: it multiplies with the blocks */
   unpacked: number;
