@@ -35,8 +35,19 @@ export const OWN: Record<string, { inputs: (string | undefined)[]; output?: stri
   StudioSum3: { inputs: ['T', 'U', 'V'], output: 'W' },
   StudioSum4: { inputs: ['T', 'U', 'V', 'X'], output: 'W' },
 };
-const isForwardInIntegers = ({ operation, attributes }: RecordedNode): boolean =>
-  operation === 'StudioIntegerProduct' && attributes.some(({ name, value }) => name === 'gradient' && value === 0);
+/**
+ * Operations that write what products in integers take, and which of their outputs: each has a form `...Rounded` that puts these in
+ * integers, too, behind its outputs and in their order.
+ */
+export const ROUNDS: Record<string, number[]> = {
+  StudioRmsNorm: [0],
+  StudioLayerNorm: [0],
+  StudioGated: [0],
+  StudioGatedGrad: [0, 1],
+  StudioActivation: [0],
+  StudioActivationGrad: [0],
+  StudioAttention: [0],
+};
 const PACKED_PRODUCTS = ['StudioPackedProduct', 'StudioPackedLinear'];
 const LOSSES = ['StudioLoss', 'StudioPackedLoss', 'StudioLogProbabilities'];
 /** Outputs of our operations that stay f32 whatever the others are. */
@@ -124,14 +135,17 @@ export class Analysis {
     return this.roots.some((root) => root.node === node);
   }
 
-  /** The products in integers of one x in one part, this one among them: x is rounded once for up to three. */
-  ofTheSameX(product: RecordedNode): RecordedNode[] {
-    const [x] = product.inputs as [Ref];
-    const all = this.usersOf(x.node).filter(
-      ({ node, output }) => output === x.output && node.part === product.part && isForwardInIntegers(node),
-    );
-    const at = all.findIndex(({ node }) => node === product);
-    return at < 0 ? [product] : all.slice(at - (at % 3), at - (at % 3) + 3).map(({ node }) => node);
+  /** Whether products in integers of its part take all that this node could put in integers. */
+  isRounded(node: RecordedNode): boolean {
+    const isTaken = (output: number) =>
+      this.usersOf(node).some(
+        (use) =>
+          use.output === output &&
+          use.input === 0 &&
+          use.node.operation === 'StudioIntegerProduct' &&
+          use.node.part === node.part,
+      );
+    return ROUNDS[node.operation]?.every(isTaken) ?? false;
   }
 
   // ---- sums ----

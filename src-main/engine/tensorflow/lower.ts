@@ -1,4 +1,4 @@
-import { ALWAYS_F32, type Analysis, flag, isMatrixProduct, OWN, typeOf } from './analysis.ts';
+import { ALWAYS_F32, type Analysis, flag, isMatrixProduct, OWN, ROUNDS, typeOf } from './analysis.ts';
 import { attribute, DataType } from './addon.ts';
 import { GraphBuilder, type Output } from './graph-builder.ts';
 import { findParts, type Part } from './parts.ts';
@@ -24,12 +24,21 @@ class Scope {
   readonly values = new Map<RecordedNode, Natural[]>();
   readonly casts = new Map<string, Output>();
   readonly constants = new Map<RecordedNode, Output>();
+  /** values in integers, by node and output */
+  readonly rounded = new Map<RecordedNode, Output[]>();
   constructor(readonly builder: GraphBuilder) {}
 
   keep(node: RecordedNode, output: number, value: Natural): void {
     const list = this.values.get(node) ?? [];
     list[output] = value;
     this.values.set(node, list);
+  }
+
+  keepRounded({ node, output }: Ref, value: Output): Output {
+    const list = this.rounded.get(node) ?? [];
+    list[output] = value;
+    this.rounded.set(node, list);
+    return value;
   }
 }
 
@@ -178,7 +187,7 @@ export class Lowering {
     const type = analysis.outputType(node);
     if (analysis.sums.has(node)) return this.keep(node, [this.emitSum(node, type)], [type]);
     if (isMatrixProduct(node)) return this.emitProduct(node, type);
-    if (node.operation === 'StudioIntegerProduct') return this.emitIntegerProducts(node);
+    if (node.operation === 'StudioIntegerProduct') return this.emitIntegerProduct(node);
     if (node.operation in OWN) return this.emitOwn(node, type);
     if (node.operation === 'GatherV2' && this.natural(node.inputs[0]!).type === DataType.bfloat16)
       return this.emitLowGather(node);
@@ -250,15 +259,15 @@ export class Lowering {
     this.keep(node, this.builder.add('MatMul', attributes, inputs, this.before), [low]);
   }
 
-  /** With the first product of an x those of the same x that follow: they wait for nothing else. */
-  private emitIntegerProducts(node: RecordedNode): void {
-    if (this.scope.values.has(node)) return;
-    const together = this.analysis.ofTheSameX(node);
-    if (together.length === 1) return this.emitOwn(node, DataType.float);
-    const inputs = [node.inputs[0]!, ...together.map((each) => each.inputs[1]!)];
-    const values = inputs.map((ref) => this.value(ref, typeOf(ref)));
-    const products = this.builder.add(`StudioIntegerProduct${together.length}`, [], values);
-    together.forEach((each, i) => this.keep(each, [products[i]!], [DataType.float]));
+  /** x goes into all of its products in the same integers: from what wrote x, or rounded once. */
+  private emitIntegerProduct(node: RecordedNode): void {
+    const [x, weight] = node.inputs.map((input) => this.value(input, typeOf(input)));
+    const from = node.inputs[0]!;
+    const rounded =
+      this.scope.rounded.get(from.node)?.[from.output] ??
+      this.scope.keepRounded(from, this.builder.one('StudioRounded', [], [x!]));
+    const product = this.builder.one('StudioRoundedProduct', node.attributes, [x!, weight!, rounded]);
+    this.keep(node, [product], [DataType.float]);
   }
 
   /** Rows of a bf16 table stay bf16. */
@@ -295,6 +304,12 @@ export class Lowering {
     const types = node.outputs.map(({ dtype }, i) =>
       dtype === DataType.float && !ALWAYS_F32[node.operation]?.includes(i) ? type : dtype,
     );
-    this.keep(node, this.builder.add(node.operation, attributes, inputs), types);
+    const isRounded = this.analysis.isRounded(node);
+    const outputs = this.builder.add(isRounded ? `${node.operation}Rounded` : node.operation, attributes, inputs);
+    this.keep(node, outputs.slice(0, node.outputs.length), types);
+    if (isRounded)
+      ROUNDS[node.operation]!.forEach((output, i) =>
+        this.scope.keepRounded({ node, output }, outputs[node.outputs.length + i]!),
+      );
   }
 }

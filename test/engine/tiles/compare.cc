@@ -34,8 +34,14 @@ int main() {
       for (auto& value : x) value = normal(random);
       StoredMatrix w{data.data(), format, rows, width, rowBytes};
       auto multiply = [&](const Integers& by, std::vector<float>& y) {
-        float* to = y.data();
-        by.products(x.data(), &w, &to, 1, tokens, width);
+        if (tokens <= kFewTokens) return by.fewTokens(x.data(), w, y.data(), tokens, width);
+        std::vector<uint8_t> in(by.roundedBytes(tokens, width));
+        // in pieces, as the heads of attention are: rows that end amid a band, columns that end with a block
+        Rounded rounded{in.data(), tokens, width};
+        for (int64_t row = 0; row < tokens; row += 20)
+          for (int64_t column = 0; column < width; column += 64)
+            by.round(x.data(), row, std::min<int64_t>(20, tokens - row), column, std::min<int64_t>(64, width - column), rounded);
+        by.product(rounded, w, y.data());
       };
       multiply(integersAmx, tiled);
       multiply(integersAvxVnni, vnni);

@@ -103,7 +103,7 @@ void softmaxBlock(float* s, int queries, int size, float* top, float* total, flo
 }
 
 template <bool split>
-void attentionOf(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape) {
+void attentionOf(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape, const Rounded& rounded) {
   std::vector<Piece> pieces = piecesOf(segments, shape);
   parallelFor(pieces.size() * shape.keyValueHeads, [&](int64_t index) {
     Tiles tiles;
@@ -136,6 +136,7 @@ void attentionOf(View q, View k, View v, const int32_t* segments, View out, floa
           for (int d = 0; d < size; d++) to[d] = sums[i * size + d] / total[i];
           logSums[token * shape.heads + head] = top[i] + std::log(total[i]);
         }
+        if (rounded.data) integers().round(static_cast<float*>(out.data), task.piece.start + first, n, head * size, size, rounded);
       }
   });
 }
@@ -222,8 +223,8 @@ bool inBf16(View q, View k, View v) { return q.type == Type::bf16 && k.type == T
 
 }  // namespace
 
-void amxAttention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape) {
-  (inBf16(q, k, v) ? attentionOf<false> : attentionOf<true>)(q, k, v, segments, out, logSums, shape);
+void amxAttention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape, const Rounded& rounded) {
+  (inBf16(q, k, v) ? attentionOf<false> : attentionOf<true>)(q, k, v, segments, out, logSums, shape, rounded);
 }
 
 void amxAttentionGrad(View q, View k, View v, const int32_t* segments, View out, const float* logSums, View dOut, View dq, View dk, View dv,

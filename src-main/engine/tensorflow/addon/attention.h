@@ -19,7 +19,7 @@ void scoreBlock(const float* q, const float* kTurned, int64_t padded, int first,
   maskBlock(first, queries, key, keys, shape, s);
 }
 
-void attention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape) {
+void attention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape, const Rounded& rounded) {
   int size = shape.headSize, group = shape.heads / shape.keyValueHeads;
   int64_t qStride = int64_t(shape.heads) * size, kStride = int64_t(shape.keyValueHeads) * size;
   std::vector<Piece> pieces = piecesOf(segments, shape);
@@ -65,6 +65,7 @@ void attention(View q, View k, View v, const int32_t* segments, View out, float*
           for (int d = 0; d < size; d++) to[d] = sums[i * size + d] / total[i];
           logSums[(start + first + i) * shape.heads + head] = top[i] + std::log(total[i]);
         }
+        if (rounded.data) integers().round(static_cast<float*>(out.data), start + first, n, head * size, size, rounded);
       }
   });
 }

@@ -121,7 +121,7 @@ void dots(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64
   });
 }
 
-/** One of `Integers::products`, of up to kFewTokens tokens */
+/** `Integers::fewTokens` */
 void fewTokens(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth) {
   switch (w.format) {
     case kQ4_0: return dots<kQ4_0>(x, w, y, tokens, depth);

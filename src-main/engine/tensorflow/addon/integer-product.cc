@@ -55,14 +55,9 @@ auto kernelFor(int format) {
   return hasMinimum(format) ? bandByStrip<true, 1> : bandByStrip<false, 1>;
 }
 
-/** x [tokens, depth] in integers: q [bands, blocks, kBandRows, 32], factors [bands, blocks, kFactors] */
-struct Rounded {
-  const Left* q;
-  const float* factors;
-  int64_t tokens, bands, blocks;
-};
-
+/** `Integers::product` */
 void product(const Rounded& x, const StoredMatrix& w, float* y) {
+  Bands own(x);
   // many rows are shared out among the threads as in the loops before and after, else columns are
   int64_t chunks = haveOwnRows(x.tokens) ? threads() : 1;
   int64_t group = chunks > 1 ? kGroup : std::min(kGroup, shares(shares(w.rows, kStrip), threads()) * kStrip), groups = shares(w.rows, group);
@@ -73,39 +68,23 @@ void product(const Rounded& x, const StoredMatrix& w, float* y) {
     Tiles tiles(partsOfBlocks(scalesOf(w.format)));
 #endif
     uint8_t* panel = reinterpret_cast<uint8_t*>(packed.need(kDeep * panelBytes(w.format) / 4));
-    int64_t chunk = task / groups, from = x.bands * chunk / chunks, to = x.bands * (chunk + 1) / chunks;
+    int64_t chunk = task / groups, from = own.bands * chunk / chunks, to = own.bands * (chunk + 1) / chunks;
     int64_t left = task % groups * group, right = std::min(w.rows, left + group);
-    for (int64_t first = 0; first < x.blocks; first += kDeep)
+    for (int64_t first = 0; first < own.blocks; first += kDeep)
       for (int64_t column = left; column < right; column += kStrip) {
-        int64_t deep = std::min(kDeep, x.blocks - first);
+        int64_t deep = std::min(kDeep, own.blocks - first);
         packStrip(w, column, first, deep, panel);
         for (int64_t i = from; i < to; i++) {
-          int64_t row = i * kBandRows, at = i * x.blocks + first;
-          kernel(x.q + at * kLeft, x.factors + at * kFactors, panel, deep, y + row * w.rows + column, w.rows, x.tokens - row, w.rows - column, first > 0);
+          int64_t row = i * kBandRows, at = i * own.blocks + first;
+          kernel(own.q + at * kLeft, own.factors + at * kFactors, panel, deep, y + row * w.rows + column, w.rows, x.tokens - row, w.rows - column, first > 0);
         }
       }
   });
 }
 
-/** `Integers::products` */
-void products(const float* x, const StoredMatrix* weights, float* const* ys, int count, int64_t tokens, int64_t depth) {
-  if (tokens <= kFewTokens) {
-    for (int i = 0; i < count; i++) fewTokens(x, weights[i], ys[i], tokens, depth);
-    return;
-  }
-  static thread_local Buffer integers, numbers;
-  int64_t blocks = shares(depth, kBlock), bands = shares(tokens, kBandRows);
-  Left* q = reinterpret_cast<Left*>(integers.need(bands * blocks * kLeft * sizeof(Left) / 4));
-  float* factors = reinterpret_cast<float*>(numbers.need(bands * blocks * kFactors));
-  parallelFor(bands, [&](int64_t i) {
-    roundBand(x + i * kBandRows * depth, std::min<int64_t>(kBandRows, tokens - i * kBandRows), depth, q + i * blocks * kLeft, factors + i * blocks * kFactors);
-  });
-  for (int i = 0; i < count; i++) product({q, factors, tokens, bands, blocks}, weights[i], ys[i]);
-}
-
 }  // namespace
 
 extern const Integers STUDIO_INTEGERS;
-const Integers STUDIO_INTEGERS = {products, turn};
+const Integers STUDIO_INTEGERS = {kBandRows, roundedBytes, round, product, fewTokens, turn};
 
 }  // namespace kernels

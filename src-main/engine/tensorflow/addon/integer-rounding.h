@@ -91,18 +91,34 @@ inline void roundBlock(const float* x, int row, Left* q, float* factors) {
   }
 }
 
-/** Rows of x [rows, depth] as a band: q [blocks, kBandRows, 32], factors [blocks, kFactors]; 0 beyond the last row and the last number. */
-void roundBand(const float* x, int64_t rows, int64_t depth, Left* q, float* factors) {
-  int64_t blocks = (depth + kBlock - 1) / kBlock;
-  for (int64_t b = 0; b < blocks; b++)
-    for (int row = 0; row < kBandRows; row++) {
+/** The bands of x: integers [bands, blocks, kBandRows, 32], then factors [bands, blocks, kFactors]. */
+struct Bands {
+  int64_t blocks, bands;
+  Left* q;
+  float* factors;
+  Bands(const Rounded& x) : blocks(shares(x.depth, kBlock)), bands(shares(x.tokens, kBandRows)), q(reinterpret_cast<Left*>(x.data)) {
+    factors = reinterpret_cast<float*>(q + bands * blocks * kLeft);
+  }
+};
+
+/** `Integers::roundedBytes` */
+int64_t roundedBytes(int64_t tokens, int64_t depth) {
+  return shares(tokens, kBandRows) * shares(depth, kBlock) * int64_t(kLeft * sizeof(Left) + kFactors * sizeof(float));
+}
+
+/** `Integers::round`; beyond the last row and the last number are zeros */
+void round(const float* x, int64_t row, int64_t rows, int64_t column, int64_t columns, const Rounded& to) {
+  Bands bands(to);
+  int64_t end = row + rows == to.tokens ? bands.bands * kBandRows : row + rows;
+  for (int64_t b = column / kBlock; b < shares(column + columns, kBlock); b++)
+    for (int64_t i = row; i < end; i++) {
       alignas(64) float part[kBlock] = {};
-      const float* from = x + row * depth + b * kBlock;
-      int64_t count = row < rows ? std::min<int64_t>(kBlock, depth - b * kBlock) : 0;
+      const float* from = x + i * to.depth + b * kBlock;
+      int64_t count = i < to.tokens ? std::min<int64_t>(kBlock, to.depth - b * kBlock) : 0, at = i / kBandRows * bands.blocks + b;
       if (count < kBlock) {
         std::memcpy(part, from, count * sizeof(float));
         from = part;
       }
-      roundBlock(from, row, q + b * kLeft, factors + b * kFactors);
+      roundBlock(from, static_cast<int>(i % kBandRows), bands.q + at * kLeft, bands.factors + at * kFactors);
     }
 }

@@ -1,6 +1,7 @@
 // Our own TensorFlow operations: the parts of a decoder's step where a chain of small operations would move the same
 // numbers through memory again and again. Registered through TensorFlow's C kernel interface.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
 namespace kernels {
@@ -37,6 +38,12 @@ constexpr BlockFormat blockFormat(int format) {
     default: return {0, 1};
   }
 }
+
+/** x [tokens, depth] in integers, as products of this level of instructions take it (`Integers::round`); without data: not wanted. */
+struct Rounded {
+  uint8_t* data = nullptr;
+  int64_t tokens = 0, depth = 0;
+};
 
 /** Up to so many tokens a product with packed weights unpacks into registers. */
 constexpr int64_t kFewTokens = 8;
@@ -99,15 +106,18 @@ bool hasIntegerTiles();
 /** on AMX tiles, else in vector instructions, which take f32 operands as they are */
 ProductFunction matrixProduct();
 /** `Table::attention` and its gradient on AMX tiles: only where amxProduct() is, and for head sizes in steps of 32 */
-void amxAttention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape);
+void amxAttention(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape, const Rounded& rounded);
 void amxAttentionGrad(View q, View k, View v, const int32_t* segments, View out, const float* logSums, View dOut, View dq, View dk, View dv,
                       const AttentionShape& shape);
 
-/** The loops, compiled once for each level of vector instructions; see vector.cc. Sizes are in elements. */
+/**
+ * The loops, compiled once for each level of vector instructions; see vector.cc. Sizes are in elements. `rounded`: what a loop writes goes
+ * there in integers, too, while it lies in the nearest cache.
+ */
 struct Table {
-  void (*rmsNorm)(View x, const float* weight, View y, int64_t rows, int64_t width, float epsilon);
+  void (*rmsNorm)(View x, const float* weight, View y, int64_t rows, int64_t width, float epsilon, const Rounded& rounded);
   void (*rmsNormGrad)(View dy, View x, const float* weight, const float* residual, float* dx, int64_t rows, int64_t width, float epsilon);
-  void (*layerNorm)(View x, const float* weight, const float* bias, View y, int64_t rows, int64_t width, float epsilon);
+  void (*layerNorm)(View x, const float* weight, const float* bias, View y, int64_t rows, int64_t width, float epsilon, const Rounded& rounded);
   void (*layerNormGrad)(View dy, View x, const float* weight, float* dx, int64_t rows, int64_t width, float epsilon);
   /** f32; `shift` [pictures, channels] may be absent; see group-norm.h */
   void (*groupNorm)(const float* x, const float* shift, const float* weight, const float* bias, float* y, float* moments, const GroupShape& shape);
@@ -115,9 +125,9 @@ struct Table {
                         float* dShift, const GroupShape& shape);
   void (*rotary)(View x, const float* cos, const float* sin, View y, int64_t tokens, int heads, int headSize, float sign);
   /** without `up`, or `dUp`: the activation alone */
-  void (*gated)(View gate, View up, View y, int64_t count, int activation);
-  void (*gatedGrad)(View dy, View gate, View up, View dGate, View dUp, int64_t count, int activation);
-  void (*attention)(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape);
+  void (*gated)(View gate, View up, View y, int64_t count, int activation, const Rounded& rounded);
+  void (*gatedGrad)(View dy, View gate, View up, View dGate, View dUp, int64_t count, int activation, const Rounded& roundedGate, const Rounded& roundedUp);
+  void (*attention)(View q, View k, View v, const int32_t* segments, View out, float* logSums, const AttentionShape& shape, const Rounded& rounded);
   void (*attentionGrad)(View q, View k, View v, const int32_t* segments, View out, const float* logSums, View dOut, View dq, View dk, View dv,
                         const AttentionShape& shape);
   void (*crossEntropy)(View logits, const int32_t* labels, float* loss, View dLogits, int64_t rows, int64_t width);
@@ -149,11 +159,16 @@ struct StoredMatrix {
 };
 /** Products in integers, compiled once for each level of instructions; see integer-product.cc. All levels give the same bits. */
 struct Integers {
-  /**
-   * y [tokens, w.rows] = x W^T for each of some matrices: x [tokens, depth] rounded by token and block of 32, once for all, W in the
-   * integers of its blocks, else as q8_0
-   */
-  void (*products)(const float* x, const StoredMatrix* weights, float* const* ys, int count, int64_t tokens, int64_t depth);
+  /** tokens whose integers lie together: what is rounded by one thread in one go is best whole bands of them */
+  int bandRows;
+  /** of x [tokens, depth] in integers */
+  int64_t (*roundedBytes)(int64_t tokens, int64_t depth);
+  /** Rounds rows [row, row + rows) of x by token and block of 32, in columns [column, column + columns): whole blocks, or up to the last. */
+  void (*round)(const float* x, int64_t row, int64_t rows, int64_t column, int64_t columns, const Rounded& to);
+  /** y [tokens, w.rows] = x W^T, W in the integers of its blocks, else as q8_0 */
+  void (*product)(const Rounded& x, const StoredMatrix& w, float* y);
+  /** the same of up to kFewTokens tokens, x [tokens, depth] as it is */
+  void (*fewTokens)(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth);
   /** W^T in q8_0: to[i] has input i's weights in blocks of 32 outputs, 0 beyond the last */
   void (*turn)(const StoredMatrix& w, uint8_t* to, int64_t rowBytes);
 };
@@ -173,6 +188,12 @@ void parallel(int64_t count, void (*body)(void*, int64_t), void* context);
 template <class F>
 void parallelFor(int64_t count, F body) {
   parallel(count, [](void* context, int64_t i) { (*static_cast<F*>(context))(i); }, &body);
+}
+
+/** All of x [to.tokens, to.depth] in integers. */
+inline void roundAll(const float* x, const Rounded& to) {
+  const int64_t band = integers().bandRows;
+  parallelFor(shares(to.tokens, band), [&](int64_t i) { integers().round(x, i * band, std::min(band, to.tokens - i * band), 0, to.depth, to); });
 }
 
 }  // namespace kernels

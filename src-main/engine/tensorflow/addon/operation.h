@@ -31,6 +31,7 @@ class Call {
     return tensor;
   }
   int inputs() const { return TF_NumInputs(context_); }
+  int outputs() const { return TF_NumOutputs(context_); }
   /** an output of this shape, in the place of input `reuse` where nobody else needs that any more */
   TF_Tensor* output(int i, const std::vector<int64_t>& shape, int reuse = -1) {
     int64_t count = 1;
@@ -82,6 +83,14 @@ inline int64_t last(TF_Tensor* t) { return TF_Dim(t, TF_NumDims(t) - 1); }
 inline int64_t rowsOf(TF_Tensor* t) { return TF_TensorElementCount(t) / last(t); }
 inline void need(bool condition, const char* what) {
   if (!condition) throw std::runtime_error(what);
+}
+
+/** Output `i`, where the operation has it, for x [tokens, depth] in integers; few tokens go into their product as they are. */
+inline Rounded roundedOutput(Call& c, int i, int64_t tokens, int64_t depth) {
+  if (i >= c.outputs()) return {};
+  bool isWanted = tokens > kFewTokens;
+  TF_Tensor* out = c.output(i, {isWanted ? integers().roundedBytes(tokens, depth) : 0});
+  return {isWanted ? static_cast<uint8_t*>(TF_TensorData(out)) : nullptr, tokens, depth};
 }
 
 struct Operation {

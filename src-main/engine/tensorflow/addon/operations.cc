@@ -133,23 +133,65 @@ void product(Call& c) {
   matrixProduct()(view(a), view(b), add, view(out), s, i[2] != 0);
 }
 
+void rmsNorm(Call& c) {
+  TF_Tensor *x = c.input(0), *w = c.input(1), *y = c.output(0, shapeOf(x));
+  table().rmsNorm(view(x), f32(w), view(y), rowsOf(x), last(x), c.attributes.floats[0], roundedOutput(c, 1, rowsOf(x), last(x)));
+}
+
+void layerNorm(Call& c) {
+  TF_Tensor *x = c.input(0), *w = c.input(1), *b = c.input(2), *y = c.output(0, shapeOf(x));
+  need(TF_TensorElementCount(w) == last(x) && TF_TensorElementCount(b) == last(x), "layerNorm: shapes do not fit");
+  table().layerNorm(view(x), f32(w), f32(b), view(y), rowsOf(x), last(x), c.attributes.floats[0], roundedOutput(c, 1, rowsOf(x), last(x)));
+}
+
+void gated(Call& c) {
+  TF_Tensor *g = c.input(0), *u = c.input(1), *y = c.output(0, shapeOf(g));
+  Rounded rounded = roundedOutput(c, 1, rowsOf(g), last(g));
+  table().gated(view(g), view(u), view(y), TF_TensorElementCount(g), static_cast<int>(c.attributes.ints[0]), rounded);
+}
+
+void gatedGrad(Call& c) {
+  TF_Tensor *dy = c.input(0), *g = c.input(1), *u = c.input(2), *dg = c.output(0, shapeOf(g)), *du = c.output(1, shapeOf(g));
+  Rounded ofGate = roundedOutput(c, 2, rowsOf(g), last(g)), ofUp = roundedOutput(c, 3, rowsOf(g), last(g));
+  int activation = static_cast<int>(c.attributes.ints[0]);
+  table().gatedGrad(view(dy), view(g), view(u), view(dg), view(du), TF_TensorElementCount(g), activation, ofGate, ofUp);
+}
+
+void activation(Call& c) {
+  TF_Tensor *x = c.input(0), *y = c.output(0, shapeOf(x));
+  Rounded rounded = roundedOutput(c, 1, rowsOf(x), last(x));
+  table().gated(view(x), {}, view(y), TF_TensorElementCount(x), static_cast<int>(c.attributes.ints[0]), rounded);
+}
+
+void activationGrad(Call& c) {
+  TF_Tensor *dy = c.input(0), *x = c.input(1), *dx = c.output(0, shapeOf(x));
+  Rounded rounded = roundedOutput(c, 1, rowsOf(x), last(x));
+  table().gatedGrad(view(dy), view(x), {}, view(dx), {}, TF_TensorElementCount(x), static_cast<int>(c.attributes.ints[0]), rounded, {});
+}
+
+void attention(Call& c) {
+  TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3);
+  AttentionShape shape = attentionShape(c, q, k);
+  TF_Tensor *out = c.output(0, shapeOf(q)), *sums = c.output(1, {rowsOf(q), shape.heads});
+  Rounded rounded = roundedOutput(c, 2, rowsOf(q), last(q));
+  bool haveBlocks = shape.headSize % 32 == 0;  // else a head ends amid numbers that are rounded together
+  auto function = onTiles(shape) ? amxAttention : table().attention;
+  function(view(q), view(k), view(v), i32(s), view(out), f32(sums), shape, haveBlocks ? rounded : Rounded{});
+  if (rounded.data && !haveBlocks) roundAll(f32(out), rounded);
+}
+
 }  // namespace
 
 const std::vector<Operation>& stepOperations() {
   static const std::vector<Operation> list = {
-      {"StudioRmsNorm", {"x: T", "weight: float"}, {"y: U"}, {"T", "U"}, {}, {"epsilon"}, {0}, [](Call& c) {
-         TF_Tensor *x = c.input(0), *w = c.input(1), *y = c.output(0, shapeOf(x));
-         table().rmsNorm(view(x), f32(w), view(y), rowsOf(x), last(x), c.attributes.floats[0]);
-       }},
+      {"StudioRmsNorm", {"x: T", "weight: float"}, {"y: U"}, {"T", "U"}, {}, {"epsilon"}, {0}, rmsNorm},
+      {"StudioRmsNormRounded", {"x: T", "weight: float"}, {"y: U", "rounded: uint8"}, {"T", "U"}, {}, {"epsilon"}, {0, -1}, rmsNorm},
       {"StudioRmsNormGrad", {"dy: T", "x: U", "weight: float"}, {"dx: float"}, {"T", "U"}, {}, {"epsilon"}, {1}, [](Call& c) {
          TF_Tensor *dy = c.input(0), *x = c.input(1), *w = c.input(2), *dx = c.output(0, shapeOf(x));
          table().rmsNormGrad(view(dy), view(x), f32(w), nullptr, f32(dx), rowsOf(x), last(x), c.attributes.floats[0]);
        }},
-      {"StudioLayerNorm", {"x: T", "weight: float", "bias: float"}, {"y: U"}, {"T", "U"}, {}, {"epsilon"}, {0}, [](Call& c) {
-         TF_Tensor *x = c.input(0), *w = c.input(1), *b = c.input(2), *y = c.output(0, shapeOf(x));
-         need(TF_TensorElementCount(w) == last(x) && TF_TensorElementCount(b) == last(x), "layerNorm: shapes do not fit");
-         table().layerNorm(view(x), f32(w), f32(b), view(y), rowsOf(x), last(x), c.attributes.floats[0]);
-       }},
+      {"StudioLayerNorm", {"x: T", "weight: float", "bias: float"}, {"y: U"}, {"T", "U"}, {}, {"epsilon"}, {0}, layerNorm},
+      {"StudioLayerNormRounded", {"x: T", "weight: float", "bias: float"}, {"y: U", "rounded: uint8"}, {"T", "U"}, {}, {"epsilon"}, {0, -1}, layerNorm},
       {"StudioLayerNormGrad", {"dy: T", "x: U", "weight: float"}, {"dx: float"}, {"T", "U"}, {}, {"epsilon"}, {1}, [](Call& c) {
          TF_Tensor *dy = c.input(0), *x = c.input(1), *w = c.input(2), *dx = c.output(0, shapeOf(x));
          table().layerNormGrad(view(dy), view(x), f32(w), f32(dx), rowsOf(x), last(x), c.attributes.floats[0]);
@@ -174,29 +216,19 @@ const std::vector<Operation>& stepOperations() {
          need(last(cos) * 2 * heads == last(x) && rowsOf(cos) == rowsOf(x), "rotary: shapes do not fit");
          table().rotary(view(x), f32(cos), f32(sin), view(y), rowsOf(x), heads, static_cast<int>(last(x) / heads), c.attributes.floats[0]);
        }},
-      {"StudioGated", {"gate: T", "up: U"}, {"y: V"}, {"T", "U", "V"}, {"activation"}, {}, {0}, [](Call& c) {
-         TF_Tensor *g = c.input(0), *u = c.input(1), *y = c.output(0, shapeOf(g));
-         table().gated(view(g), view(u), view(y), TF_TensorElementCount(g), static_cast<int>(c.attributes.ints[0]));
-       }},
-      {"StudioGatedGrad", {"dy: T", "gate: U", "up: V"}, {"dgate: W", "dup: W"}, {"T", "U", "V", "W"}, {"activation"}, {}, {1, 1}, [](Call& c) {
-         TF_Tensor *dy = c.input(0), *g = c.input(1), *u = c.input(2), *dg = c.output(0, shapeOf(g)), *du = c.output(1, shapeOf(g));
-         table().gatedGrad(view(dy), view(g), view(u), view(dg), view(du), TF_TensorElementCount(g), static_cast<int>(c.attributes.ints[0]));
-       }},
-      {"StudioActivation", {"x: T"}, {"y: U"}, {"T", "U"}, {"activation"}, {}, {0}, [](Call& c) {
-         TF_Tensor *x = c.input(0), *y = c.output(0, shapeOf(x));
-         table().gated(view(x), {}, view(y), TF_TensorElementCount(x), static_cast<int>(c.attributes.ints[0]));
-       }},
-      {"StudioActivationGrad", {"dy: T", "x: U"}, {"dx: V"}, {"T", "U", "V"}, {"activation"}, {}, {1}, [](Call& c) {
-         TF_Tensor *dy = c.input(0), *x = c.input(1), *dx = c.output(0, shapeOf(x));
-         table().gatedGrad(view(dy), view(x), {}, view(dx), {}, TF_TensorElementCount(x), static_cast<int>(c.attributes.ints[0]));
-       }},
+      {"StudioGated", {"gate: T", "up: U"}, {"y: V"}, {"T", "U", "V"}, {"activation"}, {}, {0}, gated},
+      {"StudioGatedRounded", {"gate: T", "up: U"}, {"y: V", "rounded: uint8"}, {"T", "U", "V"}, {"activation"}, {}, {0, -1}, gated},
+      {"StudioGatedGrad", {"dy: T", "gate: U", "up: V"}, {"dgate: W", "dup: W"}, {"T", "U", "V", "W"}, {"activation"}, {}, {1, 1}, gatedGrad},
+      {"StudioGatedGradRounded", {"dy: T", "gate: U", "up: V"}, {"dgate: W", "dup: W", "rounded_dgate: uint8", "rounded_dup: uint8"},
+       {"T", "U", "V", "W"}, {"activation"}, {}, {1, 1, -1, -1}, gatedGrad},
+      {"StudioActivation", {"x: T"}, {"y: U"}, {"T", "U"}, {"activation"}, {}, {0}, activation},
+      {"StudioActivationRounded", {"x: T"}, {"y: U", "rounded: uint8"}, {"T", "U"}, {"activation"}, {}, {0, -1}, activation},
+      {"StudioActivationGrad", {"dy: T", "x: U"}, {"dx: V"}, {"T", "U", "V"}, {"activation"}, {}, {1}, activationGrad},
+      {"StudioActivationGradRounded", {"dy: T", "x: U"}, {"dx: V", "rounded: uint8"}, {"T", "U", "V"}, {"activation"}, {}, {1, -1}, activationGrad},
       {"StudioAttention", {"q: T", "k: U", "v: V", "segments: int32"}, {"out: W", "log_sums: float"}, {"T", "U", "V", "W"},
-       {"length", "heads", "key_value_heads", "window", "key_length"}, {"scale"}, {0, -1}, [](Call& c) {
-         TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3);
-         AttentionShape shape = attentionShape(c, q, k);
-         TF_Tensor *out = c.output(0, shapeOf(q)), *sums = c.output(1, {rowsOf(q), shape.heads});
-         (onTiles(shape) ? amxAttention : table().attention)(view(q), view(k), view(v), i32(s), view(out), f32(sums), shape);
-       }},
+       {"length", "heads", "key_value_heads", "window", "key_length"}, {"scale"}, {0, -1}, attention},
+      {"StudioAttentionRounded", {"q: T", "k: U", "v: V", "segments: int32"}, {"out: W", "log_sums: float", "rounded: uint8"}, {"T", "U", "V", "W"},
+       {"length", "heads", "key_value_heads", "window", "key_length"}, {"scale"}, {0, -1, -1}, attention},
       {"StudioAttentionGrad", {"q: T", "k: U", "v: V", "segments: int32", "out: W", "log_sums: float", "dout: X"}, {"dq: Y", "dk: Y", "dv: Y"},
        {"T", "U", "V", "W", "X", "Y"}, {"length", "heads", "key_value_heads", "window", "key_length"}, {"scale"}, {0, 1, 2}, [](Call& c) {
          TF_Tensor *q = c.input(0), *k = c.input(1), *v = c.input(2), *s = c.input(3), *out = c.input(4), *sums = c.input(5), *dOut = c.input(6);

@@ -1,6 +1,7 @@
 // Operations on what lies in our own memory (residents.h): weights and sequences come as numbers.
 #include "operations.h"
 
+#include "buffer.h"
 #include "loss.h"
 #include "residents.h"
 
@@ -55,9 +56,15 @@ void convolution(Call& c) {
 /** The product with the two factors in integers: x rounded by token and block, W as its blocks have it, W^T in a copy of its own. */
 void integerProduct(const float* x, PackedMatrix& w, float* y, int64_t tokens, bool gradient) {
   StoredMatrix stored = gradient ? w.turned().stored() : w.stored();
-  integers().products(x, &stored, &y, 1, tokens, gradient ? w.rows : w.width);
+  int64_t depth = gradient ? w.rows : w.width;
+  if (tokens <= kFewTokens) return integers().fewTokens(x, stored, y, tokens, depth);
+  static thread_local Buffer buffer;
+  Rounded rounded{reinterpret_cast<uint8_t*>(buffer.need(integers().roundedBytes(tokens, depth) / 4)), tokens, depth};
+  roundAll(x, rounded);
+  integers().product(rounded, stored, y);
 }
 
+/** `rounded` (input 2, where it is there): x in integers already */
 void integerProduct(Call& c) {
   TF_Tensor* x = c.input(0);
   auto w = matrix(c.input(1));
@@ -65,25 +72,18 @@ void integerProduct(Call& c) {
   need(last(x) == (gradient ? w->rows : w->width), "integer product: shapes do not fit");
   auto shape = shapeOf(x);
   shape.back() = gradient ? w->width : w->rows;
-  integerProduct(f32(x), *w, f32(c.output(0, shape)), rowsOf(x), gradient);
+  float* y = f32(c.output(0, shape));
+  if (c.inputs() == 2 || rowsOf(x) <= kFewTokens) return integerProduct(f32(x), *w, y, rowsOf(x), gradient);
+  TF_Tensor* rounded = c.input(2);
+  need(TF_TensorElementCount(rounded) == integers().roundedBytes(rowsOf(x), last(x)), "integer product: what is rounded does not fit");
+  integers().product({static_cast<uint8_t*>(TF_TensorData(rounded)), rowsOf(x), last(x)}, gradient ? w->turned().stored() : w->stored(), y);
 }
 
-/** Products of several matrices with the same x, which is rounded once. */
-template <int count>
-void integerProducts(Call& c) {
+/** x in integers, for the products that take it */
+void rounded(Call& c) {
   TF_Tensor* x = c.input(0);
-  std::shared_ptr<PackedMatrix> held[count];
-  StoredMatrix weights[count];
-  float* ys[count];
-  auto shape = shapeOf(x);
-  for (int i = 0; i < count; i++) {
-    held[i] = matrix(c.input(1 + i));
-    need(last(x) == held[i]->width, "integer products: shapes do not fit");
-    weights[i] = held[i]->stored();
-    shape.back() = held[i]->rows;
-    ys[i] = f32(c.output(i, shape));
-  }
-  integers().products(f32(x), weights, ys, count, rowsOf(x), last(x));
+  Rounded to = roundedOutput(c, 0, rowsOf(x), last(x));
+  if (to.data) roundAll(f32(x), to);
 }
 
 /** W[ids] in f32 */
@@ -157,9 +157,8 @@ const std::vector<Operation>& packedOperations() {
       {"StudioConvolution", {"x: float", "weight: int32"}, {"y: float"}, {},
        {"kernel", "stride", "before", "rows", "columns", "gradient"}, {}, {-1}, convolution},
       {"StudioIntegerProduct", {"x: float", "weight: int32"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
-      {"StudioIntegerProduct2", {"x: float", "w0: int32", "w1: int32"}, {"y0: float", "y1: float"}, {}, {}, {}, {-1, -1}, integerProducts<2>},
-      {"StudioIntegerProduct3", {"x: float", "w0: int32", "w1: int32", "w2: int32"}, {"y0: float", "y1: float", "y2: float"}, {}, {}, {},
-       {-1, -1, -1}, integerProducts<3>},
+      {"StudioRoundedProduct", {"x: float", "weight: int32", "rounded: uint8"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
+      {"StudioRounded", {"x: float"}, {"rounded: uint8"}, {}, {}, {}, {-1}, rounded},
       {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows},
       {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack},
       {"StudioPackedLoss", {"x: T", "weight: int32", "labels: int32"}, {"loss: float", "dx: float"}, {"T"}, {"split", "integers"}, {}, {-1, 0}, loss},

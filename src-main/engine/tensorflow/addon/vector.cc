@@ -27,8 +27,30 @@ void overRows(int64_t rows, int64_t width, F body) {
   });
 }
 
-void rmsNorm(View x, const float* weight, View y, int64_t rows, int64_t width, float epsilon) {
-  overRows(rows, width, [&](int64_t row) {
+/** Rows [first, first + count) of y in integers. */
+inline void roundRows(View y, int64_t first, int64_t count, const Rounded& to) {
+  integers().round(static_cast<float*>(y.data), first, count, 0, to.depth, to);
+}
+
+/** Calls body(first, count) for each band of rows. */
+template <class F>
+void overBands(int64_t rows, F body) {
+  const int64_t band = integers().bandRows;
+  parallelFor(shares(rows, band), [&](int64_t i) { body(i * band, std::min(band, rows - i * band)); });
+}
+
+/** `overRows`, and where it is wanted, of each band of rows what `body` wrote of y in integers. */
+template <class F>
+void overRows(int64_t rows, int64_t width, View y, const Rounded& rounded, F body) {
+  if (!rounded.data) return overRows(rows, width, body);
+  overBands(rows, [&](int64_t first, int64_t count) {
+    for (int64_t row = first; row < first + count; row++) body(row);
+    roundRows(y, first, count, rounded);
+  });
+}
+
+void rmsNorm(View x, const float* weight, View y, int64_t rows, int64_t width, float epsilon, const Rounded& rounded) {
+  overRows(rows, width, y, rounded, [&](int64_t row) {
     Row in(x, row * width, width);
     OutRow out(y, row * width, width);
     float sum = 0;
@@ -71,8 +93,8 @@ struct Spread {
 };
 
 /** (x - mean) / deviation * weight + bias */
-void layerNorm(View x, const float* weight, const float* bias, View y, int64_t rows, int64_t width, float epsilon) {
-  overRows(rows, width, [&](int64_t row) {
+void layerNorm(View x, const float* weight, const float* bias, View y, int64_t rows, int64_t width, float epsilon, const Rounded& rounded) {
+  overRows(rows, width, y, rounded, [&](int64_t row) {
     Row in(x, row * width, width);
     OutRow out(y, row * width, width);
     Spread s(in, width, epsilon);
@@ -125,8 +147,8 @@ void overPieces(int64_t count, F body) {
 
 /** activation(gate), times up where that is given */
 template <class Activation>
-void gatedBy(View gate, View up, View y, int64_t count) {
-  overPieces(count, [&](int64_t start, int64_t n) {
+void gatedBy(View gate, View up, View y, int64_t count, const Rounded& rounded) {
+  auto piece = [&](int64_t start, int64_t n) {
     Row g(gate, start, n);
     OutRow out(y, start, n);
     if (up.data) {
@@ -135,12 +157,17 @@ void gatedBy(View gate, View up, View y, int64_t count) {
     } else {
       for (int64_t i = 0; i < n; i++) out[i] = Activation::at(g[i]).value;
     }
+  };
+  if (!rounded.data) return overPieces(count, piece);
+  overBands(rounded.tokens, [&](int64_t first, int64_t rows) {
+    piece(first * rounded.depth, rows * rounded.depth);
+    roundRows(y, first, rows, rounded);
   });
 }
 
 template <class Activation>
-void gatedGradBy(View dy, View gate, View up, View dGate, View dUp, int64_t count) {
-  overPieces(count, [&](int64_t start, int64_t n) {
+void gatedGradBy(View dy, View gate, View up, View dGate, View dUp, int64_t count, const Rounded& roundedGate, const Rounded& roundedUp) {
+  auto piece = [&](int64_t start, int64_t n) {
     Row d(dy, start, n), g(gate, start, n);
     OutRow dg(dGate, start, n);
     if (up.data) {
@@ -155,27 +182,33 @@ void gatedGradBy(View dy, View gate, View up, View dGate, View dUp, int64_t coun
     } else {
       for (int64_t i = 0; i < n; i++) dg[i] = d[i] * Activation::at(g[i]).slope;
     }
+  };
+  if (!roundedGate.data) return overPieces(count, piece);
+  overBands(roundedGate.tokens, [&](int64_t first, int64_t rows) {
+    piece(first * roundedGate.depth, rows * roundedGate.depth);
+    roundRows(dGate, first, rows, roundedGate);
+    if (up.data) roundRows(dUp, first, rows, roundedUp);
   });
 }
 
 /** The numbers of activations in attributes. */
 enum { kSilu, kGeluTanh, kGelu, kQuickGelu };
 
-void gated(View gate, View up, View y, int64_t count, int activation) {
+void gated(View gate, View up, View y, int64_t count, int activation, const Rounded& rounded) {
   switch (activation) {
-    case kSilu: return gatedBy<Silu>(gate, up, y, count);
-    case kGeluTanh: return gatedBy<GeluTanh>(gate, up, y, count);
-    case kGelu: return gatedBy<Gelu>(gate, up, y, count);
-    case kQuickGelu: return gatedBy<QuickGelu>(gate, up, y, count);
+    case kSilu: return gatedBy<Silu>(gate, up, y, count, rounded);
+    case kGeluTanh: return gatedBy<GeluTanh>(gate, up, y, count, rounded);
+    case kGelu: return gatedBy<Gelu>(gate, up, y, count, rounded);
+    case kQuickGelu: return gatedBy<QuickGelu>(gate, up, y, count, rounded);
   }
 }
 
-void gatedGrad(View dy, View gate, View up, View dGate, View dUp, int64_t count, int activation) {
+void gatedGrad(View dy, View gate, View up, View dGate, View dUp, int64_t count, int activation, const Rounded& roundedGate, const Rounded& roundedUp) {
   switch (activation) {
-    case kSilu: return gatedGradBy<Silu>(dy, gate, up, dGate, dUp, count);
-    case kGeluTanh: return gatedGradBy<GeluTanh>(dy, gate, up, dGate, dUp, count);
-    case kGelu: return gatedGradBy<Gelu>(dy, gate, up, dGate, dUp, count);
-    case kQuickGelu: return gatedGradBy<QuickGelu>(dy, gate, up, dGate, dUp, count);
+    case kSilu: return gatedGradBy<Silu>(dy, gate, up, dGate, dUp, count, roundedGate, roundedUp);
+    case kGeluTanh: return gatedGradBy<GeluTanh>(dy, gate, up, dGate, dUp, count, roundedGate, roundedUp);
+    case kGelu: return gatedGradBy<Gelu>(dy, gate, up, dGate, dUp, count, roundedGate, roundedUp);
+    case kQuickGelu: return gatedGradBy<QuickGelu>(dy, gate, up, dGate, dUp, count, roundedGate, roundedUp);
   }
 }
 

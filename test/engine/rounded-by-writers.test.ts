@@ -1,0 +1,90 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { attention } from '../../src-main/engine/attention.ts';
+import { stepCompiler } from '../../src-main/engine/compiler.ts';
+import { frozenProduct, packedKernels } from '../../src-main/engine/frozen.ts';
+import { activated, gated, layerNorm, rmsNorm } from '../../src-main/engine/fused.ts';
+import { openEngine } from '../../src-main/engine/index.ts';
+import { withIntegerProducts } from '../../src-main/engine/integer-product.ts';
+import { PackedMatrix } from '../../src-main/engine/packed.ts';
+import { GraphBuilder } from '../../src-main/engine/tensorflow/graph-builder.ts';
+
+const F32 = 0;
+/** Rows of two examples, one of which is padded; no multiple of what kernels take together. */
+const [ROWS, LENGTH, WIDTH, OUT] = [2, 67, 96, 40];
+const TOKENS = ROWS * LENGTH;
+const SEGMENTS = Int32Array.from({ length: TOKENS }, (_, t) => (t % LENGTH < 30 ? 0 : t % LENGTH < 60 ? 1 : -1));
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'effilora-writers-'));
+const wave = (length: number, pace: number) => Float32Array.from({ length }, (_, i) => Math.sin((i + 1) * pace));
+let matrix: PackedMatrix;
+
+beforeAll(async () => {
+  await openEngine('tensorflow');
+  const file = path.join(folder, 'weight');
+  fs.writeFileSync(file, new Uint8Array(wave(OUT * WIDTH, 0.37).buffer));
+  const source = { path: file, offset: 0, format: F32, rows: OUT, width: WIDTH };
+  matrix = await PackedMatrix.load(packedKernels()!, source, F32);
+});
+afterAll(() => {
+  matrix.dispose();
+  fs.rmSync(folder, { recursive: true });
+});
+
+type Writer = (x: Tensor2D, other: Tensor2D, line: Tensor1D, segments: Tensor1D) => Tensor2D;
+const attend =
+  (heads: number): Writer =>
+  (x, other, _, segments) =>
+    attention(x, other, x, segments, { length: LENGTH, heads, keyValueHeads: heads, scale: 0.3 });
+const WRITERS: [name: string, operations: string[], write: Writer][] = [
+  ['rmsNorm', ['StudioRmsNormRounded'], (x, _, line) => rmsNorm(x, line, 1e-5)],
+  ['layerNorm', ['StudioLayerNormRounded'], (x, _, line) => layerNorm(x, { weight: line, bias: line }, 1e-5)],
+  ['a gate', ['StudioGatedRounded'], (x, other) => gated(x, other, 'silu')],
+  ['an activation', ['StudioActivationRounded'], (x) => activated(x, 'gelu_tanh')],
+  ['attention, heads of whole blocks', ['StudioAttentionRounded'], attend(3)],
+  ['attention, heads that end amid a block', ['StudioAttentionRounded'], attend(4)],
+];
+
+// Eager code rounds what it reads from memory, when it multiplies.
+it.each(WRITERS)('%s rounds its rows as the product would have: the same bits', async (_, operations, write) => {
+  const values = [wave(TOKENS * WIDTH, 1.7), wave(TOKENS * WIDTH, 2.3), wave(WIDTH, 0.7), SEGMENTS];
+  const feeds: Tensor[] = [
+    ...values.slice(0, 2).map((each) => tf.tensor2d(each, [TOKENS, WIDTH])),
+    ...[tf.tensor1d(values[2]!), tf.tensor1d(SEGMENTS, 'int32')],
+  ];
+  const product = () => {
+    const [x, other, line, segments] = feeds as [Tensor2D, Tensor2D, Tensor1D, Tensor1D];
+    return withIntegerProducts(() => frozenProduct(write(x, other, line, segments), matrix));
+  };
+  const added = vi.spyOn(GraphBuilder.prototype, 'add');
+  const step = await stepCompiler()!.compile({
+    ...{ feeds, state: [], precision: 'f32' },
+    step: () => ({ outputs: [product()], updates: [] }),
+  });
+  const names = added.mock.calls.map(([name]) => name);
+  added.mockRestore();
+  expect(names).toEqual(expect.arrayContaining([...operations, 'StudioRoundedProduct']));
+  expect(names).not.toContain('StudioRounded');
+  const [compiled] = await step.run(values);
+  expect(compiled).toEqual(product().dataSync());
+});
+
+it('what no such operation writes is rounded once for all of its products', async () => {
+  const values = wave(TOKENS * WIDTH, 1.7);
+  const x = tf.tensor2d(values, [TOKENS, WIDTH]);
+  const twice = () => withIntegerProducts(() => [frozenProduct(x, matrix), frozenProduct(x, matrix)]);
+  const added = vi.spyOn(GraphBuilder.prototype, 'add');
+  const step = await stepCompiler()!.compile({
+    ...{ feeds: [x], state: [], precision: 'f32' },
+    step: () => ({ outputs: twice(), updates: [] }),
+  });
+  const names = added.mock.calls.map(([name]) => name);
+  added.mockRestore();
+  expect(names.filter((name) => name === 'StudioRounded')).toHaveLength(1);
+  expect(names.filter((name) => name === 'StudioRoundedProduct')).toHaveLength(2);
+  const outputs = await step.run([values]);
+  expect(outputs).toEqual(twice().map((tensor) => tensor.dataSync()));
+});
