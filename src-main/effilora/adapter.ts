@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import { mixture, productAdd } from '../engine/fused.ts';
+import { productAdd } from '../engine/fused.ts';
 import { type LowRankInputs } from '../engine/fused-kernels.ts';
-import { type ImplicitRows, isImplicit, timesTransposed } from '../engine/implicit-rows.ts';
+import { type ImplicitRows, isImplicit } from '../engine/implicit-rows.ts';
 import { hasLowRank, lowRankMixture } from '../engine/low-rank.ts';
 import { ALL_STAY, type Drop, DroppedHeads } from './dropped-heads.ts';
 import { dropout, featureNoise } from './dropout.ts';
@@ -21,7 +21,7 @@ import {
 } from './methods/structure.ts';
 import type { SiteTensors } from './methods/tensors.ts';
 import { inBlock, rowsOf, type SiteId, type SitePart, siteName as key } from './names.ts';
-import { tapShare } from './router-share.ts';
+import { SharedHidden } from './one-head.ts';
 import { type AdapterTensor, fresh, type Trainable, variableOf } from './trainable.ts';
 import type {
   AdapterOptions,
@@ -34,6 +34,7 @@ import type {
   StepInputs,
 } from './types.ts';
 import { adaptedNorms, decompose, outputNorms } from './weight-decomposition.ts';
+import { weightedHeads } from './weighted-heads.ts';
 
 interface Site {
   shape: SiteShape;
@@ -45,7 +46,8 @@ interface Site {
   noise?: Tensor2D;
 }
 
-type SiteInputs = Omit<LowRankInputs, 'router' | 'x'> & { x: Tensor2D | ImplicitRows };
+/** `h`: A x, where other sites have it, too */
+type SiteInputs = Omit<LowRankInputs, 'router' | 'x'> & { x: Tensor2D | ImplicitRows; h?: Tensor2D };
 
 /**
  * An adapter's tensors and what it adds to a frozen linear:
@@ -73,6 +75,7 @@ export class Adapter {
   /** by group and block */
   readonly #layers = new Map<string, LayerTensors>();
   readonly #groups: ReadonlySet<string>;
+  readonly #hidden = new SharedHidden();
   #structure?: string;
   #dropped: DroppedHeads;
 
@@ -172,12 +175,13 @@ export class Adapter {
     if (!site) return y;
     const scale = scaleOf(this.options);
     const active = this.step?.active[site.firstHead / headsPerSite(this.options)];
+    const h = this.#sharedHidden(site, x, parameters);
     return tf.tidy(() => {
       const { a, b } = this.#pair(site, parameters);
       const adapted =
         this.#isWhole(site) && !isImplicit(x)
           ? this.#mixedWhole(site, { x, y, a, b, scale }, parameters, active)
-          : this.#mixedInParts(site, { x, y, a, b, scale }, parameters, active);
+          : this.#mixedInParts(site, { x, y, a, b, h, scale }, parameters, active);
       if (!this.options.dora) return adapted;
       const magnitude = parameters[site.names.magnitude!] as Tensor2D;
       return decompose(adapted, magnitude, adaptedNorms(weight(), a, b, scale), bias);
@@ -220,31 +224,31 @@ export class Adapter {
 
   #mixedInParts(site: Site, inputs: SiteInputs, parameters: LayerTensors, active?: Tensor1D): Tensor2D {
     const { x, y, a, b, scale } = inputs;
-    const z = this.#weightedHeads(site, x, a, parameters);
+    const z = this.#weightedHeads(site, inputs, parameters);
     this.observeHeads?.(site.shape, isImplicit(x) ? x.written() : x, a, z);
     return productAdd(y, z, b, scale, active);
   }
 
-  /** concat_j(omega_j h) [tokens, N * r]; h itself without a router. */
-  #weightedHeads(site: Site, x: SiteInputs['x'], a: Tensor2D, parameters: LayerTensors): Tensor2D {
-    const { rank, dropout: rate } = this.options;
-    const { dropout: noise, shareWeight: weight } = this.#rows(rowsOf(site.shape)) ?? {};
-    const dropped = noise && site.noise ? dropout(x, rate, noise, site.noise) : undefined;
-    const mask = this.#dropped.maskOf(site.shape);
-    if (site.names.router === undefined) {
-      const h = timesTransposed(dropped ?? x, a);
-      return (mask ? tf.mul(h, mask) : h) as Tensor2D;
-    }
-    const router = parameters[site.names.router] as Tensor2D;
-    let mixed: Tensor2D = dropped
-      ? tf.concat([timesTransposed(dropped, a), timesTransposed(x, router)], 1)
-      : timesTransposed(x, tf.concat([a, router], 0)); // (A x | router x) in one product
-    if (weight) mixed = tapShare(mixed, parameters[tapName(site.shape)] as Tensor2D, weight, rank);
-    const bias = this.#dropped.biasOf(site.shape);
-    if (bias) mixed = tf.add<Tensor2D>(mixed, bias);
-    this.observeRouter?.(site.shape, tf.softmax(tf.slice(mixed, [0, rank], [-1, this.options.heads])));
-    const weighted = mixture(mixed, rank, this.options.heads);
-    return (mask ? tf.mul(weighted, mask) : weighted) as Tensor2D;
+  /** A x of a site with one head, which others that read x with the same A have, too; undefined where it is made on the way. */
+  #sharedHidden(site: Site, x: Tensor2D | ImplicitRows, parameters: LayerTensors): Tensor2D | undefined {
+    const { names, shape } = site;
+    const isAlone = names.router !== undefined && headsPerSite(this.options) === 1;
+    if (!isAlone || isImplicit(x) || this.#isWhole(site) || this.#rows(rowsOf(shape))?.dropout) return undefined;
+    return this.#hidden.of(x, parameters[names.A!] as Tensor2D, parameters);
+  }
+
+  #weightedHeads({ names, shape, noise }: Site, { x, a, h }: SiteInputs, parameters: LayerTensors): Tensor2D {
+    const { rank, heads, dropout: rate } = this.options;
+    const { dropout: perRow, shareWeight: weight } = this.#rows(rowsOf(shape)) ?? {};
+    const router = names.router === undefined ? undefined : (parameters[names.router] as Tensor2D);
+    return weightedHeads(x, a, {
+      ...{ rank, heads, router, h },
+      dropped: perRow && noise ? dropout(x, rate, perRow, noise) : undefined,
+      share: weight && router && { tap: parameters[tapName(shape)] as Tensor2D, weight },
+      mask: this.#dropped.maskOf(shape),
+      bias: this.#dropped.biasOf(shape),
+      observe: this.observeRouter && ((omega) => this.observeRouter!(shape, omega)),
+    });
   }
 
   /** The heads that are left out now. */

@@ -66,6 +66,7 @@ describe('what an adapter adds to a frozen linear', () => {
       ['shared.A.v_proj', `${v}.B`, 'layers.1.router.6'],
       2,
     ],
+    ['effilora with one head', { heads: 1 }, ['shared.A.6', `${v}.B`, `${v}.router`], 2],
     ['hydralora', { name: 'hydralora' }, [`${v}.A`, `${v}.B`, `${v}.router`], 2],
     ['lora', { name: 'lora' }, [`${v}.A`, `${v}.B`], 2],
     ['rsLoRA', { rsLora: true }, ['shared.A.6', `${v}.B`, `${v}.router`], 4 / Math.sqrt(2)],

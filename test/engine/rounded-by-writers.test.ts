@@ -7,11 +7,12 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { attention } from '../../src-main/engine/attention.ts';
 import { stepCompiler } from '../../src-main/engine/compiler.ts';
 import { frozenProduct, packedKernels } from '../../src-main/engine/frozen.ts';
-import { activated, gated, layerNorm, rmsNorm } from '../../src-main/engine/fused.ts';
+import { activated, gated, layerNorm, productAdd, rmsNorm } from '../../src-main/engine/fused.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
 import { withIntegerProducts } from '../../src-main/engine/integer-product.ts';
 import { PackedMatrix } from '../../src-main/engine/packed.ts';
 import { GraphBuilder } from '../../src-main/engine/tensorflow/graph-builder.ts';
+import { largestDifference } from '../models/support.ts';
 
 const F32 = 0;
 /** Rows of two examples, one of which is padded; no multiple of what kernels take together. */
@@ -87,4 +88,36 @@ it('what no such operation writes is rounded once for all of its products', asyn
   expect(names.filter((name) => name === 'StudioRoundedProduct')).toHaveLength(2);
   const outputs = await step.run([values]);
   expect(outputs).toEqual(twice().map((tensor) => tensor.dataSync()));
+});
+
+// 5 tokens go into their product as they are
+it.each([5, TOKENS])('adds a small product on its way, and one to its gradient: %i tokens', async (tokens) => {
+  const [rank, scale] = [7, 0.3];
+  const shapes: [number, number][] = [[tokens, WIDTH], [rank, WIDTH], [rank, OUT], [tokens, OUT]]; // prettier-ignore
+  const values = shapes.map(([rows, columns], i) => wave(rows * columns, 1.3 + i));
+  const feeds = values.map((each, i) => tf.tensor2d(each, shapes[i]));
+  /** An adapted linear, and its gradients: x sees W and A at once. */
+  const all = () => {
+    const [x, a, b, direction] = feeds as [Tensor2D, Tensor2D, Tensor2D, Tensor2D];
+    const adapted = (input: Tensor2D, left: Tensor2D, right: Tensor2D) =>
+      withIntegerProducts(() =>
+        productAdd(frozenProduct(input, matrix), tf.matMul(input, left, false, true), right, scale),
+      );
+    const gradients = tf.grads((...args) =>
+      tf.sum(tf.mul(adapted(...(args as [Tensor2D, Tensor2D, Tensor2D])), direction)),
+    );
+    return [adapted(x, a, b), ...withIntegerProducts(() => gradients([x, a, b]))];
+  };
+  const added = vi.spyOn(GraphBuilder.prototype, 'add');
+  const step = await stepCompiler()!.compile({
+    ...{ feeds, state: [], precision: 'f32' },
+    step: () => ({ outputs: all(), updates: [] }),
+  });
+  const names = added.mock.calls.map(([name]) => name);
+  added.mockRestore();
+  // sums below 4096 numbers are left to TensorFlow
+  const expected = tokens === TOKENS ? 2 : 1;
+  expect(names.filter((name) => name === 'StudioRoundedProductAdd')).toHaveLength(expected);
+  const compiled = await step.run(values);
+  all().forEach((eager, i) => expect(largestDifference(compiled[i]!, eager.dataSync())).toBeLessThan(1e-5));
 });

@@ -59,6 +59,8 @@ const SMALLEST_BF16_PRODUCT = 1 << 22;
 const SMALLEST_OWN_PRODUCT = 1 << 17;
 /** A product over so few numbers is cheaper inside the sum that takes it. */
 const SMALL_INNER = 64;
+/** Of a product over so few numbers a strip lies in the nearest cache beside one of another product. */
+const LARGEST_JOINED = 128;
 
 const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
 const sameShape = (a: number[], b: number[]) => a.length === b.length && a.every((n, i) => n === b[i]);
@@ -92,6 +94,13 @@ export interface Sum {
   products: RecordedNode[];
 }
 
+/** scale * a b, which a product in integers adds on its way. */
+export interface Joined {
+  a: Ref;
+  b: Ref;
+  scale: number;
+}
+
 /**
  * What is to become of a record before anything of it is emitted: which nodes count, which sums and products become one pass,
  * and which values are bf16. Nothing is joined across the border of a repeated part.
@@ -101,6 +110,8 @@ export class Analysis {
   readonly sums = new Map<RecordedNode, Sum>();
   /** nodes that another node's pass does */
   readonly absorbed = new Set<RecordedNode>();
+  /** small products that a product in integers adds on its way */
+  readonly joined = new Map<RecordedNode, Joined>();
   private readonly users = new Map<RecordedNode, Use[]>();
   private readonly inBf16 = new Map<RecordedNode, boolean>();
 
@@ -125,6 +136,7 @@ export class Analysis {
       });
     }
     if (offers.fused) for (const node of this.live) this.findSum(node);
+    for (const node of this.live) this.joinIntoIntegers(node);
   }
 
   usersOf(node: RecordedNode): Use[] {
@@ -189,6 +201,33 @@ export class Analysis {
       terms.push({ node: product, output: 0 });
     }
     this.sums.set(node, { terms, products });
+  }
+
+  /** Small products that are added to products in integers: those go through memory once less. */
+  private joinIntoIntegers(node: RecordedNode): void {
+    if (node.operation === 'StudioProductAdd') {
+      const [y, a, b] = node.inputs as [Ref, Ref, Ref];
+      const scale = node.attributes.find(({ name }) => name === 'scale')!.value as number;
+      if (shapeOf(a)[1]! <= LARGEST_JOINED && this.isOnlyTerm(y.node, node)) this.join(y.node, { a, b, scale });
+      return;
+    }
+    const sum = this.sums.get(node);
+    if (!sum) return;
+    const free = sum.terms.filter((term) => this.isOnlyTerm(term.node, node));
+    for (const product of sum.products.splice(0, free.length)) {
+      const [a, b] = product.inputs as [Ref, Ref];
+      this.join(free.shift()!.node, { a, b, scale: 1 });
+    }
+  }
+
+  private isOnlyTerm(term: RecordedNode, of: RecordedNode): boolean {
+    const isFree = term.operation === 'StudioIntegerProduct' && !this.joined.has(term) && !this.isRoot(term);
+    return isFree && term.part === of.part && this.usersOf(term).length === 1;
+  }
+
+  private join(product: RecordedNode, joined: Joined): void {
+    this.joined.set(product, joined);
+    this.absorbed.add(product);
   }
 
   private isSmallProduct(node: RecordedNode): boolean {

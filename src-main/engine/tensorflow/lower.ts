@@ -201,6 +201,8 @@ export class Lowering {
 
   private emitSum(node: RecordedNode, type: number): Output {
     const { terms, products } = this.analysis.sums.get(node)!;
+    for (const term of terms) if (this.analysis.joined.has(term.node)) this.emitIntegerProduct(term.node);
+    if (terms.length === 1 && products.length === 0) return this.natural(terms[0]!).value;
     const rest = [...terms];
     let total: Natural | undefined;
     while (rest.length > (total ? 0 : 1)) {
@@ -266,8 +268,11 @@ export class Lowering {
     const rounded =
       this.scope.rounded.get(from.node)?.[from.output] ??
       this.scope.keepRounded(from, this.builder.one('StudioRounded', [], [x!]));
-    const product = this.builder.one('StudioRoundedProduct', node.attributes, [x!, weight!, rounded]);
-    this.keep(node, [product], [DataType.float]);
+    const joined = this.analysis.joined.get(node);
+    const more = joined ? [joined.a, joined.b].map((ref) => this.value(ref, DataType.float)) : [];
+    const attributes = joined ? [...node.attributes, attribute.float('scale', joined.scale)] : node.attributes;
+    const name = joined ? 'StudioRoundedProductAdd' : 'StudioRoundedProduct';
+    this.keep(node, [this.builder.one(name, attributes, [x!, weight!, rounded, ...more])], [DataType.float]);
   }
 
   /** Rows of a bf16 table stay bf16. */
@@ -280,6 +285,11 @@ export class Lowering {
 
   private emitOwn(node: RecordedNode, outputType: number): void {
     const { inputs: typed, output } = OWN[node.operation]!;
+    const [first] = node.inputs;
+    if (node.operation === 'StudioProductAdd' && this.analysis.joined.has(first!.node)) {
+      this.emitIntegerProduct(first!.node);
+      return this.keep(node, [this.natural(first!).value], [DataType.float]);
+    }
     if (node.operation === 'StudioProductAdd' && this.analysis.isOwnProduct(node)) {
       const scale = node.attributes.find(({ name }) => name === 'scale')!.value as number;
       const product = this.ownProduct(node, outputType, this.natural(node.inputs[0]!), scale);

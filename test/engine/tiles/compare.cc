@@ -32,6 +32,9 @@ int main() {
       }
       std::vector<float> x(tokens * width), tiled(tokens * rows), vnni(tokens * rows), plain(tokens * rows);
       for (auto& value : x) value = normal(random);
+      const int64_t rank = 5;  // of a product over few numbers that is added
+      std::vector<float> more(rank * std::max(tokens, rows));
+      for (auto& value : more) value = normal(random);
       StoredMatrix w{data.data(), format, rows, width, rowBytes};
       auto multiply = [&](const Integers& by, std::vector<float>& y) {
         if (tokens <= kFewTokens) return by.fewTokens(x.data(), w, y.data(), tokens, width);
@@ -41,7 +44,7 @@ int main() {
         for (int64_t row = 0; row < tokens; row += 20)
           for (int64_t column = 0; column < width; column += 64)
             by.round(x.data(), row, std::min<int64_t>(20, tokens - row), column, std::min<int64_t>(64, width - column), rounded);
-        by.product(rounded, w, y.data());
+        by.product(rounded, w, {more.data(), more.data(), rank, 0.5f}, y.data());
       };
       multiply(integersAmx, tiled);
       multiply(integersAvxVnni, vnni);

@@ -49,6 +49,7 @@ constexpr int64_t panelBytes(int format) { return kWeightBytes + (2 * scalesOf(f
 #else
 #include "integer-band.h"
 #endif
+#include "low-rank-band.h"
 
 auto kernelFor(int format) {
   if (scalesOf(format) == 2) return bandByStrip<false, 2>;
@@ -56,27 +57,32 @@ auto kernelFor(int format) {
 }
 
 /** `Integers::product` */
-void product(const Rounded& x, const StoredMatrix& w, float* y) {
+void product(const Rounded& x, const StoredMatrix& w, const LowRank& more, float* y) {
   Bands own(x);
   // many rows are shared out among the threads as in the loops before and after, else columns are
   int64_t chunks = haveOwnRows(x.tokens) ? threads() : 1;
   int64_t group = chunks > 1 ? kGroup : std::min(kGroup, shares(shares(w.rows, kStrip), threads()) * kStrip), groups = shares(w.rows, group);
   auto kernel = kernelFor(w.format);
   parallelFor(chunks * groups, [&](int64_t task) {
-    static thread_local Buffer packed;
+    static thread_local Buffer packed, packedMore;
 #ifdef STUDIO_TILES
     Tiles tiles(partsOfBlocks(scalesOf(w.format)));
 #endif
     uint8_t* panel = reinterpret_cast<uint8_t*>(packed.need(kDeep * panelBytes(w.format) / 4));
+    float* strip = reinterpret_cast<float*>(packedMore.need(more.rank * kStrip));
     int64_t chunk = task / groups, from = own.bands * chunk / chunks, to = own.bands * (chunk + 1) / chunks;
     int64_t left = task % groups * group, right = std::min(w.rows, left + group);
     for (int64_t first = 0; first < own.blocks; first += kDeep)
       for (int64_t column = left; column < right; column += kStrip) {
         int64_t deep = std::min(kDeep, own.blocks - first);
         packStrip(w, column, first, deep, panel);
+        bool begins = first == 0, adds = begins && more.rank > 0;
+        if (adds) packLowRank(more, w.rows, column, strip);
         for (int64_t i = from; i < to; i++) {
           int64_t row = i * kBandRows, at = i * own.blocks + first;
-          kernel(own.q + at * kLeft, own.factors + at * kFactors, panel, deep, y + row * w.rows + column, w.rows, x.tokens - row, w.rows - column, first > 0);
+          float* to = y + row * w.rows + column;
+          if (adds) lowRankBand(more.a + row * more.rank, strip, more.rank, to, w.rows, x.tokens - row, w.rows - column);
+          kernel(own.q + at * kLeft, own.factors + at * kFactors, panel, deep, to, w.rows, x.tokens - row, w.rows - column, adds || !begins);
         }
       }
   });

@@ -157,6 +157,12 @@ struct StoredMatrix {
   int format;
   int64_t rows, width, rowBytes;
 };
+/** A product over few numbers that a larger one adds on its way: a [tokens, rank] b [rank, w.rows] in f32, times `scale`; without data: none. */
+struct LowRank {
+  const float *a = nullptr, *b = nullptr;
+  int64_t rank = 0;
+  float scale = 1;
+};
 /** Products in integers, compiled once for each level of instructions; see integer-product.cc. All levels give the same bits. */
 struct Integers {
   /** tokens whose integers lie together: what is rounded by one thread in one go is best whole bands of them */
@@ -165,8 +171,8 @@ struct Integers {
   int64_t (*roundedBytes)(int64_t tokens, int64_t depth);
   /** Rounds rows [row, row + rows) of x by token and block of 32, in columns [column, column + columns): whole blocks, or up to the last. */
   void (*round)(const float* x, int64_t row, int64_t rows, int64_t column, int64_t columns, const Rounded& to);
-  /** y [tokens, w.rows] = x W^T, W in the integers of its blocks, else as q8_0 */
-  void (*product)(const Rounded& x, const StoredMatrix& w, float* y);
+  /** y [tokens, w.rows] = x W^T [+ more], W in the integers of its blocks, else as q8_0 */
+  void (*product)(const Rounded& x, const StoredMatrix& w, const LowRank& more, float* y);
   /** the same of up to kFewTokens tokens, x [tokens, depth] as it is */
   void (*fewTokens)(const float* x, const StoredMatrix& w, float* y, int64_t tokens, int64_t depth);
   /** W^T in q8_0: to[i] has input i's weights in blocks of 32 outputs, 0 beyond the last */

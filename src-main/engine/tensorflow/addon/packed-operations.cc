@@ -53,18 +53,19 @@ void convolution(Call& c) {
   table().convolution(f32(x), w->view(), f32(y), s);
 }
 
+StoredMatrix factor(PackedMatrix& w, bool gradient) { return gradient ? w.turned().stored() : w.stored(); }
+
 /** The product with the two factors in integers: x rounded by token and block, W as its blocks have it, W^T in a copy of its own. */
 void integerProduct(const float* x, PackedMatrix& w, float* y, int64_t tokens, bool gradient) {
-  StoredMatrix stored = gradient ? w.turned().stored() : w.stored();
+  StoredMatrix stored = factor(w, gradient);
   int64_t depth = gradient ? w.rows : w.width;
   if (tokens <= kFewTokens) return integers().fewTokens(x, stored, y, tokens, depth);
   static thread_local Buffer buffer;
   Rounded rounded{reinterpret_cast<uint8_t*>(buffer.need(integers().roundedBytes(tokens, depth) / 4)), tokens, depth};
   roundAll(x, rounded);
-  integers().product(rounded, stored, y);
+  integers().product(rounded, stored, {}, y);
 }
 
-/** `rounded` (input 2, where it is there): x in integers already */
 void integerProduct(Call& c) {
   TF_Tensor* x = c.input(0);
   auto w = matrix(c.input(1));
@@ -72,11 +73,35 @@ void integerProduct(Call& c) {
   need(last(x) == (gradient ? w->rows : w->width), "integer product: shapes do not fit");
   auto shape = shapeOf(x);
   shape.back() = gradient ? w->width : w->rows;
+  integerProduct(f32(x), *w, f32(c.output(0, shape)), rowsOf(x), gradient);
+}
+
+/** The same of what is rounded already [+ scale a b]. */
+void roundedProduct(Call& c) {
+  TF_Tensor *x = c.input(0), *rounded = c.input(2);
+  auto w = matrix(c.input(1));
+  bool gradient = c.attributes.ints[0] != 0;
+  int64_t tokens = rowsOf(x), depth = last(x), columns = gradient ? w->width : w->rows;
+  need(depth == (gradient ? w->rows : w->width), "integer product: shapes do not fit");
+  auto shape = shapeOf(x);
+  shape.back() = columns;
   float* y = f32(c.output(0, shape));
-  if (c.inputs() == 2 || rowsOf(x) <= kFewTokens) return integerProduct(f32(x), *w, y, rowsOf(x), gradient);
-  TF_Tensor* rounded = c.input(2);
-  need(TF_TensorElementCount(rounded) == integers().roundedBytes(rowsOf(x), last(x)), "integer product: what is rounded does not fit");
-  integers().product({static_cast<uint8_t*>(TF_TensorData(rounded)), rowsOf(x), last(x)}, gradient ? w->turned().stored() : w->stored(), y);
+  LowRank more;
+  if (c.inputs() == 5) {
+    TF_Tensor *a = c.input(3), *b = c.input(4);
+    need(rowsOf(a) == tokens && rowsOf(b) == last(a) && last(b) == columns, "integer product: what it adds does not fit");
+    more = {f32(a), f32(b), last(a), c.attributes.floats[0]};
+  }
+  bool few = tokens <= kFewTokens, apart = more.a && (few || amxProduct());  // tiles multiply f32 faster than registers
+  if (few) {
+    integers().fewTokens(f32(x), factor(*w, gradient), y, tokens, depth);
+  } else {
+    need(TF_TensorElementCount(rounded) == integers().roundedBytes(tokens, depth), "integer product: what is rounded does not fit");
+    integers().product({static_cast<uint8_t*>(TF_TensorData(rounded)), tokens, depth}, factor(*w, gradient), apart ? LowRank{} : more, y);
+  }
+  if (!apart) return;
+  View a{const_cast<float*>(more.a)}, b{const_cast<float*>(more.b)}, sum{y};
+  matrixProduct()(a, b, sum, sum, {tokens, more.rank, columns, false, false, more.scale}, true);
 }
 
 /** x in integers, for the products that take it */
@@ -157,7 +182,9 @@ const std::vector<Operation>& packedOperations() {
       {"StudioConvolution", {"x: float", "weight: int32"}, {"y: float"}, {},
        {"kernel", "stride", "before", "rows", "columns", "gradient"}, {}, {-1}, convolution},
       {"StudioIntegerProduct", {"x: float", "weight: int32"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
-      {"StudioRoundedProduct", {"x: float", "weight: int32", "rounded: uint8"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
+      {"StudioRoundedProduct", {"x: float", "weight: int32", "rounded: uint8"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, roundedProduct},
+      {"StudioRoundedProductAdd", {"x: float", "weight: int32", "rounded: uint8", "a: float", "b: float"}, {"y: float"}, {}, {"gradient"}, {"scale"},
+       {-1}, roundedProduct},
       {"StudioRounded", {"x: float"}, {"rounded: uint8"}, {}, {}, {}, {-1}, rounded},
       {"StudioPackedRows", {"ids: int32", "weight: int32"}, {"rows: float"}, {}, {}, {}, {-1}, rows},
       {"StudioUnpack", {"weight: int32"}, {"values: float"}, {}, {}, {}, {-1}, unpack},
