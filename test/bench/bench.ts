@@ -1,4 +1,5 @@
-// npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites, rank 16.
+// npm run bench: our training step against PEFT's, in turn, on SmolLM2-135M's shapes, 4 x 256 tokens, all 7 sites: EffiLoRA as a plan
+// proposes it (one head of rank 32, which trains fewer numbers) and LoRA of rank 16.
 // Prints seconds a step and ratios (min, median, max over the rounds); BENCH_ROUNDS sets how many (default 3). Names as arguments choose:
 // diffusion (a UNet's step and a picture), pictures (a tower before it and one picture a row), f32, bf16 (also with -checkpointing or -compiled: PEFT's), int8 (against f32, and PEFT's best in f32; int8-bf16: in any; int8-1b: likewise, of a 1B model's shapes in Q8_0 and Q4_K, one row), product (one alone, int8 against f32), frozen (heads), prefix (whole layers), weights (formats of ours), sequence (peak by length).
 import fs from 'node:fs';
@@ -39,8 +40,9 @@ const tokens = batch.rows * batch.length;
 
 const ours = (options: Partial<OurOptions>) =>
   new Process<Answer>(process.execPath, ['--import', 'tsx', here('./ours-step.ts')], {
-    ...{ model: 'smollm2-135m', precision: 'f32', heads: 3, frozen: 0, recompute: false },
+    ...{ model: 'smollm2-135m', precision: 'f32', frozen: 0, recompute: false },
     ...batch,
+    ...{ heads: 1, rank: 32 },
     ...options,
   });
 const peer = async (options: Partial<PeerOptions>) =>
@@ -50,6 +52,8 @@ const peer = async (options: Partial<PeerOptions>) =>
     ...options,
   });
 
+const bareProduct = ({ productGflops: speed }: Answer) =>
+  speed ? `, its bare product ${speed.toFixed(0)} GFLOPS` : '';
 const best = (answer: Answer) => Math.min(...answer.seconds);
 const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
 const median = (values: number[]) => sorted(values)[values.length >> 1]!;
@@ -188,7 +192,7 @@ async function compareIntegers(
       for (let round = 0; round < ROUNDS; round++) pairs.push([await mine.run(STEPS), await runner.run(STEPS)]);
       const ratios = pairs.map(([own, other]) => best(other) / best(own));
       const [own, other] = pairs.at(-1)!;
-      console.log(`int8 against ${name}: ${spread(ratios)} times as fast (min / median / max); ours ${speed(best(own), own)}, the other ${speed(best(other), other)}`); // prettier-ignore
+      console.log(`int8 against ${name}: ${spread(ratios)} times as fast (min / median / max); ours ${speed(best(own), own)}, the other ${speed(best(other), other)}${bareProduct(other)}`); // prettier-ignore
       if (name.startsWith('PEFT') && !(quickest && median(quickest.ratios) < median(ratios)))
         quickest = { name, ratios };
     } catch (error) {
