@@ -19,6 +19,8 @@ import { configOfPeer, ONE_B } from './webgpu-peer.ts';
 interface Answer {
   seconds: number[];
   peakBytes: number;
+  /** of ours, resident before the first step */
+  loadedBytes?: number;
   firstStepSeconds?: number;
   productGflops?: number;
 }
@@ -148,6 +150,23 @@ async function comparePictures(): Promise<void> {
   }
 }
 
+/** Steps with whole layers frozen and with none; and what a step takes beside the loaded model, of runs that go on with them frozen. */
+async function comparePrefix(): Promise<void> {
+  const prefix = { frozen: 0.6, policy: 'prefix' } as const;
+  await compare('60 % frozen by whole layers against none', ours(prefix), ours({}));
+  const beside = async (options: Partial<OurOptions>) => {
+    const runner = ours(options);
+    const { peakBytes, loadedBytes } = await runner.run(2);
+    runner.close();
+    return peakBytes - loadedBytes!;
+  };
+  const [some, none] = [await beside({ ...prefix, frozenBefore: true }), await beside({})];
+  const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+  console.log(
+    `  frozen from the first step on, steps take ${mebibytes(some)} beside the loaded model, with none ${mebibytes(none)}: ${(some / none).toFixed(2)}`,
+  );
+}
+
 /** One product alone, 1024 x 576 by 576 x 1536 and its gradient, in integers and in f32, each in turn in one process. */
 async function compareProducts(): Promise<void> {
   const runner = new Process<ProductAnswer>(process.execPath, ['--import', 'tsx', here('./ours-product.ts')], { threads }); // prettier-ignore
@@ -246,10 +265,7 @@ const benches: [string, () => Promise<void>][] = [
   ['int8-1b', compareBillion],
   ['product', compareProducts],
   ['frozen', () => compare('60 % of the heads frozen against none', ours({ frozen: 0.6 }), ours({}))],
-  [
-    'prefix',
-    () => compare('60 % frozen by whole layers against none', ours({ frozen: 0.6, policy: 'prefix' }), ours({})),
-  ],
+  ['prefix', comparePrefix],
   [
     'weights',
     async () => {

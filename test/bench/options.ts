@@ -15,6 +15,8 @@ export interface OurOptions {
   frozen: number;
   /** how they are chosen; default topk */
   policy?: 'topk' | 'prefix';
+  /** whether they are frozen before the first step, as in a run that goes on; default false */
+  frozenBefore?: boolean;
   recompute: boolean | number;
   /** how frozen weights are held; default as they lie in the file */
   weights?: WeightFormat;

@@ -81,6 +81,8 @@ function withPictures(text: TokenBatch, { config, imageToken }: NonNullable<Mode
   return { ...text, inputIds, labels, patches, grids };
 }
 
+if (options.frozenBefore) reducer.select(1);
+const loadedBytes = process.memoryUsage.rss();
 let count = 0;
 let firstStepSeconds = 0;
 for await (const line of lines) {
@@ -100,7 +102,7 @@ for await (const line of lines) {
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   const openedSeconds = started / 1000;
   process.stdout.write(
-    `${JSON.stringify({ seconds, cpuSeconds, peakBytes, loss, firstStepSeconds, openedSeconds })}\n`,
+    `${JSON.stringify({ seconds, cpuSeconds, peakBytes, loss, firstStepSeconds, openedSeconds, loadedBytes })}\n`,
   );
 }
 process.exit(0);
