@@ -1,25 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { composedChunkTokens } from './chunk-tokens.ts';
 import { packedKernels } from './frozen.ts';
 import { fusedKernels } from './fused-kernels.ts';
-import { inIntegers, roundedAsQ8, roundedByBlock } from './integer-product.ts';
+import { integerLossInPieces } from './integer-loss.ts';
+import { inIntegers } from './integer-product.ts';
 import type { FrozenMatrix } from './packed.ts';
-
-/** Logits that the compositions have at a time: 64 MiB of them, a few times. */
-const MOST_LOGITS = 1 << 24;
-
-/** Tokens whose logits the compositions have at a time, of a vocabulary of so many. */
-export const composedChunkTokens = (vocabularySize: number): number =>
-  Math.min(512, Math.max(16, Math.floor(MOST_LOGITS / vocabularySize)));
-
-/** The two products with a head W [vocabulary, width]. */
-interface Head {
-  vocabulary: number;
-  /** x W^T: x [tokens, width] */
-  logits(x: Tensor2D): Tensor2D;
-  /** dLogits W: dLogits [tokens, vocabulary] */
-  back(dLogits: Tensor2D): Tensor2D;
-}
+import { tensorInPieces } from './product-in-pieces.ts';
 
 /**
  * Sum over the rows of -log softmax(x W)[label], rows with a negative label left out. x [tokens, width]; W [width, vocabulary],
@@ -46,50 +33,30 @@ type Arguments = [x: Tensor2D, weight: FrozenMatrix, transposed: boolean, labels
 
 function plainLoss(...[x, weight, transposed, labels, chunk]: Arguments): LossAndGradient {
   if (!(weight instanceof tf.Tensor)) return packedKernels()!.loss(x, weight, labels);
-  return (
-    fusedKernels()?.loss(x, weight, transposed, labels) ?? composedLoss(x, plainHead(weight, transposed), labels, chunk)
-  );
+  return fusedKernels()?.loss(x, weight, transposed, labels) ?? composedLoss(x, weight, transposed, labels, chunk);
 }
 
 /** With the head's two products in integers: docs/method.md, Integer products. */
-function integerLoss(...[x, weight, transposed, labels, chunk]: Arguments): LossAndGradient {
-  const kernels = packedKernels();
-  if (!(weight instanceof tf.Tensor) && kernels?.integerLoss) return kernels.integerLoss(x, weight, labels);
+function integerLoss(...[x, weight, transposed, labels]: Arguments): LossAndGradient {
+  if (!(weight instanceof tf.Tensor)) return packedKernels()!.integerLoss(x, weight, labels);
   return tf.tidy(() => {
-    const isPlain = weight instanceof tf.Tensor;
-    const lines = isPlain ? (transposed ? weight : tf.transpose(weight)) : kernels!.unpack(weight);
-    return composedLoss(x, integerHead(lines, !isPlain && weight.isInBlocks), labels, chunk);
+    const lines = transposed ? weight : tf.transpose(weight);
+    return integerLossInPieces(x, tensorInPieces(lines), false, labels);
   });
-}
-
-/** A head W [width, vocabulary], or [vocabulary, width] where `transposed`, in f32. */
-const plainHead = (weight: Tensor2D, transposed: boolean): Head => ({
-  vocabulary: weight.shape[transposed ? 0 : 1],
-  logits: (x) => tf.matMul(x, weight, false, transposed) as Tensor2D,
-  back: (dLogits) => tf.matMul(dLogits, weight, false, !transposed) as Tensor2D,
-});
-
-/** What an engine's own products with a head [vocabulary, width] in integers give; rounded once for all tokens. */
-function integerHead(weight: Tensor2D, isInBlocks: boolean): Head {
-  const [lines, turned] = [isInBlocks ? weight : roundedAsQ8(weight), roundedAsQ8(tf.transpose(weight))];
-  return {
-    vocabulary: weight.shape[0],
-    logits: (x) => tf.matMul(roundedByBlock(x), lines, false, true) as Tensor2D,
-    back: (dLogits) => tf.matMul(roundedByBlock(dLogits), turned, false, true) as Tensor2D,
-  };
 }
 
 /** The loss and its gradient to x, [chunk, vocabulary] logits at a time. */
 function composedLoss(
   x: Tensor2D,
-  head: Head,
+  weight: Tensor2D,
+  transposed: boolean,
   labels: Tensor1D,
-  chunk = composedChunkTokens(head.vocabulary),
+  chunk = composedChunkTokens(weight.shape[transposed ? 0 : 1]),
 ): LossAndGradient {
   const losses: tf.Scalar[] = [];
   const grads: Tensor2D[] = [];
   for (const { rows, own } of chunksOf(x, labels, chunk)) {
-    const [loss, dx] = chunkLoss(rows(), head, own());
+    const [loss, dx] = chunkLoss(rows(), weight, transposed, own());
     losses.push(loss);
     grads.push(dx);
   }
@@ -110,10 +77,10 @@ function chunksOf(x: Tensor2D, labels: Tensor1D, chunk: number) {
   });
 }
 
-function chunkLoss(x: Tensor2D, head: Head, labels: Tensor1D): LossAndGradient {
+function chunkLoss(x: Tensor2D, weight: Tensor2D, transposed: boolean, labels: Tensor1D): LossAndGradient {
   return tf.tidy(() => {
-    const [loss, dLogits] = crossEntropy(head.logits(x), labels);
-    return [tf.sum(loss), head.back(dLogits)] as LossAndGradient;
+    const [loss, dLogits] = crossEntropy(tf.matMul(x, weight, false, transposed), labels);
+    return [tf.sum(loss), tf.matMul(dLogits, weight, false, !transposed)] as LossAndGradient;
   });
 }
 

@@ -3,6 +3,7 @@ import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { fusedKernels } from './fused-kernels.ts';
 import { inIntegers, integerProductComposed } from './integer-product.ts';
 import { PackedMatrix, type FrozenMatrix, type PackedKernels } from './packed.ts';
+import { productInPieces, tensorInPieces } from './product-in-pieces.ts';
 
 const registry = new Map<string, PackedKernels>();
 
@@ -51,12 +52,13 @@ const productWith =
   (x, gradient) =>
     kernelsOf().product(x, weight, gradient);
 
-/** The engine's own product in integers where it has one, else the composed one. */
+/** The engine's own product in integers with what is packed, else the composed one. */
 function integerProductWith(weight: FrozenMatrix): Product {
-  if (!(weight instanceof PackedMatrix)) return (x, gradient) => integerProductComposed(x, weight, gradient, false);
-  const { integerProduct, unpack } = kernelsOf();
-  if (integerProduct) return (x, gradient) => integerProduct(x, weight, gradient);
-  return (x, gradient) => tf.tidy(() => integerProductComposed(x, unpack(weight), gradient, weight.isInBlocks));
+  if (weight instanceof PackedMatrix) return (x, gradient) => kernelsOf().integerProduct(x, weight, gradient);
+  return (x, gradient) =>
+    tf.tidy(() =>
+      productInPieces(x, tensorInPieces(weight), gradient, (...factors) => integerProductComposed(...factors, false)),
+    );
 }
 
 /** W[ids] [ids, width] */

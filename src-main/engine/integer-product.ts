@@ -28,15 +28,15 @@ export function withIntegerProducts<T>(f: () => T): T {
 function blocksOf(x: Tensor2D): Tensor {
   const [rows, width] = x.shape;
   const blocks = Math.ceil(width / BLOCK);
-  const whole = tf.pad2d(x, [
-    [0, 0],
-    [0, blocks * BLOCK - width],
-  ]);
+  const missing = blocks * BLOCK - width;
+  const whole = missing === 0 ? x : tf.pad2d(x, [[0, 0], [0, missing]]); // prettier-ignore
   return tf.reshape(whole, [rows, blocks, BLOCK]);
 }
 
-const linesOf = (blocks: Tensor, { shape }: Tensor2D): Tensor2D =>
-  tf.slice(tf.reshape(blocks, [shape[0], -1]) as Tensor2D, [0, 0], shape);
+function linesOf(blocks: Tensor, { shape, size }: Tensor2D): Tensor2D {
+  const lines = tf.reshape(blocks, [shape[0], -1]) as Tensor2D;
+  return lines.size === size ? lines : tf.slice(lines, [0, 0], shape);
+}
 
 const largestOf = (blocks: Tensor) => tf.max(tf.abs(blocks), 2, true);
 

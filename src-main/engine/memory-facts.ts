@@ -1,5 +1,5 @@
-import { composedChunkTokens } from './cross-entropy.ts';
-import { MOST_UNPACKED } from './tensorflow/composed-packed.ts';
+import { composedChunkTokens } from './chunk-tokens.ts';
+import { MOST_UNPACKED } from './product-in-pieces.ts';
 import type { EngineStatus } from './types.ts';
 import { lossChunkTokens } from './webgpu/kernels/cross-entropy.ts';
 

@@ -49,8 +49,8 @@ export interface PackedKernels {
   product(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
   /** x W^T + bias in one pass, where the engine has that */
   linear?(x: Tensor2D, weight: PackedMatrix, bias: Tensor1D): Tensor2D;
-  /** the product with both factors in integers (engine/integer-product.ts has its numbers), where the engine has that */
-  integerProduct?(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
+  /** the product with both factors in integers (engine/integer-product.ts has its numbers) */
+  integerProduct(x: Tensor2D, weight: PackedMatrix, gradient: boolean): Tensor2D;
   /**
    * x convolved with a filter [out, kernel * kernel * in] by its places and then its channels, where the engine has that; with `gradient`
    * from what came out back to what went in
@@ -60,8 +60,8 @@ export interface PackedKernels {
   unpack(weight: PackedMatrix): Tensor2D;
   /** sum of -log softmax(x W^T)[label], and its gradient to x; a negative label has none */
   loss(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): [Scalar, Tensor2D];
-  /** the same with both products in integers, where the engine has that */
-  integerLoss?(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): [Scalar, Tensor2D];
+  /** the same with both products in integers */
+  integerLoss(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): [Scalar, Tensor2D];
   /** log softmax(x W^T)[label]; 0 where the label is negative */
   logProbabilities(x: Tensor2D, weight: PackedMatrix, labels: Tensor1D): Tensor1D;
 }

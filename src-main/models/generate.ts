@@ -61,9 +61,9 @@ export async function* generate(
     throw new UserError(
       `The prompt has ${promptIds.length} tokens, the model's context holds ${contextLength}; shorten it`,
     );
-  if (products === 'int8' && !packedKernels()?.integerProduct)
+  if (products === 'int8' && !packedKernels())
     throw new UserError(
-      'Answers in int8 need products in integers, which TensorFlow on a processor and WebGPU have, and the engine in use has not; take f32',
+      'Answers in int8 need products in integers, which TensorFlow and WebGPU have, and the engine in use has not; take f32',
     );
   // A default holds for an option that is there and undefined, too.
   const { temperature = 0, topP = 1, topK = 0 } = sampling;

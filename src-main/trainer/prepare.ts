@@ -10,7 +10,7 @@ import { Reducer } from '../effilora/reducer.ts';
 import { stepCompiler } from '../engine/compiler.ts';
 import { packedKernels } from '../engine/frozen.ts';
 import { openEngine } from '../engine/index.ts';
-import { type EngineStatus, UserError } from '../engine/types.ts';
+import type { EngineStatus } from '../engine/types.ts';
 import { openModelFile, resolveModel } from '../models/open.ts';
 import type { BaseModelFile } from '../models/types.ts';
 import type { HeldFormat } from '../models/weight-format.ts';
@@ -52,7 +52,6 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const file = await openModelFile(await resolveModel(recipe.model, log), log);
   const engine = await openEngine(recipe.engine, heldBy(file));
   log(`Engine: ${engine.name} on ${engine.device}`);
-  checkProducts(recipe, engine);
   const { weights } = recipe.training;
   if (!packedKernels() && weights !== 'f32' && weights !== 'auto')
     log(`Frozen weights are unpacked to f32: the engine ${engine.name} has no products with ${weights} weights`);
@@ -74,15 +73,6 @@ export async function openRun(recipe: Recipe, log: (line: string) => void): Prom
   const planning = { ...recipe, training: { ...recipe.training, recompute } };
   const step = trainingStep(planning, task.objective(model), adapter, steps, log);
   return { task, engine, file, data, model, steps, cost, flopsPerUnit, step, begun };
-}
-
-/** @throws UserError where the engine has no products in integers: without its own they would only be slower */
-function checkProducts({ training }: Recipe, { name, kind }: EngineStatus): void {
-  const kernels = packedKernels();
-  if (training.precision !== 'int8' || kernels?.integerProduct || (!kernels && kind === 'cpu')) return;
-  throw new UserError(
-    `training.precision is int8, and the engine ${name} has no products in integers on this ${kind === 'gpu' ? 'GPU' : 'device'}; take precision f32 or bf16, or engine: tensorflow on a processor`,
-  );
 }
 
 /** What products in integers would round at every use is held rounded, where the recipe leaves that open. */

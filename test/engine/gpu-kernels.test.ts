@@ -8,11 +8,15 @@ import { Adapter } from '../../src-main/effilora/adapter.ts';
 import { AdamW, ADAMW_DEFAULTS } from '../../src-main/effilora/adamw.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import type { AdapterOptions } from '../../src-main/effilora/types.ts';
+import type { Tensor2D } from '@tensorflow/tfjs-core';
 import { stepCompiler } from '../../src-main/engine/compiler.ts';
 import { frozenProduct, frozenRows, packedKernels } from '../../src-main/engine/frozen.ts';
+import { withIntegerProducts } from '../../src-main/engine/integer-product.ts';
 import { PackedMatrix } from '../../src-main/engine/packed.ts';
+import type { Products } from '../../src-main/engine/products.ts';
 import { type Addon, AttributeType } from '../../src-main/engine/tensorflow/addon.ts';
-import { lossInPieces } from '../../src-main/engine/tensorflow/loss-in-pieces.ts';
+import { integerLossInPieces } from '../../src-main/engine/integer-loss.ts';
+import { lossInPieces } from '../../src-main/engine/loss-in-pieces.ts';
 import type { CausalLM } from '../../src-main/models/causal-lm.ts';
 import { FileReader } from '../../src-main/models/file-reader.ts';
 import { generate } from '../../src-main/models/generate.ts';
@@ -72,7 +76,7 @@ const lacking = () =>
   });
 
 /** Trains two steps, evaluates and answers. */
-async function everything(model: CausalLM, changes: Partial<AdapterOptions>, precision: 'f32' | 'bf16'): Promise<void> {
+async function everything(model: CausalLM, changes: Partial<AdapterOptions>, precision: Products): Promise<void> {
   const adapter = new Adapter(model.sites(), options({ targets: ['q_proj', 'v_proj', 'down_proj'], ...changes }), 1);
   const optimizer = new AdamW(adapter.trainables, ADAMW_DEFAULTS);
   const reducer = new Reducer(adapter.heads, adapter.options.heads, {
@@ -88,8 +92,9 @@ async function everything(model: CausalLM, changes: Partial<AdapterOptions>, pre
   await step.run(1, [batch], 1e-3);
   await step.run(2, [batch, batch], 1e-3);
   expect(warnings).toEqual([]);
+  const products = precision === 'int8' ? precision : 'f32';
   await model.labelLogProbabilities(batch, { adaptation: adapter });
-  for await (const token of generate(model, inputIds, { maxTokens: 2, stop: [], adaptation: adapter }))
+  for await (const token of generate(model, inputIds, { maxTokens: 2, stop: [], adaptation: adapter, products }))
     expect(token.id).toBeGreaterThanOrEqual(0);
   [step, optimizer, adapter].forEach((part) => part.dispose());
 }
@@ -97,11 +102,13 @@ async function everything(model: CausalLM, changes: Partial<AdapterOptions>, pre
 describe('every operation has a kernel for GPUs in the wheel for CUDA', () => {
   const shape = { layers: 2, hidden: 64, inner: 128, heads: 4, keyValueHeads: 2, vocabulary: 64 };
 
-  it.each<[weights: 'f32' | 'q4_0', precision: 'f32' | 'bf16', changes: Partial<AdapterOptions>]>([
+  it.each<[weights: 'f32' | 'q4_0', precision: Products, changes: Partial<AdapterOptions>]>([
     ['q4_0', 'f32', { dropout: 0.1 }],
     ['q4_0', 'bf16', {}],
     ['f32', 'bf16', { name: 'lora', heads: 1 }],
     ['f32', 'f32', { dora: true }],
+    ['q4_0', 'int8', {}],
+    ['f32', 'int8', { dora: true }],
   ])('of training, evaluation and answers with %s weights, products in %s, %o', async (weights, precision, changes) => {
     put.clear();
     await everything(await shapedModel({ ...shape, weights }), changes, precision);
@@ -121,7 +128,8 @@ describe('every operation has a kernel for GPUs in the wheel for CUDA', () => {
       const source = { path: path.join(data, 'every-type.gguf'), offset, format, rows, width };
       const weight = await PackedMatrix.load(packedKernels()!, source, format);
       const feeds = [tf.ones<tf.Rank.R2>([3, width]), tf.zeros<tf.Rank.R1>([3], 'int32')] as const;
-      const step = () => ({ outputs: [frozenProduct(feeds[0], weight), frozenRows(weight, feeds[1])], updates: [] });
+      const both = (x: Tensor2D) => [frozenProduct(x, weight), withIntegerProducts(() => frozenProduct(x, weight))];
+      const step = () => ({ outputs: [...both(feeds[0]), frozenRows(weight, feeds[1])], updates: [] });
       await stepCompiler()!.compile({ feeds: [...feeds], state: [], precision: 'f32', owner: weight, step });
     }
     expect([...put.values()].map(({ operation }) => operation)).toContain('BitwiseAnd');
@@ -134,7 +142,10 @@ describe('every operation has a kernel for GPUs in the wheel for CUDA', () => {
     const labels = tf.zeros<tf.Rank.R1>([3], 'int32');
     const between = (from: number, to: number) => tf.slice(weight, [from, 0], [to - from, -1]);
     const head = { shape: weight.shape, between, rows: (ids: tf.Tensor1D) => tf.gather(weight, ids) };
-    const step = () => ({ outputs: lossInPieces(x, head, labels, 16), updates: [] });
+    const step = () => ({
+      outputs: [...lossInPieces(x, head, labels, 16), ...integerLossInPieces(x, head, false, labels, 32)],
+      updates: [],
+    });
     await stepCompiler()!.compile({ feeds: [x, labels], state: [], precision: 'f32', step });
     expect([...put.values()].filter(({ operation }) => operation === 'Maximum').length).toBeGreaterThan(0);
     expect(lacking()).toEqual([]);

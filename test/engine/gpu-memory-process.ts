@@ -6,6 +6,7 @@ import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { collectGarbage } from '../../src-main/engine/collect-garbage.ts';
 import { stepCompiler } from '../../src-main/engine/compiler.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
+import type { Products } from '../../src-main/engine/products.ts';
 import type { Addon } from '../../src-main/engine/tensorflow/addon.ts';
 import { nextTokenObjective } from '../../src-main/tasks/next-token.ts';
 import { TrainingStep } from '../../src-main/trainer/step.ts';
@@ -23,6 +24,7 @@ export interface MemoryAsked {
   length: number;
   evaluate: boolean;
   dora?: boolean;
+  precision?: Products;
 }
 
 /** Bytes of resident memory: the most that steps took above the loaded model, and, where it evaluates, the most and least that lay there before and after. */
@@ -77,7 +79,7 @@ const reducer = new Reducer(adapter.heads, 2, {
   ...{ probe: false, minActivePerSite: 0, seed: 1 },
 });
 const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, {
-  ...{ routerShare: false, recompute, seed: 1, warn: (line: string) => void process.exit(console.error(line) ?? 1) },
+  ...{ routerShare: false, recompute, seed: 1, precision: asked.precision, warn: (line: string) => void process.exit(console.error(line) ?? 1) },
 });
 const losses: number[] = [];
 const train = async () => void losses.push((await step.run(losses.length + 1, [batch], 1e-3)).loss);

@@ -9,6 +9,8 @@ import { headsPerSite } from '../../src-main/effilora/methods/structure.ts';
 import { Reducer } from '../../src-main/effilora/reducer.ts';
 import { fusedKernels, registerFusedKernels } from '../../src-main/engine/fused-kernels.ts';
 import { openEngine } from '../../src-main/engine/index.ts';
+import { integerProductComposed } from '../../src-main/engine/integer-product.ts';
+import type { PackedKernels } from '../../src-main/engine/packed.ts';
 import { type Products, withProducts } from '../../src-main/engine/products.ts';
 import { GraphBuilder } from '../../src-main/engine/tensorflow/graph-builder.ts';
 import { randomStream } from '../../src-main/engine/random.ts';
@@ -78,7 +80,10 @@ it('has gradients near those in f32, and those of f32 numbers that are rounded l
   expect(difference(int8, f32)).toBeLessThan(0.1);
   expect(difference(int8, f32)).toBeGreaterThan(1e-4);
   const kernels = fusedKernels()!;
-  registerFusedKernels('tensorflow', { ...kernels, packed: { ...kernels.packed!, integerProduct: undefined } });
+  const { packed } = kernels as { packed: PackedKernels };
+  const composed: PackedKernels['integerProduct'] = (x, weight, gradient) =>
+    tf.tidy(() => integerProductComposed(x, packed.unpack(weight), gradient, weight.isInBlocks));
+  registerFusedKernels('tensorflow', { ...kernels, packed: { ...packed, integerProduct: composed } });
   try {
     expect(difference(int8, gradients('int8').slice(1))).toBeLessThan(1e-3);
   } finally {

@@ -1,16 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { composedConvolution } from '../convolution.ts';
+import { integerLossInPieces } from '../integer-loss.ts';
+import { integerProductComposed } from '../integer-product.ts';
+import { logProbabilitiesInPieces, lossInPieces } from '../loss-in-pieces.ts';
 import type { PackedKernels, PackedMatrix } from '../packed.ts';
+import { type InPieces, productInPieces } from '../product-in-pieces.ts';
 import { readMatrix } from '../read-matrix.ts';
 import { bytesOfRows, formatOf, type WeightFormat } from '../weight-formats.ts';
 import { ByteOperations, half, uint8 } from './byte-operations.ts';
-import { type PackedHead, logProbabilitiesInPieces, lossInPieces } from './loss-in-pieces.ts';
 import type { CompilerBackend } from './resident-tensors.ts';
 import { unpacked } from './unpack.ts';
-
-/** Numbers that a product unpacks at a time, 256 MiB of them: larger are the heads of large vocabularies. */
-export const MOST_UNPACKED = 1 << 26;
 
 /** A matrix as it lies on the device. */
 interface Held {
@@ -56,7 +56,7 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
       const chosen = bytes.bitcast(bytes.rows(halves, ids), half, uint8);
       return unpacked(bytes, chosen, format, [ids.size, weight.shape[1]]);
     });
-  const headOf = (weight: PackedMatrix): PackedHead => ({
+  const inPieces = (weight: PackedMatrix): InPieces => ({
     shape: weight.shape,
     between: (from, to) => between(weight, from, to),
     rows: (ids) => rows(ids, weight),
@@ -74,7 +74,13 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
       matrices.get(number)?.words.dispose();
       matrices.delete(number);
     },
-    product: (x, weight, gradient) => tf.tidy(() => productInPieces(x, headOf(weight), gradient)),
+    product: (x, weight, gradient) => tf.tidy(() => productInPieces(x, inPieces(weight), gradient)),
+    integerProduct: (x, weight, gradient) =>
+      tf.tidy(() =>
+        productInPieces(x, inPieces(weight), gradient, (...factors) =>
+          integerProductComposed(...factors, weight.isInBlocks),
+        ),
+      ),
     convolution: (x, weight, told, gradient) =>
       tf.tidy(() => {
         const { kernel } = told;
@@ -83,21 +89,8 @@ export function composedPackedKernels(backend: CompilerBackend): PackedKernels {
       }),
     rows,
     unpack: (weight) => tf.tidy(() => numbersOf(weight)),
-    loss: (x, weight, labels) => lossInPieces(x, headOf(weight), labels),
-    logProbabilities: (x, weight, labels) => logProbabilitiesInPieces(x, headOf(weight), labels),
+    loss: (x, weight, labels) => lossInPieces(x, inPieces(weight), labels),
+    integerLoss: (x, weight, labels) => integerLossInPieces(x, inPieces(weight), weight.isInBlocks, labels),
+    logProbabilities: (x, weight, labels) => logProbabilitiesInPieces(x, inPieces(weight), labels),
   };
-}
-
-/** x W^T, or x W with `gradient`, so many rows of W at a time as are unpacked at most. */
-export function productInPieces(x: Tensor2D, weight: PackedHead, gradient: boolean, most = MOST_UNPACKED): Tensor2D {
-  const [rows, width] = weight.shape;
-  const atATime = rows * width <= most ? rows : 2 ** Math.floor(Math.log2(most / width));
-  const pieces: Tensor2D[] = [];
-  for (let from = 0; from < rows; from += atATime) {
-    const to = Math.min(rows, from + atATime);
-    const taken = () => (gradient && atATime < rows ? tf.slice(x, [0, from], [-1, to - from]) : x);
-    pieces.push(tf.tidy(() => tf.matMul(taken(), weight.between(from, to), false, !gradient)));
-  }
-  if (pieces.length === 1) return pieces[0]!;
-  return gradient ? tf.addN(pieces) : tf.concat(pieces, 1);
 }
