@@ -59,8 +59,7 @@ export function targetsOf(labels: Tensor1D): { mask: Tensor2D; targets: Tensor1D
 export const totalOf = ({ own, largest, others }: Sums): Tensor2D => tf.add(others, tf.exp(tf.sub(own, largest)));
 
 /** log softmax of the label [tokens, 1] */
-export const logProbabilityOf = (sums: Sums): Tensor2D =>
-  tf.sub(tf.sub(sums.own, sums.largest), tf.log(totalOf(sums)));
+export const logProbabilityOf = (sums: Sums): Tensor2D => tf.sub(tf.sub(sums.own, sums.largest), tf.log(totalOf(sums)));
 
 /** So many words of a head at a time. */
 export const piecesOf = ({ shape }: InPieces, words: number): { from: number; to: number }[] =>

@@ -79,7 +79,13 @@ const reducer = new Reducer(adapter.heads, 2, {
   ...{ probe: false, minActivePerSite: 0, seed: 1 },
 });
 const step = new TrainingStep(nextTokenObjective(model), adapter, optimizer, reducer, {
-  ...{ routerShare: false, recompute, seed: 1, precision: asked.precision, warn: (line: string) => void process.exit(console.error(line) ?? 1) },
+  ...{
+    routerShare: false,
+    recompute,
+    seed: 1,
+    precision: asked.precision,
+    warn: (line: string) => void process.exit(console.error(line) ?? 1),
+  },
 });
 const losses: number[] = [];
 const train = async () => void losses.push((await step.run(losses.length + 1, [batch], 1e-3)).loss);

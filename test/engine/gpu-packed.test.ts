@@ -1,39 +1,15 @@
-import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { stepCompiler } from '../../src-main/engine/compiler.ts';
 import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { frozenProduct, frozenRows, packedKernels } from '../../src-main/engine/frozen.ts';
-import { PackedMatrix } from '../../src-main/engine/packed.ts';
-import { FileReader } from '../../src-main/models/file-reader.ts';
-import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
-import { readGgufHeader } from '../../src-main/models/gguf/header.ts';
-import { GGML_TYPES, type GgmlType } from '../../src-main/models/gguf/types.ts';
-import { data, largestDifference } from '../models/support.ts';
+import type { PackedMatrix } from '../../src-main/engine/packed.ts';
+import { largestDifference } from '../models/support.ts';
+import { matrixOf, TYPES, wave } from '../support/every-type.ts';
 import { openGpuConfiguration } from '../support/gpu-configuration.ts';
 
 beforeAll(async () => void (await openGpuConfiguration()));
-
-const TYPES: GgmlType[] = ['q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q4_k', 'q5_k', 'q6_k', 'f16', 'bf16'];
-const file = path.join(data, 'every-type.gguf');
-
-/** A matrix of the Python package gguf's own file, and its numbers. */
-async function matrixOf(type: GgmlType, order?: number[]) {
-  const reader = await FileReader.open(file);
-  const { offset, byteLength, shape } = (await readGgufHeader(reader)).tensors.get(`${type}.weight`)!;
-  const values = dequantize(await reader.read(offset, byteLength), type);
-  await reader.close();
-  const [rows, width] = shape as [number, number];
-  const format = GGML_TYPES[type].id;
-  const source = { path: file, offset, format, rows, width, order };
-  return {
-    weight: await PackedMatrix.load(packedKernels()!, source, format),
-    plain: tf.tensor2d(values, [rows, width]),
-  };
-}
-
-const wave = (length: number, pace: number) => Float32Array.from({ length }, (_, i) => Math.sin((i + 1) * pace));
 
 /** Product, its gradient, rows, and the loss with its gradient, of tensors that a step is fed. */
 function all(weight: PackedMatrix | Tensor2D, x: Tensor2D, dy: Tensor2D, ids: Tensor1D): Tensor[] {
@@ -79,7 +55,7 @@ describe.each(TYPES)('%s in its blocks, as a GPU holds it', (type) => {
 it('takes a file whose rows lie in another order', async () => {
   const { plain } = await matrixOf('q8_0');
   const order = Array.from({ length: plain.shape[0] }, (_, row) => plain.shape[0] - 1 - row);
-  const { weight } = await matrixOf('q8_0', order);
+  const { weight } = await matrixOf('q8_0', { order });
   const turned = tf.reverse(plain, 0).dataSync();
   expect(largestDifference(packedKernels()!.unpack(weight).dataSync(), turned)).toBeLessThan(1e-6);
   weight.dispose();
