@@ -5,23 +5,26 @@ import { beforeAll, expect, it } from 'vitest';
 import { stepCompiler } from '../../src-main/engine/compiler.ts';
 import { linearCrossEntropy } from '../../src-main/engine/cross-entropy.ts';
 import { frozenProduct, packedKernels } from '../../src-main/engine/frozen.ts';
-import { PackedMatrix } from '../../src-main/engine/packed.ts';
+import { withIntegerProducts } from '../../src-main/engine/integer-product.ts';
+import { type PackedKernels, PackedMatrix } from '../../src-main/engine/packed.ts';
 import { MOST_UNPACKED } from '../../src-main/engine/product-in-pieces.ts';
 import { wordsAtATime } from '../../src-main/engine/loss-in-pieces.ts';
 import { dequantize } from '../../src-main/models/gguf/dequantize.ts';
 import { GGML_TYPES } from '../../src-main/models/gguf/types.ts';
 import { largestDifference } from '../models/support.ts';
+import { cpuKernels } from '../support/cpu-kernels.ts';
 import { openGpuConfiguration } from '../support/gpu-configuration.ts';
 import { temporary } from '../trainer/support.ts';
 
-beforeAll(async () => void (await openGpuConfiguration()));
+let ofCpu: PackedKernels;
+beforeAll(async () => void (ofCpu = cpuKernels(await openGpuConfiguration())));
 
 /** So large a head that products and losses take it in pieces, the last of them smaller. */
 const [VOCABULARY, WIDTH, TOKENS] = [300_000, 256, 3];
 const LABELS = Int32Array.of(5, -1, VOCABULARY - 1);
 
 /** In Q4_0, with scales so that the largest logits are far from the others and lie in different pieces. */
-async function head() {
+async function head(kernels = packedKernels()!) {
   const { bytes, block, id } = GGML_TYPES.q4_0;
   const blocks = (VOCABULARY * WIDTH) / block;
   const data = new Uint8Array(blocks * bytes);
@@ -35,7 +38,7 @@ async function head() {
   const file = path.join(temporary('large-head'), 'head.bin');
   fs.writeFileSync(file, data);
   const source = { path: file, offset: 0, format: id, rows: VOCABULARY, width: WIDTH };
-  return { weight: await PackedMatrix.load(packedKernels()!, source, id), values: dequantize(data, 'q4_0') };
+  return { weight: await PackedMatrix.load(kernels, source, id), values: dequantize(data, 'q4_0') };
 }
 
 const wave = (length: number, pace: number) => Float32Array.from({ length }, (_, i) => Math.sin((i + 1) * pace));
@@ -97,6 +100,25 @@ it('a head that is unpacked in pieces has the numbers of the whole: in products,
     expect(largestDifference(eager[i]!, wanted), `eager ${i}`).toBeLessThan(1e-4);
     expect(largestDifference(compiled[i]!, wanted), `compiled ${i}`).toBeLessThan(1e-4);
   });
+});
+
+it('has in integers, too, the numbers that the processor’s kernels have of the whole', async () => {
+  const [x, dy] = [tf.tensor2d(wave(TOKENS * WIDTH, 0.7), [TOKENS, WIDTH]), tf.tensor2d(wave(TOKENS * VOCABULARY, 1.3), [TOKENS, VOCABULARY])]; // prettier-ignore
+  const labels = tf.tensor1d(LABELS, 'int32');
+  const { weight: theirs } = await head(ofCpu);
+  const expected = [
+    ofCpu.integerProduct(x, theirs, false),
+    ofCpu.integerProduct(dy, theirs, true),
+    ...ofCpu.integerLoss(x, theirs, labels),
+  ];
+  const { weight } = await head();
+  const product = (input: tf.Tensor) => frozenProduct(input as tf.Tensor2D, weight);
+  const loss = (input: tf.Tensor) => linearCrossEntropy(input as tf.Tensor2D, weight, true, labels);
+  const ours = withIntegerProducts(() => [product(x), tf.grad(product)(x, dy), loss(x), tf.grad(loss)(x)]);
+  ours.forEach((tensor, i) =>
+    expect(largestDifference(tensor.dataSync(), expected[i]!.dataSync()), `${i}`).toBeLessThan(i < 3 ? 1e-5 : 1e-3),
+  );
+  [weight, theirs].forEach((each) => each.dispose());
 });
 
 it('takes so few words at a time that neither their rows nor all tokens’ logits fill memory', () => {
