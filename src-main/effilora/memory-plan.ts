@@ -1,4 +1,5 @@
 import type { MemoryFacts } from '../engine/memory-facts.ts';
+import { MOST_UNPACKED } from '../engine/product-in-pieces.ts';
 import type { Products } from '../engine/products.ts';
 import { headsPerSite, isOfLanguage, parameterCounts } from './methods/structure.ts';
 import { isRouted, methodOf } from './methods/registry.ts';
@@ -218,7 +219,7 @@ function pairBytes({ sites, layers }: ModelFacts, method: AdapterOptions): numbe
 function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, trained: number): number {
   const { hiddenSize, intermediateSize, attentionHeads } = model;
   // Rounded logits and head lie beside them; our own operations take half as many logits at a time then.
-  const rounds = run.products === 'int8' && !engine.turnsWeights;
+  const rounds = run.products === 'int8' && !engine.turnsWeights && engine.roundedCopies === 0;
   const logits = logitsBytes(model, engine, run.tokens);
   const loss = rounds ? logits * (1 + ROUNDED) + headNumbers(model) * BYTES.int8 : logits;
   const scores = engine.fusedAttention ? 0 : 2 * attentionHeads * run.sequenceLength;
@@ -230,12 +231,16 @@ function transientBytes(model: ModelFacts, engine: EngineFacts, run: RunShape, t
   return Math.max(loss + unpacked, gradients + unpacked, newWeights);
 }
 
-/** What a product unpacks of the largest matrix at a time, and what is made of its blocks on the way. */
+/**
+ * What a product unpacks of the largest matrix at a time, and what is made of its blocks on the way; or, where one in integers is
+ * composed, what it rounds of it.
+ */
 function unpackedBytes(model: ModelFacts, engine: EngineFacts, run: RunShape): number {
-  if (run.precision === 'f32') return 0;
   const sizes = model.sites.map(({ inFeatures, outFeatures }) => inFeatures * outFeatures);
   const largest = sizes.reduce((most, size) => Math.max(most, size), headNumbers(model));
-  return 2 * 4 * Math.min(largest, engine.unpacked);
+  if (run.products === 'int8' && engine.roundedCopies > 0)
+    return engine.roundedCopies * 4 * Math.min(largest, MOST_UNPACKED);
+  return run.precision === 'f32' ? 0 : 2 * 4 * Math.min(largest, engine.unpacked);
 }
 
 const logitsBytes = ({ vocabularySize }: ModelFacts, engine: EngineFacts, tokens: number) =>

@@ -31,6 +31,8 @@ export interface MemoryFacts {
   turnsWeights: boolean;
   /** numbers of a packed matrix that each product unpacks to f32 for itself at a time; 0: it multiplies with the blocks */
   unpacked: number;
+  /** arrays of f32 that a product in integers makes of what it multiplies by, MOST_UNPACKED numbers of it at most; 0: it has kernels in integers */
+  roundedCopies: number;
   /** what the loss took is not given back before the first block's gradients are there */
   lossLingers: boolean;
 }
@@ -42,6 +44,7 @@ const OWN = {
   logitsCopies: 1,
   updatesInPlace: true,
   unpacked: 0,
+  roundedCopies: 0,
 };
 
 /**
@@ -85,6 +88,8 @@ const COMPOSED: MemoryFacts = {
   logitsCopies: 3,
   updatesInPlace: false,
   unpacked: 0,
+  // Eager code writes nothing into its operands' place: counted by tfjs in a loss, whose copies are the most.
+  roundedCopies: 8,
   keepsBf16: false,
   makesCheapAgain: false,
   lossLingers: false,
@@ -103,6 +108,8 @@ const CUDA: MemoryFacts = {
   precisions: ['file'],
   fusedAttention: true,
   unpacked: MOST_UNPACKED,
+  // W^T, rounded in its place, and what it was turned from.
+  roundedCopies: 2,
 };
 
 /** The facts of an engine where it runs. */

@@ -45,6 +45,7 @@ export const engine: EngineFacts = {
   keepsBf16: true,
   logitsCopies: 3,
   unpacked: 0,
+  roundedCopies: 0,
   updatesInPlace: false,
   keptOverhead: 1,
   seesOverhead: 1,

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { memoryFacts } from '../../src-main/engine/memory-facts.ts';
 import { builtProcess } from '../support/built.ts';
 import type { MemoryAsked, MemoryTold } from './gpu-memory-process.ts';
 
@@ -46,16 +47,33 @@ describe('on TensorFlow as a GPU runs it', () => {
     expect(nine!).toBeLessThan(3 * matrix);
   });
 
-  it('a head is unpacked in pieces: one of twice as many words takes no more', () => {
-    const shape = { layers: 1, hidden: 512, inner: 1024, heads: 4, keyValueHeads: 4, weights: 'q4_0' as const };
-    const [half, whole] = [2 ** 16, 2 ** 17].map(
-      (vocabulary) =>
-        measured({ gpu: true, recompute: true, shape: { ...shape, vocabulary }, rows: 1, length: 64, evaluate: false })
+  it.each(['f32', 'int8'] as const)(
+    'a head is unpacked in pieces: one of twice as many words takes no more, in %s',
+    (precision) => {
+      const shape = { layers: 1, hidden: 512, inner: 1024, heads: 4, keyValueHeads: 4, weights: 'q4_0' as const };
+      const [half, whole] = [2 ** 16, 2 ** 17].map(
+        (vocabulary) =>
+        measured({ gpu: true, recompute: true, shape: { ...shape, vocabulary }, rows: 1, length: 64, evaluate: false, precision })
           .tensors, // prettier-ignore
-    );
-    expect(whole! - half!).toBeLessThan(1e6);
-    expect(whole!).toBeLessThan(4 * 512 * 2 ** 17);
-  });
+      );
+      expect(whole! - half!).toBeLessThan(1e6);
+      expect(whole!).toBeLessThan(4 * 512 * 2 ** 17);
+    },
+  );
+
+  it.each(['f32', 'q4_0'] as const)(
+    'products in integers take of the largest of %s weights what the plan counts',
+    (weights) => {
+      const shape = { layers: 2, hidden: 512, inner: 4096, heads: 4, keyValueHeads: 4, vocabulary: 512 };
+      const ask = (weights: 'f32' | 'q4_0', precision: 'f32' | 'int8') =>
+      measured({ gpu: true, recompute: true, shape: { ...shape, weights }, rows: 1, length: 64, evaluate: false, precision })
+        .tensors; // prettier-ignore
+      const { roundedCopies } = memoryFacts({ name: 'tensorflow', kind: 'gpu' });
+      // What is no weight's is there without any unpacked or rounded, too.
+      const rounded = ask(weights, 'int8') - ask('f32', 'f32');
+      expect(rounded / (roundedCopies * 4 * shape.hidden * shape.inner)).toBeCloseTo(1, 1);
+    },
+  );
 
   it.each(['f32', 'q4_0'] as const)('an evaluation leaves no second copy of %s weights behind', (weights) => {
     // in f32 260 MB of weights
