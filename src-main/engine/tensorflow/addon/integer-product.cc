@@ -30,6 +30,7 @@ constexpr int kLeft = kBandRows * kBlock;    // a band's numbers in a block
 constexpr int kFactors = 3 * kBandRows;      // and its factors: d, kBias d, d sum q of each row
 constexpr int64_t kDeep = 24;                // blocks of a strip that lie in L1 together
 constexpr int64_t kGroup = 128;              // columns of a thread's task
+constexpr int64_t kOwnRows = 512;            // of each thread; in integers what crosses between them is small
 /** 1.5 * 2^23: an integer below 2^22 added to its bits is that integer more in floating point. The sums begin with it, which saves converting them. */
 constexpr int32_t kBias = 0x4b400000;
 constexpr float kBiasValue = 12582912;
@@ -59,8 +60,8 @@ auto kernelFor(int format) {
 /** `Integers::product` */
 void product(const Rounded& x, const StoredMatrix& w, const LowRank& more, float* y) {
   Bands own(x);
-  // many rows are shared out among the threads as in the loops before and after, else columns are
-  int64_t chunks = haveOwnRows(x.tokens) ? threads() : 1;
+  // many rows are shared out among the threads as in the loops before and after, else columns are, and W is taken apart once
+  int64_t chunks = x.tokens >= kOwnRows * threads() ? threads() : 1;
   int64_t group = chunks > 1 ? kGroup : std::min(kGroup, shares(shares(w.rows, kStrip), threads()) * kStrip), groups = shares(w.rows, group);
   auto kernel = kernelFor(w.format);
   parallelFor(chunks * groups, [&](int64_t task) {
