@@ -48,6 +48,10 @@ export const ROUNDS: Record<string, number[]> = {
   StudioActivationGrad: [0],
   StudioAttention: [0],
 };
+const isForwardInIntegers = ({ operation, attributes }: RecordedNode): boolean =>
+  operation === 'StudioIntegerProduct' && attributes.some(({ name, value }) => name === 'gradient' && value === 0);
+/** Up to so many tokens go into a product in integers as they are (addon/kernels.h, kFewTokens). */
+const FEW_TOKENS = 8;
 const PACKED_PRODUCTS = ['StudioPackedProduct', 'StudioPackedLinear'];
 const LOSSES = ['StudioLoss', 'StudioPackedLoss', 'StudioLogProbabilities'];
 /** Outputs of our operations that stay f32 whatever the others are. */
@@ -65,6 +69,8 @@ const LARGEST_JOINED = 128;
 const size = (shape: number[]) => shape.reduce((a, b) => a * b, 1);
 const sameShape = (a: number[], b: number[]) => a.length === b.length && a.every((n, i) => n === b[i]);
 const shapeOf = ({ node, output }: Ref) => node.outputs[output]!.shape;
+/** Whether a value has so few tokens that its products in integers take them as they are. */
+export const isFew = (ref: Ref): boolean => shapeOf(ref)[0]! <= FEW_TOKENS;
 export const typeOf = ({ node, output }: Ref): number => node.outputs[output]!.dtype;
 export const flag = (node: RecordedNode, ...names: string[]): boolean =>
   node.attributes.some(({ name, value }) => names.includes(name) && value === true);
@@ -147,9 +153,22 @@ export class Analysis {
     return this.roots.some((root) => root.node === node);
   }
 
+  /** The products in integers of the same few tokens in one part, this one among them, up to three; one alone where there are more tokens. */
+  ofTheSameFew(product: RecordedNode): RecordedNode[] {
+    const [x] = product.inputs as [Ref];
+    if (!isFew(x)) return [product];
+    const all = this.usersOf(x.node).filter(
+      ({ node, output }) =>
+        output === x.output && node.part === product.part && isForwardInIntegers(node) && !this.joined.has(node),
+    );
+    const at = all.findIndex(({ node }) => node === product);
+    return at < 0 ? [product] : all.slice(at - (at % 3), at - (at % 3) + 3).map(({ node }) => node);
+  }
+
   /** Whether products in integers of its part take all that this node could put in integers. */
   isRounded(node: RecordedNode): boolean {
     const isTaken = (output: number) =>
+      !isFew({ node, output }) &&
       this.usersOf(node).some(
         (use) =>
           use.output === output &&

@@ -1,4 +1,4 @@
-import { ALWAYS_F32, type Analysis, flag, isMatrixProduct, OWN, ROUNDS, typeOf } from './analysis.ts';
+import { ALWAYS_F32, type Analysis, flag, isFew, isMatrixProduct, OWN, ROUNDS, typeOf } from './analysis.ts';
 import { attribute, DataType } from './addon.ts';
 import { GraphBuilder, type Output } from './graph-builder.ts';
 import { findParts, type Part } from './parts.ts';
@@ -261,8 +261,20 @@ export class Lowering {
     this.keep(node, this.builder.add('MatMul', attributes, inputs, this.before), [low]);
   }
 
+  /** Few tokens go into their products as they are, and those of one x are one operation. */
+  private emitProductsOfFew(node: RecordedNode): void {
+    if (this.scope.values.has(node)) return;
+    const together = this.analysis.ofTheSameFew(node);
+    if (together.length === 1) return this.emitOwn(node, DataType.float);
+    const inputs = [node.inputs[0]!, ...together.map((each) => each.inputs[1]!)];
+    const values = inputs.map((ref) => this.value(ref, typeOf(ref)));
+    const products = this.builder.add(`StudioIntegerProduct${together.length}`, [], values);
+    together.forEach((each, i) => this.keep(each, [products[i]!], [DataType.float]));
+  }
+
   /** x goes into all of its products in the same integers: from what wrote x, or rounded once. */
   private emitIntegerProduct(node: RecordedNode): void {
+    if (isFew(node.inputs[0]!) && !this.analysis.joined.has(node)) return this.emitProductsOfFew(node);
     const [x, weight] = node.inputs.map((input) => this.value(input, typeOf(input)));
     const from = node.inputs[0]!;
     const rounded =

@@ -76,6 +76,19 @@ void integerProduct(Call& c) {
   integerProduct(f32(x), *w, f32(c.output(0, shape)), rowsOf(x), gradient);
 }
 
+/** Products of several matrices with the same few tokens: one operation, as each costs as much as a small product does. */
+template <int count>
+void integerProducts(Call& c) {
+  TF_Tensor* x = c.input(0);
+  auto shape = shapeOf(x);
+  for (int i = 0; i < count; i++) {
+    auto w = matrix(c.input(1 + i));
+    need(last(x) == w->width, "integer products: shapes do not fit");
+    shape.back() = w->rows;
+    integerProduct(f32(x), *w, f32(c.output(i, shape)), rowsOf(x), false);
+  }
+}
+
 /** The same of what is rounded already [+ scale a b]. */
 void roundedProduct(Call& c) {
   TF_Tensor *x = c.input(0), *rounded = c.input(2);
@@ -182,6 +195,9 @@ const std::vector<Operation>& packedOperations() {
       {"StudioConvolution", {"x: float", "weight: int32"}, {"y: float"}, {},
        {"kernel", "stride", "before", "rows", "columns", "gradient"}, {}, {-1}, convolution},
       {"StudioIntegerProduct", {"x: float", "weight: int32"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, integerProduct},
+      {"StudioIntegerProduct2", {"x: float", "w0: int32", "w1: int32"}, {"y0: float", "y1: float"}, {}, {}, {}, {-1, -1}, integerProducts<2>},
+      {"StudioIntegerProduct3", {"x: float", "w0: int32", "w1: int32", "w2: int32"}, {"y0: float", "y1: float", "y2: float"}, {}, {}, {},
+       {-1, -1, -1}, integerProducts<3>},
       {"StudioRoundedProduct", {"x: float", "weight: int32", "rounded: uint8"}, {"y: float"}, {}, {"gradient"}, {}, {-1}, roundedProduct},
       {"StudioRoundedProductAdd", {"x: float", "weight: int32", "rounded: uint8", "a: float", "b: float"}, {"y: float"}, {}, {"gradient"}, {"scale"},
        {-1}, roundedProduct},
