@@ -34,9 +34,10 @@ export function weightedHeads(x: Tensor2D | ImplicitRows, a: Tensor2D, weighing:
 
 function routedHeads(x: Tensor2D | ImplicitRows, a: Tensor2D, router: Tensor2D, weighing: Weighing): Tensor2D {
   const { rank, heads, h, dropped, share, bias, observe } = weighing;
-  if (h) {
-    observe?.(tf.ones([h.shape[0], 1]));
-    return onlyHead(h, router, share);
+  if (heads === 1) {
+    const only = h ?? timesTransposed(dropped ?? x, a);
+    observe?.(tf.ones([only.shape[0], 1]));
+    return onlyHead(only, router, share);
   }
   let mixed: Tensor2D = dropped
     ? tf.concat([timesTransposed(dropped, a), timesTransposed(x, router)], 1)

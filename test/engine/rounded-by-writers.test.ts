@@ -90,6 +90,25 @@ it('what no such operation writes is rounded once for all of its products', asyn
   expect(outputs).toEqual(twice().map((tensor) => tensor.dataSync()));
 });
 
+it('what has few tokens goes into all of its products in one operation, as it is', async () => {
+  const values = wave(5 * WIDTH, 1.7);
+  const x = tf.tensor2d(values, [5, WIDTH]);
+  const thrice = () => {
+    const normed = rmsNorm(x, tf.ones([WIDTH]), 1e-5);
+    return withIntegerProducts(() => [0, 1, 2].map(() => frozenProduct(normed, matrix)));
+  };
+  const added = vi.spyOn(GraphBuilder.prototype, 'add');
+  const step = await stepCompiler()!.compile({
+    ...{ feeds: [x], state: [], precision: 'f32' },
+    step: () => ({ outputs: thrice(), updates: [] }),
+  });
+  const names = added.mock.calls.map(([name]) => name);
+  added.mockRestore();
+  expect(names.filter((name) => /Integer|Rounded/.test(name))).toEqual(['StudioIntegerProduct3']);
+  const outputs = await step.run([values]);
+  expect(outputs).toEqual(thrice().map((tensor) => tensor.dataSync()));
+});
+
 // 5 tokens go into their product as they are
 it.each([5, TOKENS])('adds a small product on its way, and one to its gradient: %i tokens', async (tokens) => {
   const [rank, scale] = [7, 0.3];

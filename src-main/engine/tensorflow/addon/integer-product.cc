@@ -61,7 +61,7 @@ auto kernelFor(int format) {
 void product(const Rounded& x, const StoredMatrix& w, const LowRank& more, float* y) {
   Bands own(x);
   // many rows are shared out among the threads as in the loops before and after, else columns are, and W is taken apart once
-  int64_t chunks = x.tokens >= kOwnRows * threads() ? threads() : 1;
+  int64_t chunks = haveOwnRows(x.tokens, kOwnRows) ? threads() : 1;
   int64_t group = chunks > 1 ? kGroup : std::min(kGroup, shares(shares(w.rows, kStrip), threads()) * kStrip), groups = shares(w.rows, group);
   auto kernel = kernelFor(w.format);
   parallelFor(chunks * groups, [&](int64_t task) {

@@ -196,10 +196,16 @@ void parallelFor(int64_t count, F body) {
   parallel(count, [](void* context, int64_t i) { (*static_cast<F*>(context))(i); }, &body);
 }
 
+/** Calls body(first, count) for each band of rows, on all threads. */
+template <class F>
+void overBands(int64_t rows, F body) {
+  const int64_t band = integers().bandRows;
+  parallelFor(shares(rows, band), [&](int64_t i) { body(i * band, std::min(band, rows - i * band)); });
+}
+
 /** All of x [to.tokens, to.depth] in integers. */
 inline void roundAll(const float* x, const Rounded& to) {
-  const int64_t band = integers().bandRows;
-  parallelFor(shares(to.tokens, band), [&](int64_t i) { integers().round(x, i * band, std::min(band, to.tokens - i * band), 0, to.depth, to); });
+  overBands(to.tokens, [&](int64_t first, int64_t count) { integers().round(x, first, count, 0, to.depth, to); });
 }
 
 }  // namespace kernels

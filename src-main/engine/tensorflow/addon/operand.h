@@ -21,8 +21,8 @@ inline Operand leftOperand(View a, const ProductShape& shape) {
 }
 inline Operand rightOperand(View b, const ProductShape& shape) { return {b, shape.n, shape.k, shape.transposeB ? shape.k : shape.n, shape.transposeB}; }
 
-/** Whether every thread has rows of a product of m for itself, as in the loops before and after; it then unpacks B for itself. */
-inline bool haveOwnRows(int64_t m) { return m >= 128 * threads(); }
+/** Whether every thread has rows of a product of m for itself, `each` at least, as in the loops before and after; it then unpacks B for itself. */
+inline bool haveOwnRows(int64_t m, int64_t each = 128) { return m >= each * threads(); }
 
 #ifdef __AVX512F__
 /** 16 rows of 16 dwords turned into 16 columns. */

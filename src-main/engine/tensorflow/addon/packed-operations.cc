@@ -18,24 +18,27 @@ void productWith(View x, const PackedMatrix& w, View y, int64_t tokens, bool gra
   matrixProduct()(x, w.view(), bias, y, shape, split);
 }
 
+/** Output i: x W^T, or x W with `gradient` */
+TF_Tensor* productOutput(Call& c, int i, TF_Tensor* x, const PackedMatrix& w, bool gradient) {
+  need(last(x) == (gradient ? w.rows : w.width), "product with a packed matrix: shapes do not fit");
+  auto shape = shapeOf(x);
+  shape.back() = gradient ? w.width : w.rows;
+  return c.output(i, shape);
+}
+
 void product(Call& c) {
   TF_Tensor* x = c.input(0);
   auto w = matrix(c.input(1));
   bool gradient = c.attributes.ints[0] != 0, split = c.attributes.ints[1] != 0;
-  need(last(x) == (gradient ? w->rows : w->width), "packed product: shapes do not fit");
-  auto shape = shapeOf(x);
-  shape.back() = gradient ? w->width : w->rows;
-  productWith(view(x), *w, view(c.output(0, shape)), rowsOf(x), gradient, split);
+  productWith(view(x), *w, view(productOutput(c, 0, x, *w, gradient)), rowsOf(x), gradient, split);
 }
 
 /** y = x W^T + bias */
 void linear(Call& c) {
   TF_Tensor *x = c.input(0), *bias = c.input(2);
   auto w = matrix(c.input(1));
-  need(last(x) == w->width && TF_TensorElementCount(bias) == w->rows, "packed linear: shapes do not fit");
-  auto shape = shapeOf(x);
-  shape.back() = w->rows;
-  productWith(view(x), *w, view(c.output(0, shape)), rowsOf(x), false, c.attributes.ints[0] != 0, view(bias));
+  need(TF_TensorElementCount(bias) == w->rows, "packed linear: shapes do not fit");
+  productWith(view(x), *w, view(productOutput(c, 0, x, *w, false)), rowsOf(x), false, c.attributes.ints[0] != 0, view(bias));
 }
 
 /** y [pictures, rows, columns, out] of x [pictures, height, width, in], or back */
@@ -70,22 +73,16 @@ void integerProduct(Call& c) {
   TF_Tensor* x = c.input(0);
   auto w = matrix(c.input(1));
   bool gradient = c.attributes.ints[0] != 0;
-  need(last(x) == (gradient ? w->rows : w->width), "integer product: shapes do not fit");
-  auto shape = shapeOf(x);
-  shape.back() = gradient ? w->width : w->rows;
-  integerProduct(f32(x), *w, f32(c.output(0, shape)), rowsOf(x), gradient);
+  integerProduct(f32(x), *w, f32(productOutput(c, 0, x, *w, gradient)), rowsOf(x), gradient);
 }
 
 /** Products of several matrices with the same few tokens: one operation, as each costs as much as a small product does. */
 template <int count>
 void integerProducts(Call& c) {
   TF_Tensor* x = c.input(0);
-  auto shape = shapeOf(x);
   for (int i = 0; i < count; i++) {
     auto w = matrix(c.input(1 + i));
-    need(last(x) == w->width, "integer products: shapes do not fit");
-    shape.back() = w->rows;
-    integerProduct(f32(x), *w, f32(c.output(i, shape)), rowsOf(x), false);
+    integerProduct(f32(x), *w, f32(productOutput(c, i, x, *w, false)), rowsOf(x), false);
   }
 }
 
@@ -94,11 +91,9 @@ void roundedProduct(Call& c) {
   TF_Tensor *x = c.input(0), *rounded = c.input(2);
   auto w = matrix(c.input(1));
   bool gradient = c.attributes.ints[0] != 0;
-  int64_t tokens = rowsOf(x), depth = last(x), columns = gradient ? w->width : w->rows;
-  need(depth == (gradient ? w->rows : w->width), "integer product: shapes do not fit");
-  auto shape = shapeOf(x);
-  shape.back() = columns;
-  float* y = f32(c.output(0, shape));
+  TF_Tensor* out = productOutput(c, 0, x, *w, gradient);
+  int64_t tokens = rowsOf(x), depth = last(x), columns = last(out);
+  float* y = f32(out);
   LowRank more;
   if (c.inputs() == 5) {
     TF_Tensor *a = c.input(3), *b = c.input(4);

@@ -32,13 +32,6 @@ inline void roundRows(View y, int64_t first, int64_t count, const Rounded& to) {
   integers().round(static_cast<float*>(y.data), first, count, 0, to.depth, to);
 }
 
-/** Calls body(first, count) for each band of rows. */
-template <class F>
-void overBands(int64_t rows, F body) {
-  const int64_t band = integers().bandRows;
-  parallelFor(shares(rows, band), [&](int64_t i) { body(i * band, std::min(band, rows - i * band)); });
-}
-
 /** `overRows`, and where it is wanted, of each band of rows what `body` wrote of y in integers. */
 template <class F>
 void overRows(int64_t rows, int64_t width, View y, const Rounded& rounded, F body) {
