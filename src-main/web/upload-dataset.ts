@@ -67,6 +67,5 @@ function parsed(json: string) {
 /** Names that every system takes, none of which leads out of the folder or hides. */
 const isPlain = (name: string) => {
   const steps = name.split('/');
-  // eslint-disable-next-line no-control-regex
   return steps.length <= DATASET_DEPTH && steps.every((step) => /^[^.\0-\x1f/\\:*?"<>|][^\0-\x1f/\\:*?"<>|]*$/.test(step) && !/[. ]$/.test(step)); // prettier-ignore
 };

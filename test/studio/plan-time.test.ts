@@ -29,7 +29,7 @@ async function told(request: Pick<PlanRequest, 'seconds' | 'fixed'>) {
 it('whole layers freeze where the time is short, and not for steps that the user sets', async () => {
   const whole = await told({ fixed: {} });
   // of the steps' time half, however fast runs before have found this machine
-  const seconds = (whole.secondsBeside + whole.seconds) / 2;
+  const seconds = (whole.secondsBeside + whole.seconds!) / 2;
   const short = await told({ seconds, fixed: {} });
   expect(short.policy).toBe('prefix');
   expect(short.steps).toContain('As the time is short, whole layers freeze');
