@@ -59,7 +59,6 @@ export function propose(model: ModelFacts, data: DataFacts, budget: Budget, engi
     fits: found !== undefined && time.fits && !isTooNarrow,
     memory,
     seconds: time.seconds,
-    stepsAPass: time.stepsAPass,
     parameters: trainedNumbers(model, run.method),
   };
 }
@@ -149,11 +148,11 @@ function targetsOf({ sites }: ModelFacts): string[][] {
 
 /** Three passes, or as many steps as the time allows: then whole layers freeze, whose way back is saved. */
 function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: RunShape, budget: Budget): TimePlan {
-  const stepsAPass = Math.max(1, Math.ceil(data.examples / EXAMPLES_A_STEP));
+  const stepsAPass = (data.examples - (data.heldOut ?? 0)) / EXAMPLES_A_STEP;
   const exampleTokens = Math.min(data.meanTokens, run.sequenceLength);
   const secondsAStep = (backward = 1) =>
     (flopsPerToken(model, run, exampleTokens, backward) * EXAMPLES_A_STEP * exampleTokens) / engine.flopsPerSecond;
-  const wanted = rules.PASSES * stepsAPass;
+  const wanted = Math.max(1, Math.round(rules.PASSES * stepsAPass));
   const { seconds = Infinity } = budget;
   const freezesLayers = budget.mayFreezeLayers === true && wanted * secondsAStep() > seconds;
   const shareOf = (steps: number) =>
@@ -162,14 +161,14 @@ function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: Ru
   let affordable = Math.min(wanted, Math.floor(seconds / secondsAStep(freezesLayers ? 0 : 1)));
   while (affordable > 0 && secondsFor(affordable) > seconds) affordable--;
   const steps = Math.max(1, affordable);
+  const onePass = Math.ceil(stepsAPass);
   return {
     steps,
     seconds: secondsFor(steps),
     secondsAStep: secondsFor(steps) / steps,
-    stepsAPass,
-    epochs: steps / stepsAPass,
+    passes: steps / stepsAPass,
     freezesLayers,
     fits: affordable >= 1,
-    warnings: timeWarnings(affordable, { steps: stepsAPass, seconds: secondsFor(stepsAPass) }, secondsAStep()),
+    warnings: timeWarnings(affordable, { steps: onePass, seconds: secondsFor(onePass) }, secondsAStep()),
   };
 }

@@ -130,7 +130,7 @@ export function reasonsFor(
     },
     {
       choice: 'steps',
-      text: `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.epochs.toFixed(1)} times.${time.freezesLayers ? ' As the time is short, whole layers freeze in the last third, which makes room for more of them.' : ''}`,
+      text: `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.passes.toFixed(1)} times.${time.freezesLayers ? ' As the time is short, whole layers freeze in the last third, which makes room for more of them.' : ''}`,
     },
     {
       choice: 'learningRate',

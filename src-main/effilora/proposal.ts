@@ -7,6 +7,8 @@ import type { AdapterOptions, ReducerOptions } from './types.ts';
 
 export interface DataFacts extends LengthFacts {
   examples: number;
+  /** of them those that are held out, which no step sees; default: none */
+  heldOut?: number;
   /** how many of them `clusters` is told from */
   sampled: number;
   /** kinds of task: the elbow of k-means over the examples' TF-IDF (HydraLoRA's procedure) */
@@ -55,8 +57,6 @@ export interface Proposal {
   fits: boolean;
   memory: MemoryPlan;
   seconds: number;
-  /** steps in which every example is seen once */
-  stepsAPass: number;
   /** trained at first */
   parameters: number;
 }
@@ -69,8 +69,8 @@ export interface TimePlan {
   steps: number;
   seconds: number;
   secondsAStep: number;
-  stepsAPass: number;
-  epochs: number;
+  /** how often what is learned from is seen */
+  passes: number;
   /** whole layers freeze, as more steps can be had so */
   freezesLayers: boolean;
   fits: boolean;

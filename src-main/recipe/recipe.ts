@@ -86,6 +86,9 @@ const methodSchema = z.strictObject({
   reducer: reducerSchema.prefault({}),
 });
 
+/** Share of the examples that is held out where a recipe says nothing of it. */
+export const EVAL_SPLIT = 0.05;
+
 const trainingSchema = z.strictObject({
   steps: count.optional(),
   epochs: z.number().positive().optional(),
@@ -115,7 +118,7 @@ const trainingSchema = z.strictObject({
   // keep only the input of every so many blocks for backward (true: of each); auto: of each where steps are not compiled
   recompute: z.union([z.boolean(), z.number().int().min(1), z.literal('auto')]).default('auto'),
   /** held-out share (below 1) or number of examples */
-  evalSplit: z.number().nonnegative().default(0.05),
+  evalSplit: z.number().nonnegative().default(EVAL_SPLIT),
   evalEvery: count.default(50),
   /** held-out examples that an evaluation is of, at most: by seed always the same ones */
   evalExamples: z.union([count, z.literal('all')]).default(200),

@@ -43,8 +43,10 @@ export const plan = z.object({
   recipe,
   /** every option of method and training with its default, by dotted recipe key */
   values: z.record(z.string(), z.unknown()),
-  /** the steps that are proposed whatever was fixed, and those in which every example is seen once */
-  proposed: z.object({ steps: z.number(), stepsAPass: z.number() }),
+  /** the steps that are proposed whatever was fixed */
+  proposed: z.object({ steps: z.number() }),
+  /** examples of a step of the recipe's, as a share of those that it learns from */
+  passesAStep: z.number(),
   /** how many examples are held out, of how many there are */
   heldOut: z.object({ examples: z.number(), of: z.number() }),
   fits: z.boolean(),

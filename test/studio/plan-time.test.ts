@@ -40,3 +40,29 @@ it('whole layers freeze where the time is short, and not for steps that the user
   expect(own.steps).toMatch(/^You set this yourself/);
   expect(own.steps + own.heads).not.toMatch(/time is short|freeze whole/i);
 });
+
+it.each<PlanRequest['fixed']>([
+  {},
+  { 'training.evalSplit': 0.5 },
+  { 'training.evalSplit': 0 },
+  { 'training.steps': 7 },
+])(
+  'counts how often what it learns from is seen without what is held out, and tells one number everywhere: %j',
+  async (fixed) => {
+    const plan = await proposePlan(model, { model: TINY_MODEL, mix, fixed });
+    const learned = plan.heldOut.of - plan.heldOut.examples;
+    expect(Math.abs(plan.proposed.steps * 8 - 3 * learned)).toBeLessThanOrEqual(4);
+    const passes = (Number(plan.recipe.training.steps) * 8) / learned;
+    expect(plan.passesAStep * Number(plan.recipe.training.steps)).toBeCloseTo(passes, 10);
+    const few = plan.warnings.find((warning) => warning.includes('are few'));
+    expect(few).toContain(`seen ${Number(passes.toFixed(1))} times`);
+    const reason = plan.choices.find(({ name }) => name === 'Steps')!.reason;
+    if (!('training.steps' in fixed)) expect(reason).toContain(`the examples are seen ${passes.toFixed(1)} times`);
+  },
+);
+
+it('counts more examples a step where the user adds up more', async () => {
+  const passes = async (fixed: PlanRequest['fixed']) =>
+    (await proposePlan(model, { model: TINY_MODEL, mix, fixed })).passesAStep;
+  expect(await passes({ 'training.batch': 2, 'training.accumulate': 16 })).toBeCloseTo(4 * (await passes({})), 10);
+});

@@ -190,7 +190,7 @@ describe('a run on captioned pictures', () => {
       fixed: {},
     };
     const plan = await proposePicturePlan(file as DiffusionModelFile, request);
-    expect(plan).toMatchObject({ fits: true, heldOut: { examples: 3, of: 13 }, proposed: { stepsAPass: 2 } });
+    expect(plan).toMatchObject({ fits: true, heldOut: { examples: 3, of: 13 }, passesAStep: 8 / 10 });
     const proposed = parseRecipe(stringify(plan.recipe), 'plan.yaml');
     expect(proposed.training.batch).toBe(8);
     // Never more numbers than LoRA of its rank on its sites: told, and counted from the shapes.

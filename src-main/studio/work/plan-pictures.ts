@@ -87,7 +87,8 @@ export async function proposePicturePlan(file: DiffusionModelFile, request: Plan
     return {
       recipe: written(whole, reducer) as unknown as Plan['recipe'],
       values: { ...flatten(recipe.method, 'method'), ...flatten(recipe.training, 'training'), engine: recipe.engine },
-      proposed: { steps: proposed, stepsAPass: Math.ceil(data.train.count / aStep) },
+      proposed: { steps: proposed },
+      passesAStep: aStep / data.train.count,
       heldOut: { examples: data.heldOutCount, of: data.heldOutCount + data.train.count },
       ...{ fits: total <= room.limitBytes, ...room },
       memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),

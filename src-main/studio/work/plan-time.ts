@@ -3,7 +3,7 @@ import { flopsPerToken } from '../../effilora/memory-plan.ts';
 import type { EngineFacts, ModelFacts, RunShape } from '../../effilora/memory-plan.ts';
 import { flopsOnce, seenShape, type SeenFacts } from '../../effilora/seen.ts';
 import type { SpeedFacts } from '../../trainer/machine-speed.ts';
-import type { Recipe } from '../../recipe/recipe.ts';
+import { EVAL_SPLIT, type Recipe } from '../../recipe/recipe.ts';
 import type { TextPlanFacts } from '../../tasks/task.ts';
 import type { MixFacts } from './data-facts.ts';
 
@@ -12,20 +12,25 @@ export interface HeldOutFacts {
   /** held out, of so many there are */
   examples: number;
   of: number;
+  /** the others, which steps are of */
+  learned: number;
   /** tokens of one of them */
   meanTokens: number;
 }
 
-export function heldOutFacts({ training }: Recipe, data: MixFacts): HeldOutFacts {
+/** @param evalSplit as the user fixed it; what is no number is refused with the recipe */
+export function heldOutFacts(evalSplit: unknown, data: MixFacts): HeldOutFacts {
+  const share = typeof evalSplit === 'number' ? evalSplit : EVAL_SPLIT;
   const parts = data.parts.map(({ examples, separate }) => ({
-    examples: separate?.examples ?? heldOutCount(examples, training.evalSplit),
+    examples: separate?.examples ?? heldOutCount(examples, share),
     of: examples + (separate?.examples ?? 0),
     tokens: separate?.meanTokens ?? data.meanTokens,
   }));
   const sum = (of: (part: (typeof parts)[number]) => number) => parts.reduce((all, part) => all + of(part), 0);
   const examples = sum((part) => part.examples);
   const meanTokens = examples === 0 ? 0 : sum((part) => part.examples * part.tokens) / examples;
-  return { examples, of: sum((part) => part.of), meanTokens };
+  const of = sum((part) => part.of);
+  return { examples, of, learned: Math.max(1, of - examples), meanTokens };
 }
 
 /**

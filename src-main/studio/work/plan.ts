@@ -70,30 +70,30 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   const { plan } = taskOf(model);
   const engine = engineFacts(chosen, products);
   const room = memoryOn(chosen, request.memoryBytes);
+  const heldOut = heldOutFacts(request.fixed['training.evalSplit'], data);
   const proposed = (seconds: number | undefined) => {
-    const parameters = request.fixed['method.reducer.maxParameters'] as number | undefined;
     const budget = {
       memoryBytes: room.limitBytes,
       seconds,
-      parameters,
+      parameters: request.fixed['method.reducer.maxParameters'] as number | undefined,
       mayFreezeLayers: mayFreezeLayers(request, data),
     };
-    const proposal = propose(facts, data, budget, engine);
+    const proposal = propose(facts, { ...data, heldOut: data.examples - heldOut.learned }, budget, engine);
     const run = withFixed(proposal, request.fixed);
     const recipe = withFixedOptions(recipeOf({ ...request, ...room }, run, products), request.fixed);
     const whole = completeRecipe(recipe);
-    const heldOut = heldOutFacts(whole, data);
     const { targets, ...more } = seeingOptions(whole.method.vision, facts.seeing);
     const method = { ...run.method, ...more, targets: [...run.method.targets, ...targets] };
     const shape = { ...run.training, method };
     const beside = secondsBesideSteps(whole, shape, heldOut, facts, engine, speedFacts(chosen), plan, data.seen);
-    return { proposal, run: { ...run, method }, recipe, whole, heldOut, beside };
+    return { proposal, run: { ...run, method }, recipe, whole, beside };
   };
   const free = proposed(request.seconds);
   // The time is for steps and all else together.
-  const { proposal, run, recipe, whole, heldOut, beside } =
+  const { proposal, run, recipe, whole, beside } =
     request.seconds === undefined ? free : proposed(request.seconds - free.beside);
   const { batch, accumulate, sequenceLength } = run.training;
+  const passesAStep = (batch * accumulate) / heldOut.learned;
   const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
   const evaluates = request.fixed['training.evalSplit'] !== 0 || data.parts.some(({ separate }) => separate);
   const heldOutTokens = evaluates ? evaluationTokens(sequenceLength) : 0;
@@ -108,7 +108,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   return {
     recipe,
     values: { ...flatten(whole.method, 'method'), ...flatten(whole.training, 'training'), engine: whole.engine },
-    proposed: { steps: proposal.training.steps, stepsAPass: proposal.stepsAPass },
+    ...{ proposed: { steps: proposal.training.steps }, passesAStep },
     heldOut: { examples: heldOut.examples, of: heldOut.of },
     fits: memory.total <= room.limitBytes && keepsNumbers(facts, run.method, whole.method.reducer),
     ...room,
@@ -124,7 +124,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
     warnings: [
       ...(model.warnings ?? []),
       ...proposal.warnings,
-      ...fewWarnings(data.examples, run.training.steps * batch * accumulate, whole.training.patience, heldOut),
+      ...fewWarnings(data.examples, run.training.steps * passesAStep, whole.training.patience, heldOut),
       ...tooManyTrain(facts, run.method, proposal.method, whole.method.reducer),
       ...tooLarge(memory.total, room.limitBytes),
     ],
@@ -146,9 +146,8 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
 const mayFreezeLayers = ({ fixed }: PlanRequest, { seen }: MixFacts): boolean =>
   seen === undefined && !Object.keys(fixed).some((key) => /^(method\.(name|reducer\.)|training\.steps$)/.test(key));
 
-/** What is to be said of few examples, and of few that are held out. @param seen examples by all steps, each time counted */
-function fewWarnings(examples: number, seen: number, patience: number, heldOut: { examples: number; of: number }) {
-  const passes = seen / Math.max(1, heldOut.of - heldOut.examples);
+/** What is to be said of few examples, and of few that are held out. @param passes how often those that are learned from are seen */
+function fewWarnings(examples: number, passes: number, patience: number, heldOut: { examples: number; of: number }) {
   const few = fewExamples(examples, passes, patience > 0 && heldOut.examples > 0);
   return [few, fewHeldOut(heldOut.examples, heldOut.of)].filter((told) => told !== undefined);
 }
