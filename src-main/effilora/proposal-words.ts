@@ -130,7 +130,7 @@ export function reasonsFor(
     },
     {
       choice: 'steps',
-      text: `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.passes.toFixed(1)} times.${time.freezesLayers ? ' As the time is short, whole layers freeze in the last third, which makes room for more of them.' : ''}`,
+      text: stepsReason(time),
     },
     {
       choice: 'learningRate',
@@ -142,6 +142,14 @@ export function reasonsFor(
     },
     { choice: 'reducer', text: reducerReason(reducerFor(time.steps, time.freezesLayers)) },
   ];
+}
+
+/** How many steps, how long, and how often what is learned from is seen, as a sentence. */
+export function stepsReason(time: Pick<TimePlan, 'steps' | 'secondsAStep' | 'passes' | 'freezesLayers'>): string {
+  const told = `${time.steps} steps of about ${duration(time.secondsAStep)}: the examples are seen ${time.passes.toFixed(1)} times.`;
+  return time.freezesLayers
+    ? `${told} As the time is short, whole layers freeze in the last third, which makes room for more of them.`
+    : told;
 }
 
 /** The rate along the steps, as a sentence. */

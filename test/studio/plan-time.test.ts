@@ -62,7 +62,13 @@ it.each<PlanRequest['fixed']>([
 );
 
 it('counts more examples a step where the user adds up more', async () => {
-  const passes = async (fixed: PlanRequest['fixed']) =>
-    (await proposePlan(model, { model: TINY_MODEL, mix, fixed })).passesAStep;
-  expect(await passes({ 'training.batch': 2, 'training.accumulate': 16 })).toBeCloseTo(4 * (await passes({})), 10);
+  const told = async (fixed: PlanRequest['fixed']) => {
+    const { passesAStep, choices } = await proposePlan(model, { model: TINY_MODEL, mix, fixed });
+    const { reason } = choices.find(({ name }) => name === 'Steps')!;
+    return { passesAStep, seen: Number(/seen ([\d.]+) times/.exec(reason)?.[1]) };
+  };
+  const [eight, more] = [await told({}), await told({ 'training.batch': 2, 'training.accumulate': 16 })];
+  expect(more.passesAStep).toBeCloseTo(4 * eight.passesAStep, 10);
+  // each of them told to a tenth
+  expect(Math.abs(more.seen - 4 * eight.seen)).toBeLessThanOrEqual(0.05 + 4 * 0.05);
 });

@@ -5,7 +5,13 @@ import { propose } from '../../effilora/configurator.ts';
 import { evaluationTokens, mostTokens } from '../../effilora/length-facts.ts';
 import { seenShape } from '../../effilora/seen.ts';
 import type { Proposal, Reason } from '../../effilora/proposal.ts';
-import { fewExamples, parametersReason, rateReason, reducerReason } from '../../effilora/proposal-words.ts';
+import {
+  fewExamples,
+  parametersReason,
+  rateReason,
+  reducerReason,
+  stepsReason,
+} from '../../effilora/proposal-words.ts';
 import { reducerFor } from '../../effilora/structure-rules.ts';
 import { keepsNumbers, tooLarge, tooManyTrain } from './plan-limits.ts';
 import { flopsPerToken, frozenShareOf, memoryPlan, trainedNumbers } from '../../effilora/memory-plan.ts';
@@ -103,6 +109,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   const exampleTokens = Math.min(data.meanTokens, sequenceLength);
   const share = backwardShare(whole.method.reducer, run.training.steps, facts.layers);
   const flops = flopsPerToken(facts, shape, exampleTokens, share) * batch * accumulate * exampleTokens;
+  const secondsAStep = flops / engine.flopsPerSecond;
   // Of a rate of the user's own, what was proposed is told beside it.
   const rate = ('training.learningRate' in request.fixed ? proposal : whole).training.learningRate;
   return {
@@ -113,13 +120,13 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
     fits: memory.total <= room.limitBytes && keepsNumbers(facts, run.method, whole.method.reducer),
     ...room,
     memory: Object.entries(PARTS).map(([key, part]) => ({ part, bytes: memory[key as keyof typeof PARTS] })),
-    seconds: (run.training.steps * flops) / engine.flopsPerSecond + beside,
-    secondsBeside: beside,
-    secondsMeasured: engine.isMeasured,
+    seconds: run.training.steps * secondsAStep + beside,
+    ...{ secondsBeside: beside, secondsMeasured: engine.isMeasured },
     choices: reasonsOf(proposal, reason, recipe, {
       facts,
       structure: run.method,
       rate: rateReason({ schedule: whole.training.schedule, learningRate: rate }, facts, data.examples),
+      steps: stepsReason(proposedTime(proposal, secondsAStep, passesAStep)),
     }).map((reason) => choiceOf(reason, request.fixed)),
     warnings: [
       ...(model.warnings ?? []),
@@ -128,16 +135,16 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
       ...tooManyTrain(facts, run.method, proposal.method, whole.method.reducer),
       ...tooLarge(memory.total, room.limitBytes),
     ],
-    structure: {
-      layers: facts.layers,
-      sites: run.method.targets,
-      heads: run.method.heads,
-      rank: run.method.rank,
-      trainableParameters: trainedNumbers(facts, run.method),
-      frozenShare: run.method.name === 'effilora' ? frozenShareOf(facts, run.method, run.method.reducer.ratio, whole.method.reducer.maxParameters) : 0, // prettier-ignore
-    },
+    structure: structureOf(facts, run.method, whole.method.reducer),
   };
 }
+
+const structureOf = (facts: ModelFacts, method: AdapterOptions, reducer: Recipe['method']['reducer']) => ({
+  layers: facts.layers,
+  ...{ sites: method.targets, heads: method.heads, rank: method.rank },
+  trainableParameters: trainedNumbers(facts, method),
+  frozenShare: method.name === 'effilora' ? frozenShareOf(facts, method, reducer.ratio, reducer.maxParameters) : 0,
+});
 
 /**
  * Whether whole layers may freeze where the time is short: it makes room for more steps, unless the user says how many there are. What is
@@ -255,17 +262,24 @@ const CHOICES: Record<string, string> = {
   learningRate: 'Learning rate',
 };
 
+/** Of the steps that are proposed; the user may have fixed how many examples one has. */
+const proposedTime = ({ training: { steps }, method }: Proposal, secondsAStep: number, passesAStep: number) => ({
+  ...{ steps, secondsAStep, passes: steps * passesAStep },
+  freezesLayers: method.reducer.policy === 'prefix',
+});
+
 /** The proposal's reasons; what is trained, and what the Reducer does, follows from what the user may have fixed. */
 function reasonsOf(
   { reasons }: Proposal,
   products: string | undefined,
   { method }: Plan['recipe'],
-  { facts, structure, rate }: { facts: ModelFacts; structure: AdapterOptions; rate: string },
+  { facts, structure, rate, steps }: { facts: ModelFacts; structure: AdapterOptions; rate: string; steps: string },
 ): Reason[] {
   const reducer = method.reducer as Parameters<typeof reducerReason>[0] | undefined;
   const told: Record<string, string | undefined> = {
     parameters: parametersReason(facts, structure),
     learningRate: rate,
+    steps,
     reducer: reducer && reducerReason(reducer),
   };
   const all = [...reasons, ...(products === undefined ? [] : [{ choice: 'products', text: products }])];
