@@ -148,7 +148,7 @@ function targetsOf({ sites }: ModelFacts): string[][] {
 
 /** Three passes, or as many steps as the time allows: then whole layers freeze, whose way back is saved. */
 function timeOf(model: ModelFacts, data: DataFacts, engine: EngineFacts, run: RunShape, budget: Budget): TimePlan {
-  const stepsAPass = (data.examples - (data.heldOut ?? 0)) / EXAMPLES_A_STEP;
+  const stepsAPass = (data.learned ?? data.examples) / EXAMPLES_A_STEP;
   const exampleTokens = Math.min(data.meanTokens, run.sequenceLength);
   const secondsAStep = (backward = 1) =>
     (flopsPerToken(model, run, exampleTokens, backward) * EXAMPLES_A_STEP * exampleTokens) / engine.flopsPerSecond;

@@ -7,8 +7,8 @@ import type { AdapterOptions, ReducerOptions } from './types.ts';
 
 export interface DataFacts extends LengthFacts {
   examples: number;
-  /** of them those that are held out, which no step sees; default: none */
-  heldOut?: number;
+  /** of them those that steps see, as others are held out; default: all */
+  learned?: number;
   /** how many of them `clusters` is told from */
   sampled: number;
   /** kinds of task: the elbow of k-means over the examples' TF-IDF (HydraLoRA's procedure) */

@@ -92,7 +92,7 @@ it('keeps what answers and setting up take, apart from the steps', async () => {
 });
 
 it('plans set-up, evaluations and answers beside the steps, once more before the first of them', () => {
-  const held = { examples: 10, of: 60, learned: 50, meanTokens: 50 };
+  const held = { examples: 10, of: 60, meanTokens: 50 };
   const speed = { answerFlopsPerSecond: answerFlops(model.parameters), setUpSecondsALayer: 3 };
   const seconds = (training: object, heldOut = held) => {
     const recipe = {
@@ -109,7 +109,7 @@ it('plans set-up, evaluations and answers beside the steps, once more before the
       { sampleFlops: answerFlops },
     );
   };
-  const none = { examples: 0, of: 60, learned: 60, meanTokens: 0 };
+  const none = { examples: 0, of: 60, meanTokens: 0 };
   expect(seconds({}, none)).toBe(3 * model.layers);
   const loss = seconds({}) - 3 * model.layers;
   expect(loss).toBeGreaterThan(0);

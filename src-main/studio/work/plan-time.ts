@@ -12,8 +12,6 @@ export interface HeldOutFacts {
   /** held out, of so many there are */
   examples: number;
   of: number;
-  /** the others, which steps are of */
-  learned: number;
   /** tokens of one of them */
   meanTokens: number;
 }
@@ -29,8 +27,7 @@ export function heldOutFacts(evalSplit: unknown, data: MixFacts): HeldOutFacts {
   const sum = (of: (part: (typeof parts)[number]) => number) => parts.reduce((all, part) => all + of(part), 0);
   const examples = sum((part) => part.examples);
   const meanTokens = examples === 0 ? 0 : sum((part) => part.examples * part.tokens) / examples;
-  const of = sum((part) => part.of);
-  return { examples, of, learned: Math.max(1, of - examples), meanTokens };
+  return { examples, of: sum((part) => part.of), meanTokens };
 }
 
 /**

@@ -77,6 +77,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   const engine = engineFacts(chosen, products);
   const room = memoryOn(chosen, request.memoryBytes);
   const heldOut = heldOutFacts(request.fixed['training.evalSplit'], data);
+  const learned = Math.max(1, heldOut.of - heldOut.examples);
   const proposed = (seconds: number | undefined) => {
     const budget = {
       memoryBytes: room.limitBytes,
@@ -84,7 +85,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
       parameters: request.fixed['method.reducer.maxParameters'] as number | undefined,
       mayFreezeLayers: mayFreezeLayers(request, data),
     };
-    const proposal = propose(facts, { ...data, heldOut: data.examples - heldOut.learned }, budget, engine);
+    const proposal = propose(facts, { ...data, learned }, budget, engine);
     const run = withFixed(proposal, request.fixed);
     const recipe = withFixedOptions(recipeOf({ ...request, ...room }, run, products), request.fixed);
     const whole = completeRecipe(recipe);
@@ -99,7 +100,7 @@ function planWith({ products, reason }: ChosenProducts, { model, request, data, 
   const { proposal, run, recipe, whole, beside } =
     request.seconds === undefined ? free : proposed(request.seconds - free.beside);
   const { batch, accumulate, sequenceLength } = run.training;
-  const passesAStep = (batch * accumulate) / heldOut.learned;
+  const passesAStep = (batch * accumulate) / learned;
   const tokens = mostTokens(data, engine.endToEnd, sequenceLength, batch);
   const evaluates = request.fixed['training.evalSplit'] !== 0 || data.parts.some(({ separate }) => separate);
   const heldOutTokens = evaluates ? evaluationTokens(sequenceLength) : 0;
