@@ -1,4 +1,4 @@
-import { counted } from '../../src-preload/counted.ts';
+import { counted, howOften } from '../../src-preload/counted.ts';
 import {
   memoryPlan,
   trainedNumbers,
@@ -74,7 +74,7 @@ const sampledExamples = ({ examples, sampled }: DataFacts) =>
  */
 export function fewExamples(examples: number, passes: number, stops: boolean): string | undefined {
   if (!areFew(examples)) return undefined;
-  const seen = passes < 1.05 ? 'seen once' : `seen ${Number(passes.toFixed(1))} times`;
+  const seen = passes < 0.95 ? 'even where not all are seen' : `seen ${howOften(passes)}`;
   const then = stops
     ? 'So the run ends where held-out examples gain no more, and keeps its best state.'
     : 'Hold some of them out and set patience, and the run ends where those gain no more.';

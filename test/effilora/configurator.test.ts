@@ -297,6 +297,9 @@ describe('few examples', () => {
     expect(fewExamples(60, 3, true)).toMatch(
       /^60 examples are few: seen 3 times, they may be learned by heart .* So the run ends where held-out examples gain no more/,
     );
+    expect(fewExamples(60, 0.16, true)).toMatch(
+      /^60 examples are few: even where not all are seen, they may be learned/,
+    );
     expect(fewExamples(60, 1, false)).toMatch(/seen once, .* Hold some of them out and set patience/);
   });
 });
