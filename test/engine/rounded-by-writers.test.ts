@@ -35,6 +35,18 @@ afterAll(() => {
   fs.rmSync(folder, { recursive: true });
 });
 
+/** A step with these outputs, and the names of the operations that its graph was built of. */
+async function compiled(feeds: Tensor[], outputs: () => Tensor[]) {
+  const added = vi.spyOn(GraphBuilder.prototype, 'add');
+  const step = await stepCompiler()!.compile({
+    ...{ feeds, state: [], precision: 'f32' },
+    step: () => ({ outputs: outputs(), updates: [] }),
+  });
+  const names = added.mock.calls.map(([name]) => name);
+  added.mockRestore();
+  return { step, names };
+}
+
 type Writer = (x: Tensor2D, other: Tensor2D, line: Tensor1D, segments: Tensor1D) => Tensor2D;
 const attend =
   (heads: number): Writer =>
@@ -60,30 +72,18 @@ it.each(WRITERS)('%s rounds its rows as the product would have: the same bits', 
     const [x, other, line, segments] = feeds as [Tensor2D, Tensor2D, Tensor1D, Tensor1D];
     return withIntegerProducts(() => frozenProduct(write(x, other, line, segments), matrix));
   };
-  const added = vi.spyOn(GraphBuilder.prototype, 'add');
-  const step = await stepCompiler()!.compile({
-    ...{ feeds, state: [], precision: 'f32' },
-    step: () => ({ outputs: [product()], updates: [] }),
-  });
-  const names = added.mock.calls.map(([name]) => name);
-  added.mockRestore();
+  const { step, names } = await compiled(feeds, () => [product()]);
   expect(names).toEqual(expect.arrayContaining([...operations, 'StudioRoundedProduct']));
   expect(names).not.toContain('StudioRounded');
-  const [compiled] = await step.run(values);
-  expect(compiled).toEqual(product().dataSync());
+  const [output] = await step.run(values);
+  expect(output).toEqual(product().dataSync());
 });
 
 it('what no such operation writes is rounded once for all of its products', async () => {
   const values = wave(TOKENS * WIDTH, 1.7);
   const x = tf.tensor2d(values, [TOKENS, WIDTH]);
   const twice = () => withIntegerProducts(() => [frozenProduct(x, matrix), frozenProduct(x, matrix)]);
-  const added = vi.spyOn(GraphBuilder.prototype, 'add');
-  const step = await stepCompiler()!.compile({
-    ...{ feeds: [x], state: [], precision: 'f32' },
-    step: () => ({ outputs: twice(), updates: [] }),
-  });
-  const names = added.mock.calls.map(([name]) => name);
-  added.mockRestore();
+  const { step, names } = await compiled([x], twice);
   expect(names.filter((name) => name === 'StudioRounded')).toHaveLength(1);
   expect(names.filter((name) => name === 'StudioRoundedProduct')).toHaveLength(2);
   const outputs = await step.run([values]);
@@ -97,13 +97,7 @@ it('what has few tokens goes into all of its products in one operation, as it is
     const normed = rmsNorm(x, tf.ones([WIDTH]), 1e-5);
     return withIntegerProducts(() => [0, 1, 2].map(() => frozenProduct(normed, matrix)));
   };
-  const added = vi.spyOn(GraphBuilder.prototype, 'add');
-  const step = await stepCompiler()!.compile({
-    ...{ feeds: [x], state: [], precision: 'f32' },
-    step: () => ({ outputs: thrice(), updates: [] }),
-  });
-  const names = added.mock.calls.map(([name]) => name);
-  added.mockRestore();
+  const { step, names } = await compiled([x], thrice);
   expect(names.filter((name) => /Integer|Rounded/.test(name))).toEqual(['StudioIntegerProduct3']);
   const outputs = await step.run([values]);
   expect(outputs).toEqual(thrice().map((tensor) => tensor.dataSync()));
@@ -127,16 +121,10 @@ it.each([5, TOKENS])('adds a small product on its way, and one to its gradient: 
     );
     return [adapted(x, a, b), ...withIntegerProducts(() => gradients([x, a, b]))];
   };
-  const added = vi.spyOn(GraphBuilder.prototype, 'add');
-  const step = await stepCompiler()!.compile({
-    ...{ feeds, state: [], precision: 'f32' },
-    step: () => ({ outputs: all(), updates: [] }),
-  });
-  const names = added.mock.calls.map(([name]) => name);
-  added.mockRestore();
+  const { step, names } = await compiled(feeds, all);
   // sums below 4096 numbers are left to TensorFlow
   const expected = tokens === TOKENS ? 2 : 1;
   expect(names.filter((name) => name === 'StudioRoundedProductAdd')).toHaveLength(expected);
-  const compiled = await step.run(values);
-  all().forEach((eager, i) => expect(largestDifference(compiled[i]!, eager.dataSync())).toBeLessThan(1e-5));
+  const outputs = await step.run(values);
+  all().forEach((eager, i) => expect(largestDifference(outputs[i]!, eager.dataSync())).toBeLessThan(1e-5));
 });
